@@ -1,0 +1,61 @@
+# Everything a person runs starts here; each target says what it needs.
+PYTHON ?= python3
+CORES ?= all
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# OpenBLAS and OpenMP change bits with their thread count: one each, jobs are the parallelism.
+export OPENBLAS_NUM_THREADS := 1
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env develop figures smoke test lint bench manifest clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+env: $(VENV)/run.stamp ## set up .venv from envs/requirements.lock
+
+develop: $(VENV)/develop.stamp ## the same environment with what tests and linters need
+
+figures: env ## run the workflow on config.yaml: results/ and figures/
+	$(BIN)/snakemake --cores $(CORES)
+
+smoke: env ## the same workflow at toy sizes, in about a minute
+	$(BIN)/snakemake --cores $(CORES) --configfile config/smoke.yaml
+
+test: develop ## linters, type checks and tests
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest
+
+lint: develop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+bench: $(VENV)-peers/run.stamp develop ## the GD kernel against JAX and PyTorch, in one run
+	$(VENV)-peers/bin/python benchmarks/descent.py
+
+manifest: env ## write figures/MANIFEST.json from the present results
+	$(BIN)/descentflow manifest
+
+clean: ## remove results and figures, keep the environment
+	rm -rf results figures/*.pdf figures/*.svg figures/*.png figures/smoke .snakemake
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "descentflow needs Python 3.11 or newer; set PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: envs/requirements.lock pyproject.toml | $(BIN)/python
+	$(INSTALL) --require-hashes --requirement envs/requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/develop.stamp: envs/develop.lock $(VENV)/run.stamp
+	$(INSTALL) --require-hashes --requirement envs/develop.lock
+	@touch $@

@@ -1,0 +1,26 @@
+"""Exact risks, gradient descent and gradient flow for shallow networks.
+
+Public names are loaded when first used, so that importing one part does not pay for the others.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from descentflow.problem import Problem
+    from descentflow.training.descent import descend
+
+__version__ = "0.1.0"
+__all__ = ["Problem", "descend"]
+
+_HOMES = {"Problem": "descentflow.problem", "descend": "descentflow.training.descent"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'descentflow' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

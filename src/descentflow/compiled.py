@@ -1,0 +1,57 @@
+"""The one way this package compiles kernels: Numba, no fast-math, a cache that sees every edit.
+
+Numba's disk cache looks only at the file of the function it stores, so an edit in a callee would go
+unnoticed. The cache folder is therefore named by a digest of every file that holds kernels, and of
+the processor Numba compiles for. This happens when this module is imported, which every kernel file
+does before its first decorator runs.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import llvmlite.binding as llvm
+import numba
+
+KERNEL_FOLDERS = ("risk", "training")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel_digest() -> str:
+    """Digest of all files with kernels and of the processor: 16 hexadecimal digits."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    files = [Path(__file__)]
+    for folder in KERNEL_FOLDERS:
+        files += sorted((package / folder).glob("*.py"))
+    for file in files:
+        digest.update(file.relative_to(package).as_posix().encode() + b"\0")
+        digest.update(file.read_bytes() + b"\0")
+    digest.update((numba.config.CPU_NAME or llvm.get_host_cpu_name()).encode())
+    digest.update(numba.__version__.encode())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels live: below ``NUMBA_CACHE_DIR`` or the user's cache folder."""
+    named = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    base = Path(named) if named else Path.home() / ".cache"
+    folder = base / "descentflow" / "kernels" / kernel_digest()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        folder = Path(tempfile.mkdtemp(prefix="descentflow-kernels-"))
+    return folder
+
+
+numba.config.CACHE_DIR = str(cache_folder())
+
+
+def compiled(function: F) -> F:
+    """Compile for the processor: IEEE arithmetic as written, no interpreter lock, cached on disk."""
+    kernel: F = numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy", forceinline=True)(function)
+    return kernel

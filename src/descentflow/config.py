@@ -1,0 +1,206 @@
+"""The configuration: what a person may write in ``config.yaml``, checked before any job starts."""
+
+import copy
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from descentflow.errors import ConfigurationError
+from descentflow.initializations import InitializationLaw
+from descentflow.problem import Problem
+from descentflow.schema import Finding, Model, Positive, Whole, explain, report
+from descentflow.targets import Constant
+
+MOST_RUNS = 10_000
+UNSWEPT = ("training.steps", "initialization.count", "initialization.chunk")
+
+
+class LyapunovFraction(Model):
+    """A step size relative to the bound 2/((1 + E|X|²) V(θ₀) + 2) of each initialisation (1.3)."""
+
+    lyapunov_fraction: Positive
+
+
+class Training(Model):
+    """Gradient descent: step size γ, number of steps, what is recorded."""
+
+    method: Literal["gd"]
+    step_size: Annotated[Positive, Field(le=1e6)] | LyapunovFraction
+    steps: Whole = Field(ge=1, le=10**13)
+    records_per_decade: Whole = Field(20, ge=1, le=1000)
+    snapshots: Whole = Field(0, ge=0, le=1000)
+
+
+class Initialization(InitializationLaw):
+    """The law of θ₀, how many initialisations, and how many of them one job takes."""
+
+    count: Whole = Field(ge=1, le=10**8)
+    chunk: Whole = Field(256, ge=1, le=10**6)
+
+
+class Experiment(Problem):
+    """A problem, its initialisations and its training."""
+
+    initialization: Initialization
+    training: Training
+
+
+class ConstantTargets(Model):
+    """Experiments of the study ``constant_targets``."""
+
+    convergence: Any = None
+    step_sizes: Any = None
+
+
+class RandomInitializations(Model):
+    """Experiments of the study ``random_initializations``."""
+
+    success: Any = None
+
+
+class Studies(Model):
+    """The studies; those left out are not run."""
+
+    constant_targets: ConstantTargets | None = None
+    random_initializations: RandomInitializations | None = None
+
+
+class Outputs(Model):
+    """Folders for results and figures, relative to the working directory."""
+
+    results: str = Field("results", min_length=1)
+    figures: str = Field("figures", min_length=1)
+
+
+class Configuration(Model):
+    """The top level of a configuration file."""
+
+    seed: Whole = Field(ge=0, lt=2**63)
+    outputs: Outputs = Outputs()
+    studies: Studies
+
+
+Block = dict[str, list[Experiment]]
+"""A study's experiments by name, each expanded into the runs of its sweep."""
+
+
+def read(path: Path) -> tuple[Configuration, dict[str, Block]]:
+    """Read and check a configuration file; raises ConfigurationError, naming the file."""
+    try:
+        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from None
+    try:
+        return check(mapping)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}:\n{error}") from None
+
+
+def check(mapping: object) -> tuple[Configuration, dict[str, Block]]:
+    """The configuration of a mapping, and each study's experiments with their sweeps expanded.
+
+    Raises ConfigurationError with one line for every problem found.
+    """
+    findings: list[Finding] = []
+    try:
+        configuration = Configuration.model_validate(mapping)
+    except ValidationError as error:
+        raise ConfigurationError(report(explain(error, Configuration))) from None
+    blocks: dict[str, Block] = {}
+    for study, experiments in configuration.studies:
+        if experiments is None:
+            continue
+        given = {name: value for name, value in experiments if value is not None}
+        if not given:
+            allowed = ", ".join(type(experiments).model_fields)
+            findings.append((("studies", study), f"no experiment given; allowed: {allowed}"))
+        blocks[study] = {}
+        for name, value in given.items():
+            runs, wrong = expand(value)
+            blocks[study][name] = runs
+            findings += [(("studies", study, name, *path), text) for path, text in wrong]
+    if not blocks and not findings:
+        allowed = ", ".join(Studies.model_fields)
+        findings.append((("studies",), f"no study given; allowed: {allowed}"))
+    if findings:
+        raise ConfigurationError(report(findings))
+    return configuration, blocks
+
+
+def expand(mapping: object) -> tuple[list[Experiment], list[Finding]]:
+    """The runs of an experiment: every combination of the values in its ``sweep``.
+
+    ``sweep`` maps dotted keys (``network.hidden``) to lists of values. Returns the runs and the
+    findings, paths relative to the experiment; a finding about a swept value names its entry.
+    """
+    if not isinstance(mapping, Mapping):
+        return [], [((), f"a mapping (key: value) is needed, found {mapping!r}")]
+    base = {key: value for key, value in mapping.items() if key != "sweep"}
+    sweep = mapping.get("sweep", {})
+    findings = _check_sweep(sweep)
+    if findings:
+        return [], findings
+    runs: list[Experiment] = []
+    for choice in itertools.product(*(range(len(values)) for values in sweep.values())):
+        chosen = dict(zip(sweep, choice, strict=True))
+        candidate = copy.deepcopy(base)
+        for key, index in chosen.items():
+            _set(candidate, key.split("."), sweep[key][index])
+        try:
+            runs.append(Experiment.model_validate(candidate))
+        except ValidationError as error:
+            found = explain(error, Experiment)
+            findings += [(_swept(path, chosen), text) for path, text in found]
+            continue
+        findings += _fraction_findings(runs[-1])
+    return runs, list(dict.fromkeys(findings))
+
+
+def _check_sweep(sweep: object) -> list[Finding]:
+    if not isinstance(sweep, Mapping):
+        return [(("sweep",), f"a mapping of keys to lists is needed, found {sweep!r}")]
+    findings: list[Finding] = []
+    runs = 1
+    for key, values in sweep.items():
+        path = ("sweep", str(key))
+        if not isinstance(values, list) or not values:
+            findings.append((path, f"a list of at least one value is needed, found {values!r}"))
+            continue
+        runs *= len(values)
+        if key in UNSWEPT:
+            findings.append((path, "cannot be swept: the largest value contains the others"))
+        if str(key).split(".")[0] not in Experiment.model_fields:
+            allowed = ", ".join(Experiment.model_fields)
+            findings.append((path, f"unknown key; allowed: keys below {allowed}"))
+    if runs > MOST_RUNS:
+        findings.append((("sweep",), f"{runs} combinations; allowed: at most {MOST_RUNS}"))
+    return findings
+
+
+def _set(mapping: dict[str, Any], keys: list[str], value: object) -> None:
+    for key in keys[:-1]:
+        inner = mapping.setdefault(key, {})
+        if not isinstance(inner, dict):
+            return
+        mapping = inner
+    mapping[keys[-1]] = value
+
+
+def _swept(path: tuple[str | int, ...], chosen: Mapping[str, int]) -> tuple[str | int, ...]:
+    """The path of the sweep's entry that a finding is about, or the path itself."""
+    for key, index in chosen.items():
+        keys = tuple(key.split("."))
+        if path[: len(keys)] == keys:
+            return ("sweep", key, index, *path[len(keys) :])
+    return path
+
+
+def _fraction_findings(run: Experiment) -> Iterator[Finding]:
+    fraction = isinstance(run.training.step_size, LyapunovFraction)
+    if fraction and not isinstance(run.target, Constant):
+        text = f"needs a target of kind constant, found {run.target.kind}"
+        yield ("training", "step_size", "lyapunov_fraction"), text

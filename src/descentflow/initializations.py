@@ -1,0 +1,60 @@
+"""Laws of the initial parameters, each initialisation a function of (seed, law, network, k) alone."""
+
+import hashlib
+import json
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from descentflow.networks import Network
+from descentflow.schema import Model, Positive
+
+Array = NDArray[np.float64]
+
+
+class InitializationLaw(Model):
+    """How θ₀ is drawn.
+
+    ``normal``: every entry normal with standard deviation ``scale``; ``uniform``: every entry
+    uniform on [-scale, scale]; ``he``: w, v normal with variances 2/d and 2/H times scale², b = c = 0;
+    ``xavier``: w, v uniform with variances 2/(d+H) and 2/(H+1) times scale², b = c = 0.
+    """
+
+    law: Literal["normal", "uniform", "he", "xavier"]
+    scale: Positive = Field(1.0, le=1e6)
+
+
+def draw(law: InitializationLaw, network: Network, seed: int, first: int, count: int) -> Array:
+    """θ₀ (count, P) of the initialisations first .. first+count-1.
+
+    Initialisation k has a Philox stream of its own: its key is a digest of seed, law and network,
+    its counter starts at k·2^128. So asking for more initialisations changes none of the others.
+    """
+    identity = [seed, law.model_dump(), network.hidden, 1]
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).digest()
+    key = int.from_bytes(digest[:16], "little")
+    theta = np.empty((count, network.parameter_count))
+    for row in range(count):
+        stream = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, first + row, 0]))
+        theta[row] = _one(law, network.hidden, stream)
+    return theta
+
+
+def _one(law: InitializationLaw, hidden: int, stream: np.random.Generator) -> Array:
+    inputs, outputs = 1, 1
+    if law.law == "normal":
+        return law.scale * stream.standard_normal(3 * hidden + 1)
+    if law.law == "uniform":
+        return law.scale * stream.uniform(-1.0, 1.0, 3 * hidden + 1)
+    theta = np.zeros(3 * hidden + 1)
+    w, v = theta[:hidden], theta[2 * hidden : 3 * hidden]
+    if law.law == "he":
+        w[:] = math.sqrt(2.0 / inputs) * law.scale * stream.standard_normal(hidden)
+        v[:] = math.sqrt(2.0 / hidden) * law.scale * stream.standard_normal(hidden)
+    else:
+        w[:] = math.sqrt(6.0 / (inputs + hidden)) * law.scale * stream.uniform(-1.0, 1.0, hidden)
+        v[:] = math.sqrt(6.0 / (hidden + outputs)) * law.scale * stream.uniform(-1.0, 1.0, hidden)
+    return theta

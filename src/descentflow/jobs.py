@@ -1,0 +1,147 @@
+"""The jobs of a configuration: their files, and the one canonical JSON string each is identified by.
+
+That string holds everything a job depends on beside its input files: the spec, the digest of the
+code its stage imports, the digest of the lock file and the Python version. Snakemake reruns a job
+when it changes, and a shared cache may use it as a key.
+"""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from descentflow import closure, config
+from descentflow.config import Block, Configuration
+from descentflow.plan import Run, Start, check_shared, runs_of
+from descentflow.store import canonical
+from descentflow.studies import FIGURE_FORMATS, STUDIES
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """All jobs of one checked configuration, looked up by the wildcards of their files."""
+
+    configuration: Configuration
+    blocks: dict[str, Block]
+    lock: str
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], lock: str) -> "Jobs":
+        """Check a configuration; ``lock`` is the digest of the lock file.
+
+        Raises ConfigurationError with one line per problem.
+        """
+        configuration, blocks = config.check(mapping)
+        jobs = cls(configuration, blocks, lock)
+        check_shared(run for runs in jobs.runs.values() for run in runs)
+        return jobs
+
+    @cached_property
+    def runs(self) -> dict[str, list[Run]]:
+        """Each study's runs."""
+        seed = self.configuration.seed
+        return {study: runs_of(block, seed, self.lock) for study, block in self.blocks.items()}
+
+    @cached_property
+    def _run_by_id(self) -> dict[tuple[str, str], Run]:
+        return {
+            (run.id, chunk): run
+            for runs in self.runs.values()
+            for run in runs
+            for chunk in run.chunks
+        }
+
+    @cached_property
+    def _start_by_id(self) -> dict[str, Start]:
+        return {run.start.id: run.start for runs in self.runs.values() for run in runs}
+
+    @property
+    def results(self) -> Path:
+        """Folder of everything computed."""
+        return Path(self.configuration.outputs.results)
+
+    @property
+    def claims(self) -> str:
+        """The table of claims."""
+        return str(self.results / "claims.csv")
+
+    def dataset(self, study: str) -> str:
+        """A study's dataset."""
+        return str(self.results / "datasets" / f"{study}.nc")
+
+    def figures(self, study: str) -> list[str]:
+        """A study's figure files, all formats."""
+        folder = Path(self.configuration.outputs.figures) / study
+        return [
+            str(folder / f"{figure}.{ending}")
+            for figure, experiment in STUDIES[study].figures.items()
+            if experiment in self.blocks[study]
+            for ending in FIGURE_FORMATS
+        ]
+
+    def samples(self, run: str, chunk: str) -> str:
+        """The initial parameters that a chunk of a run starts from."""
+        start = self._run_by_id[run, chunk].start.id
+        return str(self.results / "samples" / start / f"{chunk}.nc")
+
+    def trained(self, study: str) -> list[str]:
+        """All files of a study's runs."""
+        return [
+            self.segment(run.id, chunk, number)
+            for run in self.runs[study]
+            for chunk in run.chunks
+            for number in range(len(run.segments))
+        ]
+
+    def segment(self, run: str, chunk: str, number: int) -> str:
+        """One segment of one chunk of a run."""
+        return str(self.results / "runs" / run / f"{chunk}.{number}.nc")
+
+    def train_inputs(self, run: str, chunk: str, number: int) -> list[str]:
+        """What a segment starts from: the samples, or the segment before it."""
+        before = [self.segment(run, chunk, number - 1)] if number else []
+        return before or [self.samples(run, chunk)]
+
+    def cost(self, run: str, chunk: str) -> int:
+        """Rough seconds, for starting long jobs first."""
+        return 1 + int(self._run_by_id[run, chunk].cost)
+
+    def sample_job(self, start: str, chunk: str) -> str:
+        """Identity of a sample job."""
+        return self._job("sample", {**self._start_by_id[start].spec, "chunk": chunk})
+
+    def train_job(self, run: str, chunk: str, number: int) -> str:
+        """Identity of a train job."""
+        known = self._run_by_id[run, chunk]
+        segment = known.segments[number]
+        return self._job("train", {**known.spec, "chunk": chunk, "segment": list(segment)})
+
+    def aggregate_job(self, study: str) -> str:
+        """Identity of an aggregate job."""
+        block = {
+            name: [setting.model_dump(mode="json") for setting in settings]
+            for name, settings in self.blocks[study].items()
+        }
+        spec = {"study": study, "seed": self.configuration.seed, "experiments": block}
+        return self._job("aggregate", spec, f"descentflow.measures.{study}")
+
+    def draw_job(self, study: str) -> str:
+        """Identity of a draw job."""
+        return self._job("draw", {"study": study}, f"descentflow.figures.{study}")
+
+    def judge_job(self) -> str:
+        """Identity of the judge job."""
+        modules = [f"descentflow.claims.{study}" for study in self.blocks]
+        return self._job("judge", {"studies": list(self.blocks)}, *modules)
+
+    def _job(self, stage: str, spec: Mapping[str, Any], *modules: str) -> str:
+        job = {
+            "stage": stage,
+            "spec": spec,
+            "code": closure.digest(f"descentflow.stages.{stage}", *modules),
+            "lock": self.lock,
+            "python": platform.python_version(),
+        }
+        return canonical(job)

@@ -1,0 +1,66 @@
+"""What the stage commands share: arguments in, refusals as one message, progress for whoever looks."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from descentflow.errors import Refused
+
+Stage = Callable[[dict[str, Any], list[Path], list[Path]], None]
+LOG_SECONDS = 15.0
+
+
+def run(stage: Stage, description: str) -> None:
+    """Parse ``--job``, ``--input`` and ``--output``, and run the stage.
+
+    ``--job`` is the job's JSON: its ``spec`` and ``lock`` are handed on. A refusal ends the process
+    with its message on standard error and status 2.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--job", required=True, help="the job as JSON; see config/README.md")
+    parser.add_argument("--input", nargs="*", type=Path, default=[], metavar="FILE")
+    parser.add_argument("--output", nargs="+", type=Path, required=True, metavar="FILE")
+    arguments = parser.parse_args()
+    try:
+        stage(_job(arguments.job), arguments.input, arguments.output)
+    except Refused as refusal:
+        sys.exit(f"error: {refusal}")
+
+
+def _job(text: str) -> dict[str, Any]:
+    try:
+        job = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise Refused(f"--job: not JSON: {error}") from None
+    if not isinstance(job, dict) or not isinstance(job.get("spec"), dict):
+        raise Refused("--job: a JSON object with a 'spec' is needed")
+    return job
+
+
+class Progress:
+    """A bar where a person watches standard error, else a line in the log now and then."""
+
+    def __init__(self, total: int, unit: str) -> None:
+        self._bar = tqdm(total=total, unit=unit, delay=2.0) if sys.stderr.isatty() else None
+        self._total, self._unit, self._done = total, unit, 0
+        self._next = time.monotonic() + LOG_SECONDS
+
+    def __call__(self, finished: int) -> None:
+        """``finished`` more are done."""
+        self._done += finished
+        if self._bar is not None:
+            self._bar.update(finished)
+        elif time.monotonic() >= self._next:
+            self._next = time.monotonic() + LOG_SECONDS
+            print(f"{self._done} of {self._total} {self._unit}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leave the bar's last state on the screen."""
+        if self._bar is not None:
+            self._bar.close()

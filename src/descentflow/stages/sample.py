@@ -1,0 +1,38 @@
+"""Stage sample: the initial parameters of one chunk of initialisations."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from descentflow import store
+from descentflow.initializations import InitializationLaw, draw
+from descentflow.networks import Network
+from descentflow.stages import command
+
+
+def chunk_range(chunk: str) -> tuple[int, int]:
+    """First initialisation and size of the chunk ``first-last``."""
+    first, last = map(int, chunk.split("-"))
+    return first, last - first + 1
+
+
+def sample(job: dict[str, Any], _inputs: list[Path], outputs: list[Path]) -> None:
+    """Draw θ₀ for the chunk of the job's spec."""
+    spec = job["spec"]
+    first, count = chunk_range(spec["chunk"])
+    law = InitializationLaw.model_validate(spec["initialization"])
+    theta = draw(law, Network.model_validate(spec["network"]), spec["seed"], first, count)
+    attributes = {
+        "long_name": "initial theta = (w_1..w_H, b_1..b_H, v_1..v_H, c)",
+        "units": "1",
+    }
+    dataset = xr.Dataset({"parameters": (("initialization", "parameter"), theta, attributes)})
+    dataset = dataset.assign_coords(initialization=np.arange(first, first + count))
+    dataset["initialization"].attrs = {"long_name": "number k of the initialisation", "units": "1"}
+    store.write(dataset, outputs[0], spec, "Initial parameters")
+
+
+if __name__ == "__main__":
+    command.run(sample, "Draw initial parameters.")

@@ -1,0 +1,114 @@
+"""netCDF files that arrive whole, say what they are, and are checked when read.
+
+A file is written under a temporary name and renamed. It carries its spec (canonical JSON), the
+package's version and a digest of its content; reading recomputes the digest, so that a file that was
+truncated or changed is reported by name and never read as data.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from descentflow import __version__
+from descentflow.errors import DamagedFile
+
+DIGEST = "content_digest"
+
+
+def canonical(value: object) -> str:
+    """Canonical JSON: sorted keys, no spaces, shortest floats; nan and infinities are refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def identity(value: object) -> str:
+    """First 12 hexadecimal digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:12]
+
+
+def content_digest(dataset: xr.Dataset) -> str:
+    """SHA-256 over names, dimensions, types, values and attributes, independent of file format."""
+    hashed = hashlib.sha256()
+    for name in sorted(map(str, dataset.variables)):
+        variable = dataset.variables[name]
+        values = np.asarray(variable.values)
+        if values.dtype.kind in "OUT":
+            data = canonical([str(v) for v in values.ravel()]).encode()
+            kind = "text"
+        else:
+            data, kind = np.ascontiguousarray(values).tobytes(), values.dtype.str
+        head = [name, list(map(str, variable.dims)), list(variable.shape), kind]
+        hashed.update(canonical(head).encode() + canonical(_plain(variable.attrs)).encode() + data)
+    attributes = {key: value for key, value in dataset.attrs.items() if key != DIGEST}
+    hashed.update(canonical(_plain(attributes)).encode())
+    return hashed.hexdigest()
+
+
+def write(dataset: xr.Dataset, path: Path, spec: Mapping[str, Any], title: str) -> None:
+    """Write the dataset with CF-1.11 attributes, its spec, the version and its digest."""
+    dataset = dataset.copy()
+    dataset.attrs = {
+        "Conventions": "CF-1.11",
+        "title": title,
+        "source": f"descentflow {__version__}",
+        "descentflow_version": __version__,
+        "spec": canonical(spec),
+        **dataset.attrs,
+    }
+    dataset.attrs[DIGEST] = content_digest(dataset)
+    encoding = {
+        str(name): {"zlib": True, "complevel": 1, "_FillValue": None}
+        if variable.dtype.kind in "fiu" and variable.ndim > 1
+        else {"_FillValue": None}
+        for name, variable in dataset.variables.items()
+    }
+    with whole(path) as temporary:
+        dataset.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding=encoding)
+
+
+def read(path: Path) -> xr.Dataset:
+    """Read a file of :func:`write` into memory; raises DamagedFile, naming it."""
+    try:
+        with xr.open_dataset(path, engine="netcdf4", decode_cf=False) as opened:
+            dataset = opened.load()
+    except FileNotFoundError:
+        raise DamagedFile(f"{path}: missing") from None
+    except Exception as error:  # the netCDF and HDF5 libraries raise many kinds
+        raise DamagedFile(f"{path}: not a readable netCDF-4 file ({error})") from None
+    if DIGEST not in dataset.attrs:
+        raise DamagedFile(f"{path}: not written by descentflow (no {DIGEST})")
+    if content_digest(dataset) != dataset.attrs[DIGEST]:
+        raise DamagedFile(f"{path}: its content does not match its digest; delete it and run again")
+    return dataset
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that becomes it when the block ends well.
+
+    What earlier, killed attempts at the same file left is swept first.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for stale in path.parent.glob(f".{path.name}.*.part"):
+        stale.unlink(missing_ok=True)
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _plain(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    """Attributes as JSON can hold them."""
+    return {
+        str(key): value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        for key, value in attributes.items()
+    }

@@ -1,0 +1,40 @@
+"""The catalogue of studies: name, title, paper, and which figures need which experiments."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study; ``figures`` maps a figure's name to the experiment it is drawn from."""
+
+    name: str
+    title: str
+    paper: str
+    figures: dict[str, str]
+
+
+STUDIES = {
+    study.name: study
+    for study in (
+        Study(
+            "constant_targets",
+            "Gradient descent for constant targets",
+            "arXiv:2102.09924",
+            {"risk_and_lyapunov": "convergence", "step_size_phases": "step_sizes"},
+        ),
+        Study(
+            "random_initializations",
+            "Piecewise linear targets from random initialisations",
+            "arXiv:2108.04620",
+            {
+                "success": "success",
+                "risk_curves": "success",
+                "final_risks": "success",
+                "hessian_spectra": "success",
+                "rates": "success",
+            },
+        ),
+    )
+}
+
+FIGURE_FORMATS = ("pdf", "svg", "png")

@@ -1,0 +1,306 @@
+"""Gradient descent Θ_{n+1} = Θ_n − γ G(Θ_n) with constant step sizes, one initialisation at a time.
+
+Every initialisation sees its own scalar arithmetic, so results do not depend on how many others run
+beside it, in which order, or on how many threads. The state between two steps is θ alone: a run that
+is stopped and continued has the bits of one that was not.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numba
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from descentflow.compiled import compiled
+from descentflow.errors import Refused
+from descentflow.problem import Problem
+from descentflow.risk.geometry import Slots, new_rows, new_slots
+from descentflow.risk.gradient import gradient
+from descentflow.risk.residual import risk
+from descentflow.targets import Constant
+from descentflow.training.recording import STATUS, Steps, as_dataset, record_steps, snapshot_steps
+
+Array = NDArray[np.float64]
+Progress = Callable[[int], object]
+
+LEFT_FINITE = STATUS["left_the_finite_numbers"]
+LONGEST = 10**13
+
+
+@dataclass(frozen=True)
+class DescentState:
+    """Where K runs stand: all that the next step depends on, and the largest increase of V so far."""
+
+    parameters: Array
+    step: int
+    status: NDArray[np.int8]
+    stopped_at: Steps
+    lyapunov_increase: Array
+
+    @classmethod
+    def start(cls, theta0: Array) -> "DescentState":
+        """The state before the first step; θ₀ has shape (K, P)."""
+        count = len(theta0)
+        return cls(
+            theta0.copy(),
+            0,
+            np.zeros(count, np.int8),
+            np.zeros(count, np.int64),
+            np.full(count, -np.inf),
+        )
+
+
+@dataclass(frozen=True)
+class Records:
+    """What was recorded: values (K, R, 4) at ``steps`` (R,), θ (S, Q, P) at ``snapshot_steps`` (Q,).
+
+    The four values are risk, gradient norm, parameter norm and V; nan after a run has left the
+    finite numbers.
+    """
+
+    steps: Steps
+    values: Array
+    snapshot_steps: Steps
+    snapshots: Array
+
+
+def descend(
+    problem: Problem,
+    theta0: ArrayLike,
+    *,
+    step_size: ArrayLike,
+    steps: int,
+    records_per_decade: int = 20,
+    snapshots: int = 0,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Run gradient descent from each row of ``theta0``.
+
+    Parameters
+    ----------
+    theta0 : (K, P), the initial parameters.
+    step_size : γ > 0, a scalar or one per initialisation (K,).
+    steps : number of steps, at least 1.
+    records_per_decade : density of the log-spaced records.
+    snapshots : for how many initialisations θ is kept at steps 0, 1, 10, 100, .. and the last.
+    progress : called with the number of initialisations finished since the last call.
+
+    Returns
+    -------
+    Dataset with dims (initialization, step): ``risk``, ``gradient_norm``, ``parameter_norm``, and
+    for constant targets ``lyapunov``; per initialisation ``parameters``, ``stopped_at``, ``status``
+    and for constant targets ``lyapunov_increase``; ``snapshots`` when asked for, nan for the
+    initialisations without. A run that leaves the finite numbers stops alone and has nan records
+    from there on. Runs in parallel on as many threads as ``numba.get_num_threads()`` says.
+
+    Raises
+    ------
+    Refused (a ValueError) for shapes that do not fit, and step sizes or counts that are not positive.
+    """
+    start = np.array(theta0, dtype=np.float64, ndmin=2)
+    if start.ndim != 2 or start.shape[1] != problem.parameter_count:
+        raise Refused(
+            f"theta0: the shape must be (K, P) with P = {problem.parameter_count}, "
+            f"found {np.shape(theta0)}"
+        )
+    if not np.isfinite(start).all():
+        raise Refused("theta0: every entry must be finite")
+    if not 1 <= steps <= LONGEST:
+        raise Refused(f"steps: must lie between 1 and 1e13, found {steps}")
+    if records_per_decade < 1:
+        raise Refused(f"records_per_decade: must be at least 1, found {records_per_decade}")
+    sizes = check_step_sizes(step_size, len(start))
+    state, records = advance(
+        problem,
+        DescentState.start(start),
+        sizes,
+        record_steps(steps, records_per_decade),
+        snapshot_steps(steps),
+        min(snapshots, len(start)),
+        progress,
+    )
+    return descent_dataset(problem, state, records)
+
+
+def check_step_sizes(step_size: ArrayLike, count: int) -> Array:
+    """Step sizes (count,) from a scalar or one per initialisation; Refused unless positive."""
+    sizes = np.asarray(step_size, dtype=np.float64)
+    if sizes.shape not in ((), (count,)):
+        raise Refused(f"step_size: a scalar or shape ({count},) is needed, found {sizes.shape}")
+    if not (np.isfinite(sizes) & (sizes > 0)).all():
+        raise Refused(f"step_size: must be positive and finite, found {step_size}")
+    return np.broadcast_to(sizes, (count,)).copy()
+
+
+def advance(
+    problem: Problem,
+    state: DescentState,
+    step_sizes: Array,
+    steps: Steps,
+    snapshots_at: Steps,
+    snapshots: int,
+    progress: Progress | None = None,
+) -> tuple[DescentState, Records]:
+    """Go on from ``state`` to the last of ``steps``, recording at each of them.
+
+    ``steps`` (R,) increase and are not below ``state.step``; ``snapshots_at`` is a subset of them,
+    kept for the first ``snapshots`` initialisations.
+    """
+    state = replace(
+        state,
+        parameters=state.parameters.copy(),
+        status=state.status.copy(),
+        stopped_at=state.stopped_at.copy(),
+        lyapunov_increase=state.lyapunov_increase.copy(),
+    )
+    values = np.full((len(state.parameters), len(steps), 4), np.nan)
+    kept = np.full((snapshots, len(snapshots_at), problem.parameter_count), np.nan)
+    watch = isinstance(problem.target, Constant)
+    centre = 2.0 * problem.target.value if isinstance(problem.target, Constant) else 0.0
+
+    def run(rows: slice) -> int:
+        _advance_rows(
+            state.parameters[rows],
+            state.status[rows],
+            state.stopped_at[rows],
+            state.lyapunov_increase[rows],
+            step_sizes[rows],
+            problem.pieces,
+            state.step,
+            steps,
+            values[rows],
+            snapshots_at,
+            kept[rows],
+            watch,
+            centre,
+        )
+        return rows.stop - rows.start
+
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        for finished in pool.map(run, _blocks(len(values), numba.get_num_threads())):
+            if progress is not None:
+                progress(finished)
+    return replace(state, step=int(steps[-1])), Records(steps, values, snapshots_at, kept)
+
+
+def _blocks(count: int, threads: int) -> Iterator[slice]:
+    """Slices of up to 16 rows, fewer where threads would idle."""
+    size = max(1, min(16, count // (4 * threads)))
+    edges = [*range(0, count, size), count]
+    return (slice(a, b) for a, b in pairwise(edges))
+
+
+@compiled
+def _advance_rows(
+    thetas: Array,
+    status: NDArray[np.int8],
+    stopped_at: Steps,
+    increase: Array,
+    step_sizes: Array,
+    pieces: Array,
+    start: int,
+    steps: Steps,
+    values: Array,
+    snapshots_at: Steps,
+    kept: Array,
+    watch: bool,
+    centre: float,
+) -> None:
+    hidden = thetas.shape[1] // 3
+    slots, rows = new_slots(hidden), new_rows(hidden)
+    trial, slope = np.empty(thetas.shape[1]), np.empty(thetas.shape[1])
+    for k in range(thetas.shape[0]):
+        theta, n, s = thetas[k], start, 0
+        slots[:] = 0
+        for r in range(steps.size):
+            while status[k] == 0 and n < steps[r]:
+                gradient(theta, pieces, slots, rows, slope)
+                if not _step(theta, slope, step_sizes[k], trial):
+                    status[k] = LEFT_FINITE
+                    break
+                if watch:
+                    increase[k] = max(increase[k], _lyapunov_change(theta, trial, centre))
+                theta[:] = trial
+                n += 1
+                stopped_at[k] = n
+            if status[k] != 0:
+                break
+            _record(theta, pieces, slots, rows, slope, centre, values[k, r])
+            if s < snapshots_at.size and snapshots_at[s] == n:
+                if k < kept.shape[0]:
+                    kept[k, s] = theta
+                s += 1
+
+
+@compiled
+def _step(theta: Array, slope: Array, step_size: float, trial: Array) -> bool:
+    """Write θ − γ G into ``trial``; return whether all of it is finite."""
+    finite = True
+    for p in range(theta.size):
+        value = theta[p] - step_size * slope[p]
+        trial[p] = value
+        finite &= abs(value) < np.inf
+    return finite
+
+
+@compiled
+def _lyapunov_change(theta: Array, trial: Array, centre: float) -> float:
+    """V(trial) − V(θ) from the differences, so that it is not lost in the rounding of V."""
+    change = 0.0
+    for p in range(theta.size):
+        change += (trial[p] - theta[p]) * (trial[p] + theta[p])
+    last = theta.size - 1
+    c, d = theta[last] - centre, trial[last] - centre
+    return change + (trial[last] - theta[last]) * (c + d)
+
+
+@compiled
+def _record(
+    theta: Array,
+    pieces: Array,
+    slots: Slots,
+    rows: Array,
+    slope: Array,
+    centre: float,
+    out: Array,
+) -> None:
+    gradient(theta, pieces, slots, rows, slope)
+    gradient_square, square = 0.0, 0.0
+    for p in range(theta.size):
+        gradient_square += slope[p] * slope[p]
+        square += theta[p] * theta[p]
+    distance = theta[theta.size - 1] - centre
+    out[0] = risk(theta, pieces, slots, rows)
+    out[1] = np.sqrt(gradient_square)
+    out[2] = np.sqrt(square)
+    out[3] = square + distance * distance
+
+
+def descent_dataset(problem: Problem, state: DescentState, records: Records) -> xr.Dataset:
+    """The dataset that :func:`descend` describes."""
+    constant = isinstance(problem.target, Constant)
+    count, parameters = state.parameters.shape
+    each, timed = ("initialization",), ("initialization", "step")
+    variables: dict[str, tuple[tuple[str, ...], NDArray[np.generic]]] = {
+        "initialization": (each, np.arange(count)),
+        "step": (("step",), records.steps),
+        "risk": (timed, records.values[:, :, 0]),
+        "gradient_norm": (timed, records.values[:, :, 1]),
+        "parameter_norm": (timed, records.values[:, :, 2]),
+        "parameters": (("initialization", "parameter"), state.parameters),
+        "stopped_at": (each, state.stopped_at),
+        "status": (each, state.status),
+    }
+    if constant:
+        variables["lyapunov"] = (timed, records.values[:, :, 3])
+        variables["lyapunov_increase"] = (each, state.lyapunov_increase)
+    if len(records.snapshots):
+        snapshots = np.full((count, len(records.snapshot_steps), parameters), np.nan)
+        snapshots[: len(records.snapshots)] = records.snapshots
+        variables["snapshot"] = (("snapshot",), records.snapshot_steps)
+        variables["snapshots"] = (("initialization", "snapshot", "parameter"), snapshots)
+    return as_dataset(variables)
