@@ -11,7 +11,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env develop figures smoke test lint bench manifest clean
+.PHONY: help env develop figures smoke test lint bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -37,11 +37,8 @@ lint: develop
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
-bench: $(VENV)-peers/run.stamp develop ## the GD kernel against JAX and PyTorch, in one run
-	$(VENV)-peers/bin/python benchmarks/descent.py
-
-manifest: env ## write figures/MANIFEST.json from the present results
-	$(BIN)/descentflow manifest
+bench: $(VENV)-peers/run.stamp env ## the descent kernel against JAX and PyTorch, in one run
+	$(BIN)/python benchmarks/descent.py
 
 clean: ## remove results and figures, keep the environment
 	rm -rf results figures/*.pdf figures/*.svg figures/*.png figures/smoke .snakemake
@@ -58,4 +55,13 @@ $(VENV)/run.stamp: envs/requirements.lock pyproject.toml | $(BIN)/python
 
 $(VENV)/develop.stamp: envs/develop.lock $(VENV)/run.stamp
 	$(INSTALL) --require-hashes --requirement envs/develop.lock
+	@touch $@
+
+PEERS_INSTALL := $(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check
+
+$(VENV)-peers/run.stamp: benchmarks/requirements.lock benchmarks/torch.lock
+	$(PYTHON) -m venv $(VENV)-peers
+	$(PEERS_INSTALL) --require-hashes --requirement benchmarks/requirements.lock
+	$(PEERS_INSTALL) --no-deps --require-hashes --requirement benchmarks/torch.lock || \
+	  echo "PyTorch's CPU build was not found (see benchmarks/torch.lock): its rows are left out"
 	@touch $@

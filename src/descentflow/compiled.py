@@ -11,12 +11,13 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
 import numba
 
 KERNEL_FOLDERS = ("risk", "training")
+_CONFIG: Any = numba.config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,7 +32,7 @@ def kernel_digest() -> str:
     for file in files:
         digest.update(file.relative_to(package).as_posix().encode() + b"\0")
         digest.update(file.read_bytes() + b"\0")
-    digest.update((numba.config.CPU_NAME or llvm.get_host_cpu_name()).encode())
+    digest.update((_CONFIG.CPU_NAME or llvm.get_host_cpu_name()).encode())
     digest.update(numba.__version__.encode())
     return digest.hexdigest()[:16]
 
@@ -48,10 +49,12 @@ def cache_folder() -> Path:
     return folder
 
 
-numba.config.CACHE_DIR = str(cache_folder())
+_CONFIG.CACHE_DIR = str(cache_folder())
 
 
 def compiled(function: F) -> F:
     """Compile for the processor: IEEE arithmetic as written, no interpreter lock, cached on disk."""
-    kernel: F = numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy", forceinline=True)(function)
-    return kernel
+    decorate = numba.njit(
+        cache=True, nogil=True, fastmath=False, forceinline=True, error_model="numpy"
+    )
+    return cast(F, decorate(function))

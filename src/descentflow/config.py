@@ -72,15 +72,15 @@ class Studies(Model):
 class Outputs(Model):
     """Folders for results and figures, relative to the working directory."""
 
-    results: str = Field("results", min_length=1)
-    figures: str = Field("figures", min_length=1)
+    results: Annotated[str, Field(min_length=1)] = "results"
+    figures: Annotated[str, Field(min_length=1)] = "figures"
 
 
 class Configuration(Model):
     """The top level of a configuration file."""
 
     seed: Whole = Field(ge=0, lt=2**63)
-    outputs: Outputs = Outputs()
+    outputs: Outputs = Field(default_factory=Outputs)
     studies: Studies
 
 

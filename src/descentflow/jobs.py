@@ -5,7 +5,9 @@ code its stage imports, the digest of the lock file and the Python version. Snak
 when it changes, and a shared cache may use it as a key.
 """
 
+import os
 import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -145,3 +147,8 @@ class Jobs:
             "python": platform.python_version(),
         }
         return canonical(job)
+
+
+def put_interpreter_first() -> None:
+    """Let rules find the interpreter that runs this, also where its environment is not activated."""
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

@@ -8,7 +8,6 @@ truncated or changed is reported by name and never read as data.
 import contextlib
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +20,11 @@ from descentflow import __version__
 from descentflow.errors import DamagedFile
 
 DIGEST = "content_digest"
+_AS_WRITTEN: dict[str, Any] = {
+    "mask_and_scale": False,
+    "decode_times": False,
+    "concat_characters": False,
+}
 
 
 def canonical(value: object) -> str:
@@ -76,7 +80,7 @@ def write(dataset: xr.Dataset, path: Path, spec: Mapping[str, Any], title: str) 
 def read(path: Path) -> xr.Dataset:
     """Read a file of :func:`write` into memory; raises DamagedFile, naming it."""
     try:
-        with xr.open_dataset(path, engine="netcdf4", decode_cf=False) as opened:
+        with xr.open_dataset(path, engine="netcdf4", **_AS_WRITTEN) as opened:
             dataset = opened.load()
     except FileNotFoundError:
         raise DamagedFile(f"{path}: missing") from None
@@ -101,7 +105,7 @@ def whole(path: Path) -> Iterator[Path]:
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

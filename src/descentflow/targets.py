@@ -1,6 +1,7 @@
 """Targets f: piecewise linear functions of one input, jumps allowed."""
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -57,9 +58,11 @@ class PiecewiseLinear(Model):
             raise ValueError(
                 f"'knots' and 'values' need equal lengths ({len(self.knots)} and {len(self.values)})"
             )
-        for i, (left, right) in enumerate(zip(self.knots, self.knots[1:], strict=False)):
+        for i, (left, right) in enumerate(pairwise(self.knots)):
             if right < left:
-                raise ValueError(f"'knots' must not decrease (knots[{i + 1}] = {right:g} < {left:g})")
+                raise ValueError(
+                    f"'knots' must not decrease (knots[{i + 1}] = {right:g} < {left:g})"
+                )
         if any(c == a for a, c in zip(self.knots, self.knots[2:], strict=False)):
             raise ValueError("a knot may be given twice (a jump), not more often")
         return self
@@ -74,7 +77,7 @@ class PiecewiseLinear(Model):
         ends: list[float] = []
         lines: list[tuple[Fraction, Fraction]] = []
         points = list(zip(self.knots, self.values, strict=True))
-        for (left, at_left), (right, at_right) in zip(points, points[1:], strict=False):
+        for (left, at_left), (right, at_right) in pairwise(points):
             if right <= low or left >= high or left == right:
                 continue
             x, y = Fraction(left), Fraction(at_left)

@@ -31,7 +31,9 @@ def two_product(a: float, b: float) -> tuple[float, float]:
     b_high = SPLITTER * b
     b_high = b_high - (b_high - b)
     a_low, b_low = a - a_high, b - b_high
-    return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    return product, a_low * b_low - (
+        ((product - a_high * b_high) - a_low * b_high) - a_high * b_low
+    )
 
 
 @compiled

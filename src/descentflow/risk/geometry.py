@@ -65,7 +65,7 @@ def locate(theta: Array, pieces: Array, slots: Slots, rows: Array) -> np.uint64:
             rows[KINK, j] = z
             last = z
             continue
-        k = j
+        k = Index(j)
         while k > Index(0):
             before = k - Index(1)
             at, which = rows[KINK, before], slots[ORDER, before]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.compiled import compiled
-from descentflow.risk.geometry import DEAD, KINK, LEFT, ONE, ORDER, RIGHT, SIDE, ZERO, Index, Slots
+from descentflow.risk.geometry import DEAD, KINK, LEFT, ONE, ORDER, RIGHT, SIDE, ZERO, Slots
 from descentflow.risk.gradient import active_integrals
 from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 
@@ -108,10 +108,10 @@ def _write_pair(theta: Array, ends: Array, factor: float, i: int, j: int, out: A
 @compiled
 def _residual(theta: Array, pieces: Array, hidden: int, x: float) -> float:
     """N(x) − f(x)."""
-    value = theta[3 * hidden]
+    value = float(theta[3 * hidden])
     for i in range(hidden):
         value += theta[2 * hidden + i] * max(theta[i] * x + theta[hidden + i], 0.0)
     m = 0
     while pieces[EDGE, m + 1] < x:
         m += 1
-    return value - (pieces[TARGET_SLOPE, m] * x + pieces[TARGET_INTERCEPT, m])
+    return value - float(pieces[TARGET_SLOPE, m] * x + pieces[TARGET_INTERCEPT, m])

@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 def risk(theta: Array, pieces: Array, slots: Slots, rows: Array) -> float:
     """L(θ) for one θ (3H+1,); infinite where squares of residuals overflow."""
     count = locate(theta, pieces, slots, rows)
-    _write_kink_tails(theta, slots, rows, count)
+    _refine_kinks(theta, pieces, slots, rows, count)
     s, s_tail, k, k_tail = _line_at_low(theta, slots, Index(rows.shape[1]))
     high = pieces[EDGE, pieces.shape[1] - 1]
     x, x_tail, m = pieces[EDGE, 0], 0.0, Index(0)
@@ -43,7 +43,7 @@ def risk(theta: Array, pieces: Array, slots: Slots, rows: Array) -> float:
         end_tail = rows[KINK_TAIL, j] if inner else 0.0
         while True:
             edge = pieces[EDGE, m + Index(1)]
-            here = edge >= end
+            here = edge > end or (edge == end and end_tail <= 0.0)
             stop, stop_tail = (end, end_tail) if here else (edge, 0.0)
             d, d_tail = add(s, s_tail, -pieces[TARGET_SLOPE, m], -pieces[SLOPE_TAIL, m])
             e, e_tail = add(k, k_tail, -pieces[TARGET_INTERCEPT, m], -pieces[INTERCEPT_TAIL, m])
@@ -67,20 +67,30 @@ def risk(theta: Array, pieces: Array, slots: Slots, rows: Array) -> float:
 def line_at(
     slope: float, slope_tail: float, offset: float, offset_tail: float, x: float, x_tail: float
 ) -> float:
-    """slope · x + offset for pairs of doubles, rounded to one double."""
+    """Slope · x + offset for pairs of doubles, rounded to one double."""
     high, low = scale(slope, slope_tail, x)
     high, low = add(high, low, offset, offset_tail)
     return high + (low + slope * x_tail)
 
 
 @compiled
-def _write_kink_tails(theta: Array, slots: Slots, rows: Array, count: np.uint64) -> None:
-    """What the rounded kinks lack: -b/w = kink + tail to about 106 bits."""
+def _refine_kinks(theta: Array, pieces: Array, slots: Slots, rows: Array, count: np.uint64) -> None:
+    """Write what the rounded kinks lack, -b/w = kink + tail, and sort those that rounded alike."""
     hidden = Index(rows.shape[1])
+    low, high = pieces[EDGE, 0], pieces[EDGE, pieces.shape[1] - 1]
     for j in range(count):
-        i = slots[ORDER, j]
-        product, error = two_product(theta[i], rows[KINK, j])
-        rows[KINK_TAIL, j] = -((product + theta[hidden + i]) + error) / theta[i]
+        i, kink = slots[ORDER, j], rows[KINK, j]
+        product, error = two_product(theta[i], kink)
+        tail = -((product + theta[hidden + i]) + error) / theta[i]
+        tail = tail if low < kink < high else 0.0
+        k = Index(j)
+        while k > Index(0):
+            before = k - Index(1)
+            if rows[KINK, before] < kink or rows[KINK_TAIL, before] <= tail:
+                break
+            rows[KINK_TAIL, k], slots[ORDER, k] = rows[KINK_TAIL, before], slots[ORDER, before]
+            k = before
+        rows[KINK_TAIL, k], slots[ORDER, k] = tail, i
 
 
 @compiled
@@ -91,7 +101,7 @@ def _line_at_low(
     s, s_tail, k, k_tail = 0.0, 0.0, theta[Index(3) * hidden], 0.0
     for i in range(hidden):
         if slots[SIDE, i] == ALWAYS or slots[SIDE, i] == LEFT:
-            s, s_tail, k, k_tail = _add_neuron(theta, i, 1.0, s, s_tail, k, k_tail)
+            s, s_tail, k, k_tail = _add_neuron(theta, Index(i), 1.0, s, s_tail, k, k_tail)
     return s, s_tail, k, k_tail
 
 

@@ -12,7 +12,7 @@ from descentflow.errors import DamagedFile
 from descentflow.problem import Problem
 from descentflow.stages import command
 from descentflow.stages.sample import chunk_range
-from descentflow.theory.constant_targets import step_size_bound
+from descentflow.theory.constant_targets import lyapunov, step_size_bound
 from descentflow.training.descent import DescentState, Records, advance, descent_dataset
 from descentflow.training.recording import record_steps, snapshot_steps
 
@@ -70,10 +70,7 @@ def _state(
 ) -> tuple[DescentState, Array]:
     """The state (leading axis: step sizes) at the segment's start, and γ (S, K)."""
     if start:
-        values = {
-            name: before[name].values
-            for name in ("parameters", "status", "stopped_at")
-        }
+        values = {name: before[name].values for name in ("parameters", "status", "stopped_at")}
         shape = values["status"].shape
         increase = before["lyapunov_increase"].values if "lyapunov_increase" in before else None
         values["lyapunov_increase"] = np.full(shape, -np.inf) if increase is None else increase
@@ -90,7 +87,7 @@ def _state(
 
 def _step_sizes(problem: Problem, size: Any, theta: Array) -> Array:
     if isinstance(size, dict):
-        return size["lyapunov_fraction"] * step_size_bound(problem, theta)
+        return float(size["lyapunov_fraction"]) * step_size_bound(problem, lyapunov(problem, theta))
     return np.full(len(theta), float(size))
 
 

@@ -35,17 +35,11 @@ def lyapunov_gradient(problem: Problem, theta: Array) -> Array:
     return slope
 
 
-def step_size_bound(problem: Problem, theta0: Array) -> Array:
-    """2/((1 + E|X|²) V(θ₀) + 2): at or below it V never increases along GD (1.3)."""
-    return 2.0 / ((1.0 + problem.inputs.second_moment) * lyapunov(problem, theta0) + 2.0)
+def step_size_bound(problem: Problem, start: Array) -> Array:
+    """2/((1 + E|X|²) V(θ₀) + 2) for start values V(θ₀): with γ at or below it V never grows (1.3)."""
+    return 2.0 / ((1.0 + problem.inputs.second_moment) * start + 2.0)
 
 
-def flow_envelope(problem: Problem, theta0: Array, time: Array) -> Array:
-    """(V(θ₀) − 2ξ²)/(8t), above L(Θ_t) along gradient flow; θ₀ (..., P) against times (T,)."""
-    excess = lyapunov(problem, theta0) - 2.0 * value_of(problem) ** 2
-    return np.asarray(excess[..., None] / (8.0 * time))
-
-
-def summed_risk_bound(problem: Problem, theta0: Array) -> Array:
-    """(V(θ₀) − 2ξ²)/4, above Σ γ L(Θ_n) at half the step size bound (1.3)."""
-    return np.asarray((lyapunov(problem, theta0) - 2.0 * value_of(problem) ** 2) / 4.0)
+def least_risk_envelope(problem: Problem, start: Array, step_size: Array) -> Array:
+    """(V(θ₀) − 2ξ²)/(4γ): over n it is above the least risk of n steps, at half the bound (1.3)."""
+    return np.asarray((start - 2.0 * value_of(problem) ** 2) / (4.0 * step_size))

@@ -100,6 +100,7 @@ def descend(
     Raises
     ------
     Refused (a ValueError) for shapes that do not fit, and step sizes or counts that are not positive.
+
     """
     start = np.array(theta0, dtype=np.float64, ndmin=2)
     if start.ndim != 2 or start.shape[1] != problem.parameter_count:
@@ -109,10 +110,9 @@ def descend(
         )
     if not np.isfinite(start).all():
         raise Refused("theta0: every entry must be finite")
-    if not 1 <= steps <= LONGEST:
-        raise Refused(f"steps: must lie between 1 and 1e13, found {steps}")
-    if records_per_decade < 1:
-        raise Refused(f"records_per_decade: must be at least 1, found {records_per_decade}")
+    _check_whole("steps", steps, 1)
+    _check_whole("records_per_decade", records_per_decade, 1)
+    _check_whole("snapshots", snapshots, 0)
     sizes = check_step_sizes(step_size, len(start))
     state, records = advance(
         problem,
@@ -126,13 +126,19 @@ def descend(
     return descent_dataset(problem, state, records)
 
 
+def _check_whole(name: str, value: int, least: int) -> None:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or not least <= value <= LONGEST:
+        raise Refused(f"{name}: a whole number from {least} to 1e13 is needed, found {value!r}")
+
+
 def check_step_sizes(step_size: ArrayLike, count: int) -> Array:
     """Step sizes (count,) from a scalar or one per initialisation; Refused unless positive."""
     sizes = np.asarray(step_size, dtype=np.float64)
     if sizes.shape not in ((), (count,)):
         raise Refused(f"step_size: a scalar or shape ({count},) is needed, found {sizes.shape}")
     if not (np.isfinite(sizes) & (sizes > 0)).all():
-        raise Refused(f"step_size: must be positive and finite, found {step_size}")
+        raise Refused(f"step_size: must be positive and finite, found {step_size!r}")
     return np.broadcast_to(sizes, (count,)).copy()
 
 
@@ -178,7 +184,7 @@ def advance(
             watch,
             centre,
         )
-        return rows.stop - rows.start
+        return int(rows.stop - rows.start)
 
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
         for finished in pool.map(run, _blocks(len(values), numba.get_num_threads())):
@@ -224,7 +230,8 @@ def _advance_rows(
                     break
                 if watch:
                     increase[k] = max(increase[k], _lyapunov_change(theta, trial, centre))
-                theta[:] = trial
+                for p in range(theta.size):
+                    theta[p] = trial[p]
                 n += 1
                 stopped_at[k] = n
             if status[k] != 0:
@@ -255,7 +262,7 @@ def _lyapunov_change(theta: Array, trial: Array, centre: float) -> float:
         change += (trial[p] - theta[p]) * (trial[p] + theta[p])
     last = theta.size - 1
     c, d = theta[last] - centre, trial[last] - centre
-    return change + (trial[last] - theta[last]) * (c + d)
+    return float(change + (trial[last] - theta[last]) * (c + d))
 
 
 @compiled

@@ -60,7 +60,7 @@ def describe(name: str) -> dict[str, object]:
 
 def as_dataset(variables: Mapping[str, tuple[tuple[str, ...], NDArray[np.generic]]]) -> xr.Dataset:
     """A dataset of (dimensions, values) with the attributes of :func:`describe`."""
-    dataset = xr.Dataset({name: value for name, value in variables.items()})
+    dataset = xr.Dataset(dict(variables))
     for name in dataset.variables:
         if str(name) in LONG_NAMES:
             dataset[name].attrs = describe(str(name))

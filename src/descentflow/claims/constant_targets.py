@@ -1,0 +1,107 @@
+"""Claims of the study ``constant_targets`` (gradient descent), each against its dataset."""
+
+import numpy as np
+import xarray as xr
+
+from descentflow.claims.claim import Claim
+from descentflow.measures.constant_targets import RISK_REACHED, TOLERANCE
+
+STUDY = "constant_targets"
+
+
+def judge(dataset: xr.Dataset) -> list[Claim]:
+    """The claims that the experiments of the dataset allow to judge."""
+    experiments = dataset["experiment"].values
+    claims = [_identity(dataset)]
+    if "convergence" in experiments:
+        runs = dataset.isel(run=np.flatnonzero(experiments == "convergence"))
+        claims += [_monotone(runs, "convergence"), _envelope(runs), _limit(runs)]
+    if "step_sizes" in experiments:
+        runs = dataset.isel(run=np.flatnonzero(experiments == "step_sizes"))
+        claims.append(_below_the_curve(runs))
+    return claims
+
+
+def _where(runs: xr.Dataset, experiment: str) -> str:
+    widths = sorted({int(h) for h in runs["network_hidden"].values})
+    count = int(runs["count"].values.sum())
+    return f"{experiment}: H = {', '.join(map(str, widths))}; {count} runs"
+
+
+def _identity(dataset: xr.Dataset) -> Claim:
+    worst = float(dataset["identity_error"].max())
+    return Claim(
+        STUDY,
+        "lyapunov_identity",
+        "<grad V, G> = 8 L at random theta, relative to the size of the terms",
+        "every problem of the study, 1000 theta of sizes 1e-2 to 1e2 each",
+        "derived",
+        f"{worst:.2e}",
+        "<= 1e-12",
+        worst <= 1e-12,
+    )
+
+
+def _monotone(runs: xr.Dataset, experiment: str) -> Claim:
+    worst = float(runs["relative_increase"].max())
+    return Claim(
+        STUDY,
+        "lyapunov_descent",
+        "V never increases at a step size below 2/((1 + E|X|^2) V(theta_0) + 2), over every step",
+        _where(runs, experiment),
+        "derived",
+        f"largest (V_(n+1) - V_n)/V_0 = {worst:.2e}",
+        f"<= {TOLERANCE:g}",
+        worst <= TOLERANCE,
+    )
+
+
+def _envelope(runs: xr.Dataset) -> Claim:
+    steps = runs["step"].where(runs["step"] > 0)
+    least = np.fmin.accumulate(runs["risk"].values, axis=2)
+    ratio = least * steps.values[:, None, :] / runs["envelope_constant"].values[:, :, None]
+    half = (runs["step_size"] <= 0.5 * runs["step_size_bound"] * (1 + 1e-12)).values
+    worst = float(np.nanmax(np.where(half[:, :, None], ratio, np.nan))) if half.any() else np.nan
+    return Claim(
+        STUDY,
+        "least_risk_envelope",
+        "min_(m<=n) L(theta_m) <= (V(theta_0) - 2 xi^2)/(4 gamma n) at half the step size bound",
+        _where(runs, "convergence"),
+        "derived",
+        f"largest ratio {worst:.3g}",
+        "<= 1",
+        bool(worst <= 1.0) if half.any() else None,
+    )
+
+
+def _limit(runs: xr.Dataset) -> Claim:
+    final = runs["final_risk"].values[runs["status"].values >= 0]
+    reached = final < RISK_REACHED
+    worst = float(np.nanmax(final))
+    return Claim(
+        STUDY,
+        "risk_to_zero",
+        "the risk tends to 0 in every run, dead ones included",
+        _where(runs, "convergence"),
+        "paper",
+        f"{int(reached.sum())} of {reached.size} below {RISK_REACHED:g}; largest final risk {worst:.2e}",
+        f"all below {RISK_REACHED:g}",
+        bool(reached.all()),
+    )
+
+
+def _below_the_curve(runs: xr.Dataset) -> Claim:
+    below = (runs["step_size"] <= runs["step_size_bound"]).values
+    grew = (runs["monotone"] == 0).values & below
+    above = ~below & (runs["monotone"] == 1).values
+    return Claim(
+        STUDY,
+        "step_size_phase",
+        "no run with a step size below the bound has an increasing V",
+        _where(runs, "step_sizes"),
+        "derived",
+        f"{int(grew.sum())} of {int(below.sum())} runs below the bound "
+        f"({int(above.sum())} monotone runs above it)",
+        "0",
+        not grew.any(),
+    )

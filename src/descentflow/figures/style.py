@@ -1,0 +1,82 @@
+"""How figures look and are saved: column width, serif mathematics, grey-proof colours, fixed bytes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from descentflow.store import whole
+
+COLUMN = 3.4  # inches, one column of a two-column page
+PAGE = 7.0
+
+RC: dict[str, Any] = {
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 200,
+    "font.family": "serif",
+    "font.serif": ["DejaVu Serif"],
+    "font.size": 8,
+    "grid.alpha": 0.3,
+    "grid.linewidth": 0.4,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.0,
+    "mathtext.fontset": "dejavuserif",
+    "pdf.fonttype": 42,
+    "savefig.dpi": 300,
+    "svg.hashsalt": "descentflow",
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+}
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)), (0, (8, 2)), (0, (3, 3)))
+THEORY: dict[str, Any] = {"color": "black", "linewidth": 0.9, "zorder": 5}
+
+
+@contextmanager
+def paper() -> Iterator[None]:
+    """Draw with the paper's settings; leaves the global ones as they were."""
+    settings: Any = dict(mpl.rcParamsDefault) | {"backend": "Agg"} | RC
+    with mpl.rc_context(settings):
+        yield
+
+
+def colors(count: int) -> list[tuple[float, float, float]]:
+    """``count`` colours whose lightness falls evenly, told apart in grey and by the colour-blind."""
+    return list(sns.color_palette("viridis", count + 1))[:count]
+
+
+def new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of ``width`` × ``height`` inches with rows × columns axes, row by row."""
+    figure = Figure(figsize=(width, height))
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.ravel())
+
+
+def letter(axes: list[Axes]) -> None:
+    """Put (a), (b), .. at the panels' upper left."""
+    for number, panel in enumerate(axes):
+        panel.set_title(f"({'abcdefghijklmnop'[number]})", loc="left", fontweight="bold")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure whole, without dates or versions, so that equal data give equal bytes."""
+    kind = path.suffix[1:]
+    metadata: dict[str, Any] = {
+        "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+        "svg": {"Creator": None, "Date": None},
+        "png": {"Software": None},
+    }
+    with whole(path) as temporary:
+        figure.savefig(temporary, format=kind, metadata=metadata[kind])

@@ -1,0 +1,114 @@
+"""What the study ``constant_targets`` measures beside the recorded risks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from descentflow.measures.trained import Trained
+from descentflow.theory import constant_targets as theory
+
+Array = NDArray[np.float64]
+
+TOLERANCE = 1e-14
+"""An increase of V below this times V(θ₀) is rounding (claim 1.4)."""
+
+RISK_REACHED = 1e-6
+"""A final risk below this counts as having tended to 0 within the steps of a run."""
+
+QUANTILES = (0.05, 0.5, 0.95)
+PHASE_BINS = 24
+IDENTITY_DRAWS = 1000
+
+
+def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """Add the envelope, monotony of V, quantiles over initialisations and the phase diagram."""
+    start = dataset["lyapunov"].isel(record=0)
+    pairs = list(zip(rows, start.values, strict=True))
+    bounds = [theory.step_size_bound(row.problem, value) for row, value in pairs]
+    dataset["step_size_bound"] = (("run", "initialization"), np.stack(bounds))
+    dataset["step_size_bound"].attrs = _named("2/((1 + E|X|^2) V(theta_0) + 2)")
+    gammas = dataset["step_size"].values
+    envelopes = [
+        theory.least_risk_envelope(row.problem, value, gamma)
+        for (row, value), gamma in zip(pairs, gammas, strict=True)
+    ]
+    dataset["envelope_constant"] = (("run", "initialization"), np.stack(envelopes))
+    dataset["envelope_constant"].attrs = _named(
+        "(V(theta_0) - 2 xi^2)/(4 gamma): over n it bounds the least risk of n steps"
+    )
+    relative = dataset["lyapunov_increase"] / start
+    dataset["relative_increase"] = relative.assign_attrs(
+        _named("largest V(theta_{n+1}) - V(theta_n), divided by V(theta_0)")
+    )
+    monotone = (relative <= TOLERANCE).where(relative.notnull())
+    dataset["monotone"] = monotone.assign_attrs(_named("1 where V never grew beyond rounding"))
+    dataset = _quantiles(dataset)
+    values = np.array([theory.value_of(row.problem) for row in rows])
+    dataset["target_value"] = ("run", values, _named("xi, the constant target"))
+    dataset["identity_error"] = ("run", np.array([_identity_error(row) for row in rows]))
+    dataset["identity_error"].attrs = _named(
+        "largest |<grad V, G> - 8L| / (sum of absolute terms) at random theta"
+    )
+    return _phases(dataset, rows)
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"long_name": name, "units": "1"}
+
+
+def _quantiles(dataset: xr.Dataset) -> xr.Dataset:
+    for name in ("risk", "lyapunov"):
+        values = np.nanquantile(dataset[name].values, QUANTILES, axis=1)
+        dataset[f"{name}_quantiles"] = (("quantile", "run", "record"), values)
+        dataset[f"{name}_quantiles"].attrs = _named(f"quantiles of {name} over initialisations")
+    middle = np.nanmedian(dataset["envelope_constant"].values, axis=1)
+    dataset["envelope_median"] = ("run", middle, _named("median of envelope_constant"))
+    return dataset.assign_coords(quantile=list(QUANTILES))
+
+
+def _identity_error(row: Trained) -> float:
+    """⟨∇V, G⟩ = 8L at random θ of several sizes, relative to the sum of the terms' sizes (1.1)."""
+    problem = row.problem
+    stream = np.random.Generator(np.random.Philox(key=int(row.run.id, 16)))
+    theta = stream.standard_normal((IDENTITY_DRAWS, problem.parameter_count))
+    theta *= 10.0 ** stream.uniform(-2, 2, (IDENTITY_DRAWS, 1))
+    terms = theory.lyapunov_gradient(problem, theta) * problem.gradient(theta)
+    risk = 8.0 * problem.risk(theta)
+    size = np.abs(terms).sum(axis=1) + risk
+    return float((np.abs(terms.sum(axis=1) - risk) / size).max())
+
+
+def _phases(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """Share of runs with monotone V over bins of (V(θ₀), γ), from the experiment ``step_sizes``."""
+    chosen = [n for n, row in enumerate(rows) if row.run.experiment == "step_sizes"]
+    if not chosen:
+        return dataset
+    part = dataset.isel(run=chosen)
+    known = part["monotone"].notnull().values
+    start = part["lyapunov"].isel(record=0).values[known]
+    gamma = part["step_size"].values[known]
+    monotone = part["monotone"].values[known]
+    diverged = (part["status"].values == 1)[known]
+    dataset.attrs["second_moment"] = rows[chosen[0]].problem.inputs.second_moment
+    edges = [_log_edges(start, PHASE_BINS), _log_edges(gamma, PHASE_BINS)]
+    counts, *_ = np.histogram2d(start, gamma, bins=edges)
+    for name, weights in (("monotone", monotone), ("diverged", diverged.astype(float))):
+        share = np.histogram2d(start, gamma, bins=edges, weights=weights)[0]
+        with np.errstate(invalid="ignore"):
+            values = np.where(counts > 0, share / counts, np.nan)
+        dataset[f"{name}_share"] = (("start_bin", "step_size_bin"), values)
+        dataset[f"{name}_share"].attrs = _named(f"share of runs with V {name}")
+    dataset["monotone_share"].attrs = _named("share of runs along which V never increased")
+    dataset["diverged_share"].attrs = _named("share of runs that left the finite numbers")
+    for name, edge in zip(("start_edge", "step_size_edge"), edges, strict=True):
+        dataset[name] = ((name,), edge)
+        dataset[name].attrs = _named(f"bin edges of the phase diagram: {name}")
+    return dataset
+
+
+def _log_edges(values: Array, bins: int) -> Array:
+    low, high = np.log10(values.min()), np.log10(values.max())
+    margin = 1e-6 + 0.5 * (high - low) / bins
+    return np.logspace(low - margin, high + margin, bins + 1)

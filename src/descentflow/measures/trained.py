@@ -1,0 +1,67 @@
+"""Trained runs put together from their files: chunks joined, segments joined, trimmed to size."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from descentflow import store
+from descentflow.errors import DamagedFile
+from descentflow.plan import Run
+from descentflow.problem import Problem
+from descentflow.training.recording import record_steps
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One run at one step size: dims (initialization, step), as ``df.descend`` returns them."""
+
+    run: Run
+    step_size: Any
+    data: xr.Dataset
+
+    @property
+    def problem(self) -> Problem:
+        """The problem that was trained."""
+        return Problem.model_validate(
+            self.run.setting.model_dump(include={"inputs", "target", "network"})
+        )
+
+
+def assemble(runs: Sequence[Run], files: Iterator[Path]) -> list[Trained]:
+    """Read the files of the runs, in the order run, chunk, segment.
+
+    Raises DamagedFile where a file is damaged or belongs elsewhere.
+    """
+    rows: list[Trained] = []
+    for run in runs:
+        chunks = [
+            _segments_of(run, chunk, [next(files) for _ in run.segments]) for chunk in run.chunks
+        ]
+        joined = xr.concat(chunks, dim="initialization", join="exact")
+        count = run.setting.initialization.count
+        joined = joined.isel(initialization=slice(0, count))
+        rows += [
+            Trained(run, size, joined.isel(size=number))
+            for number, size in enumerate(run.step_sizes)
+        ]
+    return rows
+
+
+def _segments_of(run: Run, chunk: str, paths: Sequence[Path]) -> xr.Dataset:
+    """One chunk from its first to its last step: records of all segments, the end of the last."""
+    parts = []
+    for path, segment in zip(paths, run.segments, strict=True):
+        part = store.read(path)
+        expected = store.canonical({**run.spec, "chunk": chunk, "segment": list(segment)})
+        if part.attrs["spec"] != expected:
+            raise DamagedFile(f"{path}: holds another run than its name says")
+        parts.append(part)
+    timed = [name for name, values in parts[-1].data_vars.items() if "step" in values.dims]
+    records = xr.concat([part[timed] for part in parts], dim="step", join="exact")
+    training = run.setting.training
+    wanted = record_steps(training.steps, training.records_per_decade)
+    ended = parts[-1].drop_dims(["step", "snapshot"], errors="ignore")
+    return ended.merge(records.sel(step=wanted), combine_attrs="drop", join="exact")

@@ -1,0 +1,26 @@
+"""Stage judge: every claim with what was measured and its verdict, as a table."""
+
+import csv
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from descentflow import store
+from descentflow.claims.claim import COLUMNS, Claim
+from descentflow.stages import command
+
+
+def judge(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
+    """Judge the claims of all studies, datasets in the order of the job's studies."""
+    claims: list[Claim] = []
+    for study, path in zip(job["spec"]["studies"], inputs, strict=True):
+        module = import_module(f"descentflow.claims.{study}")
+        claims += module.judge(store.read(path))
+    with store.whole(outputs[0]) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(claim.row() for claim in claims)
+
+
+if __name__ == "__main__":
+    command.run(judge, "Judge the claims.")

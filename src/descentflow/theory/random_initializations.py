@@ -1,0 +1,101 @@
+"""What is known of GD from random initialisations for piecewise linear targets.
+
+Paper: arXiv:2108.04620. That the best of K runs reaches risk 0 in probability, and that single runs
+converge exponentially with positive probability, is the paper's; the formulas below are derived in
+docs/mathematics.md, 0.6 and 2.2 to 2.5. Everything is dimensionless.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from descentflow.networks import split
+from descentflow.problem import Problem
+from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
+
+Array = NDArray[np.float64]
+
+SUCCESS = 1e-4
+"""A run has succeeded when its risk is below this; every plateau we know of lies above it."""
+
+
+def dead_network_probability(problem: Problem) -> float:
+    """Probability that every neuron of a standard normal θ₀ is inactive on the interval (0.6)."""
+    low, high = problem.inputs.low, problem.inputs.high
+    one = 0.5 - (math.atan(high) - math.atan(low)) / (2.0 * math.pi)
+    return one**problem.network.hidden
+
+
+def target_variance(problem: Problem) -> float:
+    """Var f(X), the risk at which dead networks end."""
+    edges, slopes, intercepts = (problem.pieces[r] for r in (EDGE, TARGET_SLOPE, TARGET_INTERCEPT))
+    width, middle = np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
+    weights = width / (edges[-1] - edges[0])
+    centre = slopes[:-1] * middle + intercepts[:-1]
+    mean = float(weights @ centre)
+    return float(weights @ ((centre - mean) ** 2 + (slopes[:-1] * width) ** 2 / 12.0))
+
+
+def plateaus(problem: Problem) -> list[float]:
+    """Risks of known plateaus: Var f, and for |x − ½| on [0, 1] also (3 − 2√2)/12 (2.5)."""
+    known = [target_variance(problem)]
+    hat = np.array([[0.0, 0.5, 1.0], [-1.0, 1.0, 0.0], [0.5, -0.5, 0.0]])
+    if problem.pieces.shape[1] == 3 and np.array_equal(problem.pieces[:3], hat):
+        known.append((3.0 - 2.0 * math.sqrt(2.0)) / 12.0)
+    return known
+
+
+def rank_at_zero_risk(problem: Problem, theta: Array, merge: float) -> int:
+    """Rank of the Hessian at a zero-risk point θ (P,) from its active sets alone (2.3).
+
+    dim span({1} ∪ {1_I, x 1_I : v ≠ 0} ∪ {relu : v = 0}) over the neurons with non-empty active set
+    I; kinks closer than ``merge`` count as one, and neurons with |v| < ``merge`` as having v = 0.
+    """
+    hidden = problem.network.hidden
+    low, high = problem.inputs.low, problem.inputs.high
+    w, b, v, _ = split(theta, hidden)
+    kinks = _interior_kinks(w, b, low, high)
+    cuts = [low]
+    for kink in sorted(kinks.values()):
+        if kink - cuts[-1] > merge and high - kink > merge:
+            cuts.append(kink)
+    middles = 0.5 * (np.array(cuts) + np.array([*cuts[1:], high]))
+    functions = [np.tile([1.0, 0.0], len(middles))]
+    for i in range(hidden):
+        active = w[i] * middles + b[i] > 0.0
+        if not active.any():
+            continue
+        if abs(v[i]) > merge:
+            functions.append(np.ravel(np.outer(active, [1.0, 0.0])))
+            functions.append(np.ravel(np.outer(active, [0.0, 1.0])))
+        else:
+            functions.append(np.ravel(np.outer(active, [b[i], w[i]])))
+    return int(np.linalg.matrix_rank(np.array(functions)))
+
+
+def exponential_rate(step_size: Array, least: Array) -> Array:
+    """−2 log(1 − γ λ), the decay of log L per step for the least nonzero eigenvalue λ (2.4)."""
+    return np.asarray(-2.0 * np.log1p(-step_size * least))
+
+
+ALGEBRAIC_SLOPE = -3.0
+"""Log-log slope of L_n where two kinks merge at a knot or one tends to an end (2.4)."""
+
+
+def farthest_kink(problem: Problem, theta: Array, negligible: float) -> float:
+    """Largest distance of a kink to the nearest knot or end, over slope changes |v w| above a bound.
+
+    0 where there is no such kink.
+    """
+    hidden = problem.network.hidden
+    w, b, v, _ = split(theta, hidden)
+    kinks = _interior_kinks(w, b, problem.inputs.low, problem.inputs.high)
+    chosen = [kink for i, kink in kinks.items() if abs(v[i] * w[i]) > negligible]
+    places = problem.pieces[EDGE]
+    return float(max((np.abs(places - kink).min() for kink in chosen), default=0.0))
+
+
+def _interior_kinks(w: Array, b: Array, low: float, high: float) -> dict[int, float]:
+    bends = ((w * low + b) > 0.0) != ((w * high + b) > 0.0)
+    return {int(i): float(-b[i] / w[i]) for i in np.flatnonzero(bends)}

@@ -1,0 +1,30 @@
+rule aggregate:
+    input:
+        lambda wildcards: JOBS.trained(wildcards.study),
+    output:
+        f"{RESULTS}/datasets/{{study}}.nc",
+    log:
+        f"{RESULTS}/logs/datasets/{{study}}.log",
+    conda:
+        "../../envs/descentflow.yaml"
+    params:
+        job=lambda wildcards: JOBS.aggregate_job(wildcards.study),
+    shell:
+        "python -m descentflow.stages.aggregate --job {params.job:q} --input {input:q} "
+        "--output {output:q} 2> {log:q}"
+
+
+rule judge:
+    input:
+        [JOBS.dataset(study) for study in STUDIES],
+    output:
+        JOBS.claims,
+    log:
+        f"{RESULTS}/logs/claims.log",
+    conda:
+        "../../envs/descentflow.yaml"
+    params:
+        job=lambda wildcards: JOBS.judge_job(),
+    shell:
+        "python -m descentflow.stages.judge --job {params.job:q} --input {input:q} "
+        "--output {output:q} 2> {log:q}"

@@ -1,0 +1,11 @@
+rule sample:
+    output:
+        f"{RESULTS}/samples/{{start}}/{{chunk}}.nc",
+    log:
+        f"{RESULTS}/logs/samples/{{start}}/{{chunk}}.log",
+    conda:
+        "../../envs/descentflow.yaml"
+    params:
+        job=lambda wildcards: JOBS.sample_job(wildcards.start, wildcards.chunk),
+    shell:
+        "python -m descentflow.stages.sample --job {params.job:q} --output {output:q} 2> {log:q}"
