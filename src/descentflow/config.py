@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Discriminator, Field, Tag, ValidationError
 
 from descentflow.errors import ConfigurationError
 from descentflow.initializations import InitializationLaw
 from descentflow.problem import Problem
-from descentflow.schema import Finding, Model, Positive, Whole, explain, report
+from descentflow.schema import UNION_TAGS, Finding, Model, Positive, Whole, explain, report
 from descentflow.targets import Constant
 
 MOST_RUNS = 10_000
@@ -25,11 +25,22 @@ class LyapunovFraction(Model):
     lyapunov_fraction: Positive
 
 
+def _kind_of_step_size(value: object) -> str:
+    return UNION_TAGS[isinstance(value, Mapping | Model)]
+
+
+StepSize = Annotated[
+    Annotated[Positive, Tag(UNION_TAGS[0])] | Annotated[LyapunovFraction, Tag(UNION_TAGS[1])],
+    Discriminator(_kind_of_step_size),
+]
+"""γ itself, or relative to the bound."""
+
+
 class Training(Model):
     """Gradient descent: step size γ, number of steps, what is recorded."""
 
     method: Literal["gd"]
-    step_size: Annotated[Positive, Field(le=1e6)] | LyapunovFraction
+    step_size: StepSize
     steps: Whole = Field(ge=1, le=10**13)
     records_per_decade: Whole = Field(20, ge=1, le=1000)
     snapshots: Whole = Field(0, ge=0, le=1000)
@@ -88,16 +99,14 @@ Block = dict[str, list[Experiment]]
 """A study's experiments by name, each expanded into the runs of its sweep."""
 
 
-def read(path: Path) -> tuple[Configuration, dict[str, Block]]:
-    """Read and check a configuration file; raises ConfigurationError, naming the file."""
+def load(path: Path) -> Any:
+    """What a YAML file holds; raises ConfigurationError, naming the file."""
     try:
-        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from None
-    try:
-        return check(mapping)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{path}:\n{error}") from None
 
 
 def check(mapping: object) -> tuple[Configuration, dict[str, Block]]:

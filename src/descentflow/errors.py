@@ -6,7 +6,14 @@ class Refused(ValueError):
 
 
 class ConfigurationError(Refused):
-    """One or more keys of a configuration (or of a problem's mapping) are wrong."""
+    """One or more keys of a configuration (or of a problem's mapping) are wrong.
+
+    ``where`` are the keys that lead to the wrong value, where there is just one.
+    """
+
+    def __init__(self, text: str, where: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{'.'.join(where)}: {text}" if where else text)
+        self.text, self.where = text, where
 
 
 class DamagedFile(Refused):

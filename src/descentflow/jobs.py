@@ -5,6 +5,7 @@ code its stage imports, the digest of the lock file and the Python version. Snak
 when it changes, and a shared cache may use it as a key.
 """
 
+import hashlib
 import os
 import platform
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 
 from descentflow import closure, config
 from descentflow.config import Block, Configuration
+from descentflow.errors import Refused
 from descentflow.plan import Run, Start, check_shared, runs_of
 from descentflow.store import canonical
 from descentflow.studies import FIGURE_FORMATS, STUDIES
@@ -147,6 +149,14 @@ class Jobs:
             "python": platform.python_version(),
         }
         return canonical(job)
+
+
+def lock_digest(lock: Path) -> str:
+    """Digest of the lock file, part of every id: 16 hexadecimal digits; raises Refused."""
+    try:
+        return hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise Refused(f"{lock}: cannot be read: {error.strerror}") from None
 
 
 def put_interpreter_first() -> None:

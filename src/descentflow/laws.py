@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from descentflow.errors import ConfigurationError
 from descentflow.schema import Model, Number
 
 REACH = 1e6  # inputs stay where double precision leaves room for cubes of them
@@ -19,9 +20,10 @@ class Uniform(Model):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.high - self.low >= 1e-9 * max(1.0, abs(self.low), abs(self.high)):
-            raise ValueError(
-                f"'high' must exceed 'low' by 1e-9 of their size at least "
-                f"(low = {self.low:g}, high = {self.high:g})"
+            raise ConfigurationError(
+                f"must exceed low = {self.low:g} by 1e-9 of their size at least, "
+                f"found {self.high:g}",
+                ("high",),
             )
         return self
 

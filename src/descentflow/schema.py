@@ -51,6 +51,9 @@ Number = Annotated[float, BeforeValidator(_number), Field(ge=-MAGNITUDE, le=MAGN
 Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=MAGNITUDE)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 
+UNION_TAGS = ("number", "mapping")
+"""Tags for members of unions that no key tells apart; pydantic puts them into its locations."""
+
 M = TypeVar("M", bound=BaseModel)
 Finding = tuple[Path, str]
 """A key's path and what is wrong with it."""
@@ -74,7 +77,15 @@ def report(findings: Sequence[Finding]) -> str:
 
 def explain(error: ValidationError, model: Any) -> list[Finding]:
     """What is wrong where: what was found, what is allowed."""
-    return [_finding(detail, model) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)
+    locations = [detail["loc"] for detail in details]
+
+    def follows(detail: ErrorDetails) -> bool:
+        """Whether a list is short only because some of its entries are wrong."""
+        inside = (loc[: len(detail["loc"])] == detail["loc"] for loc in locations)
+        return detail["type"] == "too_short" and sum(inside) > 1
+
+    return [_finding(detail, model) for detail in details if not follows(detail)]
 
 
 def dotted(path: Sequence[str | int]) -> str:
@@ -110,6 +121,8 @@ def _finding(detail: ErrorDetails, model: Any) -> Finding:
             return path, f"found {found}{hint}; allowed: {', '.join(allowed)}"
         case "model_type" | "model_attributes_type" | "dict_type":
             return path, f"a mapping (key: value) is needed, found {found}"
+        case "value_error" if isinstance(context["error"], ConfigurationError):
+            return (*path, *context["error"].where), context["error"].text
         case "value_error":
             return path, f"{context['error']}, found {found}"
         case _:
@@ -146,6 +159,8 @@ def _tags(model: type[BaseModel]) -> set[object]:
 
 def _descend(models: list[Any], part: str | int) -> tuple[list[Any], bool]:
     """Models one location part further down, and whether the part is a key of the input."""
+    if part in UNION_TAGS:
+        return models, False
     tagged = [m for m in models if part in _tags(m)]
     if len(models) > 1 and tagged:
         return tagged, False
@@ -166,12 +181,9 @@ def _keys(location: Path, model: Any) -> Path:
     models, keys = _members(model), []
     for part in location:
         models, is_key = _descend(models, part)
-        if is_key and not (isinstance(part, str) and part in _VALIDATORS):
+        if is_key:
             keys.append(part)
     return tuple(keys)
-
-
-_VALIDATORS = ("float", "int", "constrained-float", "function-before[_number(), float]")
 
 
 def allowed_keys(model: Any, location: Path) -> list[str]:

@@ -55,24 +55,26 @@ class PiecewiseLinear(Model):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(self.knots) != len(self.values):
-            raise ValueError(
-                f"'knots' and 'values' need equal lengths ({len(self.knots)} and {len(self.values)})"
+            raise ConfigurationError(
+                f"needs one value per knot, found {len(self.values)} for {len(self.knots)} knots",
+                ("values",),
             )
         for i, (left, right) in enumerate(pairwise(self.knots)):
             if right < left:
-                raise ValueError(
-                    f"'knots' must not decrease (knots[{i + 1}] = {right:g} < {left:g})"
+                raise ConfigurationError(
+                    f"must not decrease, found {right:g} after {left:g} at [{i + 1}]", ("knots",)
                 )
         if any(c == a for a, c in zip(self.knots, self.knots[2:], strict=False)):
-            raise ValueError("a knot may be given twice (a jump), not more often")
+            raise ConfigurationError("a knot may be given twice (a jump), not more", ("knots",))
         return self
 
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]; raises ConfigurationError where the knots do not cover it."""
         if self.knots[0] > low or self.knots[-1] < high:
             raise ConfigurationError(
-                f"target.knots: reach from {self.knots[0]:g} to {self.knots[-1]:g} and do not cover "
-                f"the inputs' interval [{low:g}, {high:g}]"
+                f"they reach from {self.knots[0]:g} to {self.knots[-1]:g} and must cover the inputs' "
+                f"interval [{low:g}, {high:g}]",
+                ("target", "knots"),
             )
         ends: list[float] = []
         lines: list[tuple[Fraction, Fraction]] = []
@@ -99,8 +101,8 @@ class Step(Model):
         """The target on [low, high]; raises ConfigurationError where the step lies outside."""
         if not low < self.at < high:
             raise ConfigurationError(
-                f"target.at: the step at {self.at:g} must lie inside the inputs' interval "
-                f"({low:g}, {high:g})"
+                f"the step at {self.at:g} must lie inside the inputs' interval ({low:g}, {high:g})",
+                ("target", "at"),
             )
         lines = [(Fraction(0), Fraction(self.below)), (Fraction(0), Fraction(self.above))]
         return _pieces(low, high, [self.at], lines)

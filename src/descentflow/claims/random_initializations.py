@@ -179,12 +179,12 @@ def _shares(dataset: xr.Dataset) -> Claim:
 
 
 def _kinks(dataset: xr.Dataset) -> Claim:
-    distance = dataset["kink_distance"].values[_kinds_at_minima(dataset) == EXPONENTIAL]
+    distance = dataset["bend_distance"].values[_kinds_at_minima(dataset) == EXPONENTIAL]
     near = distance <= KINK_TOLERANCE
     return _claim(
         dataset,
         "kinks_tend_to_knots",
-        "kinks that bend the network end at a knot or an end point (exponential runs)",
+        "in exponential runs the network bends only at knots and end points (cancelling pairs aside)",
         "predicted here",
         f"{int(near.sum())} of {near.size} minima within {KINK_TOLERANCE:g}",
         "all",

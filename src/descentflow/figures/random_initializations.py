@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.image import AxesImage
+from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from descentflow.figures import style
@@ -18,41 +19,43 @@ KIND_STYLES = {
     "failed": ("failed", "1.0", "..."),
 }
 CURVES = 64
+ALGEBRAIC = 2  # flag value of decay_kind
 
 
 def success(dataset: xr.Dataset) -> Figure:
     """Success of one run over the width, and of the best of K runs over width and K."""
     targets = _targets(dataset)
-    figure, panels = style.new(style.PAGE, 2.6, columns=1 + len(targets))
+    figure, panels = style.new(style.PAGE, 2.8, columns=1 + len(targets))
     for number, runs in enumerate(targets):
         width, share = runs["network_hidden"].values, runs["success_probability"].values
-        error = np.abs(runs["success_interval"].values.T - share)
         panels[0].errorbar(
             width,
             share,
-            error,
+            np.abs(runs["success_interval"].values.T - share),
             marker=style.MARKERS[number],
             markersize=3,
             capsize=2,
             color=style.colors(len(targets))[number],
             linestyle=style.DASHES[number],
-            label=_label(runs),
+            label=_label(runs, number),
         )
     bound = 1.0 - targets[0]["dead_probability"].values
-    panels[0].plot(
-        targets[0]["network_hidden"], bound, label="all but dead networks", **style.THEORY
-    )
-    counts = sorted({int(n) for n in dataset["count"].values})
+    width = targets[0]["network_hidden"].values
+    panels[0].plot(width, bound, label="all but dead networks", **style.THEORY)
     _width_axis(panels[0], targets[0])
     panels[0].set(ylabel=r"$p_H$, share of successful runs", ylim=(-0.03, 1.03))
-    panels[0].legend(title=f"{', '.join(map(str, counts))} runs each, 95% intervals")
     for panel, runs in zip(panels[1:], targets, strict=True):
-        _heat(figure, panel, runs)
-    style.letter(panels)
+        image = _heat(panel, runs)
+    panels[1].set(ylabel=r"width $H$")
+    figure.colorbar(image, ax=panels[1:], label="best of $K$ runs succeeds")
+    counts = sorted({int(count) for count in dataset["count"].values})
+    title = f"{', '.join(map(str, counts))} initialisations each; bars: 95% Wilson intervals"
+    style.legend_above(figure, panels[0], 3, title)
+    style.letter(panels, ["", *(_name(number) for number in range(len(targets)))])
     return figure
 
 
-def _heat(figure: Figure, panel: Axes, runs: xr.Dataset) -> None:
+def _heat(panel: Axes, runs: xr.Dataset) -> AxesImage:
     values = runs["best_measured"].values
     columns = np.flatnonzero(np.isfinite(values).any(axis=0))
     image = panel.imshow(
@@ -65,17 +68,17 @@ def _heat(figure: Figure, panel: Axes, runs: xr.Dataset) -> None:
             panel.text(column, row, f"{value:.2f}", ha="center", va="center", color=tone, size=5.5)
     panel.set_xticks(range(len(columns)), [str(k) for k in runs["best_of"].values[columns]])
     panel.set_yticks(range(len(values)), [str(int(h)) for h in runs["network_hidden"].values])
-    panel.set(xlabel=r"number of runs $K$", ylabel=r"width $H$")
-    panel.set_title(_label(runs), fontsize=6.5)
+    panel.set(xlabel=r"number of runs $K$")
     panel.grid(False)
-    figure.colorbar(image, ax=panel, label="best of $K$ succeeds")
+    return image
 
 
 def risk_curves(dataset: xr.Dataset) -> Figure:
     """Risk over steps for single runs, and the least risk of the first K."""
     runs = _targets(dataset)[0]
     chosen = np.unique(np.linspace(1, runs.sizes["run"] - 1, 3).astype(int))
-    figure, panels = style.new(style.PAGE, 2.5, columns=len(chosen))
+    figure, panels = style.new(style.PAGE, 2.7, columns=len(chosen))
+    titles = []
     for panel, number in zip(panels, chosen, strict=True):
         run = runs.isel(run=int(number))
         shown = min(CURVES, int(run["count"]))
@@ -88,27 +91,27 @@ def risk_curves(dataset: xr.Dataset) -> Figure:
         for level in run["plateau"].values[np.isfinite(run["plateau"].values)]:
             panel.axhline(level, linestyle=":", **style.THEORY)
         panel.set(xscale="log", yscale="log", xlabel=r"step $n$", xlim=(1, None))
-        panel.set_ylim(1e-30, 1e2)
-        panel.set_title(rf"$H={int(run['network_hidden'])}$, {shown} runs", fontsize=7)
+        panel.set_ylim(1e-32, 1e2)
+        titles.append(rf"$H={int(run['network_hidden'])}$, {shown} runs")
+    panels[0].plot([], [], linestyle=":", label="plateaus", **style.THEORY)
     panels[0].set(ylabel=r"risk $\mathcal{L}(\Theta_n)$")
-    panels[0].legend(
-        title="least risk of the\nfirst $K$ runs; dotted:\nplateaus", title_fontsize=6.5
-    )
-    style.letter(panels)
+    title = rf"{_label(runs, 0)}; least risk of the first $K$ runs"
+    style.legend_above(figure, panels[0], 5, title)
+    style.letter(panels, titles)
     return figure
 
 
 def final_risks(dataset: xr.Dataset) -> Figure:
     """Distribution of the final risk, one curve per width, with the known plateaus."""
     targets = _targets(dataset)
-    figure, panels = style.new(style.PAGE, 2.6, columns=len(targets))
-    for panel, runs in zip(panels, targets, strict=True):
+    figure, panels = style.new(style.PAGE, 2.8, columns=len(targets))
+    titles = []
+    for place, (panel, runs) in enumerate(zip(panels, targets, strict=True)):
         for number, color in enumerate(style.colors(runs.sizes["run"])):
             run = runs.isel(run=number)
             count = int(run["count"])
-            values = np.sort(run["final_risk"].values[:count])
             panel.step(
-                values,
+                np.sort(run["final_risk"].values[:count]),
                 np.arange(1, count + 1) / count,
                 where="post",
                 color=color,
@@ -121,56 +124,62 @@ def final_risks(dataset: xr.Dataset) -> Figure:
         last = int(np.nanmax(runs["step"].values))
         panel.set(xscale="log", xlabel=rf"risk after $n={last}$ steps", ylim=(0, 1.01))
         panel.set_xlim(1e-33, 1)
-        panel.set_title(f"{_label(runs)}; {count} runs", fontsize=6.5)
+        titles.append(f"{_label(runs, place)}; {count} runs")
+    panels[0].plot([], [], linestyle=":", label="plateaus", **style.THEORY)
     panels[0].set(ylabel="share of runs at or below")
-    panels[0].legend(loc="upper left", title="dotted: plateaus", title_fontsize=6.5)
-    style.letter(panels)
+    style.legend_above(figure, panels[0], 7)
+    style.letter(panels, titles)
     return figure
 
 
 def hessian_spectra(dataset: xr.Dataset) -> Figure:
     """Eigenvalues of the Hessian at the limits of exponential runs, with the predicted rank."""
     runs = _targets(dataset)[0]
-    shown = runs.isel(run=[n for n in range(runs.sizes["run"]) if _exponential(runs, n).any()])
-    figure, panels = style.new(style.PAGE, 2.3, columns=max(1, shown.sizes["run"]))
-    for number in range(shown.sizes["run"]):
-        run, panel = shown.isel(run=number), panels[number]
-        spectra = run["spectrum"].values[_exponential(shown, number)]
+    shown = [n for n in range(runs.sizes["run"]) if _exponential(runs, n).any()]
+    figure, panels = style.new(style.PAGE, 2.5, columns=max(1, len(shown)))
+    titles = []
+    for number, panel in zip(shown, panels, strict=False):
+        run, chosen = runs.isel(run=number), _exponential(runs, number)
         size = 3 * int(run["network_hidden"]) + 1
-        relative = np.maximum(np.abs(spectra[:, :size]), 1e-20)
-        index = np.arange(1, size + 1)
-        panel.plot(index, relative.T, color="0.4", linewidth=0.4, marker=".", markersize=1.5)
-        ranks = run["rank_predicted"].values[_exponential(shown, number)]
-        for rank in np.unique(ranks):
-            panel.axvline(rank + 0.5, linestyle="--", **style.THEORY)
+        spectra = np.maximum(np.abs(run["spectrum"].values[chosen][:, :size]), 1e-20)
+        panel.plot(np.arange(1, size + 1), spectra.T, color="0.45", linewidth=0.3, alpha=0.7)
+        for rank in np.unique(run["rank_predicted"].values[chosen]):
+            panel.axvline(rank + 0.5, linestyle="--", label="predicted rank", **style.THEORY)
         panel.set(yscale="log", xlabel=r"index $k$")
-        panel.set_title(rf"$H={size // 3}$: {len(spectra)} minima", fontsize=7)
-    panels[0].set(ylabel=r"$|\lambda_k|$ at the limit")
-    style.letter(panels)
+        titles.append(rf"$H={size // 3}$, {len(spectra)}")
+    panels[0].set(ylabel=r"$|\lambda_k|$ of the Hessian")
+    handles, labels = panels[0].get_legend_handles_labels()
+    title = f"{_label(runs, 0)}; limits of exponential runs, their number in each title"
+    figure.legend(
+        handles[:1], labels[:1], loc="outside upper center", title=title, title_fontsize=7
+    )
+    style.letter(panels, titles)
     return figure
 
 
 def rates(dataset: xr.Dataset) -> Figure:
     """Measured against predicted exponential rate, algebraic slopes, and how often each occurs."""
     targets = _targets(dataset)
-    figure, panels = style.new(style.PAGE, 2.5, columns=3)
+    figure, panels = style.new(style.PAGE, 3.0, columns=3)
     _rate_panel(panels[0], targets)
     edges = np.linspace(-6.0, 0.0, 61).tolist()
     for number, runs in enumerate(targets):
-        slopes = runs["final_slope"].values[runs["decay_kind"].values == 2]
+        slopes = runs["final_slope"].values[runs["decay_kind"].values == ALGEBRAIC]
         panels[1].hist(
             slopes,
             edges,
             histtype="step",
             color=style.colors(len(targets))[number],
             linestyle=style.DASHES[number],
-            label=f"{_label(runs)} ({len(slopes)} runs)",
+            label=f"{_name(number)}: {len(slopes)} runs",
         )
-    panels[1].axvline(-3.0, label=r"$\mathcal{L}\sim n^{-3}$", **style.THEORY)
+    panels[1].axvline(-3.0, label=r"$n^{-3}$", **style.THEORY)
     panels[1].set(xlabel=r"$\mathrm{d}\log\mathcal{L}/\mathrm{d}\log n$ at the end", ylabel="runs")
     panels[1].legend()
     _kind_panel(panels[2], targets[0])
-    style.letter(panels)
+    title = "; ".join(_label(runs, number) for number, runs in enumerate(targets))
+    style.legend_above(figure, panels[2], 4, title)
+    style.letter(panels, ["exponential", "algebraic", f"shares, {_name(0)}"])
     return figure
 
 
@@ -188,16 +197,18 @@ def _rate_panel(panel: Axes, targets: list[xr.Dataset]) -> None:
             markerfacecolor="none",
             markeredgewidth=0.5,
             color=style.colors(len(targets))[number],
-            label=f"{_label(runs)} ({int(known.sum())} runs)",
+            label=f"{_name(number)}: {int(known.sum())} runs",
         )
     panel.set(
-        xlabel=r"$-2\log(1-\gamma\lambda^+_{\min})$",
+        xlabel=r"$-2\log(1-\gamma\lambda^+_{\min})$ per step",
         ylabel=r"measured $-\mathrm{d}\log\mathcal{L}/\mathrm{d}n$",
     )
     if ends:
         span = [min(ends), max(ends)]
         panel.plot(span, span, label="equal", **style.THEORY)
         panel.set(xscale="log", yscale="log")
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_minor_formatter(NullFormatter())
     panel.legend()
 
 
@@ -218,8 +229,6 @@ def _kind_panel(panel: Axes, runs: xr.Dataset) -> None:
         base += share
     panel.set_xticks(range(len(base)), [str(int(h)) for h in runs["network_hidden"].values])
     panel.set(xlabel=r"width $H$", ylabel="share of runs", ylim=(0, 1))
-    panel.set_title(_label(runs), fontsize=6.5)
-    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2)
 
 
 def _exponential(runs: xr.Dataset, number: int) -> NDArray[np.bool_]:
@@ -235,13 +244,17 @@ def _targets(dataset: xr.Dataset) -> list[xr.Dataset]:
     ]
 
 
-def _label(runs: xr.Dataset) -> str:
-    """The target's graph in words."""
+def _name(number: int) -> str:
+    return rf"$f_{{{number + 1}}}$"
+
+
+def _label(runs: xr.Dataset, number: int) -> str:
+    """The target's name and its graph in words."""
     target = json.loads(str(runs["target"].values[0]))
-    if target["kind"] == "piecewise_linear":
-        points = zip(target["knots"], target["values"], strict=True)
-        return r"$f$: " + r"–".join(f"({x:.3g}, {y:.3g})" for x, y in points)
-    return f"$f$: {target['kind']}"
+    if target["kind"] != "piecewise_linear":
+        return f"{_name(number)}: {target['kind']}"
+    points = zip(target["knots"], target["values"], strict=True)
+    return f"{_name(number)}: " + "–".join(f"({x:.3g}, {y:.3g})" for x, y in points)
 
 
 def _width_axis(panel: Axes, runs: xr.Dataset) -> None:

@@ -1,6 +1,6 @@
 """How figures look and are saved: column width, serif mathematics, grey-proof colours, fixed bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ RC: dict[str, Any] = {
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlesize": 8,
+    "axes.titlesize": 7.5,
     "axes.labelsize": 8,
     "figure.constrained_layout.use": True,
     "figure.dpi": 200,
@@ -64,10 +64,19 @@ def new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[F
     return figure, list(axes.ravel())
 
 
-def letter(axes: list[Axes]) -> None:
-    """Put (a), (b), .. at the panels' upper left."""
+def letter(axes: list[Axes], titles: Sequence[str] = ()) -> None:
+    """Put (a), (b), .. and the titles, where given, at the panels' upper left."""
     for number, panel in enumerate(axes):
-        panel.set_title(f"({'abcdefghijklmnop'[number]})", loc="left", fontweight="bold")
+        title = f" {titles[number]}" if titles else ""
+        panel.set_title(rf"$\bf{{({'abcdefghijklmnop'[number]})}}${title}", loc="left")
+
+
+def legend_above(figure: Figure, panel: Axes, columns: int, title: str | None = None) -> None:
+    """The panel's legend above the whole figure, where it covers nothing."""
+    handles, labels = panel.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside upper center", ncols=columns, title=title, title_fontsize=7
+    )
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -14,11 +14,14 @@ Array = NDArray[np.float64]
 TOLERANCE = 1e-14
 """An increase of V below this times V(θ₀) is rounding (claim 1.4)."""
 
-RISK_REACHED = 1e-6
-"""A final risk below this counts as having tended to 0 within the steps of a run."""
+RISK_REACHED = 1e-4
+"""A final risk below this, and still falling, counts as tending to 0 within the steps of a run."""
+
+ROUNDING_FLOOR = 1e-24
+"""Below this the rounding of θ keeps a risk from falling further."""
 
 QUANTILES = (0.05, 0.5, 0.95)
-PHASE_BINS = 24
+START_BINS = 24
 IDENTITY_DRAWS = 1000
 
 
@@ -59,7 +62,9 @@ def _named(name: str) -> dict[str, str]:
 
 
 def _quantiles(dataset: xr.Dataset) -> xr.Dataset:
-    for name in ("risk", "lyapunov"):
+    dataset["lyapunov_ratio"] = dataset["lyapunov"] / dataset["lyapunov"].isel(record=0)
+    dataset["lyapunov_ratio"].attrs = _named("V(theta_n)/V(theta_0)")
+    for name in ("risk", "lyapunov_ratio"):
         values = np.nanquantile(dataset[name].values, QUANTILES, axis=1)
         dataset[f"{name}_quantiles"] = (("quantile", "run", "record"), values)
         dataset[f"{name}_quantiles"].attrs = _named(f"quantiles of {name} over initialisations")
@@ -92,7 +97,7 @@ def _phases(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     monotone = part["monotone"].values[known]
     diverged = (part["status"].values == 1)[known]
     dataset.attrs["second_moment"] = rows[chosen[0]].problem.inputs.second_moment
-    edges = [_log_edges(start, PHASE_BINS), _log_edges(gamma, PHASE_BINS)]
+    edges = [_even_edges(start, START_BINS), _edges_between(gamma)]
     counts, *_ = np.histogram2d(start, gamma, bins=edges)
     for name, weights in (("monotone", monotone), ("diverged", diverged.astype(float))):
         share = np.histogram2d(start, gamma, bins=edges, weights=weights)[0]
@@ -108,7 +113,17 @@ def _phases(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     return dataset
 
 
-def _log_edges(values: Array, bins: int) -> Array:
-    low, high = np.log10(values.min()), np.log10(values.max())
-    margin = 1e-6 + 0.5 * (high - low) / bins
-    return np.logspace(low - margin, high + margin, bins + 1)
+def _even_edges(values: Array, bins: int) -> Array:
+    """Edges of ``bins`` bins, even in the logarithm, that hold all values."""
+    margin = 1.0 + 1e-9
+    return np.geomspace(values.min() / margin, values.max() * margin, bins + 1)
+
+
+def _edges_between(values: Array) -> Array:
+    """Edges with one distinct value between every two of them, at geometric middles."""
+    distinct = np.unique(values)
+    if len(distinct) == 1:
+        return np.array([distinct[0] / 2.0, distinct[0] * 2.0])
+    middles = np.sqrt(distinct[1:] * distinct[:-1])
+    first, last = distinct[0] ** 2 / middles[0], distinct[-1] ** 2 / middles[-1]
+    return np.concatenate([[first], middles, [last]])

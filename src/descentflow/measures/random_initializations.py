@@ -24,6 +24,9 @@ SPECTRA = 128
 """For how many successful initialisations of a run Hessians are computed."""
 RANK_TOLERANCE = 1e-7
 MERGE = 1e-5
+"""Kinks closer than this count as one."""
+NEGLIGIBLE = 1e-3
+"""Slope changes of the network below this do not count as a bend."""
 
 FAILED, EXPONENTIAL, ALGEBRAIC, UNDECIDED = range(4)
 KINDS = "failed exponential algebraic undecided"
@@ -169,7 +172,7 @@ def _minima(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         "rank_predicted": (("run", "minimum"), "rank from the active sets"),
         "rate_predicted": (("run", "minimum"), "-2 log(1 - gamma lambda+), per step"),
         "rate_measured": (("run", "minimum"), "-d log L / dn above the rounding floor"),
-        "kink_distance": (("run", "minimum"), "largest distance of a kink to a knot or end"),
+        "bend_distance": (("run", "minimum"), "largest distance of a bend of N to a knot or end"),
     }
     for number, (name, (dims, title)) in enumerate(names.items()):
         dataset[name] = (dims, pad([part[number] for part in parts]), _named(title))
@@ -185,7 +188,7 @@ def _minima_of(row: Trained, kind: NDArray[np.int8]) -> tuple[NDArray[Any], ...]
     above = spectrum > RANK_TOLERANCE * spectrum[:, :1]
     least = np.where(above, spectrum, np.inf).min(axis=1, initial=np.inf)
     predicted_rank = [theory.rank_at_zero_risk(problem, point, MERGE) for point in theta]
-    distances = [theory.farthest_kink(problem, point, 1e-3) for point in theta]
+    distances = [theory.farthest_bend(problem, point, MERGE, NEGLIGIBLE) for point in theta]
     exponential = kind[chosen] == EXPONENTIAL
     with np.errstate(invalid="ignore"):
         predicted_rate = np.where(exponential, theory.exponential_rate(gamma, least), np.nan)

@@ -83,17 +83,24 @@ ALGEBRAIC_SLOPE = -3.0
 """Log-log slope of L_n where two kinks merge at a knot or one tends to an end (2.4)."""
 
 
-def farthest_kink(problem: Problem, theta: Array, negligible: float) -> float:
-    """Largest distance of a kink to the nearest knot or end, over slope changes |v w| above a bound.
+def farthest_bend(problem: Problem, theta: Array, merge: float, negligible: float) -> float:
+    """Largest distance to the nearest knot or end of a place where the network N_θ bends.
 
-    0 where there is no such kink.
+    Kinks closer than ``merge`` are one place, and the network bends there where their slope changes
+    v |w| add up to more than ``negligible``: pairs that cancel do not count. 0 where it bends nowhere.
     """
     hidden = problem.network.hidden
     w, b, v, _ = split(theta, hidden)
     kinks = _interior_kinks(w, b, problem.inputs.low, problem.inputs.high)
-    chosen = [kink for i, kink in kinks.items() if abs(v[i] * w[i]) > negligible]
-    places = problem.pieces[EDGE]
-    return float(max((np.abs(places - kink).min() for kink in chosen), default=0.0))
+    places: list[tuple[float, float]] = []
+    for i, kink in sorted(kinks.items(), key=lambda item: item[1]):
+        change = float(v[i] * abs(w[i]))
+        if places and kink - places[-1][0] <= merge:
+            change += places.pop()[1]
+        places.append((kink, change))
+    knots = problem.pieces[EDGE]
+    bends = (kink for kink, change in places if abs(change) > negligible)
+    return float(max((np.abs(knots - kink).min() for kink in bends), default=0.0))
 
 
 def _interior_kinks(w: Array, b: Array, low: float, high: float) -> dict[int, float]:
