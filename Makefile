@@ -11,7 +11,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env develop figures smoke test lint bench clean
+.PHONY: help env develop figures smoke test lint gallery bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -36,6 +36,9 @@ lint: develop
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+
+gallery: figures ## copy the README's pictures from figures/ to docs/gallery/
+	cp figures/random_initializations/success.png docs/gallery/success.png
 
 bench: $(VENV)-peers/run.stamp env ## the descent kernel against JAX and PyTorch, in one run
 	$(BIN)/python benchmarks/descent.py
