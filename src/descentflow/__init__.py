@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from descentflow.problem import Problem
     from descentflow.training.descent import descend
+    from descentflow.training.flow import flow
 
 __version__ = "0.1.0"
-__all__ = ["Problem", "descend"]
+__all__ = ["Problem", "descend", "flow"]
 
-_HOMES = {"Problem": "descentflow.problem", "descend": "descentflow.training.descent"}
+_HOMES = {
+    "Problem": "descentflow.problem",
+    "descend": "descentflow.training.descent",
+    "flow": "descentflow.training.flow",
+}
 
 
 def __getattr__(name: str) -> object:

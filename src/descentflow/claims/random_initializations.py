@@ -147,7 +147,7 @@ def _slope(dataset: xr.Dataset) -> Claim:
         dataset,
         "algebraic_slope",
         "where kinks merge at a knot or tend to an end, L_n falls like n^-3 (2.4)",
-        "derived",
+        "predicted here",
         f"median log-log slope {middle:.3f}, quartiles {quartiles[0]:.2f} and {quartiles[1]:.2f}, "
         f"{slopes.size} runs with settled slope",
         f"median within {SLOPE_TOLERANCE:g} of {ALGEBRAIC_SLOPE:g}",
@@ -171,7 +171,7 @@ def _shares(dataset: xr.Dataset) -> Claim:
         dataset,
         "degenerate_share",
         "for |x - 1/2| about half of the successful runs are not exponential, more at larger H",
-        "derived",
+        "predicted here",
         texts or "no such target in the dataset",
         "0.3 to 0.7 at the smallest successful H, larger at the largest",
         holds,

@@ -76,7 +76,8 @@ def _heat(panel: Axes, runs: xr.Dataset) -> AxesImage:
 def risk_curves(dataset: xr.Dataset) -> Figure:
     """Risk over steps for single runs, and the least risk of the first K."""
     runs = _targets(dataset)[0]
-    chosen = np.unique(np.linspace(1, runs.sizes["run"] - 1, 3).astype(int))
+    last = runs.sizes["run"] - 1
+    chosen = np.unique(np.linspace(min(1, last), last, 3).astype(int))
     figure, panels = style.new(style.PAGE, 2.7, columns=len(chosen))
     titles = []
     for panel, number in zip(panels, chosen, strict=True):

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from descentflow.measures.table import pad
 from descentflow.measures.trained import Trained
 from descentflow.theory import constant_targets as theory
 
@@ -47,7 +48,7 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     )
     monotone = (relative <= TOLERANCE).where(relative.notnull())
     dataset["monotone"] = monotone.assign_attrs(_named("1 where V never grew beyond rounding"))
-    dataset = _quantiles(dataset)
+    dataset = _quantiles(dataset, rows)
     values = np.array([theory.value_of(row.problem) for row in rows])
     dataset["target_value"] = ("run", values, _named("xi, the constant target"))
     dataset["identity_error"] = ("run", np.array([_identity_error(row) for row in rows]))
@@ -61,12 +62,16 @@ def _named(name: str) -> dict[str, str]:
     return {"long_name": name, "units": "1"}
 
 
-def _quantiles(dataset: xr.Dataset) -> xr.Dataset:
-    dataset["lyapunov_ratio"] = dataset["lyapunov"] / dataset["lyapunov"].isel(record=0)
-    dataset["lyapunov_ratio"].attrs = _named("V(theta_n)/V(theta_0)")
+def _quantiles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """Quantiles over initialisations; one that left the finite numbers counts as infinite."""
     for name in ("risk", "lyapunov_ratio"):
-        values = np.nanquantile(dataset[name].values, QUANTILES, axis=1)
-        dataset[f"{name}_quantiles"] = (("quantile", "run", "record"), values)
+        parts = []
+        for row in rows:
+            values = row.data[name.removesuffix("_ratio")].values
+            values = values / values[:, :1] if name.endswith("_ratio") else values
+            values = np.where(np.isnan(values), np.inf, values)
+            parts.append(np.quantile(values, QUANTILES, axis=0, method="lower"))
+        dataset[f"{name}_quantiles"] = (("run", "quantile", "record"), pad(parts))
         dataset[f"{name}_quantiles"].attrs = _named(f"quantiles of {name} over initialisations")
     middle = np.nanmedian(dataset["envelope_constant"].values, axis=1)
     dataset["envelope_median"] = ("run", middle, _named("median of envelope_constant"))

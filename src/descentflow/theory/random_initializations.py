@@ -29,17 +29,33 @@ def dead_network_probability(problem: Problem) -> float:
 
 def target_variance(problem: Problem) -> float:
     """Var f(X), the risk at which dead networks end."""
+    weights, _, centre, slopes, width = _pieces(problem)
+    mean = float(weights @ centre)
+    return float(weights @ ((centre - mean) ** 2 + (slopes * width) ** 2 / 12.0))
+
+
+def affine_fit_risk(problem: Problem) -> float:
+    """Var f − Cov(X, f)²/Var X, the risk of the best affine function (2.5)."""
+    weights, middle, centre, slopes, width = _pieces(problem)
+    spread = (problem.inputs.high - problem.inputs.low) ** 2 / 12.0
+    around = middle - 0.5 * (problem.inputs.low + problem.inputs.high)
+    covariance = float(weights @ (around * centre + slopes * width * width / 12.0))
+    return target_variance(problem) - covariance * covariance / spread
+
+
+def _pieces(problem: Problem) -> tuple[Array, Array, Array, Array, Array]:
+    """Per piece of the target: probability, middle, value there, slope, width."""
     edges, slopes, intercepts = (problem.pieces[r] for r in (EDGE, TARGET_SLOPE, TARGET_INTERCEPT))
     width, middle = np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
-    weights = width / (edges[-1] - edges[0])
     centre = slopes[:-1] * middle + intercepts[:-1]
-    mean = float(weights @ centre)
-    return float(weights @ ((centre - mean) ** 2 + (slopes[:-1] * width) ** 2 / 12.0))
+    return width / (edges[-1] - edges[0]), middle, centre, slopes[:-1], width
 
 
 def plateaus(problem: Problem) -> list[float]:
-    """Risks of known plateaus: Var f, and for |x − ½| on [0, 1] also (3 − 2√2)/12 (2.5)."""
+    """Risks of known plateaus: Var f, the best affine fit, and for |x − ½| on [0, 1] one more (2.5)."""
     known = [target_variance(problem)]
+    if affine_fit_risk(problem) < (1.0 - 1e-12) * known[0]:
+        known.append(affine_fit_risk(problem))
     hat = np.array([[0.0, 0.5, 1.0], [-1.0, 1.0, 0.0], [0.5, -0.5, 0.0]])
     if problem.pieces.shape[1] == 3 and np.array_equal(problem.pieces[:3], hat):
         known.append((3.0 - 2.0 * math.sqrt(2.0)) / 12.0)

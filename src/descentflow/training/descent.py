@@ -102,14 +102,7 @@ def descend(
     Refused (a ValueError) for shapes that do not fit, and step sizes or counts that are not positive.
 
     """
-    start = np.array(theta0, dtype=np.float64, ndmin=2)
-    if start.ndim != 2 or start.shape[1] != problem.parameter_count:
-        raise Refused(
-            f"theta0: the shape must be (K, P) with P = {problem.parameter_count}, "
-            f"found {np.shape(theta0)}"
-        )
-    if not np.isfinite(start).all():
-        raise Refused("theta0: every entry must be finite")
+    start = check_start(problem, theta0)
     _check_whole("steps", steps, 1)
     _check_whole("records_per_decade", records_per_decade, 1)
     _check_whole("snapshots", snapshots, 0)
@@ -124,6 +117,19 @@ def descend(
         progress,
     )
     return descent_dataset(problem, state, records)
+
+
+def check_start(problem: Problem, theta0: ArrayLike) -> Array:
+    """θ₀ as an array (K, P) of its own; Refused unless it is finite and has that shape."""
+    start = np.array(theta0, dtype=np.float64, ndmin=2)
+    if start.ndim != 2 or start.shape[1] != problem.parameter_count:
+        raise Refused(
+            f"theta0: the shape must be (K, P) with P = {problem.parameter_count}, "
+            f"found {np.shape(theta0)}"
+        )
+    if not np.isfinite(start).all():
+        raise Refused("theta0: every entry must be finite")
+    return start
 
 
 def _check_whole(name: str, value: int, least: int) -> None:
@@ -187,13 +193,13 @@ def advance(
         return int(rows.stop - rows.start)
 
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-        for finished in pool.map(run, _blocks(len(values), numba.get_num_threads())):
+        for finished in pool.map(run, row_blocks(len(values), numba.get_num_threads())):
             if progress is not None:
                 progress(finished)
     return replace(state, step=int(steps[-1])), Records(steps, values, snapshots_at, kept)
 
 
-def _blocks(count: int, threads: int) -> Iterator[slice]:
+def row_blocks(count: int, threads: int) -> Iterator[slice]:
     """Slices of up to 16 rows, fewer where threads would idle."""
     size = max(1, min(16, count // (4 * threads)))
     edges = [*range(0, count, size), count]

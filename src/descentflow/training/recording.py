@@ -23,11 +23,18 @@ LONG_NAMES = {
     "lyapunov": "Lyapunov function V(theta) = |theta|^2 + |c - 2 xi|^2",
     "lyapunov_increase": "largest V(theta_{n+1}) - V(theta_n) over all steps",
     "parameters": "last finite theta = (w_1..w_H, b_1..b_H, v_1..v_H, c)",
-    "snapshots": "theta at the steps of the coordinate snapshot",
-    "stopped_at": "step of the last finite theta",
+    "snapshots": "theta at the steps or times of the coordinate snapshot",
+    "stopped_at": "step or time of the last finite theta",
     "status": "how the run ended",
+    "time": "time of the gradient flow",
+    "dissipated": "integral of |G|^2 from 0",
+    "integrated_risk": "integral of the risk from 0",
+    "balance_drift": "largest change of w_i^2 + b_i^2 - v_i^2, constant along the exact flow",
+    "risk_increase": "largest increase of the risk over one step of the integrator",
+    "step_count": "steps the integrator tried",
+    "refused_count": "steps it refused",
     "step": "number of gradient descent steps",
-    "snapshot": "number of gradient descent steps at the snapshot",
+    "snapshot": "step or time of the snapshot",
     "initialization": "number k of the initialisation",
 }
 
@@ -46,6 +53,22 @@ def record_steps(until: int, per_decade: int) -> Steps:
 def snapshot_steps(until: int) -> Steps:
     """Steps of the snapshots: 0, the powers of ten, and ``until``."""
     return record_steps(until, 1)
+
+
+def record_times(until: float, per_decade: int) -> Array:
+    """Times to record: 0, ``per_decade`` log-spaced ones per decade from 0.01 on, and ``until``."""
+    decades = 2 + max(0, len(str(int(until))))
+    exponents = np.arange(decades * per_decade + 1) / per_decade - 2.0
+    grid = np.array([10.0**exponent for exponent in exponents])
+    whole = np.arange(decades + 1) * per_decade
+    grid[whole] = [float(f"1e{round(exponents[i])}") for i in whole]
+    return np.concatenate([[0.0], grid[grid < until], [until]])
+
+
+def restart_times(until: float) -> Array:
+    """Times below ``until`` at which the flow's integrator starts afresh: 1, 10, 100, .."""
+    powers = [10.0**k for k in range(len(str(int(until))))]
+    return np.array([power for power in powers if power < until])
 
 
 def describe(name: str) -> dict[str, object]:
