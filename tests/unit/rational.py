@@ -1,7 +1,7 @@
 """The oracle: risk, gradient, Hessian and GD of shallow ReLU networks in rational arithmetic.
 
 A double is a rational number, and for d = 1, a piecewise linear target and the uniform law
-everything is rational in the parameters (MATH 0.4). So ``Exact(mapping, theta)`` has no rounding
+everything is rational in the parameters (docs/mathematics.md). So ``Exact(mapping, theta)`` has no rounding
 at all. It shares no algorithm with the package: it cuts the interval at *all* kinks and knots, and
 on each piece adds the residual's coefficients afresh, over the neurons active at its midpoint.
 
@@ -225,7 +225,7 @@ class Exact:
 
     @cached_property
     def gradient(self) -> Vector:
-        """The generalised gradient G (MATH 0.2)."""
+        """The generalised gradient G (mathematics 0.2)."""
         neurons = range(self.hidden)
         zeroth = [self.expectation(0, j) for j in neurons]
         first = [self.expectation(1, j) for j in neurons]
@@ -284,7 +284,7 @@ class Exact:
 
     @cached_property
     def lyapunov(self) -> Fraction:
-        """V = |theta|^2 + |c - 2 xi|^2 of a constant target (MATH 1.1)."""
+        """V = |theta|^2 + |c - 2 xi|^2 of a constant target (mathematics 1.1)."""
         assert self.value is not None
         return sum((x * x for x in self.theta), Fraction(0)) + (self.c - 2 * self.value) ** 2
 

@@ -110,7 +110,7 @@ def test_oracle_agrees_with_its_own_differences(case: str) -> None:
 
 
 def test_oracle_satisfies_the_identities_exactly() -> None:
-    """MATH 0.5 and 1.1 without any tolerance."""
+    """mathematics 0.5 and 1.1 without any tolerance."""
     rng = np.random.default_rng(12)
     for case in CASES:
         mapping = mapping_of(case, 4)
@@ -269,7 +269,7 @@ def test_a_dead_network_knows_only_the_mean_of_the_target(case: str) -> None:
 
 @pytest.mark.parametrize("kinks", [2, 4])
 def test_saddles_of_affine_targets(kinks: int) -> None:
-    """MATH 3.3: the zig-zag with n kinks is critical, at the risk 1 / (12 (n + 1)^4)."""
+    """mathematics 3.3: the zig-zag with n kinks is critical, at the risk 1 / (12 (n + 1)^4)."""
     problem = df.Problem.from_mapping(mapping_of("affine", kinks))
     number = np.arange(1, kinks + 1)
     w = np.where(number % 2, 1.0, -1.0)
@@ -291,7 +291,7 @@ def test_plateaus_and_minimisers() -> None:
 
 
 def test_rank_at_a_zero_risk_point() -> None:
-    """MATH 2.3: one fully active neuron and the kink on the knot give the rank 2N = 4."""
+    """mathematics 2.3: one fully active neuron and the kink on the knot give the rank 2N = 4."""
     problem = df.Problem.from_mapping(mapping_of("hinges", 2))
     theta = np.array([1.0, 1.0, 1.0, -0.5, -1.0, 2.0, 1.5])
     assert problem.risk(theta) == 0.0
@@ -424,7 +424,7 @@ def test_property_risk_and_gradient(point: tuple[Mapping, Array]) -> None:
 @settings(max_examples=120, deadline=None, derandomize=True, database=None)
 @given(point=points(tuple(CASES)))
 def test_property_balance(point: tuple[Mapping, Array]) -> None:
-    """MATH 0.5: w G_w + b G_b = v G_v, to the rounding of the gradient's entries."""
+    """mathematics 0.5: w G_w + b G_b = v G_v, to the rounding of the gradient's entries."""
     mapping, theta = point
     exact = Exact(mapping, theta)
     gradient = [Fraction(float(g)) for g in df.Problem.from_mapping(mapping).gradient(theta)]
@@ -438,7 +438,7 @@ def test_property_balance(point: tuple[Mapping, Array]) -> None:
 @settings(max_examples=120, deadline=None, derandomize=True, database=None)
 @given(point=points(CONSTANTS))
 def test_property_lyapunov(point: tuple[Mapping, Array]) -> None:
-    """MATH 1.1: <grad V, G> = 8 L for constant targets."""
+    """mathematics 1.1: <grad V, G> = 8 L for constant targets."""
     mapping, theta = point
     exact, problem = Exact(mapping, theta), df.Problem.from_mapping(mapping)
     assert exact.value is not None

@@ -184,7 +184,7 @@ def test_records_are_those_of_the_states(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_balance_along_the_orbit(target: str) -> None:
-    """MATH 0.5: w^2 + b^2 - v^2 changes by gamma^2 (G_w^2 + G_b^2 - G_v^2) at each step."""
+    """mathematics 0.5: w^2 + b^2 - v^2 changes by gamma^2 (G_w^2 + G_b^2 - G_v^2) at each step."""
     hidden, steps = 3, 12
     mapping = mapping_of(target, hidden)
     (start,) = starts(target, hidden, 1, seed=24)
@@ -214,7 +214,7 @@ def test_balance_along_the_orbit(target: str) -> None:
 @pytest.mark.parametrize("size", [0.03, 0.4, 0.9])
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_dead_network_forgets_geometrically(target: str, size: float) -> None:
-    """MATH 0.5: c_n = mean f + (1 - 2 gamma)^n (c_0 - mean f); all else stays, bit by bit."""
+    """mathematics 0.5: c_n = mean f + (1 - 2 gamma)^n (c_0 - mean f); all else stays, bit by bit."""
     mapping = mapping_of(target, 2)
     start = np.array([1.0, -1.0, -9.0, -9.0, 3.0, -2.0, 0.7])
     exact = Exact(mapping, start)
@@ -264,7 +264,7 @@ def test_lyapunov_function(target: str, size: float) -> None:
 
 
 def test_lyapunov_function_grows_for_large_steps_and_falls_below_the_bound() -> None:
-    """MATH 1.3: gamma <= 2 / ((1 + E X^2) V_0 + 2) makes V non-increasing."""
+    """mathematics 1.3: gamma <= 2 / ((1 + E X^2) V_0 + 2) makes V non-increasing."""
     mapping = mapping_of("wide-constant", 3)
     theta = starts("wide-constant", 3, 20, seed=26)
     initial = np.array([float(Exact(mapping, row).lyapunov) for row in theta])
