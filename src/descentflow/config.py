@@ -4,19 +4,19 @@ import copy
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Discriminator, Field, Tag, ValidationError
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from descentflow.errors import ConfigurationError
 from descentflow.initializations import InitializationLaw
 from descentflow.problem import Problem
-from descentflow.schema import UNION_TAGS, Finding, Model, Positive, Whole, explain, report
+from descentflow.schema import UNION_TAGS, Finding, Model, Number, Positive, Whole, explain, report
 from descentflow.targets import Constant
 
 MOST_RUNS = 10_000
-UNSWEPT = ("training.steps", "initialization.count", "initialization.chunk")
+UNSWEPT = ("training.steps", "training.until", "initialization.count", "initialization.chunk")
 
 
 class LyapunovFraction(Model):
@@ -36,7 +36,7 @@ StepSize = Annotated[
 """γ itself, or relative to the bound."""
 
 
-class Training(Model):
+class Descent(Model):
     """Gradient descent: step size γ, number of steps, what is recorded."""
 
     method: Literal["gd"]
@@ -44,6 +44,31 @@ class Training(Model):
     steps: Whole = Field(ge=1, le=10**13)
     records_per_decade: Whole = Field(20, ge=1, le=1000)
     snapshots: Whole = Field(0, ge=0, le=1000)
+
+    @property
+    def horizon(self) -> int:
+        """The last step."""
+        return self.steps
+
+
+class Flow(Model):
+    """Gradient flow: final time, tolerances, budget of steps, what is recorded."""
+
+    method: Literal["gf"]
+    until: Positive = Field(le=1e15)
+    rtol: Positive = Field(1e-9, ge=1e-14, le=0.1)
+    gradient_tolerance: Number = Field(0.0, ge=0.0)
+    max_steps: Whole = Field(100_000, ge=1, le=10**12)
+    records_per_decade: Whole = Field(10, ge=1, le=1000)
+    snapshots: Whole = Field(0, ge=0, le=1000)
+
+    @property
+    def horizon(self) -> float:
+        """The final time."""
+        return self.until
+
+
+Training = Annotated[Descent | Flow, Field(discriminator="method")]
 
 
 class Initialization(InitializationLaw):
@@ -59,11 +84,23 @@ class Experiment(Problem):
     initialization: Initialization
     training: Training
 
+    @model_validator(mode="after")
+    def _points_have_p_entries(self) -> Self:
+        for number, point in enumerate(self.initialization.points):
+            if len(point) != self.parameter_count:
+                raise ConfigurationError(
+                    f"point {number} has {len(point)} entries, a theta here has "
+                    f"{self.parameter_count}",
+                    ("initialization", "points"),
+                )
+        return self
+
 
 class ConstantTargets(Model):
     """Experiments of the study ``constant_targets``."""
 
     convergence: Any = None
+    flow: Any = None
     step_sizes: Any = None
 
 
@@ -73,11 +110,32 @@ class RandomInitializations(Model):
     success: Any = None
 
 
+class GradientFlows(Model):
+    """Experiments of the study ``gradient_flows``."""
+
+    staircase: Any = None
+    near_fits: Any = None
+    saddles: Any = None
+    small_steps: Any = None
+    small_steps_flow: Any = None
+
+
+class BlowUp(Model):
+    """Experiments of the study ``blow_up``."""
+
+    diverging: Any = None
+    other_jump: Any = None
+    random: Any = None
+    descent: Any = None
+
+
 class Studies(Model):
     """The studies; those left out are not run."""
 
     constant_targets: ConstantTargets | None = None
     random_initializations: RandomInitializations | None = None
+    gradient_flows: GradientFlows | None = None
+    blow_up: BlowUp | None = None
 
 
 class Outputs(Model):
@@ -209,7 +267,8 @@ def _swept(path: tuple[str | int, ...], chosen: Mapping[str, int]) -> tuple[str 
 
 
 def _fraction_findings(run: Experiment) -> Iterator[Finding]:
-    fraction = isinstance(run.training.step_size, LyapunovFraction)
+    training = run.training
+    fraction = isinstance(training, Descent) and isinstance(training.step_size, LyapunovFraction)
     if fraction and not isinstance(run.target, Constant):
         text = f"needs a target of kind constant, found {run.target.kind}"
         yield ("training", "step_size", "lyapunov_fraction"), text

@@ -3,14 +3,15 @@
 import hashlib
 import json
 import math
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from descentflow.errors import ConfigurationError
 from descentflow.networks import Network
-from descentflow.schema import Model, Positive
+from descentflow.schema import Model, Number, Positive
 
 Array = NDArray[np.float64]
 
@@ -19,12 +20,21 @@ class InitializationLaw(Model):
     """How θ₀ is drawn.
 
     ``normal``: every entry normal with standard deviation ``scale``; ``uniform``: every entry
-    uniform on [-scale, scale]; ``he``: w, v normal with variances 2/d and 2/H times scale², b = c = 0;
-    ``xavier``: w, v uniform with variances 2/(d+H) and 2/(H+1) times scale², b = c = 0.
+    uniform on [-scale, scale]; ``he``: w, v normal with variances 2/d and 2/H times scale², b = c =
+    0; ``xavier``: w, v uniform with variances 2/(d+H) and 2/(H+1) times scale², b = c = 0;
+    ``around``: initialisation k is the (k mod n)-th of the n ``points``, each a θ (P,), plus normal
+    noise with standard deviation ``scale`` in every entry.
     """
 
-    law: Literal["normal", "uniform", "he", "xavier"]
+    law: Literal["normal", "uniform", "he", "xavier", "around"]
     scale: Positive = Field(1.0, le=1e6)
+    points: tuple[tuple[Number, ...], ...] = ()
+
+    @model_validator(mode="after")
+    def _points_fit(self) -> Self:
+        if (self.law == "around") != bool(self.points):
+            raise ConfigurationError("is for the law 'around', which needs it", ("points",))
+        return self
 
 
 def draw(law: InitializationLaw, network: Network, seed: int, first: int, count: int) -> Array:
@@ -33,20 +43,24 @@ def draw(law: InitializationLaw, network: Network, seed: int, first: int, count:
     Initialisation k has a Philox stream of its own: its key is a digest of seed, law and network,
     its counter starts at k·2^128. So asking for more initialisations changes none of the others.
     """
-    identity = [seed, law.model_dump(), network.hidden, 1]
+    given = law.model_dump(exclude_defaults=True) | {"scale": law.scale}
+    identity = [seed, given, network.hidden, 1]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).digest()
     key = int.from_bytes(digest[:16], "little")
     theta = np.empty((count, network.parameter_count))
     for row in range(count):
         stream = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, first + row, 0]))
-        theta[row] = _one(law, network.hidden, stream)
+        theta[row] = _one(law, network.hidden, stream, first + row)
     return theta
 
 
-def _one(law: InitializationLaw, hidden: int, stream: np.random.Generator) -> Array:
+def _one(law: InitializationLaw, hidden: int, stream: np.random.Generator, number: int) -> Array:
     inputs, outputs = 1, 1
     if law.law == "normal":
         return law.scale * stream.standard_normal(3 * hidden + 1)
+    if law.law == "around":
+        point = np.array(law.points[number % len(law.points)])
+        return np.asarray(point + law.scale * stream.standard_normal(3 * hidden + 1))
     if law.law == "uniform":
         return law.scale * stream.uniform(-1.0, 1.0, 3 * hidden + 1)
     theta = np.zeros(3 * hidden + 1)

@@ -28,6 +28,12 @@ class Network(Model):
         """P = 3H + 1."""
         return 3 * self.hidden + 1
 
+    def realization(self, theta: Array, x: Array) -> Array:
+        """N_θ(x) for θ (..., P) on a grid x (N,): shape (..., N)."""
+        w, b, v, c = split(theta, self.hidden)
+        active = np.maximum(w[..., :, None] * x + b[..., :, None], 0.0)
+        return np.asarray((v[..., :, None] * active).sum(axis=-2) + c[..., None])
+
 
 def split(theta: Array, hidden: int) -> tuple[Array, Array, Array, Array]:
     """Views (w, b, v, c) of θ (..., P): shapes (..., H) three times, and (...)."""

@@ -6,12 +6,13 @@ it, so a longer or larger run extends the files of a shorter one. A sweep over `
 alone does not multiply runs: it is a dimension of one.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from descentflow.config import Block, Experiment
+from descentflow.config import Block, Experiment, Flow
 from descentflow.errors import ConfigurationError
 from descentflow.initializations import InitializationLaw
 from descentflow.networks import Network
@@ -20,7 +21,17 @@ from descentflow.store import canonical, identity
 SECONDS_PER_NEURON_STEP = 6e-9
 """What planning assumes of the kernel; it places segment boundaries and must not depend on timing."""
 
+SECONDS_PER_FLOW_OPERATION, FLOW_STEPS_PER_DECADE = 3e-10, 60
 SEGMENT_SECONDS = 600.0
+
+FLOW = (None,)
+"""The step sizes of a gradient flow: it has none, and one trajectory per initialisation."""
+
+
+def law_of(law: InitializationLaw) -> dict[str, Any]:
+    """The law alone, without number and chunk size, as JSON can hold it."""
+    points = {"points"} if law.points else set()
+    return law.model_dump(mode="json", include={"law", "scale", *points})
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,7 @@ class Start:
         """What decides θ₀, as JSON can hold it."""
         return {
             "seed": self.seed,
-            "initialization": self.law.model_dump(include={"law", "scale"}),
+            "initialization": law_of(self.law),
             "network": self.network.model_dump(include={"hidden"}),
         }
 
@@ -60,23 +71,20 @@ class Run:
     @property
     def start(self) -> Start:
         """Where the run starts from; shared with every run of the same law and network."""
-        law = InitializationLaw(**self.setting.initialization.model_dump(include={"law", "scale"}))
+        law = InitializationLaw(**law_of(self.setting.initialization))
         return Start(self.seed, law, self.setting.network, self.lock)
 
     @property
     def spec(self) -> dict[str, Any]:
         """What decides the run's numbers up to any horizon and number, as JSON can hold it."""
-        training = self.setting.training
+        training = self.setting.training.model_dump(exclude={"steps", "until", "step_size"})
+        if self.step_sizes != FLOW:
+            training["step_sizes"] = list(self.step_sizes)
         return {
             **self.setting.model_dump(include={"inputs", "target", "network"}),
             **self.start.spec,
             "network": self.setting.network.model_dump(),
-            "training": {
-                "method": training.method,
-                "step_sizes": list(self.step_sizes),
-                "records_per_decade": training.records_per_decade,
-                "snapshots": training.snapshots,
-            },
+            "training": training,
         }
 
     @cached_property
@@ -91,51 +99,77 @@ class Run:
         return [f"{first}-{first + size - 1}" for first in range(0, count, size)]
 
     @property
-    def segments(self) -> list[tuple[int, int]]:
-        """Segments of steps (start, stop]; all but the last are the same for every horizon."""
-        steps, found, start = self.setting.training.steps, [], 0
+    def segments(self) -> list[tuple[float, float]]:
+        """Segments (start, stop] of steps or time; all but the last are the same for every horizon."""
+        horizon = self.setting.training.horizon
+        found: list[tuple[float, float]] = []
+        start: float = 0
         for boundary in self._boundaries():
-            found.append((start, min(boundary, steps)))
+            found.append((start, min(boundary, horizon)))
             start = boundary
-            if boundary >= steps:
-                return found
+            if boundary >= horizon:
+                break
         return found
 
-    def _boundaries(self) -> Iterator[int]:
-        """A power of ten, then decades, each halved until a piece is short enough."""
-        neurons = self.setting.network.hidden + 8
-        chunk = self.setting.initialization.chunk * len(self.step_sizes)
-        longest = max(1, int(SEGMENT_SECONDS / (SECONDS_PER_NEURON_STEP * neurons * chunk)))
-        decade = 10 ** (len(str(longest)) - 1)
-        yield decade
-        while True:
-            pieces = 1
-            while 9 * decade > pieces * longest:
-                pieces *= 2
-            for piece in range(1, pieces + 1):
-                yield decade + 9 * decade * piece // pieces
-            decade *= 10
+    def _boundaries(self) -> Iterator[float]:
+        if isinstance(self.setting.training, Flow):
+            return decades(max(1, int(SEGMENT_SECONDS / (self._rows * self._seconds))))
+        return halved_decades(max(1, int(SEGMENT_SECONDS / (self._rows * self._seconds))))
+
+    @property
+    def _rows(self) -> int:
+        return self.setting.initialization.chunk * len(self.step_sizes)
+
+    @property
+    def _seconds(self) -> float:
+        """Rough seconds of one initialisation for one step of descent or one decade of flow."""
+        if isinstance(self.setting.training, Flow):
+            parameters = self.setting.network.parameter_count
+            return SECONDS_PER_FLOW_OPERATION * FLOW_STEPS_PER_DECADE * (parameters + 20.0) ** 3
+        return SECONDS_PER_NEURON_STEP * (self.setting.network.hidden + 8)
 
     @property
     def cost(self) -> float:
         """Rough seconds of one whole chunk, for the order in which jobs start."""
-        setting = self.setting
-        rows = setting.initialization.chunk * len(self.step_sizes)
-        neurons = setting.network.hidden + 8
-        return SECONDS_PER_NEURON_STEP * rows * neurons * setting.training.steps
+        horizon = self.setting.training.horizon
+        flow = isinstance(self.setting.training, Flow)
+        units = 2.0 + math.log10(max(horizon, 1.0)) if flow else horizon
+        return self._rows * self._seconds * units
+
+
+def halved_decades(longest: int) -> Iterator[int]:
+    """A power of ten of steps, then decades, each halved until a piece has at most ``longest``."""
+    decade = 10 ** (len(str(longest)) - 1)
+    yield decade
+    while True:
+        pieces = 1
+        while 9 * decade > pieces * longest:
+            pieces *= 2
+        for piece in range(1, pieces + 1):
+            yield decade + 9 * decade * piece // pieces
+        decade *= 10
+
+
+def decades(width: int) -> Iterator[float]:
+    """Powers of ten of time, ``width`` decades apart: the flow's integrator restarts at each."""
+    exponent = width
+    while exponent < 300:
+        yield float(f"1e{exponent}")
+        exponent += width
+    yield math.inf
 
 
 def runs_of(block: Block, seed: int, lock: str) -> list[Run]:
-    """The runs of a study, in the order of its experiments and sweeps."""
+    """The runs of a study: experiments by name, each in the order of its sweep."""
     runs: list[Run] = []
-    for name, settings in block.items():
+    for name, settings in sorted(block.items()):
         groups: dict[str, list[Experiment]] = {}
         for setting in settings:
             rest = setting.model_dump()
-            del rest["training"]["step_size"]
+            rest["training"].pop("step_size", None)
             groups.setdefault(canonical(rest), []).append(setting)
         for group in groups.values():
-            sizes = tuple(setting.training.model_dump()["step_size"] for setting in group)
+            sizes = tuple(setting.training.model_dump().get("step_size") for setting in group)
             runs.append(Run(name, group[0], sizes, seed, lock))
     return runs
 
@@ -149,9 +183,9 @@ def check_shared(runs: Iterable[Run]) -> None:
     for run in runs:
         key = (run.id, run.setting.initialization.chunk)
         other = seen.setdefault(key, run)
-        ends = other.setting.training.steps, run.setting.training.steps
+        ends = other.setting.training.horizon, run.setting.training.horizon
         if ends[0] != ends[1]:
             raise ConfigurationError(
-                f"training.steps: '{other.experiment}' and '{run.experiment}' describe the same run "
-                f"with {ends[0]} and {ends[1]} steps; the longer one contains the shorter, drop one"
+                f"training: '{other.experiment}' and '{run.experiment}' describe the same run "
+                f"to {ends[0]} and to {ends[1]}; the longer one contains the shorter, drop one"
             )

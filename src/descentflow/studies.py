@@ -20,7 +20,11 @@ STUDIES = {
             "constant_targets",
             "Gradient descent for constant targets",
             "arXiv:2102.09924",
-            {"risk_and_lyapunov": "convergence", "step_size_phases": "step_sizes"},
+            {
+                "risk_and_lyapunov": "convergence",
+                "flow": "flow",
+                "step_size_phases": "step_sizes",
+            },
         ),
         Study(
             "random_initializations",
@@ -32,6 +36,28 @@ STUDIES = {
                 "final_risks": "success",
                 "hessian_spectra": "success",
                 "rates": "success",
+            },
+        ),
+        Study(
+            "gradient_flows",
+            "Gradient flows to infinite time for affine targets",
+            "arXiv:2107.04479",
+            {
+                "staircase": "staircase",
+                "basin": "staircase",
+                "invariants": "staircase",
+                "saddles": "saddles",
+                "small_steps": "small_steps",
+            },
+        ),
+        Study(
+            "blow_up",
+            "Gradient flows that diverge: ReLU and the step target",
+            "arXiv:2211.15641",
+            {
+                "divergence": "diverging",
+                "realizations": "diverging",
+                "flow_and_descent": "descent",
             },
         ),
     )

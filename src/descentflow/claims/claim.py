@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import xarray as xr
+
 COLUMNS = ("study", "id", "statement", "where", "source", "measured", "bound", "holds")
 
 
@@ -28,3 +30,10 @@ class Claim:
         texts = (self.study, self.id, self.statement, self.where)
         verdict = {True: "yes", False: "NO", None: "not measured"}[self.holds]
         return (*texts, self.source, self.measured, self.bound, verdict)
+
+
+def describe_runs(runs: xr.Dataset, experiment: str) -> str:
+    """Which runs a claim is about: experiment, widths, number of initialisations in all."""
+    widths = sorted({int(width) for width in runs["network_hidden"].values})
+    count = int(runs["count"].values.sum())
+    return f"{experiment}: H = {', '.join(map(str, widths))}; {count} runs"

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from descentflow.claims.claim import Claim
+from descentflow.claims.claim import Claim, describe_runs
 from descentflow.measures.constant_targets import RISK_REACHED, ROUNDING_FLOOR, TOLERANCE
 
 STUDY = "constant_targets"
@@ -15,17 +15,18 @@ def judge(dataset: xr.Dataset) -> list[Claim]:
     claims = [_identity(dataset)]
     if "convergence" in experiments:
         runs = dataset.isel(run=np.flatnonzero(experiments == "convergence"))
-        claims += [_monotone(runs, "convergence"), _envelope(runs), _limit(runs)]
+        claims += [
+            _monotone(runs, "convergence"),
+            _envelope(runs),
+            _limit(runs, "convergence", "step"),
+        ]
     if "step_sizes" in experiments:
         runs = dataset.isel(run=np.flatnonzero(experiments == "step_sizes"))
         claims.append(_below_the_curve(runs))
+    if "flow" in experiments:
+        runs = dataset.isel(run=np.flatnonzero(experiments == "flow"))
+        claims += [_flow_identity(runs), _flow_envelope(runs), _limit(runs, "flow", "time")]
     return claims
-
-
-def _where(runs: xr.Dataset, experiment: str) -> str:
-    widths = sorted({int(h) for h in runs["network_hidden"].values})
-    count = int(runs["count"].values.sum())
-    return f"{experiment}: H = {', '.join(map(str, widths))}; {count} runs"
 
 
 def _identity(dataset: xr.Dataset) -> Claim:
@@ -48,7 +49,7 @@ def _monotone(runs: xr.Dataset, experiment: str) -> Claim:
         STUDY,
         "lyapunov_descent",
         "V never increases at a step size below 2/((1 + E|X|^2) V(theta_0) + 2), over every step",
-        _where(runs, experiment),
+        describe_runs(runs, experiment),
         "derived",
         f"largest (V_(n+1) - V_n)/V_0 = {worst:.2e}",
         f"<= {TOLERANCE:g}",
@@ -66,7 +67,7 @@ def _envelope(runs: xr.Dataset) -> Claim:
         STUDY,
         "least_risk_envelope",
         "min_(m<=n) L(theta_m) <= (V(theta_0) - 2 xi^2)/(4 gamma n) at half the step size bound",
-        _where(runs, "convergence"),
+        describe_runs(runs, "convergence"),
         "derived",
         f"largest ratio {worst:.3g}",
         "<= 1",
@@ -74,8 +75,8 @@ def _envelope(runs: xr.Dataset) -> Claim:
     )
 
 
-def _limit(runs: xr.Dataset) -> Claim:
-    risk, step = runs["risk"].values, runs["step"].values
+def _limit(runs: xr.Dataset, experiment: str, axis: str) -> Claim:
+    risk, step = runs["risk"].values, runs[axis].values
     decade = np.array([int(np.searchsorted(s[np.isfinite(s)], np.nanmax(s) / 10)) for s in step])
     earlier = np.take_along_axis(risk, decade[:, None, None], axis=2)[:, :, 0]
     known = runs["status"].values >= 0
@@ -83,9 +84,9 @@ def _limit(runs: xr.Dataset) -> Claim:
     reached = (final < RISK_REACHED) & ((fall < 1.0) | (final < ROUNDING_FLOOR))
     return Claim(
         STUDY,
-        "risk_to_zero",
+        "risk_to_zero" if axis == "step" else "flow_risk_to_zero",
         "the risk tends to 0 in every run, dead ones included",
-        _where(runs, "convergence"),
+        describe_runs(runs, experiment),
         "paper",
         f"{int(reached.sum())} of {reached.size} below {RISK_REACHED:g} and falling over the last "
         f"decade; largest final risk {np.nanmax(final):.2e}",
@@ -102,10 +103,38 @@ def _below_the_curve(runs: xr.Dataset) -> Claim:
         STUDY,
         "step_size_phase",
         "no run with a step size below the bound has an increasing V",
-        _where(runs, "step_sizes"),
+        describe_runs(runs, "step_sizes"),
         "derived",
         f"{int(grew.sum())} of {int(below.sum())} runs below the bound "
         f"({int(above.sum())} monotone runs above it)",
         "0",
         not grew.any(),
+    )
+
+
+def _flow_identity(runs: xr.Dataset) -> Claim:
+    worst = float(runs["flow_identity_error"].max())
+    return Claim(
+        STUDY,
+        "flow_lyapunov_identity",
+        "V(t) - V(0) + 8 integral of L = 0 along gradient flow",
+        describe_runs(runs, "flow"),
+        "derived",
+        f"largest error {worst:.2e}",
+        "<= 1e-8",
+        worst <= 1e-8,
+    )
+
+
+def _flow_envelope(runs: xr.Dataset) -> Claim:
+    worst = float(runs["envelope_ratio"].max())
+    return Claim(
+        STUDY,
+        "flow_envelope",
+        "L(Theta_t) <= (V(Theta_0) - 2 xi^2)/(8 t) along gradient flow",
+        describe_runs(runs, "flow"),
+        "derived",
+        f"largest ratio {worst:.3g}",
+        "<= 1",
+        worst <= 1.0,
     )

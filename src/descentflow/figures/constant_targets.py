@@ -34,6 +34,28 @@ def risk_and_lyapunov(dataset: xr.Dataset) -> Figure:
     return figure
 
 
+def flow(dataset: xr.Dataset) -> Figure:
+    """Risk of gradient flows and its 1/t envelope."""
+    runs = dataset.isel(run=np.flatnonzero(dataset["experiment"].values == "flow"))
+    figure, (panel,) = style.new(style.COLUMN, 2.8)
+    for number, color in enumerate(style.colors(runs.sizes["run"])):
+        run = runs.isel(run=number)
+        time, dash = run["time"].values, style.DASHES[number]
+        low, middle, high = run["risk_quantiles"].values
+        label = rf"$H={int(run['network_hidden'])}$"
+        panel.plot(time, middle, color=color, linestyle=dash, label=label)
+        panel.fill_between(time, low, high, color=color, alpha=0.15, linewidth=0)
+        label = r"envelopes $(V(\Theta_0)-2\xi^2)/(8t)$" if number == 0 else "_"
+        envelope = run["flow_envelope"].values
+        panel.plot(time[1:], envelope[1:], label=label, **{**style.THEORY, "linestyle": dash})
+    panel.set(xscale="log", yscale="log", xlabel=r"time $t$", xlim=(1e-2, None))
+    panel.set(ylabel=r"risk $\mathcal{L}(\Theta_t)$")
+    counts = sorted({int(count) for count in runs["count"].values})
+    title = f"median and 5–95% of {', '.join(map(str, counts))} initialisations"
+    style.legend_above(figure, panel, 2, title)
+    return figure
+
+
 def step_size_phases(dataset: xr.Dataset) -> Figure:
     """Where V decreases at every step: step size against V(θ₀), with the bound's curve."""
     figure, (panel,) = style.new(style.COLUMN, 3.0)

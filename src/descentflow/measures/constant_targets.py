@@ -55,7 +55,7 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     dataset["identity_error"].attrs = _named(
         "largest |<grad V, G> - 8L| / (sum of absolute terms) at random theta"
     )
-    return _phases(dataset, rows)
+    return _phases(_flow(dataset), rows)
 
 
 def _named(name: str) -> dict[str, str]:
@@ -76,6 +76,22 @@ def _quantiles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     middle = np.nanmedian(dataset["envelope_constant"].values, axis=1)
     dataset["envelope_median"] = ("run", middle, _named("median of envelope_constant"))
     return dataset.assign_coords(quantile=list(QUANTILES))
+
+
+def _flow(dataset: xr.Dataset) -> xr.Dataset:
+    """Along gradient flows: V(t) − V(0) + 8∫L, and the risk over its envelope (1.2)."""
+    if "integrated_risk" not in dataset:
+        return dataset
+    start = dataset["lyapunov"].isel(record=0)
+    balance = dataset["lyapunov"] - start + 8.0 * dataset["integrated_risk"]
+    dataset["flow_identity_error"] = abs(balance).max("record", skipna=True)
+    dataset["flow_identity_error"].attrs = _named("largest |V(t) - V(0) + 8 integral of L|")
+    excess = start - 2.0 * dataset["target_value"] ** 2
+    dataset["flow_envelope"] = excess.median("initialization") / (8.0 * dataset["time"])
+    dataset["flow_envelope"].attrs = _named("median of (V(theta_0) - 2 xi^2)/(8 t)")
+    dataset["envelope_ratio"] = (dataset["risk"] * 8.0 * dataset["time"] / excess).max("record")
+    dataset["envelope_ratio"].attrs = _named("largest L(t) 8t/(V(theta_0) - 2 xi^2)")
+    return dataset
 
 
 def _identity_error(row: Trained) -> float:

@@ -13,11 +13,35 @@ from descentflow.training.recording import describe
 
 Array = NDArray[np.float64]
 
-RECORDED = ("risk", "gradient_norm", "parameter_norm", "lyapunov")
-PER_INITIALIZATION = ("stopped_at", "status", "lyapunov_increase", "step_size")
+RECORDED = (
+    "risk",
+    "gradient_norm",
+    "parameter_norm",
+    "lyapunov",
+    "dissipated",
+    "integrated_risk",
+    "balance_drift",
+)
+PER_INITIALIZATION = (
+    "stopped_at",
+    "status",
+    "lyapunov_increase",
+    "step_size",
+    "risk_increase",
+    "step_count",
+    "refused_count",
+)
 WHOLE_KEYS = ("inputs", "target")  # compared and shown as one value each
 _FINAL = {"long_name": "risk after the last step", "units": "1"}
-UNLISTED = ("initialization.count", "initialization.chunk", "training.steps")
+UNLISTED = (
+    "initialization.count",
+    "initialization.chunk",
+    "training.steps",
+    "training.until",
+    "training.max_steps",
+    "training.records_per_decade",
+    "training.snapshots",
+)
 
 
 def tabulate(rows: Sequence[Trained]) -> xr.Dataset:
@@ -27,17 +51,20 @@ def tabulate(rows: Sequence[Trained]) -> xr.Dataset:
     is -1 where a run has no such initialisation.
     """
     table = xr.Dataset(coords=_coordinates(rows))
-    steps = [row.data["step"].values.astype(np.float64) for row in rows]
-    table["step"] = (("run", "record"), pad(steps), describe("step"))
+    for axis in sorted({row.axis for row in rows}):
+        grids = [_grid(row, axis) for row in rows]
+        table[axis] = (("run", "record"), pad(grids), describe(axis))
+    longest = max(len(row.data[row.axis]) for row in rows)
+    timed = (max(row.data.sizes["initialization"] for row in rows), longest)
     for name in RECORDED:
         if any(name in row.data for row in rows):
-            values = [_values(row, name, ("initialization", "step")) for row in rows]
-            table[name] = (("run", "initialization", "record"), pad(values), describe(name))
+            values = [_values(row, name, ("initialization", row.axis)) for row in rows]
+            table[name] = (("run", "initialization", "record"), pad(values, timed), describe(name))
     for name in PER_INITIALIZATION:
         if any(name in row.data for row in rows):
             values = [_values(row, name, ("initialization",)) for row in rows]
-            attributes = rows[0].data[name].attrs if name == "step_size" else describe(name)
-            table[name] = (("run", "initialization"), pad(values), attributes)
+            attributes = describe(name)
+            table[name] = (("run", "initialization"), pad(values, timed[:1]), attributes)
     final = [row.data["risk"].values[:, -1] for row in rows]
     table["final_risk"] = (("run", "initialization"), pad(final), _FINAL)
     table["status"] = table["status"].fillna(-1).astype(np.int8)
@@ -47,14 +74,24 @@ def tabulate(rows: Sequence[Trained]) -> xr.Dataset:
     return table
 
 
-def pad(arrays: Sequence[NDArray[Any]]) -> Array:
-    """Stack arrays of one number of dimensions, nan where one is shorter than the longest."""
-    shape = tuple(max(sizes) for sizes in zip(*(a.shape for a in arrays), strict=True))
+def pad(arrays: Sequence[NDArray[Any]], least: Sequence[int] = ()) -> Array:
+    """Stack arrays of one number of dimensions, nan where one is shorter than the longest.
+
+    ``least`` is a shape that the result has at least, behind the first dimension.
+    """
+    shapes = [array.shape for array in arrays] + ([tuple(least)] if least else [])
+    shape = tuple(max(sizes) for sizes in zip(*shapes, strict=True))
     out = np.full((len(arrays), *shape), np.nan)
     for number, array in enumerate(arrays):
         inside: tuple[Any, ...] = tuple(slice(0, size) for size in array.shape)
         out[number][inside] = array
     return out
+
+
+def _grid(row: Trained, axis: str) -> Array:
+    """Where the row was recorded along ``axis``; all nan for the other method."""
+    values = row.data[row.axis].values.astype(np.float64)
+    return values if row.axis == axis else np.full(len(values), np.nan)
 
 
 def _values(row: Trained, name: str, dims: tuple[str, ...]) -> NDArray[Any]:
@@ -89,5 +126,6 @@ def _flat(row: Trained) -> dict[str, Any]:
             flat |= {f"{key}.{inner}": v for inner, v in value.items()}
         else:
             flat[key] = value
-    flat["training.step_size"] = row.step_size
+    if row.step_size is not None:
+        flat["training.step_size"] = row.step_size
     return flat

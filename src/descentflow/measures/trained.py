@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from numpy.typing import NDArray
 
 from descentflow import store
+from descentflow.config import Flow
 from descentflow.errors import DamagedFile
 from descentflow.plan import Run
 from descentflow.problem import Problem
-from descentflow.training.recording import record_steps
+from descentflow.training.recording import record_steps, record_times
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,11 @@ class Trained:
     run: Run
     step_size: Any
     data: xr.Dataset
+
+    @property
+    def axis(self) -> str:
+        """``step`` for gradient descent, ``time`` for gradient flow."""
+        return "time" if "time" in self.data else "step"
 
     @property
     def problem(self) -> Problem:
@@ -59,9 +66,17 @@ def _segments_of(run: Run, chunk: str, paths: Sequence[Path]) -> xr.Dataset:
         if part.attrs["spec"] != expected:
             raise DamagedFile(f"{path}: holds another run than its name says")
         parts.append(part)
-    timed = [name for name, values in parts[-1].data_vars.items() if "step" in values.dims]
-    records = xr.concat([part[timed] for part in parts], dim="step", join="exact")
     training = run.setting.training
-    wanted = record_steps(training.steps, training.records_per_decade)
-    ended = parts[-1].drop_dims(["step", "snapshot"], errors="ignore")
-    return ended.merge(records.sel(step=wanted), combine_attrs="drop", join="exact")
+    wanted: NDArray[Any]
+    if isinstance(training, Flow):
+        axis, wanted = "time", record_times(training.until, training.records_per_decade)
+    else:
+        axis, wanted = "step", record_steps(training.steps, training.records_per_decade)
+    timed = [name for name, values in parts[-1].data_vars.items() if axis in values.dims]
+    records = xr.concat([part[timed] for part in parts], dim=axis, join="exact")
+    ended = parts[-1].drop_dims([axis, "snapshot"], errors="ignore")
+    pieces = [ended, records.sel({axis: wanted})]
+    if "snapshots" in parts[-1]:
+        kept = [part[["snapshots"]] for part in parts]
+        pieces.append(xr.concat(kept, dim="snapshot", join="exact"))
+    return xr.merge(pieces, combine_attrs="drop", join="exact")

@@ -1,6 +1,7 @@
 """When a run is recorded, and how what was recorded becomes a dataset."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -35,6 +36,7 @@ LONG_NAMES = {
     "refused_count": "steps it refused",
     "step": "number of gradient descent steps",
     "snapshot": "step or time of the snapshot",
+    "step_size": "step size gamma",
     "initialization": "number k of the initialisation",
 }
 
@@ -53,6 +55,11 @@ def record_steps(until: int, per_decade: int) -> Steps:
 def snapshot_steps(until: int) -> Steps:
     """Steps of the snapshots: 0, the powers of ten, and ``until``."""
     return record_steps(until, 1)
+
+
+def within(grid: NDArray[Any], start: float) -> NDArray[Any]:
+    """The part of a grid that belongs to a segment: what is after its start, and 0 in the first."""
+    return np.asarray(grid[(grid > start) | (grid == start) & (start == 0)])
 
 
 def record_times(until: float, per_decade: int) -> Array:

@@ -1,0 +1,113 @@
+"""Claims of the study ``blow_up`` that concern the ReLU (4.7), each against its dataset."""
+
+import numpy as np
+import xarray as xr
+
+from descentflow.claims.claim import Claim, describe_runs
+from descentflow.theory.blow_up import CRITICAL_RISKS_AT_HALF, ENDS_OF_FLOWS_AT_HALF
+
+STUDY = "blow_up"
+DIVERGING_EXPERIMENTS = ("diverging", "other_jump")
+SLOPE_TOLERANCE, CONSTANT_TOLERANCE, LEVEL_TOLERANCE = 0.02, 0.01, 1e-6
+DIVERGING = 0.01
+"""A final risk below this, with a growing norm, is that of a diverging flow."""
+
+
+def judge(dataset: xr.Dataset) -> list[Claim]:
+    """The claims that the experiments of the dataset allow to judge."""
+    claims: list[Claim] = []
+    experiments = dataset["experiment"].values
+    if "diverging" in experiments:
+        runs = dataset.isel(run=np.flatnonzero(np.isin(experiments, DIVERGING_EXPERIMENTS)))
+        claims += [_monotone(runs), _slopes(runs), _constants(runs)]
+    flows = np.isin(experiments, ["diverging", "random"]) & (dataset["jump"].values == 0.5)
+    if flows.any():
+        claims.append(_below_every_level(dataset.isel(run=np.flatnonzero(flows))))
+    if "random" in experiments:
+        claims.append(_ends(dataset.isel(run=np.flatnonzero(experiments == "random"))))
+    return claims
+
+
+def _monotone(runs: xr.Dataset) -> Claim:
+    relative = (runs["risk_increase"] / runs["start_risk"]).values
+    known = runs["status"].values >= 0
+    grows = (runs["norm_grows"].values[known] == 1.0).all()
+    worst = float(np.nanmax(relative))
+    return Claim(
+        STUDY,
+        "risk_falls_norm_grows",
+        "along a diverging flow the risk never rises and the norm grows in the end",
+        describe_runs(runs, "diverging, other_jump"),
+        "derived",
+        f"largest rise of the risk in a step {worst:.1e} of its start; norm grows: {bool(grows)}",
+        "<= 1e-14; in every run",
+        bool(worst <= 1e-14 and grows),
+    )
+
+
+def _slopes(runs: xr.Dataset) -> Claim:
+    known = runs["status"].values >= 0
+    norm, risk = runs["parameter_norm_slope"].values[known], runs["risk_slope"].values[known]
+    error = max(np.abs(norm / 0.25 - 1.0).max(), np.abs(risk / -0.5 - 1.0).max())
+    return Claim(
+        STUDY,
+        "divergence_rates",
+        "|Theta| grows like t^(1/4) and L falls like t^(-1/2) over the last decade (4.3)",
+        describe_runs(runs, "diverging, other_jump"),
+        "derived",
+        f"slopes {norm.min():.4f} to {norm.max():.4f} and {risk.min():.4f} to {risk.max():.4f}",
+        f"within {SLOPE_TOLERANCE:g} of 1/4 and -1/2",
+        bool(error <= SLOPE_TOLERANCE),
+    )
+
+
+def _constants(runs: xr.Dataset) -> Claim:
+    known = runs["status"].values >= 0
+    growth = runs["final_growth_ratio"].values[known]
+    decay = runs["final_decay_ratio"].values[known]
+    error = max(np.abs(growth - 1.0).max(), np.abs(decay - 1.0).max())
+    return Claim(
+        STUDY,
+        "divergence_constants",
+        "|Theta|^4/t tends to (2/3)kappa^2 and L sqrt(t) to (kappa/12)sqrt(3/2) (4.3)",
+        describe_runs(runs, "diverging, other_jump"),
+        "derived",
+        f"largest relative error {error:.1e}",
+        f"<= {CONSTANT_TOLERANCE:g}",
+        bool(error <= CONSTANT_TOLERANCE),
+    )
+
+
+def _below_every_level(runs: xr.Dataset) -> Claim:
+    least = CRITICAL_RISKS_AT_HALF[2][0]
+    below = (runs["start_risk"] < least).values & (runs["network_hidden"].values == 2)[:, None]
+    diverges = (runs["final_risk"] < DIVERGING).values & (runs["parameter_norm_slope"] > 0.1).values
+    return Claim(
+        STUDY,
+        "no_flow_converges_below_the_least_critical_risk",
+        f"for H = 2 every flow that starts below the least critical risk {least:.6f} diverges",
+        describe_runs(runs, "diverging and random, alpha = 1/2"),
+        "paper (for its targets); derived (level)",
+        f"{int((below & diverges).sum())} of {int(below.sum())} diverge",
+        "all",
+        bool(diverges[below].all()) if below.any() else None,
+    )
+
+
+def _ends(runs: xr.Dataset) -> Claim:
+    known = runs["status"].values >= 0
+    final = runs["final_risk"].values[known]
+    growing = runs["parameter_norm_slope"].values[known] > 0.1
+    gaps = np.abs(final[:, None] - np.array(ENDS_OF_FLOWS_AT_HALF)).min(axis=1)
+    at_level, diverges = gaps <= LEVEL_TOLERANCE, (final < DIVERGING) & growing
+    return Claim(
+        STUDY,
+        "ends_of_random_flows",
+        "random flows end at 1/4, 1/16, 1/18 or 0.0450658, or diverge with L -> 0 (H = 2)",
+        describe_runs(runs, "random"),
+        "derived",
+        f"{int(at_level.sum())} at a level, {int(diverges.sum())} diverging, "
+        f"{int((~at_level & ~diverges).sum())} elsewhere",
+        "none elsewhere",
+        bool((at_level | diverges).all()),
+    )

@@ -1,0 +1,95 @@
+"""What the study ``blow_up`` measures: power laws of diverging flows, where the others end, GD."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from descentflow.measures.table import pad
+from descentflow.measures.trained import Trained
+from descentflow.theory import blow_up as theory
+
+Array = NDArray[np.float64]
+
+GRID = 401
+
+
+def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """Add slopes over the last decade, ratios to the predicted constants, realisations."""
+    jumps = np.array([theory.jump_of(row.problem) for row in rows])
+    dataset["jump"] = ("run", jumps, _named("alpha, where the target jumps"))
+    for name, function in (("growth", theory.growth_constant), ("decay", theory.decay_constant)):
+        values = np.array([function(jump) for jump in jumps])
+        dataset[f"{name}_constant"] = ("run", values, _named(f"predicted constant of {name}"))
+    dataset["start_risk"] = dataset["risk"].isel(record=0).assign_attrs(_named("risk at the start"))
+    for name in ("risk", "parameter_norm"):
+        slopes = [_last_slope(row, name) for row in rows]
+        dataset[f"{name}_slope"] = (("run", "initialization"), pad(slopes))
+        dataset[f"{name}_slope"].attrs = _named(f"d log {name}/d log t over the last decade")
+    dataset = _ratios(dataset, rows)
+    return _realizations(dataset, rows)
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"long_name": name, "units": "1"}
+
+
+def _last_slope(row: Trained, name: str) -> Array:
+    """Log-log slope over the last decade; nan where nothing was recorded there."""
+    axis, values = row.data[row.axis].values, row.data[name].values
+    decade = int(np.searchsorted(axis, axis[-1] / 10.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rise = np.log(values[:, -1]) - np.log(values[:, decade])
+    return np.asarray(rise / (np.log(axis[-1]) - np.log(axis[decade])))
+
+
+def _ratios(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """‖Θ‖⁴/t and L√t over their predicted limits; for GD the time is γn."""
+    clocks = []
+    for row in rows:
+        pace = 1.0 if row.axis == "time" else float(row.step_size)
+        clocks.append(row.data[row.axis].values * pace)
+    clock = pad(clocks)
+    dataset["clock"] = (("run", "record"), clock, _named("t, or gamma n for gradient descent"))
+    positive = np.where(clock > 0.0, clock, np.nan)[:, None, :]
+    growth = dataset["parameter_norm"].values ** 4 / positive
+    decay = dataset["risk"].values * np.sqrt(positive)
+    dims = ("run", "initialization", "record")
+    constants = dataset["growth_constant"].values, dataset["decay_constant"].values
+    dataset["growth_ratio"] = (dims, growth / constants[0][:, None, None])
+    dataset["growth_ratio"].attrs = _named("|Theta|^4/t over its predicted limit")
+    dataset["decay_ratio"] = (dims, decay / constants[1][:, None, None])
+    dataset["decay_ratio"].attrs = _named("L sqrt(t) over its predicted limit")
+    last = xr.DataArray([len(clock) - 1 for clock in clocks], dims="run")
+    for name in ("growth_ratio", "decay_ratio"):
+        final = dataset[name].isel(record=last)
+        dataset[f"final_{name}"] = final.assign_attrs(_named(f"{name} at the end"))
+    growing = [_grows(row) for row in rows]
+    dataset["norm_grows"] = (("run", "initialization"), pad(growing))
+    dataset["norm_grows"].attrs = _named("1 where the norm grew at every record of the last decade")
+    return dataset
+
+
+def _grows(row: Trained) -> Array:
+    axis, norm = row.data[row.axis].values, row.data["parameter_norm"].values
+    late = norm[:, int(np.searchsorted(axis, axis[-1] / 10.0)) :]
+    return (np.diff(late, axis=1) > 0.0).all(axis=1).astype(np.float64)
+
+
+def _realizations(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """N_θ of the first initialisation at its snapshots, on a grid of the interval."""
+    x = np.linspace(0.0, 1.0, GRID)
+    parts, times = [], []
+    for row in rows:
+        if "snapshots" in row.data:
+            theta = row.data["snapshots"].isel(initialization=0)
+            parts.append(row.problem.network.realization(theta.values, x))
+            times.append(theta["snapshot"].values.astype(np.float64))
+        else:
+            parts.append(np.empty((0, GRID)))
+            times.append(np.empty(0))
+    dataset = dataset.assign_coords(x=x)
+    dataset["realization"] = (("run", "snapshot", "x"), pad(parts), _named("N at the snapshots"))
+    dataset["snapshot_at"] = (("run", "snapshot"), pad(times), _named("t or n of the snapshots"))
+    return dataset
