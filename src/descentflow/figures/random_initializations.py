@@ -148,6 +148,9 @@ def hessian_spectra(dataset: xr.Dataset) -> Figure:
             panel.axvline(rank + 0.5, linestyle="--", label="predicted rank", **style.THEORY)
         panel.set(yscale="log", xlabel=r"index $k$")
         titles.append(rf"$H={size // 3}$, {len(spectra)}")
+    if not shown:
+        panels[0].text(0.5, 0.5, "no exponential run", ha="center")
+        panels[0].set(xlabel=r"index $k$")
     panels[0].set(ylabel=r"$|\lambda_k|$ of the Hessian")
     handles, labels = panels[0].get_legend_handles_labels()
     title = f"{_label(runs, 0)}; limits of exponential runs, their number in each title"

@@ -74,7 +74,7 @@ def _ratios(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
 def _grows(row: Trained) -> Array:
     axis, norm = row.data[row.axis].values, row.data["parameter_norm"].values
     late = norm[:, int(np.searchsorted(axis, axis[-1] / 10.0)) :]
-    return (np.diff(late, axis=1) > 0.0).all(axis=1).astype(np.float64)
+    return np.asarray((np.diff(late, axis=1) > 0.0).all(axis=1), dtype=np.float64)
 
 
 def _realizations(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:

@@ -73,8 +73,8 @@ def _quantiles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
             parts.append(np.quantile(values, QUANTILES, axis=0, method="lower"))
         dataset[f"{name}_quantiles"] = (("run", "quantile", "record"), pad(parts))
         dataset[f"{name}_quantiles"].attrs = _named(f"quantiles of {name} over initialisations")
-    middle = np.nanmedian(dataset["envelope_constant"].values, axis=1)
-    dataset["envelope_median"] = ("run", middle, _named("median of envelope_constant"))
+    dataset["envelope_median"] = dataset["envelope_constant"].median("initialization")
+    dataset["envelope_median"].attrs = _named("median of envelope_constant")
     return dataset.assign_coords(quantile=list(QUANTILES))
 
 
