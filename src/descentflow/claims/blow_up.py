@@ -4,13 +4,12 @@ import numpy as np
 import xarray as xr
 
 from descentflow.claims.claim import Claim, describe_runs
+from descentflow.landscape import KINDS
 from descentflow.theory.blow_up import CRITICAL_RISKS_AT_HALF, ENDS_OF_FLOWS_AT_HALF
 
 STUDY = "blow_up"
 DIVERGING_EXPERIMENTS = ("diverging", "other_jump")
 SLOPE_TOLERANCE, CONSTANT_TOLERANCE, LEVEL_TOLERANCE = 0.02, 0.01, 1e-6
-DIVERGING = 0.01
-"""A final risk below this, with a growing norm, is that of a diverging flow."""
 
 
 def judge(dataset: xr.Dataset) -> list[Claim]:
@@ -81,7 +80,7 @@ def _constants(runs: xr.Dataset) -> Claim:
 def _below_every_level(runs: xr.Dataset) -> Claim:
     least = CRITICAL_RISKS_AT_HALF[2][0]
     below = (runs["start_risk"] < least).values & (runs["network_hidden"].values == 2)[:, None]
-    diverges = (runs["final_risk"] < DIVERGING).values & (runs["parameter_norm_slope"] > 0.1).values
+    diverges = runs["end_kind"].values == KINDS["diverging"]
     return Claim(
         STUDY,
         "no_flow_converges_below_the_least_critical_risk",
@@ -97,9 +96,10 @@ def _below_every_level(runs: xr.Dataset) -> Claim:
 def _ends(runs: xr.Dataset) -> Claim:
     known = runs["status"].values >= 0
     final = runs["final_risk"].values[known]
-    growing = runs["parameter_norm_slope"].values[known] > 0.1
     gaps = np.abs(final[:, None] - np.array(ENDS_OF_FLOWS_AT_HALF)).min(axis=1)
-    at_level, diverges = gaps <= LEVEL_TOLERANCE, (final < DIVERGING) & growing
+    kind = runs["end_kind"].values[known]
+    at_level = (gaps <= LEVEL_TOLERANCE) & (kind == KINDS["critical"])
+    diverges = kind == KINDS["diverging"]
     return Claim(
         STUDY,
         "ends_of_random_flows",

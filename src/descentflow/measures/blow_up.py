@@ -6,6 +6,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from descentflow.landscape import exponents
+from descentflow.measures.ends import add_ends
 from descentflow.measures.table import pad
 from descentflow.measures.trained import Trained
 from descentflow.theory import blow_up as theory
@@ -23,11 +25,12 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         values = np.array([function(jump) for jump in jumps])
         dataset[f"{name}_constant"] = ("run", values, _named(f"predicted constant of {name}"))
     dataset["start_risk"] = dataset["risk"].isel(record=0).assign_attrs(_named("risk at the start"))
-    for name in ("risk", "parameter_norm"):
-        slopes = [_last_slope(row, name) for row in rows]
-        dataset[f"{name}_slope"] = (("run", "initialization"), pad(slopes))
+    slopes = [_slopes(row) for row in rows]
+    for number, name in enumerate(("parameter_norm", "risk")):
+        values = pad([pair[number] for pair in slopes])
+        dataset[f"{name}_slope"] = (("run", "initialization"), values)
         dataset[f"{name}_slope"].attrs = _named(f"d log {name}/d log t over the last decade")
-    dataset = _ratios(dataset, rows)
+    dataset = _ratios(add_ends(dataset, rows), rows)
     return _realizations(dataset, rows)
 
 
@@ -35,13 +38,12 @@ def _named(name: str) -> dict[str, str]:
     return {"long_name": name, "units": "1"}
 
 
-def _last_slope(row: Trained, name: str) -> Array:
-    """Log-log slope over the last decade; nan where nothing was recorded there."""
-    axis, values = row.data[row.axis].values, row.data[name].values
-    decade = int(np.searchsorted(axis, axis[-1] / 10.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rise = np.log(values[:, -1]) - np.log(values[:, decade])
-    return np.asarray(rise / (np.log(axis[-1]) - np.log(axis[decade])))
+def _slopes(row: Trained) -> tuple[Array, Array]:
+    """Exponents of ‖Θ‖ and L at the end of a flow; nan for gradient descent."""
+    norm, risk = row.data["parameter_norm"].values, row.data["risk"].values
+    if row.axis == "step":
+        return np.full(len(norm), np.nan), np.full(len(norm), np.nan)
+    return exponents(row.data["time"].values, norm, risk)
 
 
 def _ratios(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:

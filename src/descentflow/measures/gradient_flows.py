@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from descentflow.measures.ends import add_ends
 from descentflow.measures.table import pad
 from descentflow.measures.trained import Trained
 from descentflow.theory import gradient_flows as theory
@@ -35,7 +36,7 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     dataset["level_distance"].attrs = _named("distance of the final risk to a critical risk")
     norms = [_last(row, "gradient_norm") for row in rows]
     dataset["final_gradient_norm"] = (dims, pad(norms), _named("norm of G at the end"))
-    dataset = _identities(dataset, rows)
+    dataset = _identities(add_ends(dataset, rows), rows)
     dataset = _saddles(dataset, rows)
     return _small_steps(dataset, rows)
 

@@ -1,0 +1,35 @@
+"""Where gradient flows end: the finisher's verdict on every trajectory, as columns of a dataset."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from descentflow.landscape import KINDS, finish
+from descentflow.measures.table import pad
+from descentflow.measures.trained import Trained
+
+COUNTED = ("positive", "zero", "negative", "dead", "degenerate", "active")
+
+
+def add_ends(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """Add ``end_kind`` (critical, diverging, undecided; -1 for GD), risk, ‖G‖ and counts there."""
+    size = (dataset.sizes["initialization"],)
+    ends = [
+        finish(row.problem, row.data["parameters"].values, records=row.data)
+        if row.axis == "time"
+        else None
+        for row in rows
+    ]
+    dims = ("run", "initialization")
+    for name in ("kind", "risk", "gradient_norm", *COUNTED):
+        parts = [np.empty(0) if end is None else end[name].values.astype(float) for end in ends]
+        source = next((end[name].attrs for end in ends if end is not None), {})
+        dataset[f"end_{name}"] = (dims, pad(parts, size), source)
+    dataset["end_kind"] = dataset["end_kind"].fillna(-1).astype(np.int8)
+    dataset["end_kind"].attrs = {
+        "long_name": "where the flow ended",
+        "flag_values": np.array(list(KINDS.values()), dtype=np.int8),
+        "flag_meanings": " ".join(KINDS),
+    }
+    return dataset
