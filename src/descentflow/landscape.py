@@ -18,7 +18,7 @@ from descentflow.networks import split
 from descentflow.problem import Problem
 from descentflow.targets import EDGE
 from descentflow.training.flow import flow
-from descentflow.training.recording import as_dataset
+from descentflow.training.recording import as_dataset, describe
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -89,26 +89,7 @@ def finish(
         names = ("time", "parameter_norm", "gradient_norm")
         kind[is_diverging(*(records[name].values for name in names))] = KINDS["diverging"]
     end[kind != KINDS["critical"]] = start[kind != KINDS["critical"]]
-    each = ("initialization",)
-    counts = dict(zip(_COUNTS, _signatures(problem, end) + _neurons(problem, end), strict=True))
-    dataset = as_dataset(
-        {
-            "parameters": (("initialization", "parameter"), end),
-            "risk": (each, problem.risk(end)),
-            "gradient_norm": (each, _length(problem.gradient(end))),
-            "displacement": (each, _length(end - start)),
-            "kind": (each, kind),
-            **{name: (each, values) for name, values in counts.items()},
-        }
-    )
-    for name, long_name in _COUNTS.items():
-        dataset[name].attrs = {"long_name": f"number of {long_name}", "units": "1"}
-    dataset["displacement"].attrs = {"long_name": "distance the finisher went", "units": "1"}
-    dataset["kind"].attrs = {
-        "flag_values": np.array(list(KINDS.values()), dtype=np.int8),
-        "flag_meanings": " ".join(KINDS),
-    }
-    return dataset
+    return _described(problem, start, end, kind)
 
 
 def is_diverging(times: ArrayLike, norms: ArrayLike, gradient_norms: ArrayLike) -> Flags:
@@ -227,8 +208,26 @@ def _step(values: Array, vectors: Array, slope: Array, damping: Array) -> Array:
     return np.asarray((vectors @ parts[:, :, None])[:, :, 0])
 
 
+def _described(problem: Problem, start: Array, end: Array, kind: NDArray[np.int8]) -> xr.Dataset:
+    each = ("initialization",)
+    values: dict[str, NDArray[np.generic]] = {
+        "risk": problem.risk(end),
+        "gradient_norm": _length(problem.gradient(end)),
+        "displacement": _length(end - start),
+        "kind": kind,
+        **dict(zip(_COUNTS, _signatures(problem, end) + _neurons(problem, end), strict=True)),
+    }
+    dataset = as_dataset({name: (each, value) for name, value in values.items()})
+    dataset["parameters"] = ("initialization", "parameter"), end, describe("parameters")
+    for name, long_name in _COUNTS.items():
+        dataset[name].attrs = {"long_name": f"number of {long_name}", "units": "1"}
+    dataset["displacement"].attrs = {"long_name": "distance the finisher went", "units": "1"}
+    flags = np.array(list(KINDS.values()), dtype=np.int8)
+    dataset["kind"].attrs = {"flag_values": flags, "flag_meanings": " ".join(KINDS)}
+    return dataset
+
+
 def _signatures(problem: Problem, theta: Array) -> tuple[Counts, ...]:
-    """Numbers of positive, zero and negative eigenvalues."""
     values = np.linalg.eigvalsh(problem.hessian(theta))
     least = ZERO * np.abs(values).max(axis=1, keepdims=True)
     above, below = (values > least).sum(axis=1), (values < -least).sum(axis=1)
@@ -236,7 +235,6 @@ def _signatures(problem: Problem, theta: Array) -> tuple[Counts, ...]:
 
 
 def _neurons(problem: Problem, theta: Array) -> tuple[Counts, ...]:
-    """Numbers of dead, degenerate and active neurons."""
     w, b, v, _ = split(theta, problem.network.hidden)
     most = np.maximum(w * problem.inputs.low + b, w * problem.inputs.high + b)
     dead = most <= 0.0
