@@ -10,6 +10,7 @@ from descentflow.theory.blow_up import CRITICAL_RISKS_AT_HALF, ENDS_OF_FLOWS_AT_
 STUDY = "blow_up"
 DIVERGING_EXPERIMENTS = ("diverging", "other_jump")
 SLOPE_TOLERANCE, CONSTANT_TOLERANCE, LEVEL_TOLERANCE = 0.02, 0.01, 1e-6
+FOUND_TOLERANCE = 1e-9
 
 
 def judge(dataset: xr.Dataset) -> list[Claim]:
@@ -24,6 +25,8 @@ def judge(dataset: xr.Dataset) -> list[Claim]:
         claims.append(_below_every_level(dataset.isel(run=np.flatnonzero(flows))))
     if "random" in experiments:
         claims.append(_ends(dataset.isel(run=np.flatnonzero(experiments == "random"))))
+    if "critical_risk_found" in dataset:
+        claims += [_list_of_levels(dataset), _least_level_falls(dataset)]
     return claims
 
 
@@ -110,4 +113,44 @@ def _ends(runs: xr.Dataset) -> Claim:
         f"{int((~at_level & ~diverges).sum())} elsewhere",
         "none elsewhere",
         bool((at_level | diverges).all()),
+    )
+
+
+def _list_of_levels(dataset: xr.Dataset) -> Claim:
+    """Every critical risk found is in the list, and the least one of each width was found."""
+    texts, holds = [], []
+    for width, listed in CRITICAL_RISKS_AT_HALF.items():
+        found = dataset["critical_risk_found"].sel(searched_width=width).values
+        found = found[np.isfinite(found)]
+        gaps = np.abs(found[:, None] - np.array(listed)).min(axis=1, initial=np.inf)
+        reached = np.abs(found - listed[0]).min(initial=np.inf) <= FOUND_TOLERANCE
+        texts.append(f"H={width}: {int((gaps <= FOUND_TOLERANCE).sum())} of {found.size} listed")
+        holds.append(bool(reached and (gaps <= FOUND_TOLERANCE).all()))
+    return Claim(
+        STUDY,
+        "critical_risks",
+        "the critical risks at alpha = 1/2 are those listed for H = 1, 2, 3 (4.2)",
+        "multi-start search, alpha = 1/2",
+        "derived",
+        "; ".join(texts),
+        f"all within {FOUND_TOLERANCE:g}, the least one found",
+        all(holds),
+    )
+
+
+def _least_level_falls(dataset: xr.Dataset) -> Claim:
+    least = dataset["critical_risk_found"].min("found")
+    texts = [
+        f"m_{int(width)} = {float(least.sel(searched_width=width)):.10f}"
+        for width in least["searched_width"].values
+    ]
+    return Claim(
+        STUDY,
+        "least_critical_risk_falls",
+        "the least critical risk m_H falls with H",
+        "multi-start search, alpha = 1/2",
+        "predicted here",
+        ", ".join(texts),
+        "decreasing",
+        bool((np.diff(least.values) < 0.0).all()),
     )

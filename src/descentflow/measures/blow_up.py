@@ -6,15 +6,20 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from descentflow.landscape import exponents
+from descentflow.landscape import exponents, least_critical_risk
 from descentflow.measures.ends import add_ends
 from descentflow.measures.table import pad
 from descentflow.measures.trained import Trained
+from descentflow.networks import Network
+from descentflow.targets import Step
 from descentflow.theory import blow_up as theory
 
 Array = NDArray[np.float64]
 
 GRID = 401
+SEARCHED = (1, 2, 3, 4)
+"""Widths for which critical points are searched at α = ½."""
+LEAST_STARTS = 300
 
 
 def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
@@ -31,7 +36,7 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         dataset[f"{name}_slope"] = (("run", "initialization"), values)
         dataset[f"{name}_slope"].attrs = _named(f"d log {name}/d log t over the last decade")
     dataset = _ratios(add_ends(dataset, rows), rows)
-    return _realizations(dataset, rows)
+    return _search(_realizations(dataset, rows), rows)
 
 
 def _named(name: str) -> dict[str, str]:
@@ -94,4 +99,22 @@ def _realizations(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     dataset = dataset.assign_coords(x=x)
     dataset["realization"] = (("run", "snapshot", "x"), pad(parts), _named("N at the snapshots"))
     dataset["snapshot_at"] = (("run", "snapshot"), pad(times), _named("t or n of the snapshots"))
+    return dataset
+
+
+def _search(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """Critical risks at α = ½ for several widths, by a search as large as the largest run."""
+    chosen = [row for row in rows if row.problem.target == Step(kind="step", at=0.5)]
+    if not chosen:
+        return dataset
+    starts = max(LEAST_STARTS, *(row.data.sizes["initialization"] for row in chosen))
+    levels = []
+    for width in SEARCHED:
+        network = Network(hidden=width)
+        problem = chosen[0].problem.model_copy(update={"network": network})
+        found = least_critical_risk(problem, starts=starts, seed=chosen[0].run.seed)
+        levels.append(found["risk"].values)
+    dataset = dataset.assign_coords(searched_width=list(SEARCHED))
+    title = f"critical risks found for alpha = 1/2, {starts} starts per search, ascending"
+    dataset["critical_risk_found"] = (("searched_width", "found"), pad(levels), _named(title))
     return dataset

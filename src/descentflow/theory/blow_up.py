@@ -19,8 +19,9 @@ Array = NDArray[np.float64]
 CRITICAL_RISKS_AT_HALF = {
     1: (1 / 18, 1 / 16, 1 / 4),
     2: (0.0450657942008641, 1 / 18, 0.0558796553018122, 1 / 16, 1 / 4),
+    3: (0.0263104659483168, 0.0450657942008641, 1 / 18, 0.0558796553018122, 1 / 16, 1 / 4),
 }
-"""All critical risks for α = ½ and H = 1, 2 (4.2)."""
+"""All critical risks for α = ½ and H = 1, 2, 3, ascending (4.2)."""
 
 ENDS_OF_FLOWS_AT_HALF = (1 / 4, 1 / 16, 1 / 18, 0.0450657942008641)
 """Those of them at which random flows end; the others are saddles (4.2)."""
