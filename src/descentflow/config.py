@@ -216,7 +216,8 @@ def expand(mapping: object) -> tuple[list[Experiment], list[Finding]]:
         chosen = dict(zip(sweep, choice, strict=True))
         candidate = copy.deepcopy(base)
         for key, index in chosen.items():
-            _set(candidate, key.split("."), sweep[key][index])
+            if not _set(candidate, key.split("."), sweep[key][index]):
+                findings.append((("sweep", key), "leads below a value that is not a mapping"))
         try:
             runs.append(Experiment.model_validate(candidate))
         except ValidationError as error:
@@ -248,13 +249,15 @@ def _check_sweep(sweep: object) -> list[Finding]:
     return findings
 
 
-def _set(mapping: dict[str, Any], keys: list[str], value: object) -> None:
+def _set(mapping: dict[str, Any], keys: list[str], value: object) -> bool:
+    """Set the value below nested keys; False where a key on the way holds no mapping."""
     for key in keys[:-1]:
         inner = mapping.setdefault(key, {})
         if not isinstance(inner, dict):
-            return
+            return False
         mapping = inner
     mapping[keys[-1]] = value
+    return True
 
 
 def _swept(path: tuple[str | int, ...], chosen: Mapping[str, int]) -> tuple[str | int, ...]:

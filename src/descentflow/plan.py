@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from descentflow.config import Block, Experiment, Flow
@@ -145,8 +146,8 @@ def halved_decades(longest: int) -> Iterator[int]:
         pieces = 1
         while 9 * decade > pieces * longest:
             pieces *= 2
-        for piece in range(1, pieces + 1):
-            yield decade + 9 * decade * piece // pieces
+        ends = (decade + 9 * decade * piece // pieces for piece in range(1, pieces + 1))
+        yield from (end for start, end in pairwise([decade, *ends]) if end > start)
         decade *= 10
 
 

@@ -49,9 +49,9 @@ def content_digest(dataset: xr.Dataset) -> str:
         else:
             data, kind = np.ascontiguousarray(values).tobytes(), values.dtype.str
         head = [name, list(map(str, variable.dims)), list(variable.shape), kind]
-        hashed.update(canonical(head).encode() + canonical(_plain(variable.attrs)).encode() + data)
+        hashed.update(canonical(head).encode() + _text(variable.attrs) + data)
     attributes = {key: value for key, value in dataset.attrs.items() if key != DIGEST}
-    hashed.update(canonical(_plain(attributes)).encode())
+    hashed.update(_text(attributes))
     return hashed.hexdigest()
 
 
@@ -110,9 +110,16 @@ def whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _text(attributes: Mapping[Any, Any]) -> bytes:
+    """Attributes as bytes, whatever another program may have put there."""
+    return json.dumps(_plain(attributes), sort_keys=True, default=repr).encode()
+
+
 def _plain(attributes: Mapping[Any, Any]) -> dict[str, Any]:
-    """Attributes as JSON can hold them."""
-    return {
-        str(key): value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-        for key, value in attributes.items()
-    }
+    """Attributes as text can hold them; netCDF does not tell a number from a list of one."""
+    plain: dict[str, Any] = {}
+    for key, value in attributes.items():
+        listed = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        one = isinstance(listed, list | tuple) and len(listed) == 1
+        plain[str(key)] = listed[0] if one else listed
+    return plain

@@ -63,7 +63,9 @@ def realizations(dataset: xr.Dataset) -> Figure:
         panel.plot(dataset["x"], run["realization"].values[number], color=color, label=label)
     alpha = float(run["jump"])
     panel.plot([0, alpha, alpha, 1], [0, 0, 1, 1], linestyle="--", label="$f$", **style.THEORY)
-    panel.set(xlabel=r"$x$", ylabel=r"$\mathcal{N}_{\Theta_t}(x)$")
+    panel.set(
+        xlabel=r"$x$", ylabel=r"$\mathcal{N}_{\Theta_t}(x)$", xlim=(alpha - 0.15, alpha + 0.15)
+    )
     style.legend_above(figure, panel, 3, rf"$H=2$, $\alpha={alpha:g}$, one flow")
     return figure
 

@@ -53,7 +53,7 @@ def basin(dataset: xr.Dataset) -> Figure:
     panel.axvline(threshold, label="threshold", **style.THEORY)
     panel.axhline(threshold, linestyle="--", label="critical risk $n=0$", **style.THEORY)
     panel.set(xscale="log", yscale="log", xlabel=r"risk at the start $\mathcal{L}(\Theta_0)$")
-    panel.set(ylabel="risk at the end", ylim=(FLOOR / 10, 1.0))
+    panel.set(ylabel=r"risk at the end ($10^{-16}$: at or below)", ylim=(FLOOR / 10, 1.0))
     title = rf"$H={int(runs['network_hidden'])}$, {count} initialisations"
     style.legend_above(figure, panel, 2, title)
     return figure

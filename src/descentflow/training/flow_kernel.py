@@ -10,17 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.compiled import compiled
-from descentflow.risk.geometry import Slots, new_rows, new_slots
+from descentflow.risk.geometry import KINK, ORDER, SIDE, Slots, locate, new_rows, new_slots
 from descentflow.risk.gradient import gradient
 from descentflow.risk.hessian import hessian
 from descentflow.risk.residual import risk
+from descentflow.targets import EDGE
 from descentflow.training.recording import STATUS
 from descentflow.training.rosenbrock import (
     ENERGY,
+    GAMMA,
     RISK,
     STAGES,
     advance_integral,
     shifted_factor,
+    solve,
     stages_of_step,
 )
 
@@ -75,7 +78,7 @@ def flow_rows(
     hidden = thetas.shape[1] // 3
     slots, rows = new_slots(hidden), new_rows(hidden)
     memory = np.zeros((7 + STAGES, thetas.shape[1]))
-    matrices = np.zeros((2, thetas.shape[1], thetas.shape[1]))
+    matrices = np.zeros((5, thetas.shape[1], thetas.shape[1]))
     for k in range(thetas.shape[0]):
         theta, t, s = thetas[k], start, 0
         step = max(FIRST_STEP, RESTART_FRACTION * start)
@@ -164,6 +167,9 @@ def _to_time(
             integrals,
         )
         error = _error(theta, point, stages, sums, integrals, tolerances)
+        if error <= 1.0:
+            corner = _corner(theta, point, stages, pieces, slots, rows, slope, matrices, tolerances)
+            error = max(error, corner)
         growth = _growth(error)
         if error > 1.0:
             sums[REFUSED] += 1.0
@@ -251,6 +257,69 @@ def _error(
         error = abs(integrals[q, STAGES - 1]) / (absolute + relative * abs(sums[q]))
         worst = max(worst, error)
     return worst if worst < 1e12 else 1e12
+
+
+@compiled
+def _corner(
+    theta: Array,
+    point: Array,
+    stages: Array,
+    pieces: Array,
+    slots: Slots,
+    rows: Array,
+    moved: Array,
+    matrices: Array,
+    tolerances: Array,
+) -> float:
+    """Error of a step across a corner, in units of its tolerance; 0 where there is none.
+
+    The Hessian jumps where a kink passes an end of the interval, and has a kink where one passes a
+    knot or another kink. Such a corner inside a step can meet a zero of the embedded estimate. So
+    a step along which the arrangement of kinks changes is held to what no corner can hide from as
+    well: W⁻¹(Hess L(θ₊) − Hess L(θ))(θ₊ − θ)/γ, about h times that product in directions that are
+    not stiff.
+    """
+    before, after = matrices[3], matrices[4]
+    _arrangement(theta, pieces, slots, rows, before)
+    for p in range(theta.size):
+        point[p] += stages[STAGES - 1, p]
+        moved[p] = point[p] - theta[p]
+    _arrangement(point, pieces, slots, rows, after)
+    changed = False
+    for i in range(before.shape[1]):
+        changed |= before[0, i] != after[0, i]
+        changed |= before[1, i] != after[1, i]
+    worst = 0.0
+    if changed:
+        matrices[2, :] = 0.0
+        hessian(point, pieces, slots, rows, matrices[2])
+        for p in range(theta.size):
+            total = 0.0
+            for q in range(theta.size):
+                total += (matrices[2, p, q] - matrices[0, p, q]) * moved[q]
+            stages[0, p] = total / GAMMA
+        solve(matrices[1], stages, 0)
+        for p in range(theta.size):
+            size = max(abs(theta[p]), abs(point[p]))
+            worst = max(worst, abs(stages[0, p]) / (tolerances[1] + tolerances[0] * size))
+    for p in range(theta.size):
+        point[p] -= stages[STAGES - 1, p]
+    return worst
+
+
+@compiled
+def _arrangement(theta: Array, pieces: Array, slots: Slots, rows: Array, out: Array) -> None:
+    """Write sides, and the sorted kinks' neurons with the piece of the target each lies in."""
+    hidden = rows.shape[1]
+    count = locate(theta, pieces, slots, rows)
+    m = 0
+    for i in range(hidden):
+        out[0, i] = float(slots[SIDE, i])
+        out[1, i] = -1.0
+    for j in range(count):
+        while pieces[EDGE, m + 1] < rows[KINK, j]:
+            m += 1
+        out[1, j] = float(slots[ORDER, j]) + float(hidden) * float(m)
 
 
 @compiled

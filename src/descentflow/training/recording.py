@@ -63,12 +63,13 @@ def within(grid: NDArray[Any], start: float) -> NDArray[Any]:
 
 
 def record_times(until: float, per_decade: int) -> Array:
-    """Times to record: 0, ``per_decade`` log-spaced ones per decade from 0.01 on, and ``until``."""
-    decades = 2 + max(0, len(str(int(until))))
+    """Times to record: 0, ``per_decade`` log-spaced ones per decade from 0.01 on, and ``until``.
+
+    Rounded to six digits, so that no power function's last bit decides where a step ends.
+    """
+    decades = 2 + len(str(int(until)))
     exponents = np.arange(decades * per_decade + 1) / per_decade - 2.0
-    grid = np.array([10.0**exponent for exponent in exponents])
-    whole = np.arange(decades + 1) * per_decade
-    grid[whole] = [float(f"1e{round(exponents[i])}") for i in whole]
+    grid = np.unique([float(f"{10.0**exponent:.5e}") for exponent in exponents])
     return np.concatenate([[0.0], grid[grid < until], [until]])
 
 

@@ -1,0 +1,255 @@
+"""Configurations: sweeps expanded, keys named by their paths, files that cannot be read."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from descentflow import config
+from descentflow.config import LyapunovFraction
+from descentflow.errors import ConfigurationError
+from descentflow.studies import STUDIES
+
+REPOSITORY = Path(__file__).parents[2]
+SETTING: dict[str, Any] = {
+    "inputs": {"law": "uniform", "low": 0.0, "high": 1.0},
+    "target": {"kind": "constant", "value": 1.0},
+    "network": {"hidden": 3},
+    "initialization": {"law": "normal", "count": 5},
+    "training": {"method": "gd", "step_size": 0.1, "steps": 10},
+}
+
+
+def setting(**changes: Any) -> dict[str, Any]:
+    """An experiment with some keys of the top level replaced."""
+    return {**copy.deepcopy(SETTING), **changes}
+
+
+def whole(experiment: object, **top: Any) -> dict[str, Any]:
+    """A configuration of one experiment."""
+    return {"seed": 1, "studies": {"constant_targets": {"convergence": experiment}}, **top}
+
+
+def refusal(mapping: object) -> str:
+    """The message with which a configuration is refused."""
+    with pytest.raises(ConfigurationError) as refused:
+        config.check(mapping)
+    assert isinstance(refused.value, ValueError)
+    return str(refused.value)
+
+
+def paths(mapping: object) -> set[str]:
+    """The paths that the message names."""
+    return {line.partition(":")[0] for line in refusal(mapping).splitlines()}
+
+
+# ---- sweeps
+
+
+def test_a_sweep_is_every_combination_in_order() -> None:
+    """The last key changes fastest."""
+    sweep = {"network.hidden": [4, 2], "training.step_size": [0.3, 0.1, 0.2]}
+    runs, findings = config.expand(setting(sweep=sweep))
+    assert not findings
+    chosen = [(run.network.hidden, run.training.step_size) for run in runs]
+    assert chosen == [(h, s) for h in (4, 2) for s in (0.3, 0.1, 0.2)]
+    assert all(run.training.steps == 10 and run.initialization.count == 5 for run in runs)
+
+
+def test_without_a_sweep_there_is_one_run() -> None:
+    runs, findings = config.expand(setting())
+    assert (len(runs), findings) == (1, [])
+    assert config.expand(setting(sweep={}))[0] == runs
+
+
+def test_expanding_leaves_the_mapping_alone() -> None:
+    """Lists and mappings in it are not shared between runs either."""
+    mapping = setting(sweep={"network.hidden": [1, 2]})
+    before = copy.deepcopy(mapping)
+    config.expand(mapping)
+    assert mapping == before
+
+
+def test_sweeps_reach_keys_that_are_not_there_yet() -> None:
+    """In a mapping that is, in one that is not, and whole mappings at once."""
+    mapping = setting(sweep={"initialization.scale": [0.5, 2.0]})
+    assert [run.initialization.scale for run in config.expand(mapping)[0]] == [0.5, 2.0]
+    mapping = setting(sweep={"network.hidden": [1, 2]})
+    del mapping["network"]
+    assert [run.network.hidden for run in config.expand(mapping)[0]] == [1, 2]
+    targets = [{"kind": "constant", "value": 2}, {"kind": "affine", "slope": 1}]
+    runs, _ = config.expand(setting(sweep={"target": targets}))
+    assert [run.target.kind for run in runs] == ["constant", "affine"]
+
+
+def test_swept_step_sizes_are_numbers_or_fractions() -> None:
+    sizes = [{"lyapunov_fraction": "0.5"}, "1e-2", 1]
+    runs, findings = config.expand(setting(sweep={"training.step_size": sizes}))
+    assert not findings
+    expected = [LyapunovFraction(lyapunov_fraction=0.5), 0.01, 1.0]
+    assert [run.training.step_size for run in runs] == expected
+
+
+def test_a_finding_names_the_entry_of_the_sweep() -> None:
+    """Once, although many combinations have it; the other key's findings name their own place."""
+    mapping = setting(sweep={"network.hidden": [1, 0], "training.step_size": [0.1, -1, "x"]})
+    prefix = "studies.constant_targets.convergence.sweep"
+    expected = {f"{prefix}.network.hidden[1]"} | {
+        f"{prefix}.training.step_size[{number}]" for number in (1, 2)
+    }
+    assert paths(whole(mapping)) == expected
+    message = refusal(whole(mapping))
+    assert len(message.splitlines()) == len(set(message.splitlines())) == 3
+
+
+def test_a_finding_inside_a_swept_mapping_goes_on_from_its_entry() -> None:
+    targets = [{"kind": "constant", "value": 1}, {"kind": "constant", "value": "x"}]
+    path = "studies.constant_targets.convergence.sweep.target[1].value"
+    assert paths(whole(setting(sweep={"target": targets}))) == {path}
+
+
+def test_a_finding_outside_of_the_sweep_names_its_own_path() -> None:
+    mapping = setting(network={"hidden": 0}, sweep={"training.step_size": [0.1, 0.2]})
+    assert paths(whole(mapping)) == {"studies.constant_targets.convergence.network.hidden"}
+
+
+@pytest.mark.parametrize("key", config.UNSWEPT)
+def test_horizons_and_numbers_are_not_swept(key: str) -> None:
+    """A longer run and a larger number contain the others."""
+    path = f"studies.constant_targets.convergence.sweep.{key}"
+    assert paths(whole(setting(sweep={key: [1, 2]}))) == {path}
+
+
+@pytest.mark.parametrize(
+    "sweep", [[], "network.hidden", {"network.hidden": 3}, {"network.hidden": []}, {"x.y": [1]}]
+)
+def test_sweeps_are_mappings_of_known_keys_to_lists(sweep: object) -> None:
+    (path,) = paths(whole(setting(sweep=sweep)))
+    assert path.startswith("studies.constant_targets.convergence.sweep")
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    [
+        {"network.hidden.deep": [1, 2]},
+        {"training.step_size.lyapunov_fraction": [0.5, 1.0]},
+    ],
+)
+def test_a_sweep_below_a_number_is_not_passed_over(sweep: dict[str, Any]) -> None:
+    """The base has a number where the swept key needs a mapping: silence would run it unswept."""
+    refusal(whole(setting(sweep=sweep)))
+
+
+def test_too_many_combinations_are_refused_before_they_are_made() -> None:
+    sizes = list(range(1, 1001))
+    sweep = {"network.hidden": sizes, "training.step_size": sizes, "initialization.scale": sizes}
+    assert "1000000000" in refusal(whole(setting(sweep=sweep)))
+
+
+# ---- studies
+
+
+def test_studies_left_out_are_not_run() -> None:
+    """Left out, or given as nothing."""
+    for studies in (
+        {"constant_targets": {"convergence": setting()}},
+        {"constant_targets": {"convergence": setting()}, "random_initializations": None},
+        {"constant_targets": {"convergence": setting(), "step_sizes": None}},
+    ):
+        _, blocks = config.check({"seed": 1, "studies": studies})
+        assert {study: list(block) for study, block in blocks.items()} == {
+            "constant_targets": ["convergence"]
+        }
+
+
+@pytest.mark.parametrize(
+    "mapping", [None, 3, "text", [], ["seed"], {}, {"seed": 1}, {1: 2}, {"studies": {}}]
+)
+def test_what_is_no_configuration_is_refused(mapping: object) -> None:
+    assert refusal(mapping)
+
+
+@pytest.mark.parametrize("experiment", [3, "text", [], [{}], True])
+def test_experiments_are_mappings(experiment: object) -> None:
+    assert paths(whole(experiment)) == {"studies.constant_targets.convergence"}
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True, "x", None])
+def test_seeds_are_whole_numbers_below_2_to_63(seed: object) -> None:
+    assert paths({**whole(setting()), "seed": seed}) == {"seed"}
+
+
+def test_defaults() -> None:
+    configuration, blocks = config.check(whole(setting()))
+    (run,) = blocks["constant_targets"]["convergence"]
+    assert (configuration.outputs.results, configuration.outputs.figures) == ("results", "figures")
+    assert run.initialization.chunk == 256
+    assert run.initialization.scale == 1.0
+    assert (run.training.records_per_decade, run.training.snapshots) == (20, 0)
+
+
+def test_numbers_in_words_make_the_same_runs() -> None:
+    """YAML reads 1e-2 as text."""
+    words = setting(
+        network={"hidden": "3"},
+        initialization={"law": "normal", "count": "5e0"},
+        training={"method": "gd", "step_size": "1e-1", "steps": "1e1"},
+    )
+    assert config.expand(words) == config.expand(setting())
+    assert yaml.safe_load("x: 1e-1")["x"] == "1e-1"
+
+
+def test_configurations_are_frozen() -> None:
+    configuration, blocks = config.check(whole(setting()))
+    (run,) = blocks["constant_targets"]["convergence"]
+    with pytest.raises(ValidationError, match="frozen"):
+        configuration.seed = 2  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="frozen"):
+        run.training.steps = 2  # type: ignore[misc]
+
+
+# ---- files
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "config/smoke.yaml"])
+def test_shipped_configurations_are_valid(name: str) -> None:
+    """And hold every study, with the experiments of all its figures."""
+    _, blocks = config.check(config.load(REPOSITORY / name))
+    assert set(blocks) == set(STUDIES)
+    for study, block in blocks.items():
+        assert set(STUDIES[study].figures.values()) <= set(block)
+        assert all(block.values())
+
+
+@pytest.mark.parametrize(
+    "content", [b"seed: [1\nstudies: }\n", b"seed:\t1\n\tx: 2\n", b"\xff\xfe\x00", b"a: &b *c\n"]
+)
+def test_files_that_are_no_yaml_are_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"broken\.yaml"):
+        config.load(path)
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    """Missing, or a folder."""
+    for path in (tmp_path / "missing.yaml", tmp_path):
+        with pytest.raises(ConfigurationError, match=path.name):
+            config.load(path)
+
+
+def test_yaml_makes_no_objects(tmp_path: Path) -> None:
+    """Tags that would run code are refused."""
+    path = tmp_path / "code.yaml"
+    path.write_text("seed: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(ConfigurationError, match=r"code\.yaml"):
+        config.load(path)
+
+
+def test_an_empty_file_is_no_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "empty.yaml"
+    path.write_text("")
+    assert "a mapping" in refusal(config.load(path))
