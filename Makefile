@@ -40,8 +40,9 @@ lint: develop
 gallery: figures ## copy the README's pictures from figures/ to docs/gallery/
 	cp figures/random_initializations/success.png docs/gallery/success.png
 
-bench: $(VENV)-peers/run.stamp env ## the descent kernel against JAX and PyTorch, in one run
+bench: $(VENV)-peers/run.stamp env ## descent and flow against their peers, in one run each
 	$(BIN)/python benchmarks/descent.py
+	$(BIN)/python benchmarks/flow.py
 
 clean: ## remove results and figures, keep the environment
 	rm -rf results figures/*.pdf figures/*.svg figures/*.png figures/smoke .snakemake

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from descentflow import config
-from descentflow.config import LyapunovFraction
+from descentflow.config import Descent, Experiment, LyapunovFraction
 from descentflow.errors import ConfigurationError
 from descentflow.studies import STUDIES
 
@@ -33,6 +33,12 @@ def whole(experiment: object, **top: Any) -> dict[str, Any]:
     return {"seed": 1, "studies": {"constant_targets": {"convergence": experiment}}, **top}
 
 
+def descent(run: Experiment) -> Descent:
+    """How a run of gradient descent is trained."""
+    assert isinstance(run.training, Descent)
+    return run.training
+
+
 def refusal(mapping: object) -> str:
     """The message with which a configuration is refused."""
     with pytest.raises(ConfigurationError) as refused:
@@ -54,9 +60,9 @@ def test_a_sweep_is_every_combination_in_order() -> None:
     sweep = {"network.hidden": [4, 2], "training.step_size": [0.3, 0.1, 0.2]}
     runs, findings = config.expand(setting(sweep=sweep))
     assert not findings
-    chosen = [(run.network.hidden, run.training.step_size) for run in runs]
+    chosen = [(run.network.hidden, descent(run).step_size) for run in runs]
     assert chosen == [(h, s) for h in (4, 2) for s in (0.3, 0.1, 0.2)]
-    assert all(run.training.steps == 10 and run.initialization.count == 5 for run in runs)
+    assert all(descent(run).steps == 10 and run.initialization.count == 5 for run in runs)
 
 
 def test_without_a_sweep_there_is_one_run() -> None:
@@ -90,7 +96,7 @@ def test_swept_step_sizes_are_numbers_or_fractions() -> None:
     runs, findings = config.expand(setting(sweep={"training.step_size": sizes}))
     assert not findings
     expected = [LyapunovFraction(lyapunov_fraction=0.5), 0.01, 1.0]
-    assert [run.training.step_size for run in runs] == expected
+    assert [descent(run).step_size for run in runs] == expected
 
 
 def test_a_finding_names_the_entry_of_the_sweep() -> None:
@@ -206,9 +212,9 @@ def test_configurations_are_frozen() -> None:
     configuration, blocks = config.check(whole(setting()))
     (run,) = blocks["constant_targets"]["convergence"]
     with pytest.raises(ValidationError, match="frozen"):
-        configuration.seed = 2  # type: ignore[misc]
+        configuration.seed = 2
     with pytest.raises(ValidationError, match="frozen"):
-        run.training.steps = 2  # type: ignore[misc]
+        descent(run).steps = 2
 
 
 # ---- files

@@ -123,15 +123,17 @@ def test_ids_are_digests_of_specs() -> None:
 
 
 def test_step_sizes_are_a_dimension_of_one_run() -> None:
-    sizes = [0.3, {"lyapunov_fraction": 0.5}, 0.1]
+    sizes: list[Any] = [0.3, {"lyapunov_fraction": 0.5}, 0.1]
     (run,) = runs(sweep={"training.step_size": sizes})
     assert list(run.step_sizes) == sizes
     assert run.spec["training"]["step_sizes"] == sizes
 
 
 def test_other_keys_make_other_runs() -> None:
-    sweep = {"network.hidden": [4, 2], "training.step_size": [0.3, 0.1], "target.value": [1, 2]}
-    found = runs(sweep=sweep)
+    sizes = [0.3, 0.1]
+    found = runs(
+        sweep={"network.hidden": [4, 2], "training.step_size": sizes, "target.value": [1, 2]}
+    )
     chosen = [(run.setting.network.hidden, run.spec["target"]["value"]) for run in found]
     assert chosen == [(4, 1.0), (4, 2.0), (2, 1.0), (2, 2.0)]
     assert all(run.step_sizes == (0.3, 0.1) for run in found)
@@ -173,7 +175,7 @@ WIDTHS = st.sampled_from([1, 4, 64, 1000, 65_536])
 CHUNKS = st.sampled_from([1, 16, 1024, 10**6])
 
 
-def segments(steps: int, hidden: int, chunk: int) -> list[tuple[int, int]]:
+def segments(steps: int, hidden: int, chunk: int) -> list[tuple[float, float]]:
     """The segments of a run."""
     run = one(training__steps=steps, network__hidden=hidden, initialization__chunk=chunk)
     return run.segments

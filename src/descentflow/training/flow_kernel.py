@@ -10,11 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.compiled import compiled
-from descentflow.risk.geometry import KINK, ORDER, SIDE, Slots, locate, new_rows, new_slots
+from descentflow.risk.geometry import (
+    ALWAYS,
+    DEAD,
+    KINK,
+    ORDER,
+    RIGHT,
+    SIDE,
+    Slots,
+    locate,
+    new_rows,
+    new_slots,
+)
 from descentflow.risk.gradient import gradient
 from descentflow.risk.hessian import hessian
 from descentflow.risk.residual import risk
-from descentflow.targets import EDGE
+from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 from descentflow.training.recording import STATUS
 from descentflow.training.rosenbrock import (
     ENERGY,
@@ -36,6 +47,7 @@ TOLERANCE_REACHED = STATUS["gradient_tolerance_reached"]
 SAFETY, LEAST_FACTOR, MOST_FACTOR = 0.9, 0.1, 6.0
 FIRST_STEP = 1e-3
 RESTART_FRACTION = 1e-2
+NEAR = 1e-10
 
 (
     RISK_VALUE,
@@ -133,8 +145,8 @@ def _to_time(
     """Integrate from t to ``end`` or to a stop; return the time reached and the next step."""
     slope, point, rates, stages = memory[0], memory[1], memory[2:4], memory[7:]
     integrals = np.zeros((2, STAGES))
-    current, factor = matrices[0], matrices[1]
-    stale = True
+    current, factors = matrices[0], matrices[1:3]
+    stale, before = True, risk(theta, pieces, slots, rows)
     while t < end:
         if sums[STEPS] >= tolerances[3]:
             status[0] = BUDGET_SPENT
@@ -144,18 +156,17 @@ def _to_time(
             if tolerances[2] > 0.0 and norm <= tolerances[2]:
                 status[0] = TOLERANCE_REACHED
                 break
-            before = risk(theta, pieces, slots, rows)
             stale = False
         length = _fit(step, end - t)
         sums[STEPS] += 1.0
-        if not shifted_factor(current, length, factor):
+        if not shifted_factor(current, length, factors):
             sums[REFUSED] += 1.0
             step = 0.25 * length
             continue
         stages_of_step(
             theta,
             length,
-            factor,
+            factors,
             rates,
             carried,
             pieces,
@@ -168,7 +179,7 @@ def _to_time(
         )
         error = _error(theta, point, stages, sums, integrals, tolerances)
         if error <= 1.0:
-            corner = _corner(theta, point, stages, pieces, slots, rows, slope, matrices, tolerances)
+            corner = _corner(theta, point, stages, pieces, slots, rows, tolerances, matrices)
             error = max(error, corner)
         growth = _growth(error)
         if error > 1.0:
@@ -184,6 +195,7 @@ def _to_time(
         sums[RISK_SUM] += advance_integral(integrals, RISK)
         after = risk(theta, pieces, slots, rows)
         sums[RISK_INCREASE] = max(sums[RISK_INCREASE], after - before)
+        before = after
         t = end if length == end - t else t + length
         cut_short = length < step and growth >= 1.0
         step = max(step, length * growth) if cut_short else length * growth
@@ -230,13 +242,13 @@ def _derivatives(
     hessian(theta, pieces, slots, rows, current)
     gradient(theta, pieces, slots, rows, slope)
     square = 0.0
-    for p in range(theta.size):
-        total = 0.0
-        for q in range(theta.size):
-            total += current[p, q] * slope[q]
-        rates[ENERGY, p] = 2.0 * total
-        rates[RISK, p] = slope[p]
-        square += slope[p] * slope[p]
+    rates[:] = 0.0
+    for q in range(theta.size):
+        twice = 2.0 * slope[q]
+        for p in range(theta.size):
+            rates[ENERGY, p] += current[q, p] * twice
+        rates[RISK, q] = slope[q]
+        square += slope[q] * slope[q]
     return float(np.sqrt(square))
 
 
@@ -267,59 +279,73 @@ def _corner(
     pieces: Array,
     slots: Slots,
     rows: Array,
-    moved: Array,
-    matrices: Array,
     tolerances: Array,
+    matrices: Array,
 ) -> float:
     """Error of a step across a corner, in units of its tolerance; 0 where there is none.
 
-    The Hessian jumps where a kink passes an end of the interval, and has a kink where one passes a
-    knot or another kink. Such a corner inside a step can meet a zero of the embedded estimate. So
-    a step along which the arrangement of kinks changes is held to what no corner can hide from as
-    well: W⁻¹(Hess L(θ₊) − Hess L(θ))(θ₊ − θ)/γ, about h times that product in directions that are
-    not stiff.
+    The Hessian jumps where a kink passes an end of the interval or a jump of the target. Inside a
+    step such a corner can meet a zero of the embedded estimate. So a step along which a neuron's
+    place changes is also held to W⁻¹ ΔHess Δθ/γ with the blocks (w_i, b_i) of such neurons, about
+    h ΔHess Δθ in directions that are not stiff.
     """
-    before, after = matrices[3], matrices[4]
-    _arrangement(theta, pieces, slots, rows, before)
+    hidden = rows.shape[1]
+    before, after = matrices[4, 0], matrices[4, 1]
+    _places(theta, pieces, slots, rows, before)
     for p in range(theta.size):
         point[p] += stages[STAGES - 1, p]
-        moved[p] = point[p] - theta[p]
-    _arrangement(point, pieces, slots, rows, after)
+    _places(point, pieces, slots, rows, after)
     changed = False
-    for i in range(before.shape[1]):
-        changed |= before[0, i] != after[0, i]
-        changed |= before[1, i] != after[1, i]
+    for i in range(hidden):
+        changed |= before[i] != after[i]
     worst = 0.0
     if changed:
-        matrices[2, :] = 0.0
-        hessian(point, pieces, slots, rows, matrices[2])
-        for p in range(theta.size):
-            total = 0.0
-            for q in range(theta.size):
-                total += (matrices[2, p, q] - matrices[0, p, q]) * moved[q]
-            stages[0, p] = total / GAMMA
-        solve(matrices[1], stages, 0)
+        current, ahead, rhs = matrices[0], matrices[3], stages[0]
+        ahead[:] = 0.0
+        hessian(point, pieces, slots, rows, ahead)
+        rhs[:] = 0.0
+        for i in range(hidden):
+            if before[i] != after[i]:
+                for p in (i, hidden + i):
+                    for q in (i, hidden + i):
+                        rhs[p] += (ahead[p, q] - current[p, q]) * (point[q] - theta[q]) / GAMMA
+        solve(matrices[1:3], stages, 0)
         for p in range(theta.size):
             size = max(abs(theta[p]), abs(point[p]))
-            worst = max(worst, abs(stages[0, p]) / (tolerances[1] + tolerances[0] * size))
+            worst = max(worst, abs(rhs[p]) / (tolerances[1] + tolerances[0] * size))
     for p in range(theta.size):
         point[p] -= stages[STAGES - 1, p]
     return worst
 
 
 @compiled
-def _arrangement(theta: Array, pieces: Array, slots: Slots, rows: Array, out: Array) -> None:
-    """Write sides, and the sorted kinks' neurons with the piece of the target each lies in."""
+def _places(theta: Array, pieces: Array, slots: Slots, rows: Array, out: Array) -> None:
+    """Write a number per neuron that changes where a corner is passed: side, and jumps below it.
+
+    Kinks closer than NEAR to an end count as outside, so that rounding there changes nothing.
+    """
     hidden = rows.shape[1]
+    last = pieces.shape[1] - 1
+    low, high = pieces[EDGE, 0], pieces[EDGE, last]
+    near = NEAR * (high - low)
     count = locate(theta, pieces, slots, rows)
-    m = 0
     for i in range(hidden):
-        out[0, i] = float(slots[SIDE, i])
-        out[1, i] = -1.0
+        out[i] = float(slots[SIDE, i])
     for j in range(count):
-        while pieces[EDGE, m + 1] < rows[KINK, j]:
-            m += 1
-        out[1, j] = float(slots[ORDER, j]) + float(hidden) * float(m)
+        i, kink = slots[ORDER, j], rows[KINK, j]
+        right = slots[SIDE, i] == RIGHT
+        if kink < low + near:
+            out[i] = float(ALWAYS if right else DEAD)
+        elif kink > high - near:
+            out[i] = float(DEAD if right else ALWAYS)
+        else:
+            jumps = 0
+            for m in range(1, last):
+                edge = pieces[EDGE, m]
+                rise = (pieces[TARGET_SLOPE, m] - pieces[TARGET_SLOPE, m - 1]) * edge
+                rise += pieces[TARGET_INTERCEPT, m] - pieces[TARGET_INTERCEPT, m - 1]
+                jumps += (abs(rise) > NEAR) & (edge < kink)
+            out[i] = float(slots[SIDE, i]) + 4.0 * float(jumps)
 
 
 @compiled

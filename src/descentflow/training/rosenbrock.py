@@ -92,55 +92,65 @@ ENERGY, RISK = 0, 1
 
 
 @compiled
-def factorise(matrix: Array) -> bool:
-    """Cholesky factor of a symmetric matrix into its lower triangle; False where not positive."""
-    for j in range(matrix.shape[0]):
-        pivot = matrix[j, j]
-        for k in range(j):
-            pivot -= matrix[j, k] * matrix[j, k]
+def factorise(factors: Array) -> bool:
+    """Cholesky factor of the symmetric ``factors[0]`` in place; False where it is not positive.
+
+    ``factors`` (2, P, P): the upper factor R, A = RᵀR, and its transpose with inverted diagonal. So
+    every inner loop here and in :func:`solve` runs along a row and adds to independent entries,
+    which compilers vectorise without changing the order of any sum.
+    """
+    count = factors.shape[1]
+    for j in range(count):
+        pivot = factors[0, j, j]
         if not pivot > 0.0:
             return False
         root = np.sqrt(pivot)
-        matrix[j, j] = root
-        for i in range(j + 1, matrix.shape[0]):
-            entry = matrix[i, j]
-            for k in range(j):
-                entry -= matrix[i, k] * matrix[j, k]
-            matrix[i, j] = entry / root
+        inverse = 1.0 / root
+        factors[0, j, j] = root
+        factors[1, j, j] = inverse
+        for k in range(j + 1, count):
+            entry = factors[0, j, k] * inverse
+            factors[0, j, k] = entry
+            factors[1, k, j] = entry
+        for i in range(j + 1, count):
+            entry = factors[0, j, i]
+            for k in range(i, count):
+                factors[0, i, k] -= entry * factors[0, j, k]
     return True
 
 
 @compiled
-def solve(factor: Array, stages: Array, row: int) -> None:
-    """Solve with a Cholesky factor, the right-hand side ``stages[row]`` in place."""
-    count = factor.shape[0]
+def solve(factors: Array, stages: Array, row: int) -> None:
+    """Solve with the factors of :func:`factorise`, the right-hand side ``stages[row]`` in place."""
+    count = factors.shape[1]
     for i in range(count):
-        entry = stages[row, i]
-        for k in range(i):
-            entry -= factor[i, k] * stages[row, k]
-        stages[row, i] = entry / factor[i, i]
+        entry = stages[row, i] * factors[1, i, i]
+        stages[row, i] = entry
+        for k in range(i + 1, count):
+            stages[row, k] -= factors[0, i, k] * entry
     for back in range(count):
         i = count - 1 - back
-        stages[row, i] /= factor[i, i]
+        entry = stages[row, i] * factors[1, i, i]
+        stages[row, i] = entry
         for k in range(i):
-            stages[row, k] -= factor[i, k] * stages[row, i]
+            stages[row, k] -= factors[1, i, k] * entry
 
 
 @compiled
-def shifted_factor(hessian: Array, step: float, factor: Array) -> bool:
-    """Factorise I/(hγ) + Hess L into ``factor``; False where it is not positive definite."""
+def shifted_factor(hessian: Array, step: float, factors: Array) -> bool:
+    """Factorise I/(hγ) + Hess L; False where it is not positive definite."""
     for i in range(hessian.shape[0]):
-        for j in range(i + 1):
-            factor[i, j] = hessian[i, j]
-        factor[i, i] += 1.0 / (GAMMA * step)
-    return factorise(factor)
+        for j in range(i, hessian.shape[0]):
+            factors[0, i, j] = hessian[i, j]
+        factors[0, i, i] += 1.0 / (GAMMA * step)
+    return factorise(factors)
 
 
 @compiled
 def stages_of_step(
     theta: Array,
     step: float,
-    factor: Array,
+    factors: Array,
     rates: Array,
     carried: bool,
     pieces: Array,
@@ -158,19 +168,21 @@ def stages_of_step(
     count = theta.size
     for i in range(STAGES):
         for p in range(count):
-            total = theta[p]
-            for j in range(i):
-                total += A[i, j] * stages[j, p]
-            point[p] = total
+            point[p] = theta[p]
+        for j in range(i):
+            weight = A[i, j]
+            for p in range(count):
+                point[p] += weight * stages[j, p]
         gradient(point, pieces, slots, rows, slope)
         square = 0.0
         for p in range(count):
             square += slope[p] * slope[p]
-            total = -slope[p]
-            for j in range(i):
-                total += C[i, j] / step * stages[j, p]
-            stages[i, p] = total
-        solve(factor, stages, i)
+            stages[i, p] = -slope[p]
+        for j in range(i):
+            weight = C[i, j] / step
+            for p in range(count):
+                stages[i, p] += weight * stages[j, p]
+        solve(factors, stages, i)
         for q in range(2 if carried else 1):
             total = square if q == ENERGY else risk(point, pieces, slots, rows)
             for p in range(count):

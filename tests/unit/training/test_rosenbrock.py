@@ -173,7 +173,7 @@ def step(problem: df.Problem, theta: Array, length: float) -> tuple[Array, Array
     """(new state, error estimate, what the two integrals gain) of one step; None if refused."""
     hidden, count = (theta.size - 1) // 3, theta.size
     factor, stages, integrals = (
-        np.zeros((count, count)),
+        np.zeros((2, count, count)),
         np.zeros((STAGES, count)),
         np.zeros((2, STAGES)),
     )
@@ -277,14 +277,15 @@ def test_a_dead_network_takes_the_stability_function(length: float) -> None:
 
 
 def test_factorisation() -> None:
-    """L L^T is the matrix, and solving inverts it, to n u times their condition."""
+    """R^T R is the matrix, and solving inverts it, to n u times their condition."""
     rng = np.random.default_rng(3)
     root = rng.normal(size=(13, 13))
     matrix = root @ root.T + np.eye(13)
-    factor = matrix.copy()
+    factor = np.stack([matrix, np.zeros_like(matrix)])
     assert rosenbrock.factorise(factor)
-    lower = np.tril(factor)
-    assert np.abs(lower @ lower.T - matrix).max() <= 1e-14 * np.abs(matrix).max()
+    upper = np.triu(factor[0])
+    assert (np.tril(factor[1], -1) == np.tril(upper.T, -1)).all()
+    assert np.abs(upper.T @ upper - matrix).max() <= 1e-14 * np.abs(matrix).max()
     right = rng.normal(size=(2, 13))
     solved = right.copy()
     rosenbrock.solve(factor, solved, 1)
@@ -302,5 +303,5 @@ def test_a_step_beyond_the_fastest_growth_is_refused() -> None:
     longest = 1 / (GAMMA * -least)
     assert step(problem, saddle, 0.999 * longest) is not None
     assert step(problem, saddle, 1.001 * longest) is None
-    not_a_number = np.full((3, 3), np.nan)
+    not_a_number = np.full((2, 3, 3), np.nan)
     assert not rosenbrock.factorise(not_a_number)
