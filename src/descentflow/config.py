@@ -188,6 +188,7 @@ def check(mapping: object) -> tuple[Configuration, dict[str, Block]]:
         blocks[study] = {}
         for name, value in given.items():
             runs, wrong = expand(value)
+            wrong += _target_findings(study, runs) + _chunk_findings(runs)
             blocks[study][name] = runs
             findings += [(("studies", study, name, *path), text) for path, text in wrong]
     if not blocks and not findings:
@@ -224,7 +225,7 @@ def expand(mapping: object) -> tuple[list[Experiment], list[Finding]]:
             found = explain(error, Experiment)
             findings += [(_swept(path, chosen), text) for path, text in found]
             continue
-        findings += _fraction_findings(runs[-1])
+        findings += [(_swept(path, chosen), text) for path, text in _fraction_findings(runs[-1])]
     return runs, list(dict.fromkeys(findings))
 
 
@@ -267,6 +268,30 @@ def _swept(path: tuple[str | int, ...], chosen: Mapping[str, int]) -> tuple[str 
         if path[: len(keys)] == keys:
             return ("sweep", key, index, *path[len(keys) :])
     return path
+
+
+TARGETS = {"constant_targets": "constant", "gradient_flows": "affine", "blow_up": "step"}
+"""The kind of target that a study's measurements are about."""
+
+
+MOST_CHUNKS = 5_000
+"""Snakemake plans no more jobs than about this in reasonable time."""
+
+
+def _chunk_findings(runs: list[Experiment]) -> list[Finding]:
+    chunks = sum(-(-r.initialization.count // r.initialization.chunk) for r in runs)
+    if chunks <= MOST_CHUNKS:
+        return []
+    text = f"makes {chunks} jobs of this experiment, allowed are {MOST_CHUNKS}; take larger chunks"
+    return [(("initialization", "chunk"), text)]
+
+
+def _target_findings(study: str, runs: list[Experiment]) -> list[Finding]:
+    needed = TARGETS.get(study)
+    found = sorted({run.target.kind for run in runs} - {needed})
+    if needed is None or not found:
+        return []
+    return [(("target", "kind"), f"this study needs {needed}, found {', '.join(found)}")]
 
 
 def _fraction_findings(run: Experiment) -> Iterator[Finding]:

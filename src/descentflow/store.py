@@ -93,6 +93,14 @@ def read(path: Path) -> xr.Dataset:
     return dataset
 
 
+def read_study(path: Path, study: str) -> xr.Dataset:
+    """Read a study's dataset; raises DamagedFile where the file is something else."""
+    dataset = read(path)
+    if json.loads(dataset.attrs["spec"]).get("study") != study:
+        raise DamagedFile(f"{path}: is not the dataset of {study}")
+    return dataset
+
+
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that becomes it when the block ends well.

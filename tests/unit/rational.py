@@ -1,8 +1,8 @@
 """The oracle: risk, gradient, Hessian and GD of shallow ReLU networks in rational arithmetic.
 
 A double is a rational number, and for d = 1, a piecewise linear target and the uniform law
-everything is rational in the parameters (docs/mathematics.md). So ``Exact(mapping, theta)`` has no rounding
-at all. It shares no algorithm with the package: it cuts the interval at *all* kinks and knots, and
+everything is rational in the parameters (docs/mathematics.md). So ``Exact(mapping, theta)`` has no
+rounding at all. It shares no algorithm with the package: it cuts the interval at *all* kinks and knots, and
 on each piece adds the residual's coefficients afresh, over the neurons active at its midpoint.
 
 Beside each result stands what an evaluation in doubles may lose. Write u = 2**-53, T for the

@@ -79,6 +79,7 @@ def _limit(runs: xr.Dataset, experiment: str, axis: str) -> Claim:
     risk, step = runs["risk"].values, runs[axis].values
     decade = np.array([int(np.searchsorted(s[np.isfinite(s)], np.nanmax(s) / 10)) for s in step])
     earlier = np.take_along_axis(risk, decade[:, None, None], axis=2)[:, :, 0]
+    earlier = np.where(earlier > 0.0, earlier, np.inf)
     known = runs["status"].values >= 0
     final, fall = runs["final_risk"].values[known], (runs["final_risk"].values / earlier)[known]
     reached = (final < RISK_REACHED) & ((fall < 1.0) | (final < ROUNDING_FLOOR))

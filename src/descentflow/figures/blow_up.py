@@ -21,7 +21,7 @@ def divergence(dataset: xr.Dataset) -> Figure:
     for number, color in enumerate(style.colors(runs.sizes["run"])):
         run = runs.isel(run=number)
         count, time = int(run["count"]), run["time"].values
-        dash = style.DASHES[number]
+        dash = style.dash(number)
         label = rf"$\alpha={float(run['jump']):g}$"
         for panel, name in zip(
             panels, ("risk", "parameter_norm", "decay_ratio", "growth_ratio"), strict=True
@@ -81,7 +81,7 @@ def flow_and_descent(dataset: xr.Dataset) -> Figure:
     for number, color in enumerate(palette):
         run = descents.isel(run=number)
         gamma = float(run["training_step_size"])
-        series.append((run, rf"GD, $\gamma={gamma:g}$", style.DASHES[number + 1], color))
+        series.append((run, rf"GD, $\gamma={gamma:g}$", style.dash(number + 1), color))
         panels[0].axhline(edge_of_stability(gamma), color=color, linewidth=0.8, linestyle=":")
     for run, label, dash, color in series:
         clock = run["clock"].values

@@ -6,6 +6,8 @@ from matplotlib.figure import Figure
 
 from descentflow.figures import style
 
+LARGEST_DRAWN = 1e30  # what diverges is beyond every axis
+
 
 def risk_and_lyapunov(dataset: xr.Dataset) -> Figure:
     """Risk against its envelope, and the Lyapunov function, over the number of steps."""
@@ -13,9 +15,10 @@ def risk_and_lyapunov(dataset: xr.Dataset) -> Figure:
     figure, (risk, lyapunov) = style.new(style.COLUMN, 4.2, rows=2)
     for number, color in enumerate(style.colors(runs.sizes["run"])):
         run = runs.isel(run=number)
-        step, dash = run["step"].values, style.DASHES[number]
+        step, dash = run["step"].values, style.dash(number)
         for panel, name in ((risk, "risk"), (lyapunov, "lyapunov_ratio")):
-            low, middle, high = run[f"{name}_quantiles"].values
+            quantiles = run[f"{name}_quantiles"].values
+            low, middle, high = np.where(quantiles < LARGEST_DRAWN, quantiles, np.nan)
             label = rf"$H={int(run['network_hidden'])}$"
             panel.plot(step, middle, color=color, linestyle=dash, label=label)
             panel.fill_between(step, low, high, color=color, alpha=0.15, linewidth=0)
@@ -40,7 +43,7 @@ def flow(dataset: xr.Dataset) -> Figure:
     figure, (panel,) = style.new(style.COLUMN, 2.8)
     for number, color in enumerate(style.colors(runs.sizes["run"])):
         run = runs.isel(run=number)
-        time, dash = run["time"].values, style.DASHES[number]
+        time, dash = run["time"].values, style.dash(number)
         low, middle, high = run["risk_quantiles"].values
         label = rf"$H={int(run['network_hidden'])}$"
         panel.plot(time, middle, color=color, linestyle=dash, label=label)

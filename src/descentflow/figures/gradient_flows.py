@@ -22,7 +22,7 @@ def staircase(dataset: xr.Dataset) -> Figure:
         count = int(run["count"])
         final = np.maximum(run["final_risk"].values[:count], FLOOR)
         spread = place + 0.7 * (np.arange(count) / count - 0.5)
-        marker = style.MARKERS[place % len(style.MARKERS)]
+        marker = style.marker(place)
         panel.plot(spread, final, marker, markersize=1.2, color=color, alpha=0.6, rasterized=True)
     levels = np.unique(runs["critical_risk"].values)
     for level in levels[np.isfinite(levels) & (levels > 0)]:
@@ -73,7 +73,7 @@ def invariants(dataset: xr.Dataset) -> Figure:
             run = runs.isel(run=number)
             _, middle, high = np.maximum(run[f"{name}_quantiles"].values, 1e-18)
             width = rf"$H={int(run['network_hidden'])}$"
-            dash = style.DASHES[number % len(style.DASHES)]
+            dash = style.dash(number)
             panel.plot(run["time"], middle, color=color, linestyle=dash, label=width)
             panel.fill_between(run["time"], middle, high, color=color, alpha=0.12, linewidth=0)
         panel.set(xscale="log", yscale="log", xlabel=r"time $t$", ylabel=label)
@@ -90,11 +90,11 @@ def saddles(dataset: xr.Dataset) -> Figure:
     for number, color in enumerate(style.colors(count)):
         saddle = dataset.isel(saddle=number)
         label = rf"$n={int(saddle['saddle'])}$"
-        dash = style.DASHES[number]
+        dash = style.dash(number)
         panels[0].plot(dataset["x"], saddle["saddle_realization"], color=color, linestyle=dash)
         spectrum = saddle["saddle_spectrum"].values
         index = np.arange(1, len(spectrum) + 1)
-        marker = style.MARKERS[number]
+        marker = style.marker(number)
         panels[1].plot(index, spectrum, marker, markersize=3, color=color, label=label)
     panels[0].set(xlabel=r"$x$", ylabel=r"$\mathcal{N}_\theta(x)$ at the saddle")
     panels[1].axhline(0.0, **style.THEORY)

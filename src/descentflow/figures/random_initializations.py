@@ -32,11 +32,11 @@ def success(dataset: xr.Dataset) -> Figure:
             width,
             share,
             np.abs(runs["success_interval"].values.T - share),
-            marker=style.MARKERS[number],
+            marker=style.marker(number),
             markersize=3,
             capsize=2,
             color=style.colors(len(targets))[number],
-            linestyle=style.DASHES[number],
+            linestyle=style.dash(number),
             label=_label(runs, number),
         )
     bound = 1.0 - targets[0]["dead_probability"].values
@@ -57,7 +57,8 @@ def success(dataset: xr.Dataset) -> Figure:
 
 def _heat(panel: Axes, runs: xr.Dataset) -> AxesImage:
     values = runs["best_measured"].values
-    columns = np.flatnonzero(np.isfinite(values).any(axis=0))
+    known = np.flatnonzero(np.isfinite(values).any(axis=0))
+    columns = known if len(known) else np.array([0])
     image = panel.imshow(
         values[:, columns], origin="lower", aspect="auto", cmap="viridis", vmin=0, vmax=1
     )
@@ -116,7 +117,7 @@ def final_risks(dataset: xr.Dataset) -> Figure:
                 np.arange(1, count + 1) / count,
                 where="post",
                 color=color,
-                linestyle=style.DASHES[number % len(style.DASHES)],
+                linestyle=style.dash(number),
                 label=rf"$H={int(run['network_hidden'])}$",
             )
         levels = runs["plateau"].values[0]
@@ -174,7 +175,7 @@ def rates(dataset: xr.Dataset) -> Figure:
             edges,
             histtype="step",
             color=style.colors(len(targets))[number],
-            linestyle=style.DASHES[number],
+            linestyle=style.dash(number),
             label=f"{_name(number)}: {len(slopes)} runs",
         )
     panels[1].axvline(-3.0, label=r"$n^{-3}$", **style.THEORY)
@@ -196,7 +197,7 @@ def _rate_panel(panel: Axes, targets: list[xr.Dataset]) -> None:
         panel.plot(
             predicted[known],
             measured[known],
-            style.MARKERS[number],
+            style.marker(number),
             markersize=2.5,
             markerfacecolor="none",
             markeredgewidth=0.5,

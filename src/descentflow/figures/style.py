@@ -52,6 +52,16 @@ def paper() -> Iterator[None]:
         yield
 
 
+def dash(number: int) -> Any:
+    """The line style of the ``number``-th series; they repeat after eight."""
+    return DASHES[number % len(DASHES)]
+
+
+def marker(number: int) -> str:
+    """The marker of the ``number``-th series; they repeat after eight."""
+    return MARKERS[number % len(MARKERS)]
+
+
 def colors(count: int) -> list[tuple[float, float, float]]:
     """``count`` colours whose lightness falls evenly, told apart in grey and by the colour-blind."""
     return list(sns.color_palette("viridis", count + 1))[:count]

@@ -157,7 +157,7 @@ def _slope(risk: Array, steps: NDArray[np.int64], start: float, end: float) -> A
     i = min(i, j - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         rise = np.log(risk[:, j]) - np.log(risk[:, i])
-    return np.asarray(rise / (np.log(steps[j]) - np.log(max(steps[i], 1))))
+        return np.asarray(rise / (np.log(steps[j]) - np.log(max(steps[i], 1))))
 
 
 def _minima(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:

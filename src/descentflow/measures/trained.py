@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -13,7 +15,12 @@ from descentflow.config import Flow
 from descentflow.errors import DamagedFile
 from descentflow.plan import Run
 from descentflow.problem import Problem
-from descentflow.training.recording import record_steps, record_times
+from descentflow.training.recording import (
+    record_steps,
+    record_times,
+    restart_times,
+    snapshot_steps,
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ def assemble(runs: Sequence[Run], files: Iterator[Path]) -> list[Trained]:
     rows: list[Trained] = []
     for run in runs:
         chunks = [
-            _segments_of(run, chunk, [next(files) for _ in run.segments]) for chunk in run.chunks
+            _segments_of(run, chunk, list(islice(files, len(run.segments)))) for chunk in run.chunks
         ]
         joined = xr.concat(chunks, dim="initialization", join="exact")
         count = run.setting.initialization.count
@@ -54,12 +61,17 @@ def assemble(runs: Sequence[Run], files: Iterator[Path]) -> list[Trained]:
             Trained(run, size, joined.isel(size=number))
             for number, size in enumerate(run.step_sizes)
         ]
+    extra = next(files, None)
+    if extra is not None:
+        raise DamagedFile(f"{extra}: belongs to no run of the study")
     return rows
 
 
 def _segments_of(run: Run, chunk: str, paths: Sequence[Path]) -> xr.Dataset:
     """One chunk from its first to its last step: records of all segments, the end of the last."""
     parts = []
+    if len(paths) < len(run.segments):
+        raise DamagedFile(f"--input: files of run {run.id}, chunk {chunk} are missing")
     for path, segment in zip(paths, run.segments, strict=True):
         part = store.read(path)
         expected = store.canonical({**run.spec, "chunk": chunk, "segment": list(segment)})
@@ -70,13 +82,30 @@ def _segments_of(run: Run, chunk: str, paths: Sequence[Path]) -> xr.Dataset:
     wanted: NDArray[Any]
     if isinstance(training, Flow):
         axis, wanted = "time", record_times(training.until, training.records_per_decade)
+        snapshot_grid = [0.0, *restart_times(training.until), training.until]
     else:
         axis, wanted = "step", record_steps(training.steps, training.records_per_decade)
+        snapshot_grid = [float(step) for step in snapshot_steps(training.steps)]
     timed = [name for name, values in parts[-1].data_vars.items() if axis in values.dims]
     records = xr.concat([part[timed] for part in parts], dim=axis, join="exact")
     ended = parts[-1].drop_dims([axis, "snapshot"], errors="ignore")
     pieces = [ended, records.sel({axis: wanted})]
-    if "snapshots" in parts[-1]:
-        kept = [part[["snapshots"]] for part in parts]
-        pieces.append(xr.concat(kept, dim="snapshot", join="exact"))
+    if training.snapshots:
+        pieces.append(_snapshots(parts, snapshot_grid))
     return xr.merge(pieces, combine_attrs="drop", join="exact")
+
+
+def _snapshots(parts: Sequence[xr.Dataset], grid: Sequence[float]) -> xr.Dataset:
+    """Snapshots at the grid's steps or times from all segments; nan where none were kept."""
+    count, size = parts[-1]["parameters"].isel(size=0).shape
+    sizes = parts[-1].sizes["size"]
+    values = np.full((sizes, count, len(grid), size), np.nan)
+    for part in parts:
+        if "snapshots" in part:
+            at = part["snapshot"].values.astype(float)
+            kept = part["snapshots"].transpose("size", "initialization", "snapshot", "parameter")
+            for number, where in enumerate(grid):
+                if where in at:
+                    values[:, :, number] = kept.values[:, :, int(np.flatnonzero(at == where)[0])]
+    dims = ("size", "initialization", "snapshot", "parameter")
+    return xr.Dataset({"snapshots": (dims, values)}, coords={"snapshot": list(grid)})

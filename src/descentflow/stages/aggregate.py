@@ -10,6 +10,7 @@ from descentflow.measures.table import tabulate
 from descentflow.measures.trained import assemble
 from descentflow.plan import runs_of
 from descentflow.stages import command
+from descentflow.stages.specs import AggregateSpec
 from descentflow.studies import STUDIES
 
 
@@ -41,5 +42,10 @@ def _without_chunks(spec: dict[str, Any]) -> dict[str, Any]:
     return {**spec, "experiments": experiments}
 
 
+def main() -> None:
+    """Run the stage as a command."""
+    command.run(aggregate, "Join a study's runs into one dataset.", AggregateSpec, None)
+
+
 if __name__ == "__main__":
-    command.run(aggregate, "Join a study's runs into one dataset.")
+    main()

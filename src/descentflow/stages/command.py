@@ -11,16 +11,18 @@ from typing import Any
 from tqdm import tqdm
 
 from descentflow.errors import Refused
+from descentflow.schema import Model, parse
 
 Stage = Callable[[dict[str, Any], list[Path], list[Path]], None]
 LOG_SECONDS = 15.0
 
 
-def run(stage: Stage, description: str) -> None:
+def run(stage: Stage, description: str, spec: type[Model], inputs: int | None) -> None:
     """Parse ``--job``, ``--input`` and ``--output``, and run the stage.
 
-    ``--job`` is the job's JSON: its ``spec`` and ``lock`` are handed on. A refusal ends the process
-    with its message on standard error and status 2.
+    ``--job`` is the job's JSON, whose ``spec`` must be one of the model ``spec``; ``inputs`` is how
+    many input files there must be, None where the spec decides. A refusal ends the process with
+    its message on standard error and status 1.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--job", required=True, help="the job as JSON; see config/README.md")
@@ -28,7 +30,11 @@ def run(stage: Stage, description: str) -> None:
     parser.add_argument("--output", nargs="+", type=Path, required=True, metavar="FILE")
     arguments = parser.parse_args()
     try:
-        stage(_job(arguments.job), arguments.input, arguments.output)
+        job = _job(arguments.job)
+        parse(spec, job["spec"])
+        if inputs is not None and len(arguments.input) != inputs:
+            raise Refused(f"--input: {inputs} files are needed, found {len(arguments.input)}")
+        stage(job, arguments.input, arguments.output)
     except Refused as refusal:
         sys.exit(f"error: {refusal}")
 

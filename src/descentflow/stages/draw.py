@@ -5,14 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from descentflow import store
+from descentflow.errors import Refused
 from descentflow.figures import style
 from descentflow.stages import command
+from descentflow.stages.specs import DrawSpec
+from descentflow.studies import FIGURE_FORMATS, STUDIES
 
 
 def draw(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
     """Draw each figure named by the output files from the study's dataset."""
-    dataset = store.read(inputs[0])
-    module = import_module(f"descentflow.figures.{job['spec']['study']}")
+    study = job["spec"]["study"]
+    dataset = store.read_study(inputs[0], study)
+    module = import_module(f"descentflow.figures.{study}")
+    for path in outputs:
+        if path.stem not in STUDIES[study].figures or path.suffix[1:] not in FIGURE_FORMATS:
+            allowed = ", ".join(STUDIES[study].figures)
+            formats = ", ".join(FIGURE_FORMATS)
+            raise Refused(f"{path}: no figure of {study}; allowed: {allowed} as {formats}")
     for figure in dict.fromkeys(path.stem for path in outputs):
         with style.paper():
             drawn = getattr(module, figure)(dataset)
@@ -21,5 +30,10 @@ def draw(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
                     style.save(drawn, path)
 
 
+def main() -> None:
+    """Run the stage as a command."""
+    command.run(draw, "Draw a study's figures.", DrawSpec, 1)
+
+
 if __name__ == "__main__":
-    command.run(draw, "Draw a study's figures.")
+    main()

@@ -7,20 +7,30 @@ from typing import Any
 
 from descentflow import store
 from descentflow.claims.claim import COLUMNS, Claim
+from descentflow.errors import Refused
 from descentflow.stages import command
+from descentflow.stages.specs import JudgeSpec
 
 
 def judge(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
     """Judge the claims of all studies, datasets in the order of the job's studies."""
     claims: list[Claim] = []
-    for study, path in zip(job["spec"]["studies"], inputs, strict=True):
+    studies = job["spec"]["studies"]
+    if len(studies) != len(inputs):
+        raise Refused(f"--input: one dataset per study is needed, {len(studies)} of them")
+    for study, path in zip(studies, inputs, strict=True):
         module = import_module(f"descentflow.claims.{study}")
-        claims += module.judge(store.read(path))
+        claims += module.judge(store.read_study(path, study))
     with store.whole(outputs[0]) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(claim.row() for claim in claims)
 
 
+def main() -> None:
+    """Run the stage as a command."""
+    command.run(judge, "Judge the claims.", JudgeSpec, None)
+
+
 if __name__ == "__main__":
-    command.run(judge, "Judge the claims.")
+    main()

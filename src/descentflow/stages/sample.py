@@ -10,6 +10,7 @@ from descentflow import store
 from descentflow.initializations import InitializationLaw, draw
 from descentflow.networks import Network
 from descentflow.stages import command
+from descentflow.stages.specs import SampleSpec
 
 
 def chunk_range(chunk: str) -> tuple[int, int]:
@@ -34,5 +35,10 @@ def sample(job: dict[str, Any], _inputs: list[Path], outputs: list[Path]) -> Non
     store.write(dataset, outputs[0], spec, "Initial parameters")
 
 
+def main() -> None:
+    """Run the stage as a command."""
+    command.run(sample, "Draw initial parameters.", SampleSpec, 0)
+
+
 if __name__ == "__main__":
-    command.run(sample, "Draw initial parameters.")
+    main()

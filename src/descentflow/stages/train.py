@@ -1,5 +1,6 @@
 """Stage train: one segment for one chunk of initialisations, by gradient descent or gradient flow."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from descentflow.stages import command
 from descentflow.stages.descend_segment import descend_segment
 from descentflow.stages.flow_segment import flow_segment
 from descentflow.stages.sample import chunk_range
+from descentflow.stages.specs import TrainSpec
 
 SEGMENTS = {"gd": descend_segment, "gf": flow_segment}
 
@@ -24,6 +26,7 @@ def train(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
     first, count = chunk_range(spec["chunk"])
     problem = Problem.from_mapping({key: spec[key] for key in ("inputs", "target", "network")})
     before = store.read(inputs[0])
+    _check_origin(before, inputs[0], spec, start)
     _check(before, inputs[0], start, first, count)
     progress = command.Progress(count * len(training.get("step_sizes", [None])), "trajectories")
     segment = SEGMENTS[training.get("method", "gd")]
@@ -45,5 +48,25 @@ def _check(before: xr.Dataset, path: Path, start: float, first: int, count: int)
         )
 
 
+def _check_origin(before: xr.Dataset, path: Path, spec: dict[str, Any], start: float) -> None:
+    """Refuse samples of another law or network, and segments of another run."""
+    found = json.loads(before.attrs["spec"])
+    if start:
+        same = {k: v for k, v in spec.items() if k != "segment"} == {
+            k: v for k, v in found.items() if k != "segment"
+        }
+    else:
+        own = {key: spec[key] for key in ("seed", "initialization", "chunk")}
+        hidden = found.get("network", {}).get("hidden")
+        same = own == {key: found.get(key) for key in own} and hidden == spec["network"]["hidden"]
+    if not same or ("segment" in found and not start):
+        raise DamagedFile(f"{path}: belongs to another run")
+
+
+def main() -> None:
+    """Run the stage as a command."""
+    command.run(train, "Train one segment.", TrainSpec, 1)
+
+
 if __name__ == "__main__":
-    command.run(train, "Train one segment.")
+    main()
