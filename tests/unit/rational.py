@@ -3,7 +3,8 @@
 A double is a rational number, and for d = 1, a piecewise linear target and the uniform law
 everything is rational in the parameters (docs/mathematics.md). So ``Exact(mapping, theta)`` has no
 rounding at all. It shares no algorithm with the package: it cuts the interval at *all* kinks and
-knots, and on each piece adds the residual's coefficients afresh, over the neurons active at its midpoint.
+knots, and on each piece adds the residual's coefficients afresh, over the neurons active at its
+midpoint.
 
 Beside each result stands what an evaluation in doubles may lose. Write u = 2**-53, T for the
 number of target pieces, and S(x) = A|x| + B for the sum of the absolute values of all terms of the
