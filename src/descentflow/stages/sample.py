@@ -10,7 +10,7 @@ from descentflow import store
 from descentflow.initializations import InitializationLaw, draw
 from descentflow.networks import Network
 from descentflow.stages import command
-from descentflow.stages.specs import SampleSpec
+from descentflow.stages.sample_spec import SampleSpec
 
 
 def chunk_range(chunk: str) -> tuple[int, int]:

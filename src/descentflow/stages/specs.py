@@ -1,47 +1,16 @@
-"""What the ``spec`` of each stage's job must hold, checked before a stage does anything."""
+"""What the ``spec`` of a job must hold, checked before its stage does anything."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from descentflow.config import Descent, Experiment, Flow, StepSize
 from descentflow.errors import ConfigurationError
-from descentflow.initializations import InitializationLaw
-from descentflow.networks import Network
 from descentflow.problem import Problem
 from descentflow.schema import Model, Number, Whole
+from descentflow.stages.sample_spec import Chunked
 
 StudyName = Literal["constant_targets", "random_initializations", "gradient_flows", "blow_up"]
-
-
-class Chunked(Model):
-    """A job for the initialisations ``first-last``."""
-
-    seed: Whole
-    chunk: Annotated[str, Field(pattern=r"^[0-9]{1,12}-[0-9]{1,12}$")]
-    initialization: InitializationLaw
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.count < 1:
-            raise ConfigurationError(f"must not run backwards, found {self.chunk}", ("chunk",))
-        return self
-
-    @property
-    def first(self) -> int:
-        """Number of the first initialisation."""
-        return int(self.chunk.split("-")[0])
-
-    @property
-    def count(self) -> int:
-        """How many initialisations."""
-        return int(self.chunk.split("-")[1]) - self.first + 1
-
-
-class SampleSpec(Chunked):
-    """The spec of a sample job."""
-
-    network: Network
 
 
 class DescentSpec(Model):
