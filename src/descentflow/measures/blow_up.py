@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from descentflow.landscape import exponents, least_critical_risk
 from descentflow.measures.ends import add_ends
-from descentflow.measures.table import pad
+from descentflow.measures.table import named, pad
 from descentflow.measures.trained import Trained
 from descentflow.networks import Network
 from descentflow.targets import Step
@@ -25,22 +25,18 @@ LEAST_STARTS = 300
 def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     """Add slopes over the last decade, ratios to the predicted constants, realisations."""
     jumps = np.array([theory.jump_of(row.problem) for row in rows])
-    dataset["jump"] = ("run", jumps, _named("alpha, where the target jumps"))
+    dataset["jump"] = ("run", jumps, named("alpha, where the target jumps"))
     for name, function in (("growth", theory.growth_constant), ("decay", theory.decay_constant)):
         values = np.array([function(jump) for jump in jumps])
-        dataset[f"{name}_constant"] = ("run", values, _named(f"predicted constant of {name}"))
-    dataset["start_risk"] = dataset["risk"].isel(record=0).assign_attrs(_named("risk at the start"))
+        dataset[f"{name}_constant"] = ("run", values, named(f"predicted constant of {name}"))
+    dataset["start_risk"] = dataset["risk"].isel(record=0).assign_attrs(named("risk at the start"))
     slopes = [_slopes(row) for row in rows]
     for number, name in enumerate(("parameter_norm", "risk")):
         values = pad([pair[number] for pair in slopes])
         dataset[f"{name}_slope"] = (("run", "initialization"), values)
-        dataset[f"{name}_slope"].attrs = _named(f"d log {name}/d log t over the last decade")
+        dataset[f"{name}_slope"].attrs = named(f"d log {name}/d log t over the last decade")
     dataset = _ratios(add_ends(dataset, rows), rows)
     return _search(_realizations(dataset, rows), rows)
-
-
-def _named(name: str) -> dict[str, str]:
-    return {"long_name": name, "units": "1"}
 
 
 def _slopes(row: Trained) -> tuple[Array, Array]:
@@ -58,23 +54,23 @@ def _ratios(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         pace = 1.0 if row.axis == "time" else float(row.step_size)
         clocks.append(row.data[row.axis].values * pace)
     clock = pad(clocks)
-    dataset["clock"] = (("run", "record"), clock, _named("t, or gamma n for gradient descent"))
+    dataset["clock"] = (("run", "record"), clock, named("t, or gamma n for gradient descent"))
     positive = np.where(clock > 0.0, clock, np.nan)[:, None, :]
     growth = dataset["parameter_norm"].values ** 4 / positive
     decay = dataset["risk"].values * np.sqrt(positive)
     dims = ("run", "initialization", "record")
     constants = dataset["growth_constant"].values, dataset["decay_constant"].values
     dataset["growth_ratio"] = (dims, growth / constants[0][:, None, None])
-    dataset["growth_ratio"].attrs = _named("|Theta|^4/t over its predicted limit")
+    dataset["growth_ratio"].attrs = named("|Theta|^4/t over its predicted limit")
     dataset["decay_ratio"] = (dims, decay / constants[1][:, None, None])
-    dataset["decay_ratio"].attrs = _named("L sqrt(t) over its predicted limit")
+    dataset["decay_ratio"].attrs = named("L sqrt(t) over its predicted limit")
     last = xr.DataArray([len(clock) - 1 for clock in clocks], dims="run")
     for name in ("growth_ratio", "decay_ratio"):
         final = dataset[name].isel(record=last)
-        dataset[f"final_{name}"] = final.assign_attrs(_named(f"{name} at the end"))
+        dataset[f"final_{name}"] = final.assign_attrs(named(f"{name} at the end"))
     growing = [_grows(row) for row in rows]
     dataset["norm_grows"] = (("run", "initialization"), pad(growing))
-    dataset["norm_grows"].attrs = _named("1 where the norm grew at every record of the last decade")
+    dataset["norm_grows"].attrs = named("1 where the norm grew at every record of the last decade")
     return dataset
 
 
@@ -97,8 +93,8 @@ def _realizations(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
             parts.append(np.empty((0, GRID)))
             times.append(np.empty(0))
     dataset = dataset.assign_coords(x=x)
-    dataset["realization"] = (("run", "snapshot", "x"), pad(parts), _named("N at the snapshots"))
-    dataset["snapshot_at"] = (("run", "snapshot"), pad(times), _named("t or n of the snapshots"))
+    dataset["realization"] = (("run", "snapshot", "x"), pad(parts), named("N at the snapshots"))
+    dataset["snapshot_at"] = (("run", "snapshot"), pad(times), named("t or n of the snapshots"))
     return dataset
 
 
@@ -116,5 +112,5 @@ def _search(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         levels.append(found["risk"].values)
     dataset = dataset.assign_coords(searched_width=list(SEARCHED))
     title = f"critical risks found for alpha = 1/2, {starts} starts per search, ascending"
-    dataset["critical_risk_found"] = (("searched_width", "found"), pad(levels), _named(title))
+    dataset["critical_risk_found"] = (("searched_width", "found"), pad(levels), named(title))
     return dataset

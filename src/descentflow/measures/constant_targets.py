@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from descentflow.measures.table import pad
+from descentflow.measures.table import named, pad
 from descentflow.measures.trained import Trained
 from descentflow.theory import constant_targets as theory
 
@@ -32,34 +32,30 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     pairs = list(zip(rows, start.values, strict=True))
     bounds = [theory.step_size_bound(row.problem, value) for row, value in pairs]
     dataset["step_size_bound"] = (("run", "initialization"), np.stack(bounds))
-    dataset["step_size_bound"].attrs = _named("2/((1 + E|X|^2) V(theta_0) + 2)")
+    dataset["step_size_bound"].attrs = named("2/((1 + E|X|^2) V(theta_0) + 2)")
     gammas = dataset["step_size"].values
     envelopes = [
         theory.least_risk_envelope(row.problem, value, gamma)
         for (row, value), gamma in zip(pairs, gammas, strict=True)
     ]
     dataset["envelope_constant"] = (("run", "initialization"), np.stack(envelopes))
-    dataset["envelope_constant"].attrs = _named(
+    dataset["envelope_constant"].attrs = named(
         "(V(theta_0) - 2 xi^2)/(4 gamma): over n it bounds the least risk of n steps"
     )
     relative = dataset["lyapunov_increase"] / start
     dataset["relative_increase"] = relative.assign_attrs(
-        _named("largest V(theta_{n+1}) - V(theta_n), divided by V(theta_0)")
+        named("largest V(theta_{n+1}) - V(theta_n), divided by V(theta_0)")
     )
     monotone = (relative <= TOLERANCE).where(relative.notnull())
-    dataset["monotone"] = monotone.assign_attrs(_named("1 where V never grew beyond rounding"))
+    dataset["monotone"] = monotone.assign_attrs(named("1 where V never grew beyond rounding"))
     dataset = _quantiles(dataset, rows)
     values = np.array([theory.value_of(row.problem) for row in rows])
-    dataset["target_value"] = ("run", values, _named("xi, the constant target"))
+    dataset["target_value"] = ("run", values, named("xi, the constant target"))
     dataset["identity_error"] = ("run", np.array([_identity_error(row) for row in rows]))
-    dataset["identity_error"].attrs = _named(
+    dataset["identity_error"].attrs = named(
         "largest |<grad V, G> - 8L| / (sum of absolute terms) at random theta"
     )
     return _phases(_flow(dataset), rows)
-
-
-def _named(name: str) -> dict[str, str]:
-    return {"long_name": name, "units": "1"}
 
 
 def _quantiles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
@@ -72,9 +68,9 @@ def _quantiles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
             values = np.where(np.isnan(values), np.inf, values)
             parts.append(np.quantile(values, QUANTILES, axis=0, method="lower"))
         dataset[f"{name}_quantiles"] = (("run", "quantile", "record"), pad(parts))
-        dataset[f"{name}_quantiles"].attrs = _named(f"quantiles of {name} over initialisations")
+        dataset[f"{name}_quantiles"].attrs = named(f"quantiles of {name} over initialisations")
     dataset["envelope_median"] = dataset["envelope_constant"].median("initialization")
-    dataset["envelope_median"].attrs = _named("median of envelope_constant")
+    dataset["envelope_median"].attrs = named("median of envelope_constant")
     return dataset.assign_coords(quantile=list(QUANTILES))
 
 
@@ -85,12 +81,12 @@ def _flow(dataset: xr.Dataset) -> xr.Dataset:
     start = dataset["lyapunov"].isel(record=0)
     balance = dataset["lyapunov"] - start + 8.0 * dataset["integrated_risk"]
     dataset["flow_identity_error"] = abs(balance).max("record", skipna=True)
-    dataset["flow_identity_error"].attrs = _named("largest |V(t) - V(0) + 8 integral of L|")
+    dataset["flow_identity_error"].attrs = named("largest |V(t) - V(0) + 8 integral of L|")
     excess = start - 2.0 * dataset["target_value"] ** 2
     dataset["flow_envelope"] = excess.median("initialization") / (8.0 * dataset["time"])
-    dataset["flow_envelope"].attrs = _named("median of (V(theta_0) - 2 xi^2)/(8 t)")
+    dataset["flow_envelope"].attrs = named("median of (V(theta_0) - 2 xi^2)/(8 t)")
     dataset["envelope_ratio"] = (dataset["risk"] * 8.0 * dataset["time"] / excess).max("record")
-    dataset["envelope_ratio"].attrs = _named("largest L(t) 8t/(V(theta_0) - 2 xi^2)")
+    dataset["envelope_ratio"].attrs = named("largest L(t) 8t/(V(theta_0) - 2 xi^2)")
     return dataset
 
 
@@ -125,12 +121,12 @@ def _phases(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         with np.errstate(invalid="ignore"):
             values = np.where(counts > 0, share / counts, np.nan)
         dataset[f"{name}_share"] = (("start_bin", "step_size_bin"), values)
-        dataset[f"{name}_share"].attrs = _named(f"share of runs with V {name}")
-    dataset["monotone_share"].attrs = _named("share of runs along which V never increased")
-    dataset["diverged_share"].attrs = _named("share of runs that left the finite numbers")
+        dataset[f"{name}_share"].attrs = named(f"share of runs with V {name}")
+    dataset["monotone_share"].attrs = named("share of runs along which V never increased")
+    dataset["diverged_share"].attrs = named("share of runs that left the finite numbers")
     for name, edge in zip(("start_edge", "step_size_edge"), edges, strict=True):
         dataset[name] = ((name,), edge)
-        dataset[name].attrs = _named(f"bin edges of the phase diagram: {name}")
+        dataset[name].attrs = named(f"bin edges of the phase diagram: {name}")
     return dataset
 
 

@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from descentflow.measures.ends import add_ends
-from descentflow.measures.table import pad
+from descentflow.measures.table import named, pad
 from descentflow.measures.trained import Trained
 from descentflow.theory import gradient_flows as theory
 
@@ -22,10 +22,10 @@ COMPARED_AT = 1.0
 def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     """Add the critical levels, the energy identity, saddles and the distance of GD to GF."""
     levels = [theory.critical_risks(row.problem) for row in rows]
-    dataset["critical_risk"] = (("run", "level"), pad(levels), _named("critical risks"))
+    dataset["critical_risk"] = (("run", "level"), pad(levels), named("critical risks"))
     thresholds = np.array([theory.threshold(row.problem) for row in rows])
-    dataset["threshold"] = ("run", thresholds, _named("bounded flows from below it end at 0"))
-    dataset["start_risk"] = dataset["risk"].isel(record=0).assign_attrs(_named("risk at the start"))
+    dataset["threshold"] = ("run", thresholds, named("bounded flows from below it end at 0"))
+    dataset["start_risk"] = dataset["risk"].isel(record=0).assign_attrs(named("risk at the start"))
     gaps = np.abs(
         dataset["final_risk"].values[..., None] - dataset["critical_risk"].values[:, None]
     )
@@ -33,16 +33,12 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     distance = np.nanmin(np.where(np.isnan(gaps), np.inf, gaps), axis=2)
     known = dataset["status"].values >= 0
     dataset["level_distance"] = (dims, np.where(known, distance, np.nan))
-    dataset["level_distance"].attrs = _named("distance of the final risk to a critical risk")
+    dataset["level_distance"].attrs = named("distance of the final risk to a critical risk")
     norms = [_last(row, "gradient_norm") for row in rows]
-    dataset["final_gradient_norm"] = (dims, pad(norms), _named("norm of G at the end"))
+    dataset["final_gradient_norm"] = (dims, pad(norms), named("norm of G at the end"))
     dataset = _identities(add_ends(dataset, rows), rows)
     dataset = _saddles(dataset, rows)
     return _small_steps(dataset, rows)
-
-
-def _named(name: str) -> dict[str, str]:
-    return {"long_name": name, "units": "1"}
 
 
 def _last(row: Trained, name: str) -> Array:
@@ -56,7 +52,7 @@ def _identities(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     risk = dataset["risk"]
     error = abs(risk.isel(record=0) - risk - dataset["dissipated"])
     dataset["energy_error"] = error
-    dataset["energy_error"].attrs = _named("|L(0) - L(t) - integral of |G|^2|")
+    dataset["energy_error"].attrs = named("|L(0) - L(t) - integral of |G|^2|")
     for name in ("gradient_norm", "energy_error", "balance_drift"):
         parts = [
             np.quantile(
@@ -67,7 +63,7 @@ def _identities(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
             for n, row in enumerate(rows)
         ]
         dataset[f"{name}_quantiles"] = (("run", "quantile", "record"), np.stack(parts))
-        dataset[f"{name}_quantiles"].attrs = _named(f"quantiles of {name} over initialisations")
+        dataset[f"{name}_quantiles"].attrs = named(f"quantiles of {name} over initialisations")
     return dataset.assign_coords(quantile=list(QUANTILES))
 
 
@@ -82,13 +78,13 @@ def _saddles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     x = np.linspace(0.0, 1.0, GRID)
     dataset = dataset.assign_coords(x=x, saddle=counts)
     values = problem.network.realization(points, x)
-    dataset["saddle_realization"] = (("saddle", "x"), values, _named("N at the saddle"))
+    dataset["saddle_realization"] = (("saddle", "x"), values, named("N at the saddle"))
     spectrum = np.linalg.eigvalsh(problem.hessian(points))
-    dataset["saddle_spectrum"] = (("saddle", "eigenvalue"), spectrum, _named("Hessian's spectrum"))
+    dataset["saddle_spectrum"] = (("saddle", "eigenvalue"), spectrum, named("Hessian's spectrum"))
     dataset["saddle_gradient_norm"] = (
         "saddle",
         np.linalg.norm(problem.gradient(points), axis=1),
-        _named("norm of G at the saddle in double precision"),
+        named("norm of G at the saddle in double precision"),
     )
     return dataset
 
@@ -105,5 +101,5 @@ def _small_steps(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         descent = row.data["snapshots"].sel(snapshot=steps).values
         distance[number, : len(flow)] = np.linalg.norm(descent - flow, axis=1)
     dataset["distance_to_flow"] = (("run", "initialization"), distance)
-    dataset["distance_to_flow"].attrs = _named("|theta of GD - theta of GF| at the same time")
+    dataset["distance_to_flow"].attrs = named("|theta of GD - theta of GF| at the same time")
     return dataset

@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
-from descentflow.measures.table import pad
+from descentflow.measures.table import named, pad
 from descentflow.measures.trained import Trained
 from descentflow.theory import random_initializations as theory
 
@@ -35,25 +35,21 @@ KINDS = "failed exponential algebraic undecided"
 def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     """Add success, best-of-K, kinds of decay, spectra, ranks and rates to the dataset."""
     dataset["success"] = (dataset["final_risk"] < theory.SUCCESS).where(dataset["status"] >= 0)
-    dataset["success"].attrs = _named(f"1 where the final risk is below {theory.SUCCESS:g}")
+    dataset["success"].attrs = named(f"1 where the final risk is below {theory.SUCCESS:g}")
     dataset["dead_probability"] = (
         "run",
         np.array([theory.dead_network_probability(row.problem) for row in rows]),
-        _named("probability that a standard normal theta_0 has no active neuron"),
+        named("probability that a standard normal theta_0 has no active neuron"),
     )
     dataset["plateau"] = (
         ("run", "level"),
         pad([np.array(theory.plateaus(row.problem)) for row in rows]),
-        _named("known plateau risks"),
+        named("known plateau risks"),
     )
     dataset = _success_probability(dataset)
     dataset = _best_of(dataset)
     dataset = _decay(dataset, rows)
     return _minima(dataset, rows)
-
-
-def _named(name: str) -> dict[str, str]:
-    return {"long_name": name, "units": "1"}
 
 
 def _success_probability(dataset: xr.Dataset) -> xr.Dataset:
@@ -65,8 +61,8 @@ def _success_probability(dataset: xr.Dataset) -> xr.Dataset:
         for k, n in zip(hits, counts, strict=True)
     ]
     bounds = np.array([[interval.low, interval.high] for interval in intervals])
-    dataset["success_probability"] = ("run", hits / counts, _named("share of successful runs"))
-    dataset["success_interval"] = (("run", "bound"), bounds, _named("95% Wilson interval"))
+    dataset["success_probability"] = ("run", hits / counts, named("share of successful runs"))
+    dataset["success_interval"] = (("run", "bound"), bounds, named("95% Wilson interval"))
     return dataset
 
 
@@ -102,15 +98,15 @@ def _best_of(dataset: xr.Dataset) -> xr.Dataset:
                 bands[run, column, side] = binom.ppf(q, groups, chance) / groups
     bands[..., 0] = np.maximum(bands[..., 0], 0.0)
     dims = ("run", "best_of")
-    dataset["best_predicted"] = (dims, predicted, _named("1 - (1 - p)^K, p from the first half"))
-    dataset["best_measured"] = (dims, measured, _named("successful groups of K, second half"))
-    dataset["best_band"] = ((*dims, "bound"), bands, _named("binomial band, family level 1%"))
+    dataset["best_predicted"] = (dims, predicted, named("1 - (1 - p)^K, p from the first half"))
+    dataset["best_measured"] = (dims, measured, named("successful groups of K, second half"))
+    dataset["best_band"] = ((*dims, "bound"), bands, named("binomial band, family level 1%"))
     with np.errstate(invalid="ignore"):
         least = [np.fmin.reduce(dataset["risk"].values[:, :size], axis=1) for size in GROUPS]
     dataset["best_risk"] = (
         ("run", "best_of", "record"),
         np.stack(least, axis=1),
-        _named("least risk of the first K runs"),
+        named("least risk of the first K runs"),
     )
     return dataset.assign_coords(best_of=list(GROUPS))
 
@@ -140,13 +136,13 @@ def _decay(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     dataset["final_slope"] = (
         ("run", "initialization"),
         pad(slopes),
-        _named("d log L / d log n over the last factor 2 of steps"),
+        named("d log L / d log n over the last factor 2 of steps"),
     )
     shares = np.stack([(dataset["decay_kind"].values == k).sum(axis=1) for k in range(4)], axis=1)
     dataset["kind_share"] = (
         ("run", "kind"),
         shares / dataset["count"].values[:, None],
-        _named("share of runs by how the risk falls"),
+        named("share of runs by how the risk falls"),
     )
     return dataset.assign_coords(kind=KINDS.split())
 
@@ -175,7 +171,7 @@ def _minima(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         "bend_distance": (("run", "minimum"), "largest distance of a bend of N to a knot or end"),
     }
     for number, (name, (dims, title)) in enumerate(names.items()):
-        dataset[name] = (dims, pad([part[number] for part in parts]), _named(title))
+        dataset[name] = (dims, pad([part[number] for part in parts]), named(title))
     return dataset
 
 

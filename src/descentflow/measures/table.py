@@ -32,7 +32,6 @@ PER_INITIALIZATION = (
     "refused_count",
 )
 WHOLE_KEYS = ("inputs", "target")  # compared and shown as one value each
-_FINAL = {"long_name": "risk after the last step", "units": "1"}
 UNLISTED = (
     "initialization.count",
     "initialization.chunk",
@@ -66,12 +65,17 @@ def tabulate(rows: Sequence[Trained]) -> xr.Dataset:
             attributes = describe(name)
             table[name] = (("run", "initialization"), pad(values, timed[:1]), attributes)
     final = [row.data["risk"].values[:, -1] for row in rows]
-    table["final_risk"] = (("run", "initialization"), pad(final), _FINAL)
+    table["final_risk"] = (("run", "initialization"), pad(final), named("risk after the last step"))
     table["status"] = table["status"].fillna(-1).astype(np.int8)
     table["status"].attrs = describe("status")
     counts = np.array([row.data.sizes["initialization"] for row in rows])
     table["count"] = ("run", counts, {"long_name": "number of initialisations", "units": "1"})
     return table
+
+
+def named(name: str) -> dict[str, str]:
+    """CF attributes of a dimensionless variable."""
+    return {"long_name": name, "units": "1"}
 
 
 def pad(arrays: Sequence[NDArray[Any]], least: Sequence[int] = ()) -> Array:
