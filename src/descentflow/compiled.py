@@ -16,7 +16,8 @@ from typing import Any, TypeVar, cast
 import llvmlite.binding as llvm
 import numba
 
-KERNEL_FOLDERS = ("risk", "training")
+KERNEL_FILES = ("activations.py", "formulas.py", "targets.py", "risk/*.py", "training/*.py")
+"""Files with kernels, and with numbers that are compiled into them."""
 _CONFIG: Any = numba.config
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,8 +28,8 @@ def kernel_digest() -> str:
     package = Path(__file__).parent
     digest = hashlib.sha256()
     files = [Path(__file__)]
-    for folder in KERNEL_FOLDERS:
-        files += sorted((package / folder).glob("*.py"))
+    for pattern in KERNEL_FILES:
+        files += sorted(package.glob(pattern))
     for file in files:
         digest.update(file.relative_to(package).as_posix().encode() + b"\0")
         digest.update(file.read_bytes() + b"\0")
@@ -52,9 +53,18 @@ def cache_folder() -> Path:
 _CONFIG.CACHE_DIR = str(cache_folder())
 
 
+OPTIONS: Any = {"fastmath": False, "error_model": "numpy", "nogil": True}
+"""IEEE arithmetic as written, no interpreter lock."""
+
+
 def compiled(function: F) -> F:
-    """Compile for the processor: IEEE arithmetic as written, no interpreter lock, cached on disk."""
-    decorate = numba.njit(
-        cache=True, nogil=True, fastmath=False, forceinline=True, error_model="numpy"
-    )
-    return cast(F, decorate(function))
+    """Compile for the processor, cached on disk, into every function that calls it."""
+    return cast(F, numba.njit(cache=True, forceinline=True, **OPTIONS)(function))
+
+
+def outlined(function: F) -> F:
+    """Compile like :func:`compiled`, but as a function of its own.
+
+    For what is long and called in many places, or compiling would take minutes.
+    """
+    return cast(F, numba.njit(cache=True, **OPTIONS)(function))

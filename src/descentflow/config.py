@@ -13,7 +13,6 @@ from descentflow.errors import ConfigurationError
 from descentflow.initializations import InitializationLaw
 from descentflow.problem import Problem
 from descentflow.schema import UNION_TAGS, Finding, Model, Number, Positive, Whole, explain, report
-from descentflow.targets import Constant
 
 MOST_RUNS = 10_000
 UNSWEPT = ("training.steps", "training.until", "initialization.count", "initialization.chunk")
@@ -188,7 +187,7 @@ def check(mapping: object) -> tuple[Configuration, dict[str, Block]]:
         blocks[study] = {}
         for name, value in given.items():
             runs, wrong = expand(value)
-            wrong += _target_findings(study, runs) + _chunk_findings(runs)
+            wrong += _target_findings(study, name, runs) + _chunk_findings(runs)
             blocks[study][name] = runs
             findings += [(("studies", study, name, *path), text) for path, text in wrong]
     if not blocks and not findings:
@@ -270,8 +269,12 @@ def _swept(path: tuple[str | int, ...], chosen: Mapping[str, int]) -> tuple[str 
     return path
 
 
-TARGETS = {"constant_targets": "constant", "gradient_flows": "affine", "blow_up": "step"}
-"""The kind of target that a study's measurements are about."""
+TARGETS = {
+    "constant_targets": {"*": "constant"},
+    "gradient_flows": {"*": "affine"},
+    "blow_up": dict.fromkeys(("diverging", "other_jump", "random", "descent"), "step"),
+}
+"""The kind of target that an experiment's measurements are about; ``*`` is every experiment."""
 
 
 MOST_CHUNKS = 5_000
@@ -286,17 +289,18 @@ def _chunk_findings(runs: list[Experiment]) -> list[Finding]:
     return [(("initialization", "chunk"), text)]
 
 
-def _target_findings(study: str, runs: list[Experiment]) -> list[Finding]:
-    needed = TARGETS.get(study)
-    found = sorted({run.target.kind for run in runs} - {needed})
+def _target_findings(study: str, experiment: str, runs: list[Experiment]) -> list[Finding]:
+    kinds = TARGETS.get(study, {})
+    needed = kinds.get(experiment, kinds.get("*"))
+    found = sorted({target.kind for run in runs for target in run.targets} - {needed})
     if needed is None or not found:
         return []
-    return [(("target", "kind"), f"this study needs {needed}, found {', '.join(found)}")]
+    return [(("target", "kind"), f"this experiment needs {needed}, found {', '.join(found)}")]
 
 
 def _fraction_findings(run: Experiment) -> Iterator[Finding]:
     training = run.training
     fraction = isinstance(training, Descent) and isinstance(training.step_size, LyapunovFraction)
-    if fraction and not isinstance(run.target, Constant):
-        text = f"needs a target of kind constant, found {run.target.kind}"
+    if fraction and not run.lyapunov_centre.size:
+        text = "needs constant targets and activation relu or leaky_relu"
         yield ("training", "step_size", "lyapunov_fraction"), text

@@ -11,8 +11,8 @@ class ConfigurationError(Refused):
     ``where`` are the keys that lead to the wrong value, where there is just one.
     """
 
-    def __init__(self, text: str, where: tuple[str, ...] = ()) -> None:
-        super().__init__(f"{'.'.join(where)}: {text}" if where else text)
+    def __init__(self, text: str, where: tuple[str | int, ...] = ()) -> None:
+        super().__init__(f"{'.'.join(map(str, where))}: {text}" if where else text)
         self.text, self.where = text, where
 
 

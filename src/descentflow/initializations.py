@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from descentflow.errors import ConfigurationError
-from descentflow.networks import Network
+from descentflow.networks import Layout
 from descentflow.schema import Model, Number, Positive
 
 Array = NDArray[np.float64]
@@ -21,7 +21,7 @@ class InitializationLaw(Model):
 
     ``normal``: every entry normal with standard deviation ``scale``; ``uniform``: every entry
     uniform on [-scale, scale]; ``he``: w, v normal with variances 2/d and 2/H times scale², b = c =
-    0; ``xavier``: w, v uniform with variances 2/(d+H) and 2/(H+1) times scale², b = c = 0;
+    0; ``xavier``: w, v uniform with variances 2/(d+H) and 2/(H+o) times scale², b = c = 0;
     ``around``: initialisation k is the (k mod n)-th of the n ``points``, each a θ (P,), plus normal
     noise with standard deviation ``scale`` in every entry.
     """
@@ -37,38 +37,40 @@ class InitializationLaw(Model):
         return self
 
 
-def draw(law: InitializationLaw, network: Network, seed: int, first: int, count: int) -> Array:
+def draw(law: InitializationLaw, layout: Layout, seed: int, first: int, count: int) -> Array:
     """θ₀ (count, P) of the initialisations first .. first+count-1.
 
-    Initialisation k has a Philox stream of its own: its key is a digest of seed, law and network,
-    its counter starts at k·2^128. So asking for more initialisations changes none of the others.
+    Initialisation k has a Philox stream of its own: its key is a digest of seed, law and layout, its
+    counter starts at k·2^128. So asking for more initialisations changes none of the others.
     """
     given = law.model_dump(exclude_defaults=True) | {"scale": law.scale}
-    identity = [seed, given, network.hidden, 1]
+    identity = [seed, given, layout.hidden, layout.inputs]
+    identity += [layout.outputs] if layout.outputs > 1 else []
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).digest()
     key = int.from_bytes(digest[:16], "little")
-    theta = np.empty((count, network.parameter_count))
+    theta = np.empty((count, layout.parameter_count))
     for row in range(count):
         stream = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, first + row, 0]))
-        theta[row] = _one(law, network.hidden, stream, first + row)
+        theta[row] = _one(law, layout, stream, first + row)
     return theta
 
 
-def _one(law: InitializationLaw, hidden: int, stream: np.random.Generator, number: int) -> Array:
-    inputs, outputs = 1, 1
+def _one(law: InitializationLaw, layout: Layout, stream: np.random.Generator, number: int) -> Array:
+    size = layout.parameter_count
     if law.law == "normal":
-        return law.scale * stream.standard_normal(3 * hidden + 1)
+        return law.scale * stream.standard_normal(size)
     if law.law == "around":
         point = np.array(law.points[number % len(law.points)])
-        return np.asarray(point + law.scale * stream.standard_normal(3 * hidden + 1))
+        return np.asarray(point + law.scale * stream.standard_normal(size))
     if law.law == "uniform":
-        return law.scale * stream.uniform(-1.0, 1.0, 3 * hidden + 1)
-    theta = np.zeros(3 * hidden + 1)
-    w, v = theta[:hidden], theta[2 * hidden : 3 * hidden]
+        return law.scale * stream.uniform(-1.0, 1.0, size)
+    theta = np.zeros(size)
+    w, _, v, _ = layout.split(theta)
+    inputs, hidden, outputs = layout.inputs, layout.hidden, layout.outputs
     if law.law == "he":
-        w[:] = math.sqrt(2.0 / inputs) * law.scale * stream.standard_normal(hidden)
-        v[:] = math.sqrt(2.0 / hidden) * law.scale * stream.standard_normal(hidden)
+        w[:] = math.sqrt(2.0 / inputs) * law.scale * stream.standard_normal(w.shape)
+        v[:] = math.sqrt(2.0 / hidden) * law.scale * stream.standard_normal(v.shape)
     else:
-        w[:] = math.sqrt(6.0 / (inputs + hidden)) * law.scale * stream.uniform(-1.0, 1.0, hidden)
-        v[:] = math.sqrt(6.0 / (hidden + outputs)) * law.scale * stream.uniform(-1.0, 1.0, hidden)
+        w[:] = math.sqrt(6.0 / (inputs + hidden)) * law.scale * stream.uniform(-1.0, 1.0, w.shape)
+        v[:] = math.sqrt(6.0 / (hidden + outputs)) * law.scale * stream.uniform(-1.0, 1.0, v.shape)
     return theta

@@ -42,10 +42,12 @@ LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e12
 LEAST_GROWTH, STRAIGHT = 0.02, 1.5
 """Diverging: least log-log slope of ‖Θ‖; how much slopes may change from half decade to half."""
 
-_COUNTS = {
+_SIGNATURE = {
     "positive": "positive Hessian eigenvalues",
     "zero": f"Hessian eigenvalues below {ZERO:g} times the largest modulus",
     "negative": "negative Hessian eigenvalues",
+}
+_NEURONS = {
     "dead": "neurons inactive on the whole interval",
     "degenerate": f"neurons not dead that add less than {DEGENERATE:g} to the network",
     "active": "neurons neither dead nor degenerate",
@@ -73,8 +75,9 @@ def finish(
     Dataset with dim ``initialization``: ``kind`` (int8, see ``KINDS``) is diverging where
     :func:`is_diverging` says so, else critical where ‖G‖ reached CRITICAL·max(1, ‖θ‖), else
     undecided; only critical rows are moved. Then ``parameters``, ``risk``, ``gradient_norm``,
-    ``displacement``, the signature ``positive``, ``zero``, ``negative``, and the numbers of neurons
-    ``dead``, ``degenerate`` (active only on a tiny interval is one case) and ``active``.
+    ``displacement``, the signature ``positive``, ``zero``, ``negative``, and where the engine is
+    ``closed_form`` the numbers of neurons ``dead``, ``degenerate`` (active only on a tiny interval
+    is one case) and ``active``.
     """
     start = np.array(theta, dtype=np.float64)
     if start.ndim != 2:
@@ -150,7 +153,7 @@ def least_critical_risk(
     The variables of :func:`finish` with dim ``level``: distinct critical risks, ascending, each with
     the θ of least ‖G‖ found there (others there may have another signature); and ``found``.
     """
-    normal = draw(InitializationLaw(law="normal", scale=1.0), problem.network, seed, 0, starts)
+    normal = draw(InitializationLaw(law="normal", scale=1.0), problem.layout, seed, 0, starts)
     ran = flow(problem, normal, until=until, rtol=1e-6, max_steps=2000)
     searches = [finish(problem, _balanced(ran["parameters"].values))]
     zigzags = _zigzags(problem, starts, seed)
@@ -215,12 +218,15 @@ def _described(problem: Problem, start: Array, end: Array, kind: NDArray[np.int8
         "gradient_norm": _length(problem.gradient(end)),
         "displacement": _length(end - start),
         "kind": kind,
-        **dict(zip(_COUNTS, _signatures(problem, end) + _neurons(problem, end), strict=True)),
+        **dict(zip(_SIGNATURE, _signatures(problem, end), strict=True)),
     }
+    if problem.engine == "closed_form":
+        values |= dict(zip(_NEURONS, _neurons(problem, end), strict=True))
     dataset = as_dataset({name: (each, value) for name, value in values.items()})
     dataset["parameters"] = ("initialization", "parameter"), end, describe("parameters")
-    for name, long_name in _COUNTS.items():
-        dataset[name].attrs = {"long_name": f"number of {long_name}", "units": "1"}
+    for name, long_name in (_SIGNATURE | _NEURONS).items():
+        if name in dataset:
+            dataset[name].attrs = {"long_name": f"number of {long_name}", "units": "1"}
     dataset["displacement"].attrs = {"long_name": "distance the finisher went", "units": "1"}
     flags = np.array(list(KINDS.values()), dtype=np.int8)
     dataset["kind"].attrs = {"flag_values": flags, "flag_meanings": " ".join(KINDS)}
@@ -236,7 +242,8 @@ def _signatures(problem: Problem, theta: Array) -> tuple[Counts, ...]:
 
 def _neurons(problem: Problem, theta: Array) -> tuple[Counts, ...]:
     w, b, v, _ = split(theta, problem.network.hidden)
-    most = np.maximum(w * problem.inputs.low + b, w * problem.inputs.high + b)
+    low, high = problem.interval
+    most = np.maximum(w * low + b, w * high + b)
     dead = most <= 0.0
     size = np.where(dead, 0.0, np.abs(v) * most)
     faint = ~dead & (size <= DEGENERATE * np.maximum(1.0, size.max(axis=1, keepdims=True)))

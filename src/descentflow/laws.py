@@ -1,19 +1,30 @@
-"""Input laws μ: where the network and the target are compared."""
+"""Input laws μ: where the network and the target are compared. Inputs are dimensionless.
 
-from typing import Literal, Self
+A law lives either on an interval, where integrals are exact, or on finitely many points. A cube
+[low, high]^d is given by a fixed rule and *is* then that finite measure.
+"""
 
+import math
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from numpy.polynomial import polynomial
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from descentflow.errors import ConfigurationError
-from descentflow.schema import Model, Number
+from descentflow import gauss_legendre
+from descentflow.errors import ConfigurationError, Refused
+from descentflow.schema import Model, Number, Whole
+
+Array = NDArray[np.float64]
 
 REACH = 1e6  # inputs stay where double precision leaves room for cubes of them
+MOST_POINTS = 1_000_000
 
 
-class Uniform(Model):
-    """The uniform law on the interval [low, high] (inputs are dimensionless)."""
+class Interval(Model):
+    """[low, high], not shorter than 1e-9 of its size."""
 
-    law: Literal["uniform"]
     low: Number = Field(0.0, ge=-REACH, le=REACH)
     high: Number = Field(1.0, ge=-REACH, le=REACH)
 
@@ -27,7 +38,189 @@ class Uniform(Model):
             )
         return self
 
+
+class Uniform(Interval):
+    """The uniform law on [low, high], or on the cube [low, high]^d by a rule.
+
+    ``tensor`` takes ``nodes`` Gauss-Legendre nodes in every direction, ``sobol`` the first ``nodes``
+    points of the unscrambled Sobol sequence, a power of two. Without a rule the dimension is 1.
+    """
+
+    law: Literal["uniform"]
+    dimension: Whole = Field(1, ge=1, le=100)
+    rule: Literal["tensor", "sobol"] | None = None
+    nodes: Whole | None = Field(None, ge=1, le=MOST_POINTS)
+
+    @model_validator(mode="after")
+    def _rule_fits(self) -> Self:
+        if self.rule is None and self.dimension > 1:
+            raise ConfigurationError("missing; a cube needs tensor or sobol", ("rule",))
+        if (self.rule is None) != (self.nodes is None):
+            raise ConfigurationError("belongs to a rule: give both or neither", ("nodes",))
+        if self.rule == "tensor" and self.nodes and self.nodes**self.dimension > MOST_POINTS:
+            raise ConfigurationError(
+                f"makes {self.nodes}^{self.dimension} points, allowed are {MOST_POINTS}",
+                ("nodes",),
+            )
+        if self.rule == "sobol" and self.nodes and self.nodes & (self.nodes - 1):
+            raise ConfigurationError(
+                f"must be a power of two for sobol, found {self.nodes}", ("nodes",)
+            )
+        return self
+
+    @property
+    def finite(self) -> bool:
+        """Whether the law lives on finitely many points."""
+        return self.rule is not None
+
+    @property
+    def density(self) -> tuple[float, ...]:
+        """Coefficients of the density on [low, high]."""
+        return (1.0 / (self.high - self.low),)
+
     @property
     def second_moment(self) -> float:
-        """E[X²], the constant X2 of the step size bound (1.3)."""
+        """E|X|², the constant X2 of the step size bound (1.3)."""
+        if self.finite:
+            return _second_moment(*self.sample())
         return (self.low * self.low + self.low * self.high + self.high * self.high) / 3.0
+
+    def sample(self) -> tuple[Array, Array]:
+        """Points (d, n) and probabilities (n,) of the rule; raises Refused without one."""
+        if self.nodes is None:
+            raise Refused("inputs.rule: needed for points of a law on an interval")
+        middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
+        if self.rule == "sobol":
+            from scipy.stats import qmc  # takes half a second to import, and few need it
+
+            unit = qmc.Sobol(self.dimension, scramble=False).random(self.nodes).T
+            return self.low + 2.0 * half * unit, np.full(self.nodes, 1.0 / self.nodes)
+        nodes, weights = gauss_legendre.rule(self.nodes)
+        grids = np.meshgrid(*[middle + half * nodes] * self.dimension, indexing="ij")
+        shares = np.meshgrid(*[0.5 * weights] * self.dimension, indexing="ij")
+        return np.stack([g.ravel() for g in grids]), np.prod(shares, axis=0).ravel()
+
+
+class PolynomialDensity(Interval):
+    """The law on [low, high] whose density is a multiple of a positive polynomial.
+
+    ``coefficients``, lowest power first, need not be normalised.
+    """
+
+    law: Literal["polynomial_density"]
+    coefficients: tuple[Number, ...] = Field(min_length=1, max_length=9)
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        turns = polynomial.polyroots(polynomial.polyder(self.coefficients))
+        inside = [t.real for t in turns if abs(t.imag) < 1e-9 and self.low < t.real < self.high]
+        for x in (self.low, self.high, *inside):
+            if not polynomial.polyval(x, self.coefficients) > 0.0:
+                raise ConfigurationError(
+                    f"the density must be positive on [{self.low:g}, {self.high:g}], "
+                    f"it is not at {x:g}",
+                    ("coefficients",),
+                )
+        return self
+
+    @property
+    def dimension(self) -> int:
+        """One input."""
+        return 1
+
+    @property
+    def finite(self) -> bool:
+        """Whether the law lives on finitely many points."""
+        return False
+
+    @property
+    def density(self) -> tuple[float, ...]:
+        """Coefficients of the density, whose integral over [low, high] is 1."""
+        mass = self._moment(0)
+        return tuple(c / mass for c in self.coefficients)
+
+    @property
+    def second_moment(self) -> float:
+        """E|X|²."""
+        return self._moment(2) / self._moment(0)
+
+    def sample(self) -> tuple[Array, Array]:
+        """Raises Refused: the law lives on an interval."""
+        raise Refused("inputs: a law on finitely many points is needed")
+
+    def _moment(self, power: int) -> float:
+        """∫ x^power density(x) dx with the coefficients as given."""
+        nodes, weights = gauss_legendre.rule(8)
+        middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
+        x = middle + half * nodes
+        values = x**power * polynomial.polyval(x, self.coefficients)
+        return math.fsum((half * weights * values).tolist())
+
+
+class Points(Model):
+    """Finitely many ``points``, each a list of d coordinates, with probabilities or equally likely."""
+
+    law: Literal["points"]
+    points: tuple[tuple[Number, ...], ...] = Field(min_length=1, max_length=MOST_POINTS)
+    weights: tuple[Number, ...] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for number, point in enumerate(self.points):
+            if len(point) != self.dimension or not point:
+                raise ConfigurationError(
+                    f"point {number} has {len(point)} coordinates, the first has {self.dimension}",
+                    ("points",),
+                )
+            if max(map(abs, point)) > REACH:
+                raise ConfigurationError(
+                    f"point {number}: coordinates reach to {REACH:g}", ("points",)
+                )
+        if self.weights is not None:
+            self._check_weights(self.weights)
+        return self
+
+    def _check_weights(self, weights: tuple[float, ...]) -> None:
+        if len(weights) != len(self.points):
+            raise ConfigurationError(
+                f"needs one per point, found {len(weights)} for {len(self.points)}", ("weights",)
+            )
+        if min(weights) < 0.0 or abs(math.fsum(weights) - 1.0) > 1e-9:
+            raise ConfigurationError(
+                f"must be probabilities that add up to 1, the sum is {math.fsum(weights):g}",
+                ("weights",),
+            )
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates."""
+        return len(self.points[0])
+
+    @property
+    def finite(self) -> bool:
+        """Whether the law lives on finitely many points."""
+        return True
+
+    @property
+    def density(self) -> tuple[float, ...]:
+        """Raises Refused: the law has none."""
+        raise Refused("inputs: a law with a density is needed")
+
+    @property
+    def second_moment(self) -> float:
+        """E|X|²."""
+        return _second_moment(*self.sample())
+
+    def sample(self) -> tuple[Array, Array]:
+        """Points (d, n) and probabilities (n,), which are rescaled to add up to 1."""
+        points = np.array(self.points).T
+        if self.weights is None:
+            return points, np.full(points.shape[1], 1.0 / points.shape[1])
+        return points, np.array(self.weights) / math.fsum(self.weights)
+
+
+InputLaw = Annotated[Uniform | PolynomialDensity | Points, Field(discriminator="law")]
+
+
+def _second_moment(points: Array, weights: Array) -> float:
+    return math.fsum(((points * points).sum(axis=0) * weights).tolist())

@@ -1,7 +1,7 @@
 """Shallow networks and the layout of their parameters.
 
-θ = (w_1..w_H, b_1..b_H, v_1..v_H, c) for one input and one output: P = 3H + 1 numbers, and
-N_θ(x) = c + Σ v_i σ(w_i x + b_i).
+With d inputs, H hidden neurons and o outputs, θ = (w, b, v, c) holds w (H×d, row by row), b (H),
+v (o×H, row by row) and c (o): P = H(d + 1 + o) + o numbers, and N_θ(x) = c + Σ v_i σ(⟨w_i, x⟩ + b_i).
 """
 
 from typing import Literal
@@ -10,33 +10,82 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from descentflow import activations
+from descentflow.activations import ACTIVATIONS, Activation
 from descentflow.schema import Model, Whole
 
 Array = NDArray[np.float64]
 
 WIDEST = 65_536
+MOST_OUTPUTS = 64
+
+ActivationName = Literal[
+    "relu",
+    "leaky_relu",
+    "clipping",
+    "softplus",
+    "logistic",
+    "tanh",
+    "arctan",
+    "erf",
+    "softsign",
+    "elu",
+    "gelu",
+    "swish",
+    "sin",
+]
+
+
+class Layout(Model):
+    """How θ is laid out: d ``inputs``, H ``hidden`` neurons, o ``outputs``."""
+
+    inputs: Whole = Field(1, ge=1)
+    hidden: Whole = Field(ge=1, le=WIDEST)
+    outputs: Whole = Field(1, ge=1, le=MOST_OUTPUTS)
+
+    @property
+    def parameter_count(self) -> int:
+        """P = H(d + 1 + o) + o."""
+        return self.hidden * (self.inputs + 1 + self.outputs) + self.outputs
+
+    def split(self, theta: Array) -> tuple[Array, Array, Array, Array]:
+        """Views (w, b, v, c) of θ (..., P): shapes (..., H, d), (..., H), (..., o, H), (..., o)."""
+        inner, outer = self.hidden * self.inputs, self.hidden * (self.inputs + 1)
+        last = self.parameter_count - self.outputs
+        shape = theta.shape[:-1]
+        return (
+            theta[..., :inner].reshape(*shape, self.hidden, self.inputs),
+            theta[..., inner:outer],
+            theta[..., outer:last].reshape(*shape, self.outputs, self.hidden),
+            theta[..., last:],
+        )
 
 
 class Network(Model):
     """One hidden layer of ``hidden`` neurons."""
 
     hidden: Whole = Field(ge=1, le=WIDEST)
-    activation: Literal["relu"] = "relu"
+    activation: ActivationName = "relu"
+    outputs: Whole = Field(1, ge=1, le=MOST_OUTPUTS)
 
     @property
-    def parameter_count(self) -> int:
-        """P = 3H + 1."""
-        return 3 * self.hidden + 1
+    def sigma(self) -> Activation:
+        """The facts about the activation."""
+        return ACTIVATIONS[self.activation]
+
+    def layout(self, inputs: int = 1) -> Layout:
+        """The layout of θ for that many inputs."""
+        return Layout(inputs=inputs, hidden=self.hidden, outputs=self.outputs)
 
     def realization(self, theta: Array, x: Array) -> Array:
-        """N_θ(x) for θ (..., P) on a grid x (N,): shape (..., N)."""
+        """N_θ(x) of a network with one input and one output, θ (..., P), x (N,): shape (..., N)."""
         w, b, v, c = split(theta, self.hidden)
-        active = np.maximum(w[..., :, None] * x + b[..., :, None], 0.0)
-        return np.asarray((v[..., :, None] * active).sum(axis=-2) + c[..., None])
+        level = activations.value(self.activation, w[..., :, None] * x + b[..., :, None])
+        return np.asarray((v[..., :, None] * level).sum(axis=-2) + c[..., None])
 
 
 def split(theta: Array, hidden: int) -> tuple[Array, Array, Array, Array]:
-    """Views (w, b, v, c) of θ (..., P): shapes (..., H) three times, and (...)."""
+    """Views (w, b, v, c) of θ (..., 3H+1) for one input and output: (..., H) three times, (...)."""
     return (
         theta[..., :hidden],
         theta[..., hidden : 2 * hidden],

@@ -16,12 +16,13 @@ from typing import Any
 from descentflow.config import Block, Experiment, Flow
 from descentflow.errors import ConfigurationError
 from descentflow.initializations import InitializationLaw
-from descentflow.networks import Network
+from descentflow.networks import Layout
 from descentflow.store import canonical, identity
 
 SECONDS_PER_NEURON_STEP = 6e-9
 """What planning assumes of the kernel; it places segment boundaries and must not depend on timing."""
 
+SECONDS_PER_NODE, PLANNED_NODES = 1e-8, 64
 SECONDS_PER_FLOW_OPERATION, FLOW_STEPS_PER_DECADE = 3e-10, 60
 SEGMENT_SECONDS = 600.0
 
@@ -37,11 +38,11 @@ def law_of(law: InitializationLaw) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Start:
-    """Initial parameters: a law, a network and the seed."""
+    """Initial parameters: a law, the layout of θ and the seed."""
 
     seed: int
     law: InitializationLaw
-    network: Network
+    layout: Layout
     lock: str
 
     @property
@@ -50,7 +51,7 @@ class Start:
         return {
             "seed": self.seed,
             "initialization": law_of(self.law),
-            "network": self.network.model_dump(include={"hidden"}),
+            "layout": self.layout.model_dump(),
         }
 
     @cached_property
@@ -73,7 +74,7 @@ class Run:
     def start(self) -> Start:
         """Where the run starts from; shared with every run of the same law and network."""
         law = InitializationLaw(**law_of(self.setting.initialization))
-        return Start(self.seed, law, self.setting.network, self.lock)
+        return Start(self.seed, law, self.setting.layout, self.lock)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -83,8 +84,8 @@ class Run:
             training["step_sizes"] = list(self.step_sizes)
         return {
             **self.setting.model_dump(include={"inputs", "target", "network"}),
-            **self.start.spec,
-            "network": self.setting.network.model_dump(),
+            "seed": self.seed,
+            "initialization": law_of(self.start.law),
             "training": training,
         }
 
@@ -125,9 +126,17 @@ class Run:
     def _seconds(self) -> float:
         """Rough seconds of one initialisation for one step of descent or one decade of flow."""
         if isinstance(self.setting.training, Flow):
-            parameters = self.setting.network.parameter_count
-            return SECONDS_PER_FLOW_OPERATION * FLOW_STEPS_PER_DECADE * (parameters + 20.0) ** 3
-        return SECONDS_PER_NEURON_STEP * (self.setting.network.hidden + 8)
+            linear = SECONDS_PER_FLOW_OPERATION * (self.setting.parameter_count + 20.0) ** 3
+            return FLOW_STEPS_PER_DECADE * (linear + 10.0 * self._gradient_seconds)
+        return self._gradient_seconds
+
+    @property
+    def _gradient_seconds(self) -> float:
+        hidden, inputs = self.setting.network.hidden, self.setting.inputs
+        if self.setting.engine == "closed_form":
+            return SECONDS_PER_NEURON_STEP * (hidden + 8)
+        nodes = inputs.sample()[1].size if inputs.finite else PLANNED_NODES
+        return SECONDS_PER_NODE * nodes * (hidden + 1)
 
     @property
     def cost(self) -> float:

@@ -2,34 +2,57 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from descentflow.errors import Refused
-from descentflow.laws import Uniform
-from descentflow.networks import Network
-from descentflow.schema import Model, parse
-from descentflow.targets import Target
+from descentflow.errors import ConfigurationError, Refused
+from descentflow.laws import InputLaw, Points, Uniform
+from descentflow.networks import Layout, Network
+from descentflow.schema import UNION_TAGS, Model, parse
+from descentflow.targets import Chart, Constant, Linear, Target
 
 if TYPE_CHECKING:
-    from descentflow.risk.closed_form import ClosedForm
+    from descentflow.risk.empirical import Sample
+    from descentflow.risk.engine import Model as EngineModel
+    from descentflow.risk.quadrature import Rule
 
 Array = NDArray[np.float64]
+
+
+def _kind_of_target(value: object) -> str:
+    return UNION_TAGS[2 if isinstance(value, list | tuple) else 1]
+
+
+Targets = Annotated[
+    Annotated[Target, Tag(UNION_TAGS[1])]
+    | Annotated[tuple[Target, ...], Field(min_length=1), Tag(UNION_TAGS[2])],
+    Discriminator(_kind_of_target),
+]
+"""One target, or a list with one for each output."""
 
 
 class Problem(Model):
     """L(θ) = E|N_θ(X) − f(X)|², X ∼ inputs, f the target, N the network. No factor ½."""
 
-    inputs: Uniform
-    target: Target
+    inputs: InputLaw
+    target: Targets
     network: Network
 
     @model_validator(mode="after")
-    def _covered(self) -> Self:
-        self.target.pieces(self.inputs.low, self.inputs.high)
+    def _consistent(self) -> Self:
+        if len(self.targets) != self.network.outputs:
+            raise ConfigurationError(
+                f"the network has {self.network.outputs} output(s) and needs as many targets, "
+                f"found {len(self.targets)}",
+                ("target",),
+            )
+        if self.inputs.finite:
+            self._check_points()
+        else:
+            self._check_interval()
         return self
 
     @classmethod
@@ -42,42 +65,138 @@ class Problem(Model):
         return parse(cls, mapping)
 
     @property
+    def layout(self) -> Layout:
+        """How θ is laid out."""
+        return self.network.layout(self.inputs.dimension)
+
+    @property
     def parameter_count(self) -> int:
-        """P = 3H + 1, the length of θ = (w_1..w_H, b_1..b_H, v_1..v_H, c)."""
-        return self.network.parameter_count
+        """P, the length of θ = (w, b, v, c), see :mod:`descentflow.networks`."""
+        return self.layout.parameter_count
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets, one for each output."""
+        return self.target if isinstance(self.target, tuple) else (self.target,)
 
     @property
     def engine(self) -> str:
-        """The name of the risk engine: ``closed_form``."""
-        return "closed_form"
+        """``empirical`` for finite laws, ``closed_form`` where there are formulas, or ``quadrature``.
+
+        The closed form needs one input with the uniform law, ReLU, and one piecewise linear target.
+        """
+        if self.inputs.finite:
+            return "empirical"
+        exact = self.network.activation == "relu" and isinstance(self.inputs, Uniform)
+        linear = isinstance(self.target, Linear)
+        return "closed_form" if exact and linear else "quadrature"
+
+    @property
+    def lyapunov_centre(self) -> Array:
+        """2ξ (o,) where V(θ) = |θ|² + |c − 2ξ|² is a Lyapunov function (1.1), else empty.
+
+        That is for constant targets ξ and activations with σ(az) = aσ(z) for a > 0.
+        """
+        values = [target.value for target in self.targets if isinstance(target, Constant)]
+        known = self.network.sigma.homogeneous and len(values) == len(self.targets)
+        return 2.0 * np.array(values if known else [])
 
     @cached_property
-    def _engine(self) -> "ClosedForm":
-        # imported on first use: validating a configuration must not load Numba
-        from descentflow.risk.closed_form import ClosedForm
-
-        return ClosedForm(self.pieces)
+    def model(self) -> "EngineModel":
+        """What the engine's kernels integrate against."""
+        if self.engine == "closed_form":
+            return self.pieces
+        return self._sample() if self.engine == "empirical" else self._rule()
 
     @cached_property
     def pieces(self) -> Array:
-        """The target as kernels read it (rows named in :mod:`descentflow.targets`)."""
-        return self.target.pieces(self.inputs.low, self.inputs.high)
+        """A piecewise linear target as kernels read it (rows named in :mod:`descentflow.targets`).
+
+        Raises Refused where the target is another one, or the inputs are not on an interval.
+        """
+        if not isinstance(self.target, Linear):
+            raise Refused("target: a piecewise linear one is needed")
+        return self.target.pieces(*self.interval)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The ends of the inputs' interval; raises Refused for laws on points."""
+        if isinstance(self.inputs, Points) or self.inputs.finite:
+            raise Refused("inputs: a law on an interval is needed")
+        return self.inputs.low, self.inputs.high
+
+    @cached_property
+    def charts(self) -> tuple[Chart, ...]:
+        """The targets on the inputs' interval, cut where they are not smooth."""
+        return tuple(target.chart(*self.interval) for target in self.targets)
+
+    def _key_of(self, number: int) -> tuple[str | int, ...]:
+        """The keys that lead to a target."""
+        return ("target", number) if isinstance(self.target, tuple) else ("target",)
+
+    def _check_interval(self) -> None:
+        for number, target in enumerate(self.targets):
+            try:
+                target.chart(*self.interval)
+            except ConfigurationError as error:
+                where = (*self._key_of(number), *error.where)
+                raise ConfigurationError(error.text, where) from None
+
+    def _check_points(self) -> None:
+        for number, target in enumerate(self.targets):
+            if self.inputs.dimension > 1 and not isinstance(target, Constant):
+                raise ConfigurationError(
+                    f"inputs of dimension {self.inputs.dimension} need constant, "
+                    f"found {target.kind}",
+                    (*self._key_of(number), "kind"),
+                )
+            if not np.isfinite(target.evaluate(self.inputs.sample()[0][0])).all():
+                raise ConfigurationError("no number at a point", self._key_of(number))
+
+    def _values_at(self, points: Array) -> Array:
+        """The targets (o, n) at points (d, n); only their first coordinate counts."""
+        return np.stack([target.evaluate(points[0]) for target in self.targets])
+
+    def _sample(self) -> "Sample":
+        from descentflow.risk.empirical import Sample
+
+        points, weights = self.inputs.sample()
+        table = np.concatenate([points, weights[None], self._values_at(points)])
+        shape = self.layout
+        return Sample(table, shape.inputs, shape.outputs, self.network.sigma.code)
+
+    def _rule(self) -> "Rule":
+        from descentflow.risk.quadrature import new_rule
+
+        return new_rule(self.charts, self.inputs.density, self.network.sigma)
 
     def risk(self, theta: ArrayLike) -> Array:
         """L(θ), dimensionless: θ (..., P) -> (...). Raises Refused (a ValueError) on other shapes."""
+        from descentflow.risk import engine  # validating a configuration must not load Numba
+
         rows, shape = self._rows(theta)
-        return self._engine.risk(rows).reshape(shape)
+        out = np.empty(len(rows))
+        engine.risks(self.model, rows, out)
+        return out.reshape(shape)
 
     def gradient(self, theta: ArrayLike) -> Array:
         """The generalised gradient G(θ), relu'(0) = 0: θ (..., P) -> (..., P)."""
+        from descentflow.risk import engine
+
         rows, shape = self._rows(theta)
-        return self._engine.gradient(rows).reshape(*shape, self.parameter_count)
+        out = np.empty_like(rows)
+        engine.gradients(self.model, rows, out)
+        return out.reshape(*shape, self.parameter_count)
 
     def hessian(self, theta: ArrayLike) -> Array:
         """The Hessian where it exists (see :mod:`descentflow.risk.hessian`): -> (..., P, P)."""
+        from descentflow.risk import engine
+
         rows, shape = self._rows(theta)
         count = self.parameter_count
-        return self._engine.hessian(rows).reshape(*shape, count, count)
+        out = np.zeros((len(rows), count, count))
+        engine.hessians(self.model, rows, out)
+        return out.reshape(*shape, count, count)
 
     def _rows(self, theta: ArrayLike) -> tuple[Array, tuple[int, ...]]:
         array = np.ascontiguousarray(theta, dtype=np.float64)

@@ -51,7 +51,7 @@ Number = Annotated[float, BeforeValidator(_number), Field(ge=-MAGNITUDE, le=MAGN
 Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=MAGNITUDE)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 
-UNION_TAGS = ("<number>", "<mapping>")
+UNION_TAGS = ("<number>", "<mapping>", "<list>")
 """Tags for members of unions that no key tells apart; pydantic puts them into its locations."""
 
 M = TypeVar("M", bound=BaseModel)

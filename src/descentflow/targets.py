@@ -1,5 +1,12 @@
-"""Targets f: piecewise linear functions of one input, jumps allowed."""
+"""Targets f: piecewise linear functions, polynomials and formulas of one input; constants of any.
 
+Every target of one input can be *charted* on an interval: cut into pieces on which it is smooth, each
+with the postfix program (see :mod:`descentflow.formulas`) that evaluates it there. Piecewise linear
+ones have *pieces* too, which the closed-form engine reads.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -9,10 +16,14 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from descentflow.errors import ConfigurationError
+from descentflow.formulas import ADD, CONST, END, MUL, Program, X, parse
+from descentflow.gauss_legendre import NODES
+from descentflow.resolution import kinks, resolve
 from descentflow.schema import Model, Number
 
 Array = NDArray[np.float64]
 
+MOST_COEFFICIENTS = 65
 
 EDGE, TARGET_SLOPE, TARGET_INTERCEPT, SLOPE_TAIL, INTERCEPT_TAIL = range(5)
 """Rows of the array of pieces (5, M+1) by which kernels read a target on [low, high].
@@ -22,8 +33,38 @@ double cannot hold of these two is in the tails. The last column of the other ro
 """
 
 
-class Constant(Model):
-    """f = value."""
+@dataclass(frozen=True)
+class Chart:
+    """A target on [low, high]: ``edges`` (M+1) of its pieces, the program on each.
+
+    ``degree`` bounds the degree of the polynomials that the programs are; None where they are not.
+    """
+
+    edges: tuple[float, ...]
+    programs: tuple[Program, ...]
+    degree: int | None
+
+
+class Linear(Model):
+    """Piecewise linear targets: what they have in common."""
+
+    def pieces(self, low: float, high: float) -> Array:
+        """The target on [low, high]; raises ConfigurationError where it is not given there."""
+        raise NotImplementedError
+
+    def evaluate(self, x: Array) -> Array:
+        """f(x), entry by entry; the value from the left where f jumps, nan where it is not given."""
+        raise NotImplementedError
+
+    def chart(self, low: float, high: float) -> Chart:
+        """The target on [low, high], cut at its knots; raises ConfigurationError like ``pieces``."""
+        table = self.pieces(low, high)
+        lines = table[[TARGET_INTERCEPT, TARGET_SLOPE], :-1].T
+        return Chart(tuple(table[EDGE].tolist()), tuple(map(horner, lines.tolist())), 1)
+
+
+class Constant(Linear):
+    """f = value, for inputs of any dimension."""
 
     kind: Literal["constant"]
     value: Number
@@ -32,8 +73,12 @@ class Constant(Model):
         """The target on [low, high]."""
         return _pieces(low, high, [], [(Fraction(0), Fraction(self.value))])
 
+    def evaluate(self, x: Array) -> Array:
+        """The value, at every entry of x."""
+        return np.full(x.shape, self.value)
 
-class Affine(Model):
+
+class Affine(Linear):
     """f(x) = slope x + intercept."""
 
     kind: Literal["affine"]
@@ -44,8 +89,12 @@ class Affine(Model):
         """The target on [low, high]."""
         return _pieces(low, high, [], [(Fraction(self.slope), Fraction(self.intercept))])
 
+    def evaluate(self, x: Array) -> Array:
+        """f(x), entry by entry."""
+        return np.asarray(self.slope * x + self.intercept)
 
-class PiecewiseLinear(Model):
+
+class PiecewiseLinear(Linear):
     """The interpolant of (knots, values); a knot given twice is a jump."""
 
     kind: Literal["piecewise_linear"]
@@ -74,7 +123,7 @@ class PiecewiseLinear(Model):
             raise ConfigurationError(
                 f"they reach from {self.knots[0]:g} to {self.knots[-1]:g} and must cover the inputs' "
                 f"interval [{low:g}, {high:g}]",
-                ("target", "knots"),
+                ("knots",),
             )
         ends: list[float] = []
         lines: list[tuple[Fraction, Fraction]] = []
@@ -88,8 +137,17 @@ class PiecewiseLinear(Model):
             lines.append((slope, y - slope * x))
         return _pieces(low, high, ends[1:], lines)
 
+    def evaluate(self, x: Array) -> Array:
+        """f(x), entry by entry; the value from the left at a jump, nan outside the knots."""
+        knots, values = np.array(self.knots), np.array(self.values)
+        right = np.clip(np.searchsorted(knots, x), 1, len(knots) - 1)
+        share = (x - knots[right - 1]) / (knots[right] - knots[right - 1])
+        inside = (x >= knots[0]) & (x <= knots[-1])
+        between = (1.0 - share) * values[right - 1] + share * values[right]
+        return np.where(inside, between, np.nan)
 
-class Step(Model):
+
+class Step(Linear):
     """f(x) = below for x <= at, above for x > at."""
 
     kind: Literal["step"]
@@ -102,13 +160,78 @@ class Step(Model):
         if not low < self.at < high:
             raise ConfigurationError(
                 f"the step at {self.at:g} must lie inside the inputs' interval ({low:g}, {high:g})",
-                ("target", "at"),
+                ("at",),
             )
         lines = [(Fraction(0), Fraction(self.below)), (Fraction(0), Fraction(self.above))]
         return _pieces(low, high, [self.at], lines)
 
+    def evaluate(self, x: Array) -> Array:
+        """f(x), entry by entry."""
+        return np.where(x > self.at, self.above, self.below)
 
-Target = Annotated[Constant | Affine | PiecewiseLinear | Step, Field(discriminator="kind")]
+
+class Polynomial(Model):
+    """f(x) = Σ coefficients[k] x^k, lowest power first."""
+
+    kind: Literal["polynomial"]
+    coefficients: tuple[Number, ...] = Field(min_length=1, max_length=MOST_COEFFICIENTS)
+
+    def chart(self, low: float, high: float) -> Chart:
+        """The target on [low, high], one piece."""
+        program = horner(self.coefficients)
+        edges = tuple(np.asarray(resolve(program, [low, high], NODES)).tolist())
+        return Chart(edges, (program,) * (len(edges) - 1), len(self.coefficients) - 1)
+
+    def evaluate(self, x: Array) -> Array:
+        """f(x), entry by entry."""
+        return horner(self.coefficients)(x)
+
+
+class Expression(Model):
+    """f given by a ``formula`` in x, see :mod:`descentflow.formulas` for its grammar."""
+
+    kind: Literal["expression"]
+    formula: str
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        try:
+            parse(self.formula)
+        except ConfigurationError as error:
+            raise ConfigurationError(error.text, ("formula",)) from None
+        return self
+
+    def chart(self, low: float, high: float) -> Chart:
+        """The target on [low, high], cut at its kinks and finer where it is rough.
+
+        Raises ConfigurationError where the formula is no number or cannot be integrated.
+        """
+        program = parse(self.formula)
+        try:
+            edges = resolve(program, [low, *kinks(program, low, high), high], NODES)
+        except ConfigurationError as error:
+            raise ConfigurationError(error.text, ("formula",)) from None
+        ends = tuple(np.asarray(edges).tolist())
+        return Chart(ends, (program,) * (len(ends) - 1), None)
+
+    def evaluate(self, x: Array) -> Array:
+        """f(x), entry by entry; nan where the formula is no number."""
+        return parse(self.formula)(x)
+
+
+Target = Annotated[
+    Constant | Affine | PiecewiseLinear | Step | Polynomial | Expression,
+    Field(discriminator="kind"),
+]
+
+
+def horner(coefficients: Sequence[float]) -> Program:
+    """The program of Σ coefficients[k] x^k."""
+    code, operands = [CONST], [coefficients[-1]]
+    for coefficient in reversed(coefficients[:-1]):
+        code += [X, MUL, CONST, ADD]
+        operands += [0.0, 0.0, coefficient, 0.0]
+    return Program(np.array([*code, END]), np.array([*operands, 0.0]), ())
 
 
 def _pieces(

@@ -22,6 +22,7 @@ STUDIES = ("constant_targets", "random_initializations")
 FLOORS = (
     {"errors"},
     {"schema", "compiled"},
+    {"gauss_legendre", "formulas", "resolution"},
     {"networks", "activations", "targets", "laws", "initializations"},
     {"risk"},
     {"problem"},
@@ -306,7 +307,7 @@ def test_closures_against_what_is_really_imported(tmp_path: Path) -> None:
     Nothing else is in it but the risk engine, which is imported where a risk is asked for: then an
     edit reruns few jobs that do not need it. And no stage pays for what it does not use.
     """
-    engine = closure.closure("descentflow.risk.closed_form")
+    engine = closure.closure("descentflow.risk.engine")
     for name, stage in stages(smallest(tmp_path)).items():
         modules = imported(stage, tmp_path / "modules.json")
         real = {module for module in modules if module.split(".")[0] == "descentflow"}

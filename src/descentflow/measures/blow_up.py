@@ -10,7 +10,7 @@ from descentflow.landscape import exponents, least_critical_risk
 from descentflow.measures.ends import add_ends
 from descentflow.measures.table import named, pad
 from descentflow.measures.trained import Trained
-from descentflow.networks import Network
+from descentflow.problem import Problem
 from descentflow.targets import Step
 from descentflow.theory import blow_up as theory
 
@@ -106,8 +106,9 @@ def _search(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     starts = max(LEAST_STARTS, *(row.data.sizes["initialization"] for row in chosen))
     levels = []
     for width in SEARCHED:
-        network = Network(hidden=width)
-        problem = chosen[0].problem.model_copy(update={"network": network})
+        known = chosen[0].problem
+        network = known.network.model_copy(update={"hidden": width})
+        problem = Problem(inputs=known.inputs, target=known.target, network=network)
         found = least_critical_risk(problem, starts=starts, seed=chosen[0].run.seed)
         levels.append(found["risk"].values)
     dataset = dataset.assign_coords(searched_width=list(SEARCHED))

@@ -49,8 +49,8 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     monotone = (relative <= TOLERANCE).where(relative.notnull())
     dataset["monotone"] = monotone.assign_attrs(named("1 where V never grew beyond rounding"))
     dataset = _quantiles(dataset, rows)
-    values = np.array([theory.value_of(row.problem) for row in rows])
-    dataset["target_value"] = ("run", values, named("xi, the constant target"))
+    least = np.array([theory.least_lyapunov(row.problem) for row in rows])
+    dataset["least_lyapunov"] = ("run", least, named("2 |xi|^2, the least value of V"))
     dataset["identity_error"] = ("run", np.array([_identity_error(row) for row in rows]))
     dataset["identity_error"].attrs = named(
         "largest |<grad V, G> - 8L| / (sum of absolute terms) at random theta"
@@ -82,7 +82,7 @@ def _flow(dataset: xr.Dataset) -> xr.Dataset:
     balance = dataset["lyapunov"] - start + 8.0 * dataset["integrated_risk"]
     dataset["flow_identity_error"] = abs(balance).max("record", skipna=True)
     dataset["flow_identity_error"].attrs = named("largest |V(t) - V(0) + 8 integral of L|")
-    excess = start - 2.0 * dataset["target_value"] ** 2
+    excess = start - dataset["least_lyapunov"]
     dataset["flow_envelope"] = excess.median("initialization") / (8.0 * dataset["time"])
     dataset["flow_envelope"].attrs = named("median of (V(theta_0) - 2 xi^2)/(8 t)")
     dataset["envelope_ratio"] = (dataset["risk"] * 8.0 * dataset["time"] / excess).max("record")

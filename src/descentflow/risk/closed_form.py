@@ -1,67 +1,87 @@
-"""The exact engine: one input, ReLU, piecewise linear target, uniform law, any width.
+"""The closed-form engine: one input, ReLU, piecewise linear target, uniform law, any width.
 
-Risk, generalised gradient and Hessian for batches of θ. The kernels live beside this file, one
-quantity each: :mod:`residual <descentflow.risk.residual>` (risk), ``gradient`` and ``hessian``.
+What the kernels read is the target's array of pieces (rows named in :mod:`descentflow.targets`). Risk
+and derivatives live beside this file, one quantity each: :mod:`residual <descentflow.risk.residual>`,
+``gradient`` and ``hessian``.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.compiled import compiled
-from descentflow.risk import gradient, hessian, residual
-from descentflow.risk.geometry import new_rows, new_slots
+from descentflow.risk import gradient as gradients
+from descentflow.risk import hessian as hessians
+from descentflow.risk import residual
+from descentflow.risk.geometry import (
+    ALWAYS,
+    DEAD,
+    KINK,
+    ORDER,
+    RIGHT,
+    SIDE,
+    Slots,
+    locate,
+    new_rows,
+    new_slots,
+)
+from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 
 Array = NDArray[np.float64]
+Scratch = tuple[Slots, Array]
 
-_risk, _gradient, _hessian = residual.risk, gradient.gradient, hessian.hessian
-
-
-@dataclass(frozen=True)
-class ClosedForm:
-    """Exact integrals against the pieces of one target (the array of ``targets.*.pieces``)."""
-
-    pieces: Array
-
-    def risk(self, thetas: Array) -> Array:
-        """L(θ) for θ (K, 3H+1): shape (K,), residuals in double-double."""
-        out = np.empty(len(thetas))
-        _risks(thetas, self.pieces, out)
-        return out
-
-    def gradient(self, thetas: Array) -> Array:
-        """G(θ) for θ (K, 3H+1): shape (K, 3H+1)."""
-        out = np.empty_like(thetas)
-        _gradients(thetas, self.pieces, out)
-        return out
-
-    def hessian(self, thetas: Array) -> Array:
-        """The Hessian for θ (K, 3H+1): shape (K, 3H+1, 3H+1)."""
-        out = np.zeros((*thetas.shape, thetas.shape[1]))
-        _hessians(thetas, self.pieces, out)
-        return out
+_risk, _gradient, _hessian = residual.risk, gradients.gradient, hessians.hessian
 
 
 @compiled
-def _risks(thetas: Array, pieces: Array, out: Array) -> None:
-    hidden = thetas.shape[1] // 3
-    slots, rows = new_slots(hidden), new_rows(hidden)
-    for k in range(thetas.shape[0]):
-        out[k] = _risk(thetas[k], pieces, slots, rows)
+def new_scratch(_pieces: Array, parameters: int) -> Scratch:
+    """Scratch memory for θ with so many entries; it carries the order of the kinks between calls."""
+    hidden = parameters // 3
+    return new_slots(hidden), new_rows(hidden)
 
 
 @compiled
-def _gradients(thetas: Array, pieces: Array, out: Array) -> None:
-    hidden = thetas.shape[1] // 3
-    slots, rows = new_slots(hidden), new_rows(hidden)
-    for k in range(thetas.shape[0]):
-        _gradient(thetas[k], pieces, slots, rows, out[k])
+def risk(pieces: Array, theta: Array, scratch: Scratch) -> float:
+    """L(θ) for one θ (3H+1,), residuals in double-double."""
+    return _risk(theta, pieces, scratch[0], scratch[1])
 
 
 @compiled
-def _hessians(thetas: Array, pieces: Array, out: Array) -> None:
-    hidden = thetas.shape[1] // 3
-    slots, rows = new_slots(hidden), new_rows(hidden)
-    for k in range(thetas.shape[0]):
-        _hessian(thetas[k], pieces, slots, rows, out[k])
+def gradient(pieces: Array, theta: Array, scratch: Scratch, out: Array) -> None:
+    """Write G(θ) into ``out`` (3H+1,)."""
+    _gradient(theta, pieces, scratch[0], scratch[1], out)
+
+
+@compiled
+def hessian(pieces: Array, theta: Array, scratch: Scratch, out: Array) -> None:
+    """Write the Hessian into ``out`` (P, P), which must hold zeros."""
+    _hessian(theta, pieces, scratch[0], scratch[1], out)
+
+
+@compiled
+def places(pieces: Array, theta: Array, scratch: Scratch, near: float, out: Array) -> None:
+    """Write a number per neuron that changes where a corner is passed: side, and jumps below it.
+
+    Kinks closer than ``near`` times the interval to an end count as outside.
+    """
+    slots, rows = scratch
+    last = pieces.shape[1] - 1
+    low, high = pieces[EDGE, 0], pieces[EDGE, last]
+    margin = near * (high - low)
+    count = locate(theta, pieces, slots, rows)
+    for i in range(out.size):
+        out[i] = float(slots[SIDE, i])
+    for j in range(count):
+        i, kink = slots[ORDER, j], rows[KINK, j]
+        right = slots[SIDE, i] == RIGHT
+        if kink < low + margin:
+            out[i] = float(ALWAYS if right else DEAD)
+        elif kink > high - margin:
+            out[i] = float(DEAD if right else ALWAYS)
+        else:
+            jumps = 0
+            for m in range(1, last):
+                edge = pieces[EDGE, m]
+                rise = (pieces[TARGET_SLOPE, m] - pieces[TARGET_SLOPE, m - 1]) * edge
+                rise += pieces[TARGET_INTERCEPT, m] - pieces[TARGET_INTERCEPT, m - 1]
+                jumps += (abs(rise) > near) & (edge < kink)
+            out[i] = float(slots[SIDE, i]) + 4.0 * float(jumps)

@@ -50,6 +50,6 @@ def flow_segment(
 
 def _state(problem: Problem, before: xr.Dataset, start: float) -> FlowState:
     if start == 0:
-        return FlowState.start(before["parameters"].values, problem.network.hidden)
+        return FlowState.start(before["parameters"].values, problem.layout)
     values = {name: np.ascontiguousarray(before[name].values[0]) for name in CARRIED}
     return FlowState(time=float(start), **values)

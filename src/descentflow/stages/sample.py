@@ -8,7 +8,7 @@ import xarray as xr
 
 from descentflow import store
 from descentflow.initializations import InitializationLaw, draw
-from descentflow.networks import Network
+from descentflow.networks import Layout
 from descentflow.stages import command
 from descentflow.stages.sample_spec import SampleSpec
 
@@ -24,9 +24,9 @@ def sample(job: dict[str, Any], _inputs: list[Path], outputs: list[Path]) -> Non
     spec = job["spec"]
     first, count = chunk_range(spec["chunk"])
     law = InitializationLaw.model_validate(spec["initialization"])
-    theta = draw(law, Network.model_validate(spec["network"]), spec["seed"], first, count)
+    theta = draw(law, Layout.model_validate(spec["layout"]), spec["seed"], first, count)
     attributes = {
-        "long_name": "initial theta = (w_1..w_H, b_1..b_H, v_1..v_H, c)",
+        "long_name": "initial theta = (w, b, v, c)",
         "units": "1",
     }
     dataset = xr.Dataset({"parameters": (("initialization", "parameter"), theta, attributes)})

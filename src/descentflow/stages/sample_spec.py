@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from descentflow.errors import ConfigurationError
 from descentflow.initializations import InitializationLaw
-from descentflow.networks import Network
+from descentflow.networks import Layout
 from descentflow.schema import Model, Whole
 
 
@@ -37,4 +37,4 @@ class Chunked(Model):
 class SampleSpec(Chunked):
     """The spec of a sample job."""
 
-    network: Network
+    layout: Layout

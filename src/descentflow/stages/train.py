@@ -26,7 +26,7 @@ def train(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
     first, count = chunk_range(spec["chunk"])
     problem = Problem.from_mapping({key: spec[key] for key in ("inputs", "target", "network")})
     before = store.read(inputs[0])
-    _check_origin(before, inputs[0], spec, start)
+    _check_origin(before, inputs[0], spec, start, problem)
     _check(before, inputs[0], start, first, count)
     progress = command.Progress(count * len(training.get("step_sizes", [None])), "trajectories")
     segment = SEGMENTS[training.get("method", "gd")]
@@ -48,8 +48,10 @@ def _check(before: xr.Dataset, path: Path, start: float, first: int, count: int)
         )
 
 
-def _check_origin(before: xr.Dataset, path: Path, spec: dict[str, Any], start: float) -> None:
-    """Refuse samples of another law or network, and segments of another run."""
+def _check_origin(
+    before: xr.Dataset, path: Path, spec: dict[str, Any], start: float, problem: Problem
+) -> None:
+    """Refuse samples of another law or layout, and segments of another run."""
     found = json.loads(before.attrs["spec"])
     if start:
         same = {k: v for k, v in spec.items() if k != "segment"} == {
@@ -57,8 +59,8 @@ def _check_origin(before: xr.Dataset, path: Path, spec: dict[str, Any], start: f
         }
     else:
         own = {key: spec[key] for key in ("seed", "initialization", "chunk")}
-        hidden = found.get("network", {}).get("hidden")
-        same = own == {key: found.get(key) for key in own} and hidden == spec["network"]["hidden"]
+        same = own == {key: found.get(key) for key in own}
+        same &= found.get("layout") == problem.layout.model_dump()
     if not same or ("segment" in found and not start):
         raise DamagedFile(f"{path}: belongs to another run")
 

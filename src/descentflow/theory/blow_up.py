@@ -35,7 +35,7 @@ def jump_of(problem: Problem) -> float:
     target = problem.target
     if not isinstance(target, Step) or (target.below, target.above) != (0.0, 1.0):
         raise Refused("target: a step from 0 to 1 is needed")
-    if (problem.inputs.low, problem.inputs.high) != (0.0, 1.0):
+    if problem.interval != (0.0, 1.0):
         raise Refused("inputs: the interval [0, 1] is needed")
     return target.at
 

@@ -10,28 +10,34 @@ from numpy.typing import NDArray
 
 from descentflow.errors import Refused
 from descentflow.problem import Problem
-from descentflow.targets import Constant
 
 Array = NDArray[np.float64]
 
 
-def value_of(problem: Problem) -> float:
-    """ξ; raises Refused where the target is not constant."""
-    if not isinstance(problem.target, Constant):
-        raise Refused(f"target.kind: constant is needed, found {problem.target.kind}")
-    return problem.target.value
+def centre_of(problem: Problem) -> Array:
+    """2ξ (o,); raises Refused where V is no Lyapunov function (constant targets, (leaky) ReLU)."""
+    centre = problem.lyapunov_centre
+    if not centre.size:
+        raise Refused("target.kind, network.activation: constant and (leaky) ReLU are needed")
+    return centre
+
+
+def least_lyapunov(problem: Problem) -> float:
+    """2|ξ|², the least value of V."""
+    return float((centre_of(problem) ** 2).sum() / 2.0)
 
 
 def lyapunov(problem: Problem, theta: Array) -> Array:
-    """V(θ) = |θ|² + |c − 2ξ|² for θ (..., P): shape (...). Its least value is 2ξ²."""
-    distance = theta[..., -1] - 2.0 * value_of(problem)
-    return np.asarray((theta * theta).sum(axis=-1) + distance * distance)
+    """V(θ) = |θ|² + |c − 2ξ|² for θ (..., P): shape (...)."""
+    centre = centre_of(problem)
+    distance = theta[..., -len(centre) :] - centre
+    return np.asarray((theta * theta).sum(axis=-1) + (distance * distance).sum(axis=-1))
 
 
 def lyapunov_gradient(problem: Problem, theta: Array) -> Array:
     """∇V(θ) for θ (..., P): the same shape. ⟨∇V, G⟩ = 8L for every θ and every law (1.1)."""
-    slope = 2.0 * theta
-    slope[..., -1] += 2.0 * (theta[..., -1] - 2.0 * value_of(problem))
+    slope, centre = 2.0 * theta, centre_of(problem)
+    slope[..., -len(centre) :] += 2.0 * (theta[..., -len(centre) :] - centre)
     return slope
 
 
@@ -42,4 +48,4 @@ def step_size_bound(problem: Problem, start: Array) -> Array:
 
 def least_risk_envelope(problem: Problem, start: Array, step_size: Array) -> Array:
     """(V(θ₀) − 2ξ²)/(4γ): over n it is above the least risk of n steps, at half the bound (1.3)."""
-    return np.asarray((start - 2.0 * value_of(problem) ** 2) / (4.0 * step_size))
+    return np.asarray((start - least_lyapunov(problem)) / (4.0 * step_size))

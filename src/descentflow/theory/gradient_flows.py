@@ -18,8 +18,8 @@ Array = NDArray[np.float64]
 def slope_of(problem: Problem) -> float:
     """α; raises Refused where the target is not affine or the interval is not [0, 1]."""
     if not isinstance(problem.target, Affine):
-        raise Refused(f"target.kind: affine is needed, found {problem.target.kind}")
-    if (problem.inputs.low, problem.inputs.high) != (0.0, 1.0):
+        raise Refused("target: one affine target is needed")
+    if problem.interval != (0.0, 1.0):
         raise Refused("inputs: the interval [0, 1] is needed")
     return problem.target.slope
 

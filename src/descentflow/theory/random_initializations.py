@@ -22,7 +22,7 @@ SUCCESS = 1e-4
 
 def dead_network_probability(problem: Problem) -> float:
     """Probability that every neuron of a standard normal θ₀ is inactive on the interval (0.6)."""
-    low, high = problem.inputs.low, problem.inputs.high
+    low, high = problem.interval
     one = 0.5 - (math.atan(high) - math.atan(low)) / (2.0 * math.pi)
     return one**problem.network.hidden
 
@@ -37,8 +37,9 @@ def target_variance(problem: Problem) -> float:
 def affine_fit_risk(problem: Problem) -> float:
     """Var f − Cov(X, f)²/Var X, the risk of the best affine function (2.5)."""
     weights, middle, centre, slopes, width = _pieces(problem)
-    spread = (problem.inputs.high - problem.inputs.low) ** 2 / 12.0
-    around = middle - 0.5 * (problem.inputs.low + problem.inputs.high)
+    low, high = problem.interval
+    spread = (high - low) ** 2 / 12.0
+    around = middle - 0.5 * (low + high)
     covariance = float(weights @ (around * centre + slopes * width * width / 12.0))
     return target_variance(problem) - covariance * covariance / spread
 
@@ -69,7 +70,7 @@ def rank_at_zero_risk(problem: Problem, theta: Array, merge: float) -> int:
     I; kinks closer than ``merge`` count as one, and neurons with |v| < ``merge`` as having v = 0.
     """
     hidden = problem.network.hidden
-    low, high = problem.inputs.low, problem.inputs.high
+    low, high = problem.interval
     w, b, v, _ = split(theta, hidden)
     kinks = _interior_kinks(w, b, low, high)
     cuts = [low]
@@ -107,7 +108,7 @@ def farthest_bend(problem: Problem, theta: Array, merge: float, negligible: floa
     """
     hidden = problem.network.hidden
     w, b, v, _ = split(theta, hidden)
-    kinks = _interior_kinks(w, b, problem.inputs.low, problem.inputs.high)
+    kinks = _interior_kinks(w, b, *problem.interval)
     places: list[tuple[float, float]] = []
     for i, kink in sorted(kinks.items(), key=lambda item: item[1]):
         change = float(v[i] * abs(w[i]))

@@ -9,19 +9,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numba
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from descentflow.compiled import compiled
+from descentflow.compiled import compiled, outlined
 from descentflow.errors import Refused
 from descentflow.problem import Problem
-from descentflow.risk.geometry import Slots, new_rows, new_slots
-from descentflow.risk.gradient import gradient
-from descentflow.risk.residual import risk
-from descentflow.targets import Constant
+from descentflow.risk.engine import Model, gradient, new_scratch, risk
+from descentflow.training.norms import lyapunov, square
 from descentflow.training.recording import STATUS, Steps, as_dataset, record_steps, snapshot_steps
 
 Array = NDArray[np.float64]
@@ -171,8 +170,7 @@ def advance(
     )
     values = np.full((len(state.parameters), len(steps), 4), np.nan)
     kept = np.full((snapshots, len(snapshots_at), problem.parameter_count), np.nan)
-    watch = isinstance(problem.target, Constant)
-    centre = 2.0 * problem.target.value if isinstance(problem.target, Constant) else 0.0
+    centre = problem.lyapunov_centre
 
     def run(rows: slice) -> int:
         _advance_rows(
@@ -181,13 +179,12 @@ def advance(
             state.stopped_at[rows],
             state.lyapunov_increase[rows],
             step_sizes[rows],
-            problem.pieces,
+            problem.model,
             state.step,
             steps,
             values[rows],
             snapshots_at,
             kept[rows],
-            watch,
             centre,
         )
         return int(rows.stop - rows.start)
@@ -206,35 +203,32 @@ def row_blocks(count: int, threads: int) -> Iterator[slice]:
     return (slice(a, b) for a, b in pairwise(edges))
 
 
-@compiled
+@outlined
 def _advance_rows(
     thetas: Array,
     status: NDArray[np.int8],
     stopped_at: Steps,
     increase: Array,
     step_sizes: Array,
-    pieces: Array,
+    model: Model,
     start: int,
     steps: Steps,
     values: Array,
     snapshots_at: Steps,
     kept: Array,
-    watch: bool,
-    centre: float,
+    centre: Array,
 ) -> None:
-    hidden = thetas.shape[1] // 3
-    slots, rows = new_slots(hidden), new_rows(hidden)
     trial, slope = np.empty(thetas.shape[1]), np.empty(thetas.shape[1])
     for k in range(thetas.shape[0]):
         theta, n, s = thetas[k], start, 0
-        slots[:] = 0
+        scratch = new_scratch(model, theta.size)
         for r in range(steps.size):
             while status[k] == 0 and n < steps[r]:
-                gradient(theta, pieces, slots, rows, slope)
+                gradient(model, theta, scratch, slope)
                 if not _step(theta, slope, step_sizes[k], trial):
                     status[k] = LEFT_FINITE
                     break
-                if watch:
+                if centre.size:
                     increase[k] = max(increase[k], _lyapunov_change(theta, trial, centre))
                 for p in range(theta.size):
                     theta[p] = trial[p]
@@ -242,7 +236,7 @@ def _advance_rows(
                 stopped_at[k] = n
             if status[k] != 0:
                 break
-            _record(theta, pieces, slots, rows, slope, centre, values[k, r])
+            _record(model, theta, scratch, slope, centre, values[k, r])
             if s < snapshots_at.size and snapshots_at[s] == n:
                 if k < kept.shape[0]:
                     kept[k, s] = theta
@@ -261,41 +255,36 @@ def _step(theta: Array, slope: Array, step_size: float, trial: Array) -> bool:
 
 
 @compiled
-def _lyapunov_change(theta: Array, trial: Array, centre: float) -> float:
+def _lyapunov_change(theta: Array, trial: Array, centre: Array) -> float:
     """V(trial) − V(θ) from the differences, so that it is not lost in the rounding of V."""
     change = 0.0
     for p in range(theta.size):
         change += (trial[p] - theta[p]) * (trial[p] + theta[p])
-    last = theta.size - 1
-    c, d = theta[last] - centre, trial[last] - centre
-    return float(change + (trial[last] - theta[last]) * (c + d))
+    for k in range(centre.size):
+        last = theta.size - centre.size + k
+        c, d = theta[last] - centre[k], trial[last] - centre[k]
+        change += (trial[last] - theta[last]) * (c + d)
+    return float(change)
 
 
-@compiled
+@outlined
 def _record(
+    model: Model,
     theta: Array,
-    pieces: Array,
-    slots: Slots,
-    rows: Array,
+    scratch: Any,
     slope: Array,
-    centre: float,
+    centre: Array,
     out: Array,
 ) -> None:
-    gradient(theta, pieces, slots, rows, slope)
-    gradient_square, square = 0.0, 0.0
-    for p in range(theta.size):
-        gradient_square += slope[p] * slope[p]
-        square += theta[p] * theta[p]
-    distance = theta[theta.size - 1] - centre
-    out[0] = risk(theta, pieces, slots, rows)
-    out[1] = np.sqrt(gradient_square)
-    out[2] = np.sqrt(square)
-    out[3] = square + distance * distance
+    gradient(model, theta, scratch, slope)
+    out[0] = risk(model, theta, scratch)
+    out[1] = np.sqrt(square(slope))
+    out[2] = np.sqrt(square(theta))
+    out[3] = lyapunov(theta, centre)
 
 
 def descent_dataset(problem: Problem, state: DescentState, records: Records) -> xr.Dataset:
     """The dataset that :func:`descend` describes."""
-    constant = isinstance(problem.target, Constant)
     count, parameters = state.parameters.shape
     each, timed = ("initialization",), ("initialization", "step")
     variables: dict[str, tuple[tuple[str, ...], NDArray[np.generic]]] = {
@@ -308,7 +297,7 @@ def descent_dataset(problem: Problem, state: DescentState, records: Records) -> 
         "stopped_at": (each, state.stopped_at),
         "status": (each, state.status),
     }
-    if constant:
+    if problem.lyapunov_centre.size:
         variables["lyapunov"] = (timed, records.values[:, :, 3])
         variables["lyapunov_increase"] = (each, state.lyapunov_increase)
     if len(records.snapshots):

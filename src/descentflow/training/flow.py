@@ -15,9 +15,8 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from descentflow.errors import Refused
-from descentflow.networks import split
+from descentflow.networks import Layout
 from descentflow.problem import Problem
-from descentflow.targets import Constant
 from descentflow.training import flow_kernel as kernel
 from descentflow.training.descent import check_start, row_blocks
 from descentflow.training.recording import as_dataset, record_times, restart_times
@@ -43,9 +42,9 @@ class FlowState:
     balances: Array
 
     @classmethod
-    def start(cls, theta0: Array, hidden: int) -> "FlowState":
+    def start(cls, theta0: Array, layout: Layout) -> "FlowState":
         """The state at time 0; θ₀ has shape (K, P)."""
-        w, b, v, _ = split(theta0, hidden)
+        w, b, v, _ = layout.split(theta0)
         count = len(theta0)
         return cls(
             theta0.copy(),
@@ -53,7 +52,7 @@ class FlowState:
             np.zeros(count, np.int8),
             np.zeros(count),
             np.zeros((count, 5)),
-            w * w + b * b - v * v,
+            (w * w).sum(axis=-1) + b * b - (v * v).sum(axis=-2),
         )
 
 
@@ -106,8 +105,8 @@ def flow(
     Returns
     -------
     Dataset with dims (initialization, time): ``risk``, ``gradient_norm``, ``parameter_norm``,
-    ``dissipated`` (∫‖G‖²), ``balance_drift``, and for constant targets ``lyapunov`` and
-    ``integrated_risk``; per initialisation ``parameters``, ``stopped_at``, ``status``,
+    ``dissipated`` (∫‖G‖²), for (leaky) ReLU ``balance_drift``, and then for constant targets
+    ``lyapunov`` and ``integrated_risk``; per initialisation ``parameters``, ``stopped_at``, ``status``,
     ``risk_increase``, ``step_count`` and ``refused_count``; ``snapshots`` when asked for. A flow
     stopped by ``gradient_tolerance`` repeats its last state, one that spent its budget has nan.
 
@@ -132,7 +131,7 @@ def flow(
         raise Refused("until: must be positive, found 0")
     state, records = advance(
         problem,
-        FlowState.start(start, problem.network.hidden),
+        FlowState.start(start, problem.layout),
         Tolerances(rtol, absolute, gradient_tolerance, int(max_steps)),
         record_times(float(until), int(records_per_decade)),
         min(int(snapshots), len(start)),
@@ -168,8 +167,6 @@ def advance(
     at = np.isin(every, times) & (restarts | (every == 0.0) | (every == times[-1]))
     values = np.full((len(state.parameters), len(every), 7), np.nan)
     kept = np.full((snapshots, int(at.sum()), problem.parameter_count), np.nan)
-    constant = isinstance(problem.target, Constant)
-    centre = 2.0 * problem.target.value if isinstance(problem.target, Constant) else 0.0
     limits = np.array(
         [
             INTERNAL * tolerances.rtol,
@@ -186,7 +183,7 @@ def advance(
             state.stopped_at[rows],
             state.sums[rows],
             state.balances[rows],
-            problem.pieces,
+            problem.model,
             limits,
             state.time,
             every,
@@ -194,8 +191,8 @@ def advance(
             values[rows],
             kept[rows],
             at,
-            constant,
-            centre,
+            problem.lyapunov_centre,
+            problem.network.outputs,
         )
         return int(rows.stop - rows.start)
 
@@ -227,9 +224,10 @@ def flow_dataset(problem: Problem, state: FlowState, records: FlowRecords) -> xr
         "gradient_norm": kernel.GRADIENT_NORM,
         "parameter_norm": kernel.PARAMETER_NORM,
         "dissipated": kernel.DISSIPATED,
-        "balance_drift": kernel.BALANCE_DRIFT,
     }
-    if isinstance(problem.target, Constant):
+    if problem.network.sigma.homogeneous:
+        columns["balance_drift"] = kernel.BALANCE_DRIFT
+    if problem.lyapunov_centre.size:
         columns |= {"lyapunov": kernel.LYAPUNOV, "integrated_risk": kernel.INTEGRATED_RISK}
     variables |= {name: (timed, records.values[:, :, c]) for name, c in columns.items()}
     if len(records.snapshots):

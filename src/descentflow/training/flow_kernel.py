@@ -6,26 +6,14 @@ make the right-hand side less smooth: the error estimate sees it and shortens th
 nothing is assumed about where they are.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled
-from descentflow.risk.geometry import (
-    ALWAYS,
-    DEAD,
-    KINK,
-    ORDER,
-    RIGHT,
-    SIDE,
-    Slots,
-    locate,
-    new_rows,
-    new_slots,
-)
-from descentflow.risk.gradient import gradient
-from descentflow.risk.hessian import hessian
-from descentflow.risk.residual import risk
-from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
+from descentflow.compiled import compiled, outlined
+from descentflow.risk.engine import Model, gradient, hessian, new_scratch, places, risk
+from descentflow.training.norms import lyapunov, square
 from descentflow.training.recording import STATUS
 from descentflow.training.rosenbrock import (
     ENERGY,
@@ -64,14 +52,14 @@ ENERGY_SUM, RISK_SUM, RISK_INCREASE, STEPS, REFUSED = range(5)
 """Columns of ``sums`` (K, 5): what a trajectory carries from one segment to the next."""
 
 
-@compiled
+@outlined
 def flow_rows(
     thetas: Array,
     status: NDArray[np.int8],
     stopped_at: Array,
     sums: Array,
     balances: Array,
-    pieces: Array,
+    model: Model,
     tolerances: Array,
     start: float,
     times: Array,
@@ -79,37 +67,36 @@ def flow_rows(
     values: Array,
     kept: Array,
     kept_at: NDArray[np.bool_],
-    carried: bool,
-    centre: float,
+    centre: Array,
+    outputs: int,
 ) -> None:
     """Integrate every row of ``thetas`` (K, P) from ``start`` through ``times`` (R,), in place.
 
-    ``tolerances``: relative, absolute, gradient tolerance, budget of steps. ``restarts`` marks the
+    ``tolerances``: relative, absolute, gradient tolerance, budget of steps. ``centre`` (o,) is 2ξ
+    where V and ∫L are wanted, else empty. ``restarts`` marks the
     times at which the integrator starts afresh, ``kept_at`` those of snapshots (rows of ``kept``).
     """
-    hidden = thetas.shape[1] // 3
-    slots, rows = new_slots(hidden), new_rows(hidden)
     memory = np.zeros((7 + STAGES, thetas.shape[1]))
     matrices = np.zeros((5, thetas.shape[1], thetas.shape[1]))
     for k in range(thetas.shape[0]):
         theta, t, s = thetas[k], start, 0
         step = max(FIRST_STEP, RESTART_FRACTION * start)
-        slots[:] = 0
+        scratch = new_scratch(model, theta.size)
         for r in range(times.size):
             if status[k] == 0:
                 t, step = _to_time(
+                    model,
                     theta,
                     t,
                     times[r],
                     step,
                     sums[k],
                     tolerances,
-                    carried,
-                    pieces,
-                    slots,
-                    rows,
+                    centre.size > 0,
+                    scratch,
                     memory,
                     matrices,
+                    balances.shape[1],
                     status[k : k + 1],
                 )
                 stopped_at[k] = t
@@ -117,17 +104,17 @@ def flow_rows(
                     step = max(FIRST_STEP, RESTART_FRACTION * times[r])
             if status[k] == LEFT_FINITE or status[k] == BUDGET_SPENT:
                 break
-            _record(
-                theta, sums[k], balances[k], pieces, slots, rows, memory[0], centre, values[k, r]
-            )
+            _record(model, theta, sums[k], scratch, memory[0], centre, values[k, r])
+            values[k, r, BALANCE_DRIFT] = _drift(theta, balances[k], outputs)
             if kept_at[r]:
                 if k < kept.shape[0]:
                     kept[k, s] = theta
                 s += 1
 
 
-@compiled
+@outlined
 def _to_time(
+    model: Model,
     theta: Array,
     t: float,
     end: float,
@@ -135,24 +122,23 @@ def _to_time(
     sums: Array,
     tolerances: Array,
     carried: bool,
-    pieces: Array,
-    slots: Slots,
-    rows: Array,
+    scratch: Any,
     memory: Array,
     matrices: Array,
+    hidden: int,
     status: NDArray[np.int8],
 ) -> tuple[float, float]:
     """Integrate from t to ``end`` or to a stop; return the time reached and the next step."""
     slope, point, rates, stages = memory[0], memory[1], memory[2:4], memory[7:]
     integrals = np.zeros((2, STAGES))
     current, factors = matrices[0], matrices[1:3]
-    stale, before = True, risk(theta, pieces, slots, rows)
+    stale, before = True, risk(model, theta, scratch)
     while t < end:
         if sums[STEPS] >= tolerances[3]:
             status[0] = BUDGET_SPENT
             break
         if stale:
-            norm = _derivatives(theta, pieces, slots, rows, slope, current, rates)
+            norm = _derivatives(model, theta, scratch, slope, current, rates)
             if tolerances[2] > 0.0 and norm <= tolerances[2]:
                 status[0] = TOLERANCE_REACHED
                 break
@@ -164,14 +150,13 @@ def _to_time(
             step = 0.25 * length
             continue
         stages_of_step(
+            model,
             theta,
             length,
             factors,
             rates,
             carried,
-            pieces,
-            slots,
-            rows,
+            scratch,
             point,
             slope,
             stages,
@@ -179,7 +164,7 @@ def _to_time(
         )
         error = _error(theta, point, stages, sums, integrals, tolerances)
         if error <= 1.0:
-            corner = _corner(theta, point, stages, pieces, slots, rows, tolerances, matrices)
+            corner = _corner(model, theta, point, stages, scratch, tolerances, matrices, hidden)
             error = max(error, corner)
         growth = _growth(error)
         if error > 1.0:
@@ -193,7 +178,7 @@ def _to_time(
             theta[p] = point[p] + stages[STAGES - 1, p]
         sums[ENERGY_SUM] += advance_integral(integrals, ENERGY)
         sums[RISK_SUM] += advance_integral(integrals, RISK)
-        after = risk(theta, pieces, slots, rows)
+        after = risk(model, theta, scratch)
         sums[RISK_INCREASE] = max(sums[RISK_INCREASE], after - before)
         before = after
         t = end if length == end - t else t + length
@@ -227,32 +212,29 @@ def _growth(error: float) -> float:
     return min(MOST_FACTOR, max(LEAST_FACTOR, SAFETY * root))
 
 
-@compiled
+@outlined
 def _derivatives(
+    model: Model,
     theta: Array,
-    pieces: Array,
-    slots: Slots,
-    rows: Array,
+    scratch: Any,
     slope: Array,
     current: Array,
     rates: Array,
 ) -> float:
     """Hessian into ``current``, derivatives of ‖G‖² and L into ``rates``; return ‖G‖."""
     current[:] = 0.0
-    hessian(theta, pieces, slots, rows, current)
-    gradient(theta, pieces, slots, rows, slope)
-    square = 0.0
+    hessian(model, theta, scratch, current)
+    gradient(model, theta, scratch, slope)
     rates[:] = 0.0
     for q in range(theta.size):
         twice = 2.0 * slope[q]
         for p in range(theta.size):
             rates[ENERGY, p] += current[q, p] * twice
         rates[RISK, q] = slope[q]
-        square += slope[q] * slope[q]
-    return float(np.sqrt(square))
+    return float(np.sqrt(square(slope)))
 
 
-@compiled
+@outlined
 def _error(
     theta: Array, point: Array, stages: Array, sums: Array, integrals: Array, tolerances: Array
 ) -> float:
@@ -271,16 +253,16 @@ def _error(
     return worst if worst < 1e12 else 1e12
 
 
-@compiled
+@outlined
 def _corner(
+    model: Model,
     theta: Array,
     point: Array,
     stages: Array,
-    pieces: Array,
-    slots: Slots,
-    rows: Array,
+    scratch: Any,
     tolerances: Array,
     matrices: Array,
+    hidden: int,
 ) -> float:
     """Error of a step across a corner, in units of its tolerance; 0 where there is none.
 
@@ -289,12 +271,11 @@ def _corner(
     place changes is also held to W⁻¹ ΔHess Δθ/γ with the blocks (w_i, b_i) of such neurons, about
     h ΔHess Δθ in directions that are not stiff.
     """
-    hidden = rows.shape[1]
-    before, after = matrices[4, 0], matrices[4, 1]
-    _places(theta, pieces, slots, rows, before)
+    before, after = matrices[4, 0, :hidden], matrices[4, 1, :hidden]
+    places(model, theta, scratch, NEAR, before)
     for p in range(theta.size):
         point[p] += stages[STAGES - 1, p]
-    _places(point, pieces, slots, rows, after)
+    places(model, point, scratch, NEAR, after)
     changed = False
     for i in range(hidden):
         changed |= before[i] != after[i]
@@ -302,7 +283,7 @@ def _corner(
     if changed:
         current, ahead, rhs = matrices[0], matrices[3], stages[0]
         ahead[:] = 0.0
-        hessian(point, pieces, slots, rows, ahead)
+        hessian(model, point, scratch, ahead)
         rhs[:] = 0.0
         for i in range(hidden):
             if before[i] != after[i]:
@@ -318,62 +299,38 @@ def _corner(
     return worst
 
 
-@compiled
-def _places(theta: Array, pieces: Array, slots: Slots, rows: Array, out: Array) -> None:
-    """Write a number per neuron that changes where a corner is passed: side, and jumps below it.
-
-    Kinks closer than NEAR to an end count as outside, so that rounding there changes nothing.
-    """
-    hidden = rows.shape[1]
-    last = pieces.shape[1] - 1
-    low, high = pieces[EDGE, 0], pieces[EDGE, last]
-    near = NEAR * (high - low)
-    count = locate(theta, pieces, slots, rows)
-    for i in range(hidden):
-        out[i] = float(slots[SIDE, i])
-    for j in range(count):
-        i, kink = slots[ORDER, j], rows[KINK, j]
-        right = slots[SIDE, i] == RIGHT
-        if kink < low + near:
-            out[i] = float(ALWAYS if right else DEAD)
-        elif kink > high - near:
-            out[i] = float(DEAD if right else ALWAYS)
-        else:
-            jumps = 0
-            for m in range(1, last):
-                edge = pieces[EDGE, m]
-                rise = (pieces[TARGET_SLOPE, m] - pieces[TARGET_SLOPE, m - 1]) * edge
-                rise += pieces[TARGET_INTERCEPT, m] - pieces[TARGET_INTERCEPT, m - 1]
-                jumps += (abs(rise) > NEAR) & (edge < kink)
-            out[i] = float(slots[SIDE, i]) + 4.0 * float(jumps)
-
-
-@compiled
+@outlined
 def _record(
+    model: Model,
     theta: Array,
     sums: Array,
-    balance: Array,
-    pieces: Array,
-    slots: Slots,
-    rows: Array,
+    scratch: Any,
     slope: Array,
-    centre: float,
+    centre: Array,
     out: Array,
 ) -> None:
-    hidden = balance.size
-    gradient(theta, pieces, slots, rows, slope)
-    gradient_square, square, drift = 0.0, 0.0, 0.0
-    for p in range(theta.size):
-        gradient_square += slope[p] * slope[p]
-        square += theta[p] * theta[p]
-    for i in range(hidden):
-        w, b, v = theta[i], theta[hidden + i], theta[2 * hidden + i]
-        drift = max(drift, abs(w * w + b * b - v * v - balance[i]))
-    distance = theta[theta.size - 1] - centre
-    out[RISK_VALUE] = risk(theta, pieces, slots, rows)
-    out[GRADIENT_NORM] = np.sqrt(gradient_square)
-    out[PARAMETER_NORM] = np.sqrt(square)
+    gradient(model, theta, scratch, slope)
+    out[RISK_VALUE] = risk(model, theta, scratch)
+    out[GRADIENT_NORM] = np.sqrt(square(slope))
+    out[PARAMETER_NORM] = np.sqrt(square(theta))
     out[DISSIPATED] = sums[ENERGY_SUM]
-    out[BALANCE_DRIFT] = drift
-    out[LYAPUNOV] = square + distance * distance
+    out[LYAPUNOV] = lyapunov(theta, centre)
     out[INTEGRATED_RISK] = sums[RISK_SUM]
+
+
+@compiled
+def _drift(theta: Array, balance: Array, outputs: int) -> float:
+    """Largest change of |w_i|² + b_i² − Σ_k v_ki² from the ``balance`` (H,) at the start."""
+    hidden = balance.size
+    inputs = (theta.size - outputs) // hidden - 1 - outputs
+    drift = 0.0
+    for i in range(hidden):
+        now = 0.0
+        for e in range(inputs):
+            now += theta[inputs * i + e] * theta[inputs * i + e]
+        now += theta[inputs * hidden + i] * theta[inputs * hidden + i]
+        for k in range(outputs):
+            v = theta[(inputs + 1 + k) * hidden + i]
+            now -= v * v
+        drift = max(drift, abs(now - balance[i]))
+    return float(drift)

@@ -13,13 +13,13 @@ A Cholesky factorisation that fails means that h is too long for the fastest gro
 step is refused, so a step never jumps over the escape from a saddle.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled
-from descentflow.risk.geometry import Slots
-from descentflow.risk.gradient import gradient
-from descentflow.risk.residual import risk
+from descentflow.compiled import compiled, outlined
+from descentflow.risk.engine import Model, gradient, risk
 
 Array = NDArray[np.float64]
 
@@ -136,7 +136,7 @@ def solve(factors: Array, stages: Array, row: int) -> None:
             stages[row, k] -= factors[1, i, k] * entry
 
 
-@compiled
+@outlined
 def shifted_factor(hessian: Array, step: float, factors: Array) -> bool:
     """Factorise I/(hγ) + Hess L; False where it is not positive definite."""
     for i in range(hessian.shape[0]):
@@ -146,16 +146,15 @@ def shifted_factor(hessian: Array, step: float, factors: Array) -> bool:
     return factorise(factors)
 
 
-@compiled
+@outlined
 def stages_of_step(
+    model: Model,
     theta: Array,
     step: float,
     factors: Array,
     rates: Array,
     carried: bool,
-    pieces: Array,
-    slots: Slots,
-    rows: Array,
+    scratch: Any,
     point: Array,
     slope: Array,
     stages: Array,
@@ -173,7 +172,7 @@ def stages_of_step(
             weight = A[i, j]
             for p in range(count):
                 point[p] += weight * stages[j, p]
-        gradient(point, pieces, slots, rows, slope)
+        gradient(model, point, scratch, slope)
         square = 0.0
         for p in range(count):
             square += slope[p] * slope[p]
@@ -184,7 +183,7 @@ def stages_of_step(
                 stages[i, p] += weight * stages[j, p]
         solve(factors, stages, i)
         for q in range(2 if carried else 1):
-            total = square if q == ENERGY else risk(point, pieces, slots, rows)
+            total = square if q == ENERGY else risk(model, point, scratch)
             for p in range(count):
                 total += rates[q, p] * stages[i, p]
             for j in range(i):

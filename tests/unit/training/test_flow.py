@@ -558,7 +558,7 @@ def test_a_flow_that_was_cut(target: str) -> None:
     problem, theta = problem_of(target, 4), starts(target, 4, 6)
     tolerances = Tolerances(rtol=1e-8, atol=1e-8, gradient=1e-6, max_steps=700)
     times = record_times(1e4, 10)
-    start = FlowState.start(theta, 4)
+    start = FlowState.start(theta, problem.layout)
     whole, records = advance(problem, start, tolerances, times, 2)
     early, late = times[times <= 1e2], times[times > 1e2]
     assert early[-1] == 1e2

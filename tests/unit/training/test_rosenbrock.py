@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 import descentflow as df
-from descentflow.risk.geometry import new_rows, new_slots
+from descentflow.risk.closed_form import new_scratch
 from descentflow.training import rosenbrock
 from descentflow.training.rosenbrock import ENERGY, GAMMA, RISK, STAGES
 
@@ -171,7 +171,7 @@ ACTIVE = np.array([0.6, -0.4, 0.9, 1.3, 0.8, -0.5, 0.2])
 
 def step(problem: df.Problem, theta: Array, length: float) -> tuple[Array, Array, Array] | None:
     """(new state, error estimate, what the two integrals gain) of one step; None if refused."""
-    hidden, count = (theta.size - 1) // 3, theta.size
+    count = theta.size
     factor, stages, integrals = (
         np.zeros((2, count, count)),
         np.zeros((STAGES, count)),
@@ -182,14 +182,13 @@ def step(problem: df.Problem, theta: Array, length: float) -> tuple[Array, Array
         return None
     rates = np.array([2 * hessian @ slope, slope])
     rosenbrock.stages_of_step(
+        problem.model,
         theta,
         length,
         factor,
         rates,
         True,
-        problem.pieces,
-        new_slots(hidden),
-        new_rows(hidden),
+        new_scratch(problem.pieces, count),
         point,
         slope,
         stages,

@@ -1,0 +1,100 @@
+"""The empirical engine: finitely many weighted inputs in any dimension, any activation, any outputs.
+
+The law *is* the finite measure, so every identity of the theory holds for it up to rounding. The
+Hessian is 2E[∇N ∇Nᵀ] + 2E[r D²N] with σ' and σ'' at the nodes: kinks add nothing, as almost no θ has
+a node on one.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from descentflow.compiled import compiled, outlined
+from descentflow.risk import sums
+from descentflow.risk.sums import Shape, row_count, shape_of, target_row
+
+Array = NDArray[np.float64]
+
+_evaluate, _add_risk = sums.evaluate, sums.add_risk
+_add_gradient, _add_hessian, _mirror = sums.add_gradient, sums.add_hessian, sums.mirror
+
+BLOCK = 64
+"""Nodes that are evaluated together."""
+
+
+class Sample(NamedTuple):
+    """``table`` (d + 1 + o, n): the coordinates of the points, their probabilities, the targets."""
+
+    table: Array
+    inputs: int
+    outputs: int
+    activation: int
+
+
+class Scratch(NamedTuple):
+    """Memory: a block of nodes, and a row for the Hessian."""
+
+    rows: Array
+    line: Array
+
+
+@compiled
+def _shape(sample: Sample, theta: Array) -> Shape:
+    return shape_of(theta.size, sample.inputs, sample.outputs, sample.activation)
+
+
+@outlined
+def new_scratch(sample: Sample, parameters: int) -> Scratch:
+    """Scratch memory for θ with so many entries."""
+    shape = shape_of(parameters, sample.inputs, sample.outputs, sample.activation)
+    return Scratch(np.zeros((row_count(shape), BLOCK)), np.zeros((1, parameters)))
+
+
+@outlined
+def risk(sample: Sample, theta: Array, scratch: Scratch) -> float:
+    """L(θ) for one θ (P,)."""
+    shape, total = _shape(sample, theta), 0.0
+    for first in range(0, sample.table.shape[1], BLOCK):
+        count = _fill(theta, shape, sample.table, first, scratch.rows)
+        total += _add_risk(shape, count, scratch.rows)
+    return total
+
+
+@outlined
+def gradient(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None:
+    """Write the generalised gradient G(θ) into ``out`` (P,)."""
+    shape = _shape(sample, theta)
+    for p in range(out.size):
+        out[p] = 0.0
+    for first in range(0, sample.table.shape[1], BLOCK):
+        count = _fill(theta, shape, sample.table, first, scratch.rows)
+        _add_gradient(theta, shape, count, scratch.rows, out)
+
+
+@outlined
+def hessian(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None:
+    """Write the Hessian at θ into ``out`` (P, P), which must hold zeros."""
+    shape = _shape(sample, theta)
+    for first in range(0, sample.table.shape[1], BLOCK):
+        count = _fill(theta, shape, sample.table, first, scratch.rows)
+        _add_hessian(theta, shape, count, scratch.rows, scratch.line, out)
+    _mirror(out)
+
+
+@compiled
+def places(_sample: Sample, _theta: Array, _scratch: Scratch, _near: float, out: Array) -> None:
+    """Write zeros: where a node passes a kink the gradient jumps, which no Hessian foretells."""
+    for i in range(out.size):
+        out[i] = 0.0
+
+
+@outlined
+def _fill(theta: Array, shape: Shape, table: Array, first: int, rows: Array) -> int:
+    """Load the nodes from ``first`` on, evaluate the network there; return how many they are."""
+    count = int(min(BLOCK, table.shape[1] - first))
+    for row in range(target_row(shape) + shape.outputs):
+        for q in range(count):
+            rows[row, q] = table[row, first + q]
+    _evaluate(theta, shape, count, rows)
+    return count

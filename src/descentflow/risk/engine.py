@@ -1,0 +1,91 @@
+"""One interface for all engines: kernels written once, compiled for each kind of model.
+
+A *model* is what an engine integrates against: the pieces of a piecewise linear target (an array, for
+``closed_form``), a :class:`Rule <descentflow.risk.quadrature.Rule>` or a :class:`Sample
+<descentflow.risk.empirical.Sample>`. The functions of this module that have no body may be called from
+kernels only, where each stands for the engine's function of the same name. Which engine's that is
+follows from the model's type when the kernel is compiled, so the choice costs nothing later.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numba.core import types
+from numba.extending import overload
+from numpy.typing import NDArray
+
+from descentflow.compiled import OPTIONS, outlined
+from descentflow.risk import closed_form, empirical, quadrature
+
+Array = NDArray[np.float64]
+Model = Array | quadrature.Rule | empirical.Sample
+
+
+def engine_of(model: types.Type) -> ModuleType:
+    """The module of the engine for a model of this Numba type."""
+    of_tuples: dict[Any, ModuleType] = {quadrature.Rule: quadrature, empirical.Sample: empirical}
+    return of_tuples.get(getattr(model, "instance_class", None), closed_form)
+
+
+def _per_engine(stub: Callable[..., Any]) -> Callable[..., Any]:
+    def choose(model: types.Type, *_others: types.Type) -> Callable[..., Any]:
+        function = getattr(engine_of(model), stub.__name__)
+
+        def call(model: Model, *others: Any) -> Any:
+            return function(model, *others)
+
+        return call
+
+    overload(stub, jit_options=dict(OPTIONS, forceinline=True), strict=False)(choose)
+    return stub
+
+
+@_per_engine
+def new_scratch(model: Model, parameters: int) -> Any:
+    """Scratch memory for θ with so many entries."""
+
+
+@_per_engine
+def risk(model: Model, theta: Array, scratch: Any) -> Any:
+    """L(θ) for one θ (P,)."""
+
+
+@_per_engine
+def gradient(model: Model, theta: Array, scratch: Any, out: Array) -> None:
+    """Write the generalised gradient G(θ) into ``out`` (P,)."""
+
+
+@_per_engine
+def hessian(model: Model, theta: Array, scratch: Any, out: Array) -> None:
+    """Write the Hessian into ``out`` (P, P), which must hold zeros."""
+
+
+@_per_engine
+def places(model: Model, theta: Array, scratch: Any, near: float, out: Array) -> None:
+    """Write a number per neuron (H,) that changes where the Hessian jumps as a kink moves."""
+
+
+@outlined
+def risks(model: Model, thetas: Array, out: Array) -> None:
+    """Write L of the rows of ``thetas`` (K, P) into ``out`` (K,)."""
+    scratch = new_scratch(model, thetas.shape[1])
+    for k in range(thetas.shape[0]):
+        out[k] = risk(model, thetas[k], scratch)
+
+
+@outlined
+def gradients(model: Model, thetas: Array, out: Array) -> None:
+    """Write G of the rows of ``thetas`` (K, P) into ``out`` (K, P)."""
+    scratch = new_scratch(model, thetas.shape[1])
+    for k in range(thetas.shape[0]):
+        gradient(model, thetas[k], scratch, out[k])
+
+
+@outlined
+def hessians(model: Model, thetas: Array, out: Array) -> None:
+    """Write the Hessians of the rows of ``thetas`` (K, P) into ``out`` (K, P, P), zeros before."""
+    scratch = new_scratch(model, thetas.shape[1])
+    for k in range(thetas.shape[0]):
+        hessian(model, thetas[k], scratch, out[k])

@@ -1,0 +1,286 @@
+"""The quadrature engine: one input, any activation, target and polynomial density.
+
+The interval is cut at every kink (of neurons and targets) and where a neuron is steep, see
+:mod:`descentflow.risk.panels`, and each panel is integrated by a Gauss-Legendre rule: exactly where
+the integrand is polynomial, else to about 1e-14 of its size. Where more panels would be needed than
+there is room for, every result is nan. The Hessian has the terms that moving kinks add, as in
+:mod:`descentflow.risk.hessian`, with the jump of σ' in place of 1. Source: docs/mathematics.md, 0.2,
+0.7.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from descentflow import gauss_legendre
+from descentflow.activations import Activation
+from descentflow.compiled import compiled, outlined
+from descentflow.formulas import DEPTH
+from descentflow.risk import program, sums
+from descentflow.risk.panels import FINE, SPARE, cut, new_lines
+from descentflow.risk.sums import Shape, residual_row, row_count, shape_of, target_row
+from descentflow.targets import Chart
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+_run, _evaluate = program.evaluate, sums.evaluate
+_add_risk, _add_gradient, _add_hessian = sums.add_risk, sums.add_gradient, sums.add_hessian
+_mirror = sums.mirror
+
+
+class Rule(NamedTuple):
+    """What the integrals are against: two tables, and where in them things lie.
+
+    ``numbers`` holds, one after the other, the nodes and the weights of the Gauss-Legendre rule on
+    [−1, 1]; the ``edges`` of the pieces on which the targets are smooth; the coefficients of the
+    ``density``, lowest power first; the activation's ``kinks`` and the jumps of σ' there; the
+    ``corners`` where a target jumps; the operands of the programs. ``codes`` holds where the program of
+    each target on each piece begins, target by target, and then the programs; the operand of
+    ``codes[j]`` is ``numbers[operands + j]``. Pairs are a first index and the index behind.
+    """
+
+    numbers: Array
+    codes: Codes
+    nodes: int
+    edges: tuple[int, int]
+    density: tuple[int, int]
+    kinks: tuple[int, int]
+    corners: tuple[int, int]
+    operands: int
+    outputs: int
+    activation: int
+    reach: float
+    settles: bool
+
+
+def new_rule(charts: Sequence[Chart], density: Sequence[float], activation: Activation) -> Rule:
+    """The rule for targets charted on one interval, a law's density there, and an activation.
+
+    Where everything between kinks is polynomial there are as many nodes as make the rule exact.
+    """
+    edges = np.unique(np.concatenate([chart.edges for chart in charts]))
+    codes, operands = _programs(charts, edges)
+    nodes, weights = gauss_legendre.rule(_node_count(charts, density, activation))
+    bends = np.array([activation.kinks, activation.jumps], np.float64)
+    parts = [nodes, weights, edges, np.array(density), *bends, _jumps(charts), operands]
+    ends = np.cumsum([0, *(part.size for part in parts)]).tolist()
+    return Rule(
+        np.concatenate(parts),
+        codes,
+        nodes.size,
+        (ends[2], ends[3]),
+        (ends[3], ends[4]),
+        (ends[4], ends[5]),
+        (ends[6], ends[7]),
+        ends[7],
+        len(charts),
+        activation.code,
+        activation.reach,
+        activation.settles,
+    )
+
+
+def _programs(charts: Sequence[Chart], edges: Array) -> tuple[Codes, Array]:
+    """The tables of starts and programs, and the operands, as many as codes."""
+    pieces = edges.size - 1
+    codes, operands = [np.zeros(len(charts) * pieces, np.int64)], [np.zeros(len(charts) * pieces)]
+    first: dict[int, int] = {}
+    size = len(charts) * pieces
+    for k, chart in enumerate(charts):
+        for m in range(pieces):
+            number = int(np.searchsorted(chart.edges, edges[m + 1])) - 1
+            known = chart.programs[number]
+            if id(known) not in first:
+                first[id(known)] = size
+                codes.append(known.code)
+                operands.append(known.operands)
+                size += known.code.size
+            codes[0][k * pieces + m] = first[id(known)]
+    return np.concatenate(codes), np.concatenate(operands)
+
+
+def _node_count(charts: Sequence[Chart], density: Sequence[float], activation: Activation) -> int:
+    degrees = [chart.degree for chart in charts if chart.degree is not None]
+    if len(degrees) < len(charts) or activation.reach < np.inf:
+        return gauss_legendre.NODES
+    exact = max(1, *degrees) + (len(density) - 1) // 2 + 1
+    return min(exact, gauss_legendre.NODES)
+
+
+def _jumps(charts: Sequence[Chart]) -> Array:
+    """Where a target jumps: its values 1e-9 of the interval left and right of an edge differ."""
+    found: set[float] = set()
+    for chart in charts:
+        shift = 1e-9 * (chart.edges[-1] - chart.edges[0])
+        for m, edge in enumerate(chart.edges[1:-1]):
+            left, right = chart.programs[m : m + 2]
+            before, after = left(np.array([edge - shift])), right(np.array([edge + shift]))
+            if abs(after - before) > 1e-6 * max(1.0, abs(float(after[0]))):
+                found.add(edge)
+    return np.array(sorted(found), np.float64)
+
+
+class Scratch(NamedTuple):
+    """Memory: a block of nodes with the programs' stack below it, and the panels' lines."""
+
+    rows: Array
+    lines: Array
+
+
+@outlined
+def new_scratch(rule: Rule, parameters: int) -> Scratch:
+    """Scratch memory for θ with so many entries."""
+    shape = shape_of(parameters, 1, rule.outputs, rule.activation)
+    edges, kinks = rule.edges[1] - rule.edges[0], rule.kinks[1] - rule.kinks[0]
+    rows = np.zeros((row_count(shape) + DEPTH, rule.nodes))
+    return Scratch(rows, new_lines(edges, kinks, shape.hidden, parameters))
+
+
+@outlined
+def risk(rule: Rule, theta: Array, scratch: Scratch) -> float:
+    """L(θ) for one θ (P,)."""
+    shape = shape_of(theta.size, 1, rule.outputs, rule.activation)
+    panels = _cut(rule, theta, shape, scratch)
+    total, m = 0.0 if panels else np.nan, 0
+    for j in range(panels):
+        m = _fill(rule, theta, shape, scratch, j, m)
+        total += _add_risk(shape, rule.nodes, scratch.rows)
+    return total
+
+
+@outlined
+def gradient(rule: Rule, theta: Array, scratch: Scratch, out: Array) -> None:
+    """Write the generalised gradient G(θ) into ``out`` (P,)."""
+    shape = shape_of(theta.size, 1, rule.outputs, rule.activation)
+    panels, m = _cut(rule, theta, shape, scratch), 0
+    for p in range(out.size):
+        out[p] = 0.0 if panels else np.nan
+    for j in range(panels):
+        m = _fill(rule, theta, shape, scratch, j, m)
+        _add_gradient(theta, shape, rule.nodes, scratch.rows, out)
+
+
+@outlined
+def hessian(rule: Rule, theta: Array, scratch: Scratch, out: Array) -> None:
+    """Write the Hessian at θ into ``out`` (P, P), which must hold zeros."""
+    shape = shape_of(theta.size, 1, rule.outputs, rule.activation)
+    panels, m = _cut(rule, theta, shape, scratch), 0
+    if not panels:
+        out[:] = np.nan
+    for j in range(panels):
+        m = _fill(rule, theta, shape, scratch, j, m)
+        line = scratch.lines[SPARE : SPARE + 1]
+        _add_hessian(theta, shape, rule.nodes, scratch.rows, line, out)
+    _add_kinks(rule, theta, shape, scratch, out)
+    _mirror(out)
+
+
+@outlined
+def places(rule: Rule, theta: Array, _scratch: Scratch, near: float, out: Array) -> None:
+    """Write a number per neuron that changes where a kink passes an end or a jump of the target.
+
+    Kinks closer than ``near`` times the interval to an end count as outside.
+    """
+    numbers = rule.numbers
+    low, high = numbers[rule.edges[0]], numbers[rule.edges[1] - 1]
+    margin = near * (high - low)
+    count = rule.kinks[1] - rule.kinks[0]
+    for i in range(out.size):
+        w, b = theta[i], theta[out.size + i]
+        out[i] = 0.0
+        for j in range(rule.kinks[0], rule.kinks[1]):
+            if numbers[j + count] == 0.0:
+                continue
+            kink = (numbers[j] - b) / w
+            place = 0.0 if w * low + b > numbers[j] else 1.0
+            if low + margin < kink < high - margin:
+                place = 2.0
+                for corner in range(rule.corners[0], rule.corners[1]):
+                    place += 1.0 if numbers[corner] < kink else 0.0
+            elif w != 0.0 and low - margin <= kink <= high + margin:
+                place = 1.0 if (w > 0.0) == (kink > 0.5 * (low + high)) else 0.0
+            out[i] = out[i] * 64.0 + place
+
+
+@compiled
+def _cut(rule: Rule, theta: Array, shape: Shape, scratch: Scratch) -> int:
+    return cut(
+        theta,
+        rule.numbers,
+        rule.edges,
+        rule.kinks,
+        rule.reach,
+        rule.settles,
+        shape.hidden,
+        scratch.lines,
+    )
+
+
+@outlined
+def _fill(rule: Rule, theta: Array, shape: Shape, scratch: Scratch, panel: int, m: int) -> int:
+    """Evaluate everything on a panel; ``m`` is the piece of the panel before, returned is its own."""
+    numbers, rows = rule.numbers, scratch.rows
+    left, right = scratch.lines[FINE, panel], scratch.lines[FINE, panel + 1]
+    m = _piece(rule, left, right, m)
+    half, middle = 0.5 * (right - left), 0.5 * (left + right)
+    for q in range(rule.nodes):
+        x = middle + half * numbers[q]
+        rows[0, q] = x
+        rows[1, q] = half * numbers[rule.nodes + q] * _density(rule, x)
+    _evaluate_targets(rule, shape, m, rule.nodes, rows)
+    _evaluate(theta, shape, rule.nodes, rows)
+    return m
+
+
+@compiled
+def _piece(rule: Rule, left: float, right: float, m: int) -> int:
+    """The piece that [left, right] lies in, looked for from piece m on."""
+    middle = 0.5 * (left + right)
+    while rule.numbers[rule.edges[0] + m + 1] <= middle and rule.edges[0] + m + 2 < rule.edges[1]:
+        m += 1
+    return m
+
+
+@compiled
+def _evaluate_targets(rule: Rule, shape: Shape, m: int, count: int, rows: Array) -> None:
+    pieces = rule.edges[1] - rule.edges[0] - 1
+    stack, target = row_count(shape), target_row(shape)
+    for k in range(rule.outputs):
+        start = rule.codes[k * pieces + m]
+        _run(rule.codes, rule.numbers, rule.operands, start, count, rows, stack)
+        for q in range(count):
+            rows[target + k, q] = rows[stack, q]
+
+
+@compiled
+def _density(rule: Rule, x: float) -> float:
+    value = 0.0
+    for back in range(rule.density[1] - rule.density[0]):
+        value = value * x + rule.numbers[rule.density[1] - 1 - back]
+    return float(value)
+
+
+@outlined
+def _add_kinks(rule: Rule, theta: Array, shape: Shape, scratch: Scratch, out: Array) -> None:
+    """Add what moving kinks contribute to the blocks (w_i, b_i)."""
+    numbers, rows, hidden = rule.numbers, scratch.rows, shape.hidden
+    low, high = numbers[rule.edges[0]], numbers[rule.edges[1] - 1]
+    count, residual = rule.kinks[1] - rule.kinks[0], residual_row(shape)
+    for i in range(hidden):
+        for j in range(rule.kinks[0], rule.kinks[1]):
+            q = (numbers[j] - theta[hidden + i]) / theta[i]
+            if not low < q < high or numbers[j + count] == 0.0:
+                continue
+            rows[0, 0] = q
+            _evaluate_targets(rule, shape, _piece(rule, q, q, 0), 1, rows)
+            _evaluate(theta, shape, 1, rows)
+            pull = 0.0
+            for k in range(rule.outputs):
+                pull += theta[(2 + k) * hidden + i] * rows[residual + k, 0]
+            weight = 2.0 * numbers[j + count] * pull * _density(rule, q) / abs(theta[i])
+            out[i, i] += weight * q * q
+            out[i, hidden + i] += weight * q
+            out[hidden + i, hidden + i] += weight
