@@ -38,7 +38,7 @@ class Forward(NamedTuple):
 
 
 def outputs(network: DeepNetwork, weights: Weights, inputs: jax.Array) -> jax.Array:
-    """u = f(x) for each of n inputs: (n,)."""
+    """The network at n inputs: u = f(x), (n,)."""
     return read_out(weights, forward(network, weights, inputs).last)
 
 

@@ -122,9 +122,7 @@ def over_patch(pixels: Array) -> Array:
     return np.asarray(padded[:-2] + padded[1:-1] + padded[2:])
 
 
-def _residual(
-    pixels: Array, name: str, depth: int, blend: float, gather: Gather
-) -> list[Array]:
+def _residual(pixels: Array, name: str, depth: int, blend: float, gather: Gather) -> list[Array]:
     """The levels from ⟨x_il, x_jl⟩ (p, n, n); ``gather`` turns those of x into those of patches.
 
     With x^(h) the layer's output: ``state`` is ⟨x_il, x_jl⟩, ``drift`` (p, n) the limit b of

@@ -9,7 +9,14 @@ rows; for images that is a matrix over pairs of pixels, summed over the pixels o
 import jax
 import jax.numpy as jnp
 
-from descentflow.deep.architectures import Forward, Weights, backward, forward, last_signal, read_out
+from descentflow.deep.architectures import (
+    Forward,
+    Weights,
+    backward,
+    forward,
+    last_signal,
+    read_out,
+)
 from descentflow.deep.compiled import compiled
 from descentflow.deep.network import DeepNetwork
 
@@ -32,7 +39,7 @@ def _layer(received: jax.Array, signals: jax.Array) -> jax.Array:
 def observe(
     network: DeepNetwork, weights: Weights, inputs: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """u (n,) and G^(1), .., G^(H+1) (H+1, n, n) at these weights.
+    """At these weights u (n,) and G^(1), .., G^(H+1) (H+1, n, n).
 
     Holds 2H+1 matrices of the size of a layer's output and, for images, of its patches, and
     (n·p)² numbers, beside the weights.

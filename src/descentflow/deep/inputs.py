@@ -17,8 +17,8 @@ Array = NDArray[np.float64]
 LEAST_ANGLE = 1e-8
 """Angles below this are rounding: the least eigenvalue is of the order of their square."""
 
-LONGEST = 1e100
-"""Norms from its inverse to this are taken: their squares must not leave the doubles."""
+LONGEST = 1e60
+"""Entries from its inverse to this are taken: fourth powers must not leave the doubles."""
 
 
 def check_inputs(inputs: ArrayLike, architecture: str) -> Array:
@@ -51,10 +51,13 @@ def _check_directions(rows: Array, noun: str) -> None:
     units = rows / largest[:, None]
     units /= np.linalg.norm(units, axis=1, keepdims=True)
     kind = " (as vectors of all their entries)" if noun == "images" else ""
-    for i, j in combinations(range(len(units)), 2):
-        for other, word in ((units[j], "equal directions"), (-units[j], "opposite directions")):
-            if np.linalg.norm(units[i] - other) <= LEAST_ANGLE:
+    for first, second in combinations(range(len(units)), 2):
+        for other, word in (
+            (units[second], "equal directions"),
+            (-units[second], "opposite directions"),
+        ):
+            if np.linalg.norm(units[first] - other) <= LEAST_ANGLE:
                 raise Refused(
-                    f"inputs: {noun} {i} and {j} are parallel{kind}, with {word}; "
+                    f"inputs: {noun} {first} and {second} are parallel{kind}, with {word} directions; "
                     "no two may be, or the least eigenvalue of the Gram matrix is lost"
                 )
