@@ -64,12 +64,13 @@ def linearised_residuals(
 ) -> Array:
     """(I - ηΣG)^k (u(0) - y) at the steps k (R,), from ΣG (n, n) at step 0: shape (R, n) (5.6).
 
-    Grows without bound for η above :func:`stability_limit`, to infinity where k is large.
+    Grows without bound for η above :func:`stability_limit`, to values that
+    are not finite where k is large.
     """
     values, vectors = np.linalg.eigh(gram_sum)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         factors = (1.0 - step_size * values) ** np.asarray(steps)[:, None]
-    return np.asarray((factors * (vectors.T @ residual)) @ vectors.T)
+        return np.asarray((factors * (vectors.T @ residual)) @ vectors.T)
 
 
 def stability_limit(gram_sum: Array) -> float:

@@ -1,5 +1,7 @@
 """Forward and backward passes, every layer's Gram matrix: against loops and against jacrev."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,14 +74,6 @@ def test_networks_are_checked() -> None:
 
 
 def test_double_precision_on_one_thread() -> None:
-    import os
-
+    net, data = network("residual"), inputs("residual")
+    assert outputs(net, weights(net, data), jnp.asarray(data)).dtype == jnp.float64
     assert os.environ["PJRT_NPROC"] == "1"
-    assert (
-        outputs(
-            network("residual"),
-            weights(network("residual"), inputs("residual")),
-            jnp.asarray(inputs("residual")),
-        ).dtype
-        == jnp.float64
-    )
