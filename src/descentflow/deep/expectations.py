@@ -31,8 +31,11 @@ SETTLED = 2e-13
 FEWEST_TERMS, MOST_TERMS, BLOCK, DOUBLINGS = 256, 2**15, 128, 5
 """32768 terms suffice for 1 - |ρ| ≥ 1e-3 at any variance, and for any ρ at variances to about 100."""
 
-PARALLEL = 1e-15
-"""1 - |ρ| below which u and v are multiples of one normal variable, to rounding."""
+PARALLEL = 1e-14
+"""1 - |ρ| below which u and v are multiples of one normal variable, to rounding.
+
+Distinct images may share a patch, and depth drives all correlations to 1.
+"""
 
 
 def first_moments(function: Function, variances: Array) -> Array:

@@ -95,6 +95,19 @@ def test_blocks_of_pixels_that_are_far_apart_add_up() -> None:
     assert np.abs(closer - together).max() > 0.01
 
 
+@pytest.mark.parametrize("size", [1.0, 1e3])
+def test_images_may_share_a_patch(size: float) -> None:
+    """Their first patches are equal, their correlation 1; nothing special happens there."""
+    options: dict[str, Any] = {"architecture": "convolutional_residual", "activation": "softplus"}
+    images = size * IMAGES
+    images[1, :2] = images[0, :2]
+    moved = images.copy()
+    moved[1, 0, 0] += 1e-9 * size
+    found, near = limit_gram(images, depth=3, **options), limit_gram(moved, depth=3, **options)
+    np.testing.assert_allclose(found, near, rtol=0, atol=1e-8 * found.max())
+    assert np.linalg.eigvalsh(found)[0] > 0.0
+
+
 def test_erf_numbers() -> None:
     found = limit_gram(PAIR, architecture="fully_connected", activation="erf", depth=1)
     np.testing.assert_allclose(found[0], [1.225700003786, 0.484500467505], rtol=0, atol=1e-12)

@@ -53,9 +53,9 @@ def test_steps_against_jax_grad(architecture: str) -> None:
     def loss(theta: tuple[jax.Array, ...]) -> jax.Array:
         return 0.5 * ((outputs(task.network, theta, x) - LABELS) ** 2).sum()
 
-    theta = state.weights
+    theta, slope = state.weights, jax.jit(jax.grad(loss))
     for _ in range(5):
-        slopes = jax.grad(loss)(theta)
+        slopes = slope(theta)
         theta = tuple(w - 0.02 * s for w, s in zip(theta, slopes, strict=True))
     moved, records = advance(task, origin, state, 0.02, np.array([5]))
     for found, expected in zip(moved.weights, theta, strict=True):
