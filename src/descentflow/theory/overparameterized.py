@@ -74,8 +74,17 @@ def linearised_residuals(
 
 
 def stability_limit(gram_sum: Array) -> float:
-    """2/λ_max(ΣG): step sizes above it make the linearised descent diverge (5.6)."""
+    """2/λ_max(ΣG): step sizes above it make the linearised descent diverge (5.6).
+
+    The network itself need not diverge: a larger loss can first lower λ_max. What is sharp at this
+    limit is whether :func:`fastest_mode` grows over the first few steps.
+    """
     return 2.0 / float(np.linalg.eigvalsh(gram_sum)[-1])
+
+
+def fastest_mode(gram_sum: Array) -> Array:
+    """The unit eigenvector (n,) of λ_max(ΣG): ⟨it, u(k) - y⟩ is multiplied by 1 - ηλ_max per step."""
+    return np.asarray(np.linalg.eigh(gram_sum)[1][:, -1])
 
 
 def depth_inputs() -> Array:

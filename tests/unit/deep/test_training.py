@@ -142,6 +142,16 @@ def test_wide_networks_reach_zero_loss_below_the_bound_and_near_the_prediction()
     assert (error <= 0.1 * np.linalg.norm(records.residuals[0])).all()
 
 
+def test_stability_limit_is_where_the_fastest_mode_begins_to_grow() -> None:
+    task, state, origin = problem("residual", 256, activation="softplus")
+    total = origin.grams.sum(axis=0)
+    for factor in (0.9, 1.1):
+        eta = factor * theory.stability_limit(total)
+        _, records = advance(task, origin, state, eta, np.array([0, 3]))
+        found = records.residuals @ theory.fastest_mode(total)
+        assert abs(found[1] / found[0] / (1.0 - 2.0 * factor) ** 3 - 1.0) <= 0.1
+
+
 @pytest.mark.parametrize("activation", ["softplus", "tanh"])
 def test_divergence_is_flagged_wherever_it_is_cut(activation: str) -> None:
     task, state, origin = problem("fully_connected", activation=activation)

@@ -32,6 +32,13 @@ def test_stability_limit_parts_decay_from_growth() -> None:
         assert (last > first) == grows
 
 
+def test_fastest_mode_flips_its_size_at_the_limit() -> None:
+    mode, limit = theory.fastest_mode(GRAM), theory.stability_limit(GRAM)
+    for factor in (0.5, 0.9, 1.1):
+        found = theory.linearised_residuals(GRAM, RESIDUAL, factor * limit, [0, 3]) @ mode
+        np.testing.assert_allclose(found[1] / found[0], (1.0 - 2.0 * factor) ** 3, atol=1e-13)
+
+
 def test_growth_past_the_doubles_is_infinite_or_nan_without_a_warning() -> None:
     found = theory.linearised_residuals(GRAM, RESIDUAL, 1e3, np.array([0, 10**6]))
     assert np.isfinite(found[0]).all()
