@@ -7,17 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from descentflow.deep.gram import limit_gram
     from descentflow.problem import Problem
     from descentflow.training.descent import descend
     from descentflow.training.flow import flow
 
 __version__ = "0.1.0"
-__all__ = ["Problem", "descend", "flow"]
+__all__ = ["Problem", "descend", "flow", "limit_gram"]
 
 _HOMES = {
     "Problem": "descentflow.problem",
     "descend": "descentflow.training.descent",
     "flow": "descentflow.training.flow",
+    "limit_gram": "descentflow.deep.gram",
 }
 
 

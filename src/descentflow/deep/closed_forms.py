@@ -1,0 +1,87 @@
+"""E[σ(u)], E[σ(u)σ(v)] and E[σ'(u)σ'(v)] in closed form where they have one: erf, sin, relu.
+
+(u, v) is normal, centred, with a covariance matrix (n, n) between all rows. Formulas:
+docs/mathematics.md, 5.4. Angles are taken from areas instead of arc sines and cosines, which keeps
+their digits where rows are nearly parallel. Everything is dimensionless.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """E[σ(u)] of variances (n,); E[σ(u)σ(v)] and E[σ'(u)σ'(v)] of a covariance (n, n)."""
+
+    mean: Callable[[Array], Array]
+    value: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+
+
+def _variances(covariance: Array) -> tuple[Array, Array]:
+    q = np.maximum(np.diag(covariance), 0.0)
+    return q[:, None], q[None, :]
+
+
+def _determinant(covariance: Array) -> Array:
+    """K_ii K_jj - K_ij², never negative and 0 on the diagonal."""
+    a, b = _variances(covariance)
+    root = np.sqrt(a) * np.sqrt(b)
+    determinant = np.maximum((root - covariance) * (root + covariance), 0.0)
+    np.fill_diagonal(determinant, 0.0)
+    return np.asarray(determinant)
+
+
+def _erf_area(covariance: Array) -> Array:
+    """√((1+2a)(1+2b) - 4c²)."""
+    a, b = _variances(covariance)
+    return np.sqrt(1.0 + 2.0 * (a + b) + 4.0 * _determinant(covariance))
+
+
+def _erf_value(covariance: Array) -> Array:
+    return 2.0 / math.pi * np.arctan2(2.0 * covariance, _erf_area(covariance))
+
+
+def _erf_slope(covariance: Array) -> Array:
+    return 4.0 / math.pi / _erf_area(covariance)
+
+
+def _sin_value(covariance: Array) -> Array:
+    # e^{-(a+b)/2} sinh c, with no power of e above one
+    a, b = _variances(covariance)
+    c = np.abs(covariance)
+    half = -0.5 * np.exp(c - 0.5 * (a + b)) * np.expm1(-2.0 * c)
+    return np.asarray(np.copysign(half, covariance))
+
+
+def _sin_slope(covariance: Array) -> Array:
+    a, b = _variances(covariance)
+    return 0.5 * (np.exp(covariance - 0.5 * (a + b)) + np.exp(-covariance - 0.5 * (a + b)))
+
+
+def _relu_angle(covariance: Array) -> Array:
+    """π - acos ρ: the angle in which both u and v are positive."""
+    return math.pi - np.arctan2(np.sqrt(_determinant(covariance)), covariance)
+
+
+def _relu_value(covariance: Array) -> Array:
+    area = np.sqrt(_determinant(covariance))
+    return (area + covariance * _relu_angle(covariance)) / (2.0 * math.pi)
+
+
+def _relu_slope(covariance: Array) -> Array:
+    a, b = _variances(covariance)
+    return np.where((a > 0.0) & (b > 0.0), _relu_angle(covariance) / (2.0 * math.pi), 0.0)
+
+
+CLOSED_FORMS: dict[str, ClosedForm] = {
+    "erf": ClosedForm(np.zeros_like, _erf_value, _erf_slope),
+    "sin": ClosedForm(np.zeros_like, _sin_value, _sin_slope),
+    "relu": ClosedForm(lambda q: np.sqrt(q / (2.0 * math.pi)), _relu_value, _relu_slope),
+}

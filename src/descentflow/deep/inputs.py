@@ -1,0 +1,63 @@
+"""Which inputs the deep study takes: finite, none zero, no two parallel.
+
+With two parallel inputs the least eigenvalue of the limit Gram matrix is 0 for odd activations and
+no theorem of arXiv:1811.03804 applies. An image (p pixels, c channels) is parallel to another where
+the two are as vectors of p·c numbers.
+"""
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from descentflow.errors import Refused
+
+Array = NDArray[np.float64]
+
+LEAST_ANGLE = 1e-8
+"""Angles below this are rounding: the least eigenvalue is of the order of their square."""
+
+LONGEST = 1e60
+"""Entries from its inverse to this are taken: fourth powers must not leave the doubles."""
+
+
+def check_inputs(inputs: ArrayLike, architecture: str) -> Array:
+    """Inputs as an array of their own: (n, d), or (n, p, c) for ``convolutional_residual``.
+
+    Raises Refused for another shape, entries that are not finite, zero rows and parallel rows.
+    """
+    try:
+        array = np.array(inputs, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise Refused("inputs: rows of numbers, all of one length, are needed") from None
+    images = architecture == "convolutional_residual"
+    shape = "(n, p, channels)" if images else "(n, d)"
+    if array.ndim != 2 + images or array.size == 0:
+        raise Refused(f"inputs: {architecture} needs an array {shape}, found shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise Refused("inputs: every entry must be finite")
+    _check_directions(array.reshape(len(array), -1), "images" if images else "rows")
+    return array
+
+
+def _check_directions(rows: Array, noun: str) -> None:
+    largest = np.abs(rows).max(axis=1)
+    for i in np.flatnonzero((largest < 1.0 / LONGEST) | (largest > LONGEST)):
+        found = "is zero" if largest[i] == 0.0 else f"has an entry of size {largest[i]:.3g}"
+        raise Refused(
+            f"inputs: of the {noun}, number {i} {found}; "
+            f"a largest entry from {1.0 / LONGEST:g} to {LONGEST:g} is needed"
+        )
+    units = rows / largest[:, None]
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    kind = " (as vectors of all their entries)" if noun == "images" else ""
+    for first, second in combinations(range(len(units)), 2):
+        for other, word in (
+            (units[second], "equal directions"),
+            (-units[second], "opposite directions"),
+        ):
+            if np.linalg.norm(units[first] - other) <= LEAST_ANGLE:
+                raise Refused(
+                    f"inputs: {noun} {first} and {second} are parallel{kind}, with {word} directions; "
+                    "no two may be, or the least eigenvalue of the Gram matrix is lost"
+                )

@@ -1,0 +1,60 @@
+"""Which network a deep run trains: names and sizes, without weights and without JAX."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from descentflow.deep.activations import ActivationName
+from descentflow.errors import ConfigurationError
+from descentflow.schema import Model, Number, Whole
+
+Architecture = Literal["fully_connected", "residual", "convolutional_residual"]
+
+PATCH = 3
+"""Pixels of a patch: a pixel and its two neighbours, zero beyond the borders."""
+
+WIDEST, DEEPEST = 65_536, 10_000
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+class DeepNetwork(Model):
+    """An architecture with ``depth`` hidden layers (H) of ``width`` neurons (m).
+
+    ``residual_scale`` is c_res in (0, 1); ``fully_connected`` does not use it.
+    """
+
+    architecture: Architecture
+    activation: ActivationName
+    depth: Whole = Field(ge=1, le=DEEPEST)
+    width: Whole = Field(ge=1, le=WIDEST)
+    residual_scale: Number = Field(0.5, gt=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _deep_enough(self) -> Self:
+        if self.architecture != "fully_connected" and self.depth < 2:
+            raise ConfigurationError(f"{self.architecture} needs at least 2 layers", ("depth",))
+        return self
+
+    @property
+    def blend(self) -> float:
+        """c_res/H: the weight of a residual layer's increment (docs/mathematics.md, 5.1)."""
+        return self.residual_scale / self.depth
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What decides the network, as JSON can hold it."""
+        unused = {"residual_scale"} if self.architecture == "fully_connected" else set()
+        return self.model_dump(mode="json", exclude=unused)
+
+    def shapes(self, input_shape: tuple[int, ...]) -> Shapes:
+        """Shapes of W^(1), .., W^(H) and a for one input of shape (d,), or (p, channels).
+
+        W^(h) is (m, fan-in); for images the fan-in is that of a patch, 3 times the channels, pixel
+        by pixel from left to right, and a is (p, m).
+        """
+        m, images = self.width, self.architecture == "convolutional_residual"
+        patch = PATCH if images else 1
+        hidden = ((m, patch * m),) * (self.depth - 1)
+        output = (input_shape[0], m) if images else (m,)
+        return ((m, patch * input_shape[-1]), *hidden, output)
