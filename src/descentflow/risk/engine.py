@@ -38,7 +38,8 @@ def _per_engine(stub: Callable[..., Any]) -> Callable[..., Any]:
 
         return call
 
-    overload(stub, jit_options=dict(OPTIONS, forceinline=True), strict=False)(choose)
+    options: Any = {**OPTIONS, "forceinline": True}
+    overload(stub, jit_options=options, strict=False)(choose)
     return stub
 
 
