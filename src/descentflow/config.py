@@ -99,6 +99,7 @@ class ConstantTargets(Model):
     """Experiments of the study ``constant_targets``."""
 
     convergence: Any = None
+    dimensions: Any = None
     flow: Any = None
     step_sizes: Any = None
 
@@ -117,6 +118,7 @@ class GradientFlows(Model):
     saddles: Any = None
     small_steps: Any = None
     small_steps_flow: Any = None
+    vector_targets: Any = None
 
 
 class BlowUp(Model):
@@ -126,6 +128,13 @@ class BlowUp(Model):
     other_jump: Any = None
     random: Any = None
     descent: Any = None
+    affine: Any = None
+    step_one: Any = None
+    step_two: Any = None
+    hinge: Any = None
+    parabola: Any = None
+    parabola_four: Any = None
+    parabola_six: Any = None
 
 
 class Studies(Model):
@@ -187,7 +196,7 @@ def check(mapping: object) -> tuple[Configuration, dict[str, Block]]:
         blocks[study] = {}
         for name, value in given.items():
             runs, wrong = expand(value)
-            wrong += _target_findings(study, name, runs) + _chunk_findings(runs)
+            wrong += _need_findings(study, name, runs) + _chunk_findings(runs)
             blocks[study][name] = runs
             findings += [(("studies", study, name, *path), text) for path, text in wrong]
     if not blocks and not findings:
@@ -269,12 +278,15 @@ def _swept(path: tuple[str | int, ...], chosen: Mapping[str, int]) -> tuple[str 
     return path
 
 
-TARGETS = {
-    "constant_targets": {"*": "constant"},
-    "gradient_flows": {"*": "affine"},
-    "blow_up": dict.fromkeys(("diverging", "other_jump", "random", "descent"), "step"),
+RELU, HOMOGENEOUS = ("relu",), ("relu", "leaky_relu")
+LINEAR = ("constant", "affine", "piecewise_linear", "step")
+NEEDS: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "constant_targets": {"*": (("constant",), HOMOGENEOUS)},
+    "random_initializations": {"*": (LINEAR, RELU)},
+    "gradient_flows": {"*": (("affine",), RELU)},
+    "blow_up": dict.fromkeys(("diverging", "other_jump", "random", "descent"), (("step",), RELU)),
 }
-"""The kind of target that an experiment's measurements are about; ``*`` is every experiment."""
+"""Kinds of target and activations that an experiment's measurements are about; ``*``: every one."""
 
 
 MOST_CHUNKS = 5_000
@@ -289,13 +301,19 @@ def _chunk_findings(runs: list[Experiment]) -> list[Finding]:
     return [(("initialization", "chunk"), text)]
 
 
-def _target_findings(study: str, experiment: str, runs: list[Experiment]) -> list[Finding]:
-    kinds = TARGETS.get(study, {})
-    needed = kinds.get(experiment, kinds.get("*"))
-    found = sorted({target.kind for run in runs for target in run.targets} - {needed})
-    if needed is None or not found:
+def _need_findings(study: str, experiment: str, runs: list[Experiment]) -> list[Finding]:
+    needs = NEEDS.get(study, {})
+    known = needs.get(experiment) or needs.get("*")
+    if known is None:
         return []
-    return [(("target", "kind"), f"this experiment needs {needed}, found {', '.join(found)}")]
+    targets = {target.kind for run in runs for target in run.targets}
+    activations = {run.network.activation for run in runs}
+    pairs = ((("target", "kind"), targets), (("network", "activation"), activations))
+    return [
+        (path, f"this experiment needs {' or '.join(allowed)}, found {', '.join(sorted(found))}")
+        for (path, found), allowed in zip(pairs, known, strict=True)
+        if set(found) - set(allowed)
+    ]
 
 
 def _fraction_findings(run: Experiment) -> Iterator[Finding]:
