@@ -306,13 +306,13 @@ def _need_findings(study: str, experiment: str, runs: list[Experiment]) -> list[
     known = needs.get(experiment) or needs.get("*")
     if known is None:
         return []
-    targets = {target.kind for run in runs for target in run.targets}
-    activations = {run.network.activation for run in runs}
+    targets: set[str] = {target.kind for run in runs for target in run.targets}
+    activations: set[str] = {run.network.activation for run in runs}
     pairs = ((("target", "kind"), targets), (("network", "activation"), activations))
     return [
         (path, f"this experiment needs {' or '.join(allowed)}, found {', '.join(sorted(found))}")
         for (path, found), allowed in zip(pairs, known, strict=True)
-        if set(found) - set(allowed)
+        if found - set(allowed)
     ]
 
 
