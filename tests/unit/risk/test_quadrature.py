@@ -232,6 +232,12 @@ def test_hessians(activation: str) -> None:
     compare(activation, target, law, draw(rng, law, (5.0,)), hessian=True)
 
 
+@pytest.mark.parametrize(("activation", "w", "b"), [("erf", 13.56, -3.58), ("gelu", 18.0, -4.7)])
+def test_panels_where_a_normal_density_fades(activation: str, w: float, b: float) -> None:
+    """Half a panel as wide as it is far from the centre is too wide for exp(−z²), by 1e-13."""
+    compare(activation, "affine", "unit", np.array([w, b, 1.0, 0.3]), hessian=True)
+
+
 SETTLING = ["logistic", "tanh", "erf", "arctan", "softsign", "gelu", "swish", "softplus", "elu"]
 STEEP = [(name, w) for name in SETTLING for w in (1e2, 1e5, 1e8)]
 STEEP += [("sin", 30.0), ("sin", 300.0), ("clipping", 1e8), ("relu", 1e8)]
