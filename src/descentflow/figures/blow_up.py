@@ -147,6 +147,8 @@ def affine(dataset: xr.Dataset) -> Figure:
         panel.set_visible(False)
     for panel in panels[max(0, len(shown) - 5) : len(shown)]:
         panel.set_xlabel("time $t$")
+    for panel in panels[: len(shown) : 5]:
+        panel.set_ylabel("risk, norm")
     panels[0].plot([], [], color=blue, label=r"risk $\mathcal{L}(\Theta_t)$")
     panels[0].plot([], [], "--", color=orange, label=r"norm $\Vert\Theta_t\Vert$")
     panels[0].plot([], [], label="derived power laws", **style.THEORY)
