@@ -9,8 +9,11 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import mpmath as mp
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+import descentflow as df
 from descentflow.errors import Refused
 from descentflow.networks import ActivationName
 from descentflow.problem import Problem
@@ -199,3 +202,99 @@ def test_other_laws_are_refused_by_what_is_known_of_the_uniform_one(
     with pytest.raises(Refused, match="uniform"):
         function(problem(inputs=law, target=target))
     assert function(problem(target=target)) in (0.5, 1.0)
+
+
+# ---- rates of 4.5, which no claim is about: short flows from the curve of best networks
+
+
+def end_of_flow(
+    name: str, target: dict[str, Any], hidden: int, start: list[float], until: float
+) -> tuple[float, NDArray[np.float64]]:
+    """L and θ at the end of a gradient flow."""
+    case = problem(target=target, network={"hidden": hidden, "activation": name})
+    flow = df.flow(case, np.array([start]), until=until)
+    assert int(flow["status"][0]) == 0
+    return float(flow["risk"][0, -1]), flow["parameters"].values[0]
+
+
+PARABOLA = {"kind": "polynomial", "coefficients": [0.25, -1, 1]}
+HINGE = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0, 0, 0.5]}
+
+
+@pytest.mark.parametrize(
+    ("name", "jump", "constant"),
+    [
+        ("clipping", 1, 1 / 12),
+        ("logistic", 1, 2 * math.log(2) - 1),
+        ("tanh", 2, math.log(2) - 1 / 2),
+        ("erf", 2, (2 - math.sqrt(2)) / (2 * math.sqrt(math.pi))),
+    ],
+)
+def test_one_neuron_steepens_towards_the_step_like_a_cube_root(
+    name: str, jump: int, constant: float
+) -> None:
+    """w³ ∼ 3Ct/(1 + α²), L ∼ C/w."""
+    level = 0.5 if jump == 2 else 0.0
+    middle = 0.5 if name == "clipping" else 0.0
+    start = [20.0, middle - 10.0, 1.0 / jump, level]
+    risk, (w, *_) = end_of_flow(name, {"kind": "step", "at": 0.5}, 1, start, 1e8)
+    growth = 3.0 * constant * 1e8 / 1.25
+    assert math.isclose(w**3, growth, rel_tol=1e-2)
+    assert math.isclose(risk, constant / growth ** (1 / 3), rel_tol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("softplus", lambda z: mp.log1p(mp.exp(-z))),
+        ("gelu", lambda z: z * mp.ncdf(-z)),
+        ("swish", lambda z: z / (1 + mp.exp(z))),
+    ],
+)
+def test_one_neuron_bends_towards_the_hinge_like_a_fifth_root(
+    name: str, function: Callable[[Real], Real]
+) -> None:
+    """w⁵ ∼ 15Ct/(1 + q²), L ∼ C/w³: C is the squared distance of σ to the ReLU, both sides alike.
+
+    The corrections of w are of order 1/w, those of L smaller.
+    """
+    constant = float(2 * mp.quad(lambda z: function(z) ** 2, [0, 2, 40]))
+    risk, (w, *_) = end_of_flow(name, HINGE, 1, [20.0, -10.0, 0.05, 0.0], 1e10)
+    growth = 15.0 * constant * 1e10 / 1.25
+    assert math.isclose(w**5, growth, rel_tol=0.3)
+    assert math.isclose(risk, constant / growth**0.6, rel_tol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "near", "power"), [("gelu", -0.75, 1), ("swish", -1.28, 1), ("sin", -1.57, 2)]
+)
+def test_one_neuron_flattens_towards_the_parabola(name: str, near: float, power: int) -> None:
+    """About a point with σ' = 0: v³ ∼ 3Bt/(1 + s₀²), L ∼ B/v; v⁴ ∼ 8Bt/(1 + s₀²), B/v² for sin."""
+    sigma = SIGMAS[name][0]
+    with mp.workdps(30):
+        place = mp.findroot(lambda z: mp.diff(sigma, z), near)
+        level, _, second, third, fourth = map(float, mp.taylor(sigma, place, 4))
+    constant = third**2 / second**3 / 2800 if power == 1 else (fourth / second**2) ** 2 / 44100
+    w = (8.0 * second) ** -0.5
+    start = [w, float(place) - w / 2.0, 8.0, -8.0 * level]
+    risk, (_, _, v, _) = end_of_flow(name, PARABOLA, 1, start, 1e12)
+    growth = power * (power + 2) * constant * 1e12 / (1.0 + level**2)
+    assert math.isclose(v ** (power + 2), growth, rel_tol=1e-2)
+    assert math.isclose(risk, constant / v**power, rel_tol=1e-2)
+
+
+@pytest.mark.parametrize(("name", "near"), [("tanh", -1.15), ("softplus", -1.32)])
+def test_a_symmetric_pair_flattens_towards_the_parabola(name: str, near: float) -> None:
+    """v⁶ ∼ 24Bt/(2 + 4s₀²), L ∼ B/v⁴, about a zero of the fourth derivative; slow to get there."""
+    sigma = {"softplus": lambda z: mp.log1p(mp.exp(z)), "tanh": mp.tanh}[name]
+    with mp.workdps(40):
+        place = mp.findroot(lambda z: mp.diff(sigma, z, 4), near)
+        level, _, second, _, _, _, sixth = map(float, mp.taylor(sigma, place, 6))
+    constant = (sixth / (4 * second**3)) ** 2 / (13 * 924**2)
+    w = (6.0 * second) ** -0.5
+    b = float(place)
+    start = [w, -w, b - w / 2.0, b + w / 2.0, 3.0, 3.0, -6.0 * level]
+    risk, theta = end_of_flow(name, PARABOLA, 2, start, 1e12)
+    growth = 3.0**6 + 24.0 * constant * 1e12 / (2.0 + 4.0 * level**2)
+    assert math.isclose(theta[4] ** 6, growth, rel_tol=0.1)
+    assert math.isclose(risk, constant / growth ** (2 / 3), rel_tol=0.03)
