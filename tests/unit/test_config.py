@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from descentflow import config
+from descentflow.activations import ACTIVATIONS
 from descentflow.config import Descent, Experiment, LyapunovFraction
 from descentflow.errors import ConfigurationError
 from descentflow.studies import STUDIES
@@ -259,3 +260,143 @@ def test_an_empty_file_is_no_configuration(tmp_path: Path) -> None:
     path = tmp_path / "empty.yaml"
     path.write_text("")
     assert "a mapping" in refusal(config.load(path))
+
+
+# ---- what an experiment is about
+
+
+def study_of(study: str, **experiments: Any) -> dict[str, Any]:
+    """A configuration of one study."""
+    return {"seed": 1, "studies": {study: experiments}}
+
+
+FLOW = {"method": "gf", "until": 10.0}
+AFFINE = {"kind": "affine", "slope": 1}
+STEP = {"kind": "step", "at": 0.5}
+HINGE = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0, 0, 0.5]}
+PARABOLA = {"kind": "polynomial", "coefficients": [0.25, -1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("study", "experiment", "changes", "line"),
+    [
+        (
+            "constant_targets",
+            "dimensions",
+            {"target": AFFINE},
+            "target.kind: this experiment needs constant, found affine",
+        ),
+        (
+            "constant_targets",
+            "flow",
+            {"network": {"hidden": 3, "activation": "tanh"}},
+            "network.activation: this experiment needs relu or leaky_relu, found tanh",
+        ),
+        (
+            "random_initializations",
+            "success",
+            {"target": PARABOLA},
+            "target.kind: this experiment needs constant or affine or piecewise_linear or step, "
+            "found polynomial",
+        ),
+        (
+            "gradient_flows",
+            "vector_targets",
+            {"target": [AFFINE, STEP], "network": {"hidden": 3, "outputs": 2}},
+            "target.kind: this experiment needs affine, found affine, step",
+        ),
+        (
+            "blow_up",
+            "diverging",
+            {"target": STEP, "network": {"hidden": 2, "activation": "gelu"}},
+            "network.activation: this experiment needs relu, found gelu",
+        ),
+        (
+            "blow_up",
+            "random",
+            {"target": HINGE},
+            "target.kind: this experiment needs step, found piecewise_linear",
+        ),
+    ],
+)
+def test_experiments_say_what_they_need(
+    study: str, experiment: str, changes: dict[str, Any], line: str
+) -> None:
+    message = refusal(study_of(study, **{experiment: setting(**changes)}))
+    assert message == f"studies.{study}.{experiment}.{line}"
+
+
+def test_a_swept_kind_that_is_not_needed_is_found() -> None:
+    swept = setting(sweep={"target": [{"kind": "constant", "value": 1}, STEP]})
+    (line,) = refusal(whole(swept)).splitlines()
+    assert line.endswith("found constant, step")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["affine", "step_one", "step_two", "hinge", "parabola", "parabola_four", "parabola_six"],
+)
+def test_who_has_a_minimiser_may_be_asked_of_every_target(name: str) -> None:
+    """These experiments of blow_up take any target and activation."""
+    targets = [AFFINE, STEP, HINGE, PARABOLA, {"kind": "expression", "formula": "x**4*sin(x)"}]
+    mapping = setting(training=FLOW, sweep={"target": targets})
+    mapping["sweep"]["network.activation"] = list(ACTIVATIONS)
+    _, blocks = config.check(study_of("blow_up", **{name: mapping}))
+    assert len(blocks["blow_up"][name]) == len(targets) * 13
+
+
+def test_vector_targets_are_lists_with_one_target_for_each_output() -> None:
+    mapping = setting(target=[AFFINE, AFFINE], network={"hidden": 2, "outputs": 2}, training=FLOW)
+    _, blocks = config.check(study_of("gradient_flows", vector_targets=mapping))
+    (run,) = blocks["gradient_flows"]["vector_targets"]
+    assert (run.parameter_count, len(run.targets)) == (2 * 4 + 2, 2)
+    for wrong in (AFFINE, [AFFINE], [AFFINE] * 3):
+        message = refusal(study_of("gradient_flows", vector_targets={**mapping, "target": wrong}))
+        assert message.startswith("studies.gradient_flows.vector_targets.target: the network has 2")
+
+
+def test_whole_networks_and_laws_may_be_swept() -> None:
+    networks = [{"hidden": 2, "activation": "relu"}, {"hidden": 1, "activation": "gelu"}]
+    laws = [
+        {"law": "uniform"},
+        {"law": "uniform", "dimension": 2, "rule": "tensor", "nodes": 3},
+        {"law": "points", "points": [[0.0, 1.0], [1.0, 0.5]]},
+    ]
+    runs, findings = config.expand(setting(sweep={"network": networks, "inputs": laws}))
+    assert not findings
+    found = [(r.network.hidden, r.network.activation, r.inputs.dimension) for r in runs]
+    assert found == [(h, a, d) for h, a in ((2, "relu"), (1, "gelu")) for d in (1, 2, 2)]
+    assert [r.parameter_count for r in runs] == [7, 9, 9, 4, 5, 5]
+    assert {r.engine for r in runs} == {"closed_form", "empirical", "quadrature"}
+
+
+def test_findings_inside_swept_networks_and_laws_name_the_entry() -> None:
+    networks = [{"hidden": 2}, {"hidden": 1, "activation": "gelo"}]
+    laws = [{"law": "uniform", "dimension": 2}, {"law": "uniform"}]
+    message = refusal(whole(setting(sweep={"network": networks, "inputs": laws})))
+    path = "studies.constant_targets.convergence.sweep"
+    assert {line.partition(":")[0] for line in message.splitlines()} == {
+        f"{path}.network[1].activation",
+        f"{path}.inputs[0].rule",
+    }
+    assert "did you mean 'gelu'?" in message
+
+
+def test_formulas_are_refused_with_their_column() -> None:
+    formula = {"kind": "expression", "formula": "sin(3*x) + y"}
+    message = refusal(study_of("blow_up", affine=setting(target=formula)))
+    assert message.startswith("studies.blow_up.affine.target.formula: column 12: unknown name 'y'")
+
+
+def test_fractions_need_a_lyapunov_function() -> None:
+    """Constant targets and σ(az) = aσ(z): also for the leaky ReLU and several outputs."""
+    size = {"method": "gd", "step_size": {"lyapunov_fraction": 0.5}, "steps": 10}
+    leaky = setting(
+        target=[{"kind": "constant", "value": k} for k in (1, 2)],
+        network={"hidden": 3, "activation": "leaky_relu", "outputs": 2},
+        training=size,
+    )
+    config.check(whole(leaky))
+    for changes in ({"target": AFFINE}, {"network": {"hidden": 3, "activation": "elu"}}):
+        message = refusal(study_of("blow_up", affine=setting(training=size, **changes)))
+        assert "needs constant targets and activation relu or leaky_relu" in message

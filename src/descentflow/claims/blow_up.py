@@ -51,7 +51,7 @@ def _monotone(runs: xr.Dataset) -> Claim:
 def _slopes(runs: xr.Dataset) -> Claim:
     known = runs["status"].values >= 0
     norm, risk = runs["parameter_norm_slope"].values[known], runs["risk_slope"].values[known]
-    error = max(np.abs(norm / 0.25 - 1.0).max(), np.abs(risk / -0.5 - 1.0).max())
+    error = np.max(np.abs([norm / 0.25 - 1.0, risk / -0.5 - 1.0]))
     return Claim(
         STUDY,
         "divergence_rates",
@@ -68,7 +68,7 @@ def _constants(runs: xr.Dataset) -> Claim:
     known = runs["status"].values >= 0
     growth = runs["final_growth_ratio"].values[known]
     decay = runs["final_decay_ratio"].values[known]
-    error = max(np.abs(growth - 1.0).max(), np.abs(decay - 1.0).max())
+    error = np.max(np.abs([growth - 1.0, decay - 1.0]))
     return Claim(
         STUDY,
         "divergence_constants",

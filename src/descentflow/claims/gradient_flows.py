@@ -58,7 +58,7 @@ def _balances(runs: xr.Dataset) -> Claim:
         "balances_of_vectors",
         "|w_i|^2 + b_i^2 - sum_k v_ki^2 is constant along the flow for vector-valued targets",
         describe_runs(runs, "vector_targets"),
-        "predicted here",
+        "derived",
         f"largest drift {worst:.2e}",
         "<= 1e-7",
         worst <= 1e-7,

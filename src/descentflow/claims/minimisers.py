@@ -78,7 +78,7 @@ def _rates(run: xr.Dataset) -> list[Claim]:
     pairs = [("L", run["risk_slope"].values[:count], float(run["rate_decay"]))]
     if np.isfinite(run["rate_growth"]):
         pairs.append(("|v|", run["outer_norm_slope"].values[:count], float(run["rate_growth"])))
-    error = max(float(np.abs(measured / rate - 1.0).max()) for _, measured, rate in pairs)
+    error = float(np.max([np.abs(measured / rate - 1.0).max() for _, measured, rate in pairs]))
     texts = [f"{name}: {m.min():.4f} to {m.max():.4f}" for name, m, _ in pairs]
     law = " and ".join(f"{name} ~ t^({rate:.4g})" for name, _, rate in pairs)
     claims = [
@@ -103,7 +103,7 @@ def _constants(run: xr.Dataset, count: int) -> Claim:
     risk = run["final_risk"].values[:count]
     growth = outer**6 / time / float(run["rate_growth_constant"])
     decay = risk * outer**4 / float(run["rate_decay_constant"])
-    error = float(max(np.abs(growth - 1.0).max(), np.abs(decay - 1.0).max()))
+    error = float(np.max(np.abs([growth - 1.0, decay - 1.0])))
     return Claim(
         STUDY,
         f"affine_constants_{run['network_activation'].item()}",

@@ -142,10 +142,13 @@ def affine(dataset: xr.Dataset) -> Figure:
         panel.plot(time, run["parameter_norm"].values[:count].T, "--", color=orange, linewidth=0.7)
         _power_laws(panel, run)
         panel.set(xscale="log", yscale="log", xlim=(1e-2, None), ylim=(1e-12, 1e2))
-        panel.set(xlabel="$t$", ylabel=r"$\mathcal{L}$, $\Vert\Theta\Vert$")
         panel.set_title(name.replace("_", " "))
     for panel in panels[len(shown) :]:
         panel.set_visible(False)
+    for panel in panels[max(0, len(shown) - 5) : len(shown)]:
+        panel.set_xlabel("time $t$")
+    for panel in panels[: len(shown) : 5]:
+        panel.set_ylabel("risk, norm")
     panels[0].plot([], [], color=blue, label=r"risk $\mathcal{L}(\Theta_t)$")
     panels[0].plot([], [], "--", color=orange, label=r"norm $\Vert\Theta_t\Vert$")
     panels[0].plot([], [], label="derived power laws", **style.THEORY)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.errors import Refused
+from descentflow.laws import Uniform
 from descentflow.problem import Problem
 from descentflow.targets import Step
 
@@ -36,8 +37,8 @@ def jump_of(problem: Problem) -> float:
     target = problem.target
     if not isinstance(target, Step) or (target.below, target.above) != (0.0, 1.0):
         raise Refused("target: a step from 0 to 1 is needed")
-    if problem.interval != (0.0, 1.0):
-        raise Refused("inputs: the interval [0, 1] is needed")
+    if not isinstance(problem.inputs, Uniform) or problem.interval != (0.0, 1.0):
+        raise Refused("inputs: the uniform law on [0, 1] is needed")
     return target.at
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.errors import Refused
+from descentflow.laws import Uniform
 from descentflow.problem import Problem
 from descentflow.targets import Affine
 
@@ -16,11 +17,11 @@ Array = NDArray[np.float64]
 
 
 def slope_of(problem: Problem) -> float:
-    """α; raises Refused where the target is not affine or the interval is not [0, 1]."""
+    """α; raises Refused where the target is not affine or the law is not uniform on [0, 1]."""
     if not isinstance(problem.target, Affine):
         raise Refused("target: one affine target is needed")
-    if problem.interval != (0.0, 1.0):
-        raise Refused("inputs: the interval [0, 1] is needed")
+    if not isinstance(problem.inputs, Uniform) or problem.interval != (0.0, 1.0):
+        raise Refused("inputs: the uniform law on [0, 1] is needed")
     return problem.target.slope
 
 

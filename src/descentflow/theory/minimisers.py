@@ -7,6 +7,7 @@ docs/mathematics.md, 4.4 and 4.5. Everything is dimensionless.
 import math
 from dataclasses import dataclass
 
+from descentflow.laws import Uniform
 from descentflow.problem import Problem
 from descentflow.targets import Affine, PiecewiseLinear, Polynomial, Step
 
@@ -61,8 +62,9 @@ ENTRIES = _entries()
 
 
 def case_of(problem: Problem) -> str | None:
-    """The name in TARGETS of the problem's target on [0, 1], or None."""
-    if problem.inputs.finite or problem.interval != (0.0, 1.0):
+    """The name in TARGETS of the problem's target, uniform law on [0, 1]; None for all others."""
+    law = problem.inputs
+    if not isinstance(law, Uniform) or law.finite or problem.interval != (0.0, 1.0):
         return None
     return next((name for name, target in TARGETS.items() if target == problem.target), None)
 
