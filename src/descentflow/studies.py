@@ -60,6 +60,18 @@ STUDIES = {
                 "flow_and_descent": "descent",
             },
         ),
+        Study(
+            "overparameterized",
+            "Gradient descent on deep over-parameterised networks",
+            "arXiv:1811.03804",
+            {
+                "concentration": "concentration",
+                "training": "training",
+                "stability": "stability",
+                "depth": "depth",
+                "step_sizes": "step_sizes",
+            },
+        ),
     )
 }
 
