@@ -21,10 +21,10 @@ env: $(VENV)/run.stamp ## set up .venv from envs/requirements.lock
 develop: $(VENV)/develop.stamp ## the same environment with what tests and linters need
 
 figures: env ## run the workflow on config.yaml: results/ and figures/
-	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/descentflow run --cores $(CORES)
 
 smoke: env ## the same workflow at toy sizes, in about a minute
-	$(BIN)/snakemake --cores $(CORES) --configfile config/smoke.yaml
+	$(BIN)/descentflow run --cores $(CORES) --configfile config/smoke.yaml
 
 test: develop ## linters, type checks and tests
 	$(MAKE) --no-print-directory lint

@@ -22,8 +22,8 @@ class Activation:
 
     ``kinks`` are the places where σ is not analytic, ``jumps`` the jumps of σ' there (0 where σ' is
     continuous). A Gauss-Legendre panel resolves σ(wx + b) where its half-width is at most
-    ``reach``/|w|, and, if σ ``settles``, on panels that are as wide as they are far from its centre
-    wx + b = 0; a reach of infinity means that σ is polynomial between its kinks. ``homogeneous``
+    ``reach``/|w|, and, as σ settles away from its centre wx + b = 0, at most ``settles`` times the
+    distance to it; a reach of infinity means that σ is polynomial between its kinks. ``homogeneous``
     means σ(az) = aσ(z) for a > 0.
     """
 
@@ -31,7 +31,7 @@ class Activation:
     kinks: tuple[float, ...] = ()
     jumps: tuple[float, ...] = ()
     reach: float = math.inf
-    settles: bool = True
+    settles: float = 1.0
     homogeneous: bool = False
 
 
@@ -60,12 +60,12 @@ ACTIVATIONS: dict[str, Activation] = {
     "logistic": Activation(LOGISTIC, reach=math.pi),
     "tanh": Activation(TANH, reach=0.5 * math.pi),
     "arctan": Activation(ARCTAN, reach=1.0),
-    "erf": Activation(ERF, reach=1.5),
+    "erf": Activation(ERF, reach=1.5, settles=0.5),
     "softsign": Activation(SOFTSIGN, (0.0,), (0.0,), reach=1.0),
     "elu": Activation(ELU, (0.0,), (0.0,), reach=3.0),
-    "gelu": Activation(GELU, reach=2.0),
+    "gelu": Activation(GELU, reach=2.0, settles=0.5),
     "swish": Activation(SWISH, reach=math.pi),
-    "sin": Activation(SIN, reach=3.0, settles=False),
+    "sin": Activation(SIN, reach=3.0, settles=0.0),
 }
 """``clipping`` is min(max(z, 0), 1), ``elu`` e^z − 1 if z < 0, ``gelu`` zΦ(z), ``swish`` z/(1+e^−z)."""
 

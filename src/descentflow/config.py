@@ -22,6 +22,7 @@ class ConstantTargets(Model):
     """Experiments of the study ``constant_targets``."""
 
     convergence: Any = None
+    dimensions: Any = None
     flow: Any = None
     step_sizes: Any = None
 
@@ -40,6 +41,7 @@ class GradientFlows(Model):
     saddles: Any = None
     small_steps: Any = None
     small_steps_flow: Any = None
+    vector_targets: Any = None
 
 
 class BlowUp(Model):
@@ -49,6 +51,13 @@ class BlowUp(Model):
     other_jump: Any = None
     random: Any = None
     descent: Any = None
+    affine: Any = None
+    step_one: Any = None
+    step_two: Any = None
+    hinge: Any = None
+    parabola: Any = None
+    parabola_four: Any = None
+    parabola_six: Any = None
 
 
 class Overparameterized(Model):
@@ -126,7 +135,7 @@ def check(mapping: object) -> tuple[Configuration, dict[str, Block]]:
         blocks[study] = {}
         for name, value in given.items():
             runs, wrong = expand(value, _schema(study, name))
-            wrong += _target_findings(study, name, runs) + _chunk_findings(runs)
+            wrong += _need_findings(study, name, runs) + _chunk_findings(runs)
             blocks[study][name] = runs
             findings += [(("studies", study, name, *path), text) for path, text in wrong]
     if not blocks and not findings:
@@ -212,12 +221,15 @@ def _swept(path: tuple[str | int, ...], chosen: Mapping[str, int]) -> tuple[str 
     return path
 
 
-TARGETS = {
-    "constant_targets": {"*": "constant"},
-    "gradient_flows": {"*": "affine"},
-    "blow_up": dict.fromkeys(("diverging", "other_jump", "random", "descent"), "step"),
+RELU, HOMOGENEOUS = ("relu",), ("relu", "leaky_relu")
+LINEAR = ("constant", "affine", "piecewise_linear", "step")
+NEEDS: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "constant_targets": {"*": (("constant",), HOMOGENEOUS)},
+    "random_initializations": {"*": (LINEAR, RELU)},
+    "gradient_flows": {"*": (("affine",), RELU)},
+    "blow_up": dict.fromkeys(("diverging", "other_jump", "random", "descent"), (("step",), RELU)),
 }
-"""The kind of target that an experiment's measurements are about; ``*`` is every experiment."""
+"""Kinds of target and activations that an experiment's measurements are about; ``*``: every one."""
 
 
 MOST_CHUNKS = 5_000
@@ -232,15 +244,19 @@ def _chunk_findings(runs: list[Any]) -> list[Finding]:
     return [(("initialization", "chunk"), text)]
 
 
-def _target_findings(study: str, experiment: str, runs: list[Any]) -> list[Finding]:
-    kinds = TARGETS.get(study, {})
-    needed = kinds.get(experiment, kinds.get("*"))
-    if needed is None:
+def _need_findings(study: str, experiment: str, runs: list[Any]) -> list[Finding]:
+    needs = NEEDS.get(study, {})
+    known = needs.get(experiment) or needs.get("*")
+    if known is None:
         return []
-    found = sorted({target.kind for run in runs for target in run.targets} - {needed})
-    if not found:
-        return []
-    return [(("target", "kind"), f"this experiment needs {needed}, found {', '.join(found)}")]
+    targets: set[str] = {target.kind for run in runs for target in run.targets}
+    activations: set[str] = {run.network.activation for run in runs}
+    pairs = ((("target", "kind"), targets), (("network", "activation"), activations))
+    return [
+        (path, f"this experiment needs {' or '.join(allowed)}, found {', '.join(sorted(found))}")
+        for (path, found), allowed in zip(pairs, known, strict=True)
+        if found - set(allowed)
+    ]
 
 
 def _fraction_findings(run: Any) -> Iterator[Finding]:

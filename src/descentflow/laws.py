@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 
 REACH = 1e6  # inputs stay where double precision leaves room for cubes of them
 MOST_POINTS = 1_000_000
+MOST_TENSOR_NODES = 1000
+"""In every direction; finding Gauss-Legendre nodes takes ten seconds at this number, squared in it."""
 
 
 class Interval(Model):
@@ -57,6 +59,10 @@ class Uniform(Interval):
             raise ConfigurationError("missing; a cube needs tensor or sobol", ("rule",))
         if (self.rule is None) != (self.nodes is None):
             raise ConfigurationError("belongs to a rule: give both or neither", ("nodes",))
+        if self.rule == "tensor" and self.nodes and self.nodes > MOST_TENSOR_NODES:
+            raise ConfigurationError(
+                f"must be at most {MOST_TENSOR_NODES} for tensor, found {self.nodes}", ("nodes",)
+            )
         if self.rule == "tensor" and self.nodes and self.nodes**self.dimension > MOST_POINTS:
             raise ConfigurationError(
                 f"makes {self.nodes}^{self.dimension} points, allowed are {MOST_POINTS}",

@@ -22,6 +22,7 @@ STUDIES = {
             "arXiv:2102.09924",
             {
                 "risk_and_lyapunov": "convergence",
+                "dimensions": "dimensions",
                 "flow": "flow",
                 "step_size_phases": "step_sizes",
             },
@@ -48,16 +49,20 @@ STUDIES = {
                 "invariants": "staircase",
                 "saddles": "saddles",
                 "small_steps": "small_steps",
+                "vector_targets": "vector_targets",
             },
         ),
         Study(
             "blow_up",
-            "Gradient flows that diverge: ReLU and the step target",
+            "Gradient flows that diverge, and who has a global minimiser",
             "arXiv:2211.15641",
             {
                 "divergence": "diverging",
                 "realizations": "diverging",
                 "flow_and_descent": "descent",
+                "affine": "affine",
+                "other_targets": "hinge",
+                "minimisers": "affine",
             },
         ),
         Study(

@@ -141,7 +141,9 @@ class PiecewiseLinear(Linear):
         """f(x), entry by entry; the value from the left at a jump, nan outside the knots."""
         knots, values = np.array(self.knots), np.array(self.values)
         right = np.clip(np.searchsorted(knots, x), 1, len(knots) - 1)
-        share = (x - knots[right - 1]) / (knots[right] - knots[right - 1])
+        width = knots[right] - knots[right - 1]
+        # Only at a jump in the first or behind one in the last knot is there no width.
+        share = (x - knots[right - 1]) / np.where(width > 0.0, width, 1.0)
         inside = (x >= knots[0]) & (x <= knots[-1])
         between = (1.0 - share) * values[right - 1] + share * values[right]
         return np.where(inside, between, np.nan)

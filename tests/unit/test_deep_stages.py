@@ -188,7 +188,7 @@ def test_other_segments_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_unknown_stages_are_refused() -> None:
     for job in ("{}", '{"stage": "nothing"}', "[", "3"):
-        command = [sys.executable, "-m", "descentflow.stages", "--job", job]
+        command = [sys.executable, "-m", "descentflow.stages", "--job", job, "--output", "x"]
         ended = subprocess.run(command, check=False, capture_output=True, text=True)
         assert ended.returncode == 1
         assert "one of sample, train" in ended.stderr

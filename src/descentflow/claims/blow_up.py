@@ -1,8 +1,9 @@
-"""Claims of the study ``blow_up`` that concern the ReLU (4.7), each against its dataset."""
+"""Claims of the study ``blow_up``: the ReLU and the step here, all others in ``minimisers``."""
 
 import numpy as np
 import xarray as xr
 
+from descentflow.claims import minimisers
 from descentflow.claims.claim import Claim, describe_runs
 from descentflow.landscape import KINDS
 from descentflow.theory.blow_up import CRITICAL_RISKS_AT_HALF, ENDS_OF_FLOWS_AT_HALF
@@ -27,7 +28,7 @@ def judge(dataset: xr.Dataset) -> list[Claim]:
         claims.append(_ends(dataset.isel(run=np.flatnonzero(experiments == "random"))))
     if "critical_risk_found" in dataset:
         claims += [_list_of_levels(dataset), _least_level_falls(dataset)]
-    return claims
+    return claims + minimisers.judge(dataset)
 
 
 def _monotone(runs: xr.Dataset) -> Claim:

@@ -20,6 +20,9 @@ def judge(dataset: xr.Dataset) -> list[Claim]:
             _envelope(runs),
             _limit(runs, "convergence", "step"),
         ]
+    if "dimensions" in experiments:
+        runs = dataset.isel(run=np.flatnonzero(experiments == "dimensions"))
+        claims += [_monotone(runs, "dimensions"), _limit(runs, "dimensions", "step")]
     if "step_sizes" in experiments:
         runs = dataset.isel(run=np.flatnonzero(experiments == "step_sizes"))
         claims.append(_below_the_curve(runs))
@@ -47,7 +50,7 @@ def _monotone(runs: xr.Dataset, experiment: str) -> Claim:
     worst = float(runs["relative_increase"].max())
     return Claim(
         STUDY,
-        "lyapunov_descent",
+        "lyapunov_descent" if experiment == "convergence" else "lyapunov_descent_on_cubes",
         "V never increases at a step size below 2/((1 + E|X|^2) V(theta_0) + 2), over every step",
         describe_runs(runs, experiment),
         "derived",
@@ -86,7 +89,11 @@ def _limit(runs: xr.Dataset, experiment: str, axis: str) -> Claim:
     reached = (final < RISK_REACHED) & ((fall < 1.0) | (final < ROUNDING_FLOOR))
     return Claim(
         STUDY,
-        "risk_to_zero" if axis == "step" else "flow_risk_to_zero",
+        {
+            "convergence": "risk_to_zero",
+            "dimensions": "risk_to_zero_on_cubes",
+            "flow": "flow_risk_to_zero",
+        }[experiment],
         "the risk tends to 0 in every run, dead ones included",
         describe_runs(runs, experiment),
         "paper",

@@ -16,13 +16,16 @@ def judge(dataset: xr.Dataset) -> list[Claim]:
     claims: list[Claim] = []
     runs = _experiment(dataset, "staircase")
     if runs is not None:
-        claims += [_energy(runs), _levels(runs), _threshold(runs, "staircase", 1)]
+        claims += [_energy(runs, "staircase"), _levels(runs), _threshold(runs, "staircase", 1)]
     runs = _experiment(dataset, "near_fits")
     if runs is not None:
         claims.append(_threshold(runs, "near_fits", 2))
     runs = _experiment(dataset, "saddles")
     if runs is not None:
         claims.append(_escape(runs))
+    runs = _experiment(dataset, "vector_targets")
+    if runs is not None:
+        claims += [_energy(runs, "vector_targets"), _balances(runs), _critical(runs)]
     runs = _experiment(dataset, "small_steps")
     if runs is not None and runs["distance_to_flow"].notnull().any():
         claims.append(_small_steps(runs))
@@ -34,17 +37,48 @@ def _experiment(dataset: xr.Dataset, name: str) -> xr.Dataset | None:
     return dataset.isel(run=chosen) if len(chosen) else None
 
 
-def _energy(runs: xr.Dataset) -> Claim:
+def _energy(runs: xr.Dataset, experiment: str) -> Claim:
     worst = float(runs["energy_error"].max())
     return Claim(
         STUDY,
-        "energy_identity",
+        "energy_identity" if experiment == "staircase" else "energy_identity_of_vectors",
         "L(Theta_t) = L(Theta_0) - integral of |G|^2 along the flow",
-        describe_runs(runs, "staircase"),
+        describe_runs(runs, experiment),
         "derived",
         f"largest error {worst:.2e}",
         "<= 1e-7",
         worst <= 1e-7,
+    )
+
+
+def _balances(runs: xr.Dataset) -> Claim:
+    worst = float(runs["balance_drift"].max())
+    return Claim(
+        STUDY,
+        "balances_of_vectors",
+        "|w_i|^2 + b_i^2 - sum_k v_ki^2 is constant along the flow for vector-valued targets",
+        describe_runs(runs, "vector_targets"),
+        "predicted here",
+        f"largest drift {worst:.2e}",
+        "<= 1e-7",
+        worst <= 1e-7,
+    )
+
+
+def _critical(runs: xr.Dataset) -> Claim:
+    known = runs["status"].values >= 0
+    critical = runs["end_kind"].values[known] == KINDS["critical"]
+    risks = np.unique(np.round(runs["end_risk"].values[known][critical], 9))
+    shown = ", ".join(f"{risk:.7g}" for risk in risks[:6])
+    return Claim(
+        STUDY,
+        "vector_flows_end_critical",
+        "bounded flows for vector-valued targets end at critical points",
+        describe_runs(runs, "vector_targets"),
+        "paper (convergence of the risk to a critical one)",
+        f"{int(critical.sum())} of {critical.size}; critical risks {shown}",
+        "all",
+        bool(critical.all()),
     )
 
 

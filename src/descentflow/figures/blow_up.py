@@ -4,10 +4,40 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 
 from descentflow.figures import style
 from descentflow.theory.blow_up import edge_of_stability
+
+ACTIVATIONS = (
+    "relu",
+    "leaky_relu",
+    "elu",
+    "clipping",
+    "softplus",
+    "gelu",
+    "swish",
+    "logistic",
+    "tanh",
+    "arctan",
+    "erf",
+    "softsign",
+    "sin",
+)
+"""The order in which figures show them."""
+
+COLUMNS = {
+    ("affine", 1): "$f=x$\n$H=1$",
+    ("step", 1): "step\n$H=1$",
+    ("step", 2): "step\n$H=2$",
+    ("hinge", 1): "hinge\n$H=1$",
+    ("hinge", 2): "hinge\n$H=2$",
+    ("parabola", 1): "parabola\n$H=1$",
+    ("parabola", 2): "parabola\n$H=2$",
+}
+VERDICT_COLORS = {0: "#c9dff2", 1: "#f6b48f", 2: "#e6e6e6"}
 
 
 def _experiment(dataset: xr.Dataset, *names: str) -> xr.Dataset:
@@ -95,3 +125,138 @@ def flow_and_descent(dataset: xr.Dataset) -> Figure:
     style.legend_above(figure, panels[1], 4, r"$H=2$, $\alpha=1/2$, one start")
     style.letter(panels)
     return figure
+
+
+def affine(dataset: xr.Dataset) -> Figure:
+    """One neuron and f = x: risk and norm of the flows, one panel per activation."""
+    runs = _experiment(dataset, "affine")
+    names = [str(name) for name in runs["network_activation"].values]
+    shown = [name for name in ACTIVATIONS if name in names]
+    figure, panels = style.new(style.PAGE, 1.5 * -(-len(shown) // 5) + 0.6, -(-len(shown) // 5), 5)
+    blue, orange = style.colors(2)[0], "#d95f02"
+    for panel, name in zip(panels, shown, strict=False):
+        run = runs.isel(run=names.index(name))
+        count, time = int(run["count"]), run["time"].values
+        positive = np.where(run["risk"].values > 0.0, run["risk"].values, np.nan)
+        panel.plot(time, positive[:count].T, color=blue, linewidth=0.7)
+        panel.plot(time, run["parameter_norm"].values[:count].T, "--", color=orange, linewidth=0.7)
+        _power_laws(panel, run)
+        panel.set(xscale="log", yscale="log", xlim=(1e-2, None), ylim=(1e-12, 1e2))
+        panel.set(xlabel="$t$", ylabel=r"$\mathcal{L}$, $\Vert\Theta\Vert$")
+        panel.set_title(name.replace("_", " "))
+    for panel in panels[len(shown) :]:
+        panel.set_visible(False)
+    panels[0].plot([], [], color=blue, label=r"risk $\mathcal{L}(\Theta_t)$")
+    panels[0].plot([], [], "--", color=orange, label=r"norm $\Vert\Theta_t\Vert$")
+    panels[0].plot([], [], label="derived power laws", **style.THEORY)
+    counts = sorted({int(count) for count in runs["count"].values})
+    title = f"$f=x$, $H=1$, {', '.join(map(str, counts))} initialisations each"
+    style.legend_above(figure, panels[0], 3, title)
+    return figure
+
+
+def _power_laws(panel: Axes, run: xr.Dataset) -> None:
+    """The derived laws of L and |v| over the later half of the logarithmic time."""
+    time, end = run["time"].values, float(np.nanmax(run["time"].values))
+    late = time[time >= end**0.5]
+    best = int(run["best"])
+    for exponent, name in (("rate_decay", "risk"), ("rate_growth", "parameter_norm")):
+        last = run[name].values[best, np.searchsorted(time[np.isfinite(time)], end)]
+        if np.isfinite(run[exponent]):
+            panel.plot(late, last * (late / end) ** float(run[exponent]), **style.THEORY)
+
+
+def other_targets(dataset: xr.Dataset) -> Figure:
+    """Risk and norm over time, the best flow of each activation, for steps, hinge and parabola."""
+    columns = {
+        "step_one": "step, $H=1$",
+        "step_two": "step, $H=2$",
+        "hinge": "hinge",
+        "parabola": "parabola",
+    }
+    shown = [name for name in columns if name in dataset["experiment"].values]
+    figure, panels = style.new(style.PAGE, 4.2, 2, len(shown))
+    for number, experiment in enumerate(shown):
+        runs = _experiment(dataset, experiment)
+        for run in (runs.isel(run=n) for n in range(runs.sizes["run"])):
+            name, hidden = str(run["network_activation"].values), int(run["network_hidden"])
+            place = ACTIVATIONS.index(name)
+            color = style.colors(len(ACTIVATIONS))[place]
+            best, widths = int(run["best"]), (0.6, 0.6, 0.9, 1.2, 1.2, 1.5, 1.5)
+            for panel, quantity in (
+                (panels[number], "risk"),
+                (panels[number + len(shown)], "parameter_norm"),
+            ):
+                values = run[quantity].values[best]
+                values = np.where(values > 1e-16, values, np.nan)
+                line = {"linestyle": style.dash(place), "linewidth": widths[min(hidden, 6)]}
+                panel.plot(run["time"].values, values, color=color, **line)
+        panels[number].set_title(columns[experiment])
+        lower = panels[number + len(shown)]
+        for panel in (panels[number], lower):
+            panel.set(xscale="log", yscale="log", xlim=(1e-2, None), xlabel="time $t$")
+        panels[number].set_ylabel(r"risk $\mathcal{L}$")
+        lower.set_ylabel(r"norm $\Vert\Theta\Vert$")
+    for place, name in enumerate(ACTIVATIONS):
+        color = style.colors(len(ACTIVATIONS))[place]
+        label = name.replace("_", " ")
+        panels[0].plot([], [], color=color, linestyle=style.dash(place), label=label)
+    style.legend_above(
+        figure, panels[0], 7, "the best flow of each activation; thicker lines: more neurons"
+    )
+    return figure
+
+
+def minimisers(dataset: xr.Dataset) -> Figure:
+    """Table: which activation attains the infimum of the risk for which target."""
+    figure, (panel,) = style.new(style.PAGE, 4.6)
+    for number in np.flatnonzero(dataset["case"].values != ""):
+        run = dataset.isel(run=int(number))
+        key = (str(run["case"].values), int(run["network_hidden"]))
+        if key in COLUMNS and str(run["experiment"].values) not in ("random", "diverging"):
+            row = ACTIVATIONS.index(str(run["network_activation"].values))
+            _cell(panel, list(COLUMNS).index(key), row, run)
+    labels = {
+        0: "attained: least risk",
+        1: r"blows up: $\Vert\Theta\Vert$, risk at the end",
+        2: "undecided",
+    }
+    handles = [Patch(color=VERDICT_COLORS[v], label=label) for v, label in labels.items()]
+    handles.append(Patch(facecolor="none", edgecolor="black", label="as listed in 4.5"))
+    handles.append(Patch(facecolor="none", edgecolor="red", label="against the list"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=5)
+    panel.set(xlim=(0, len(COLUMNS)), ylim=(len(ACTIVATIONS), 0))
+    panel.set_xticks(np.arange(len(COLUMNS)) + 0.5, list(COLUMNS.values()))
+    names = [name.replace("_", " ") for name in ACTIVATIONS]
+    panel.set_yticks(np.arange(len(ACTIVATIONS)) + 0.5, names)
+    panel.tick_params(length=0)
+    panel.grid(False)
+    panel.set(xlabel="target and width", ylabel="activation")
+    return figure
+
+
+def _cell(panel: Axes, column: int, row: int, run: xr.Dataset) -> None:
+    """One verdict: its colour, what was found, and whether it is what the list says."""
+    verdict, expected = int(run["verdict"]), float(run["expected_attained"])
+    confirmed = verdict == 1 - expected
+    contradicted = np.isfinite(expected) and verdict != 2 and not confirmed
+    edge = "red" if contradicted else "black" if confirmed else "none"
+    box = Rectangle(
+        (column + 0.04, row + 0.08),
+        0.92,
+        0.84,
+        facecolor=VERDICT_COLORS[verdict],
+        edgecolor=edge,
+        linewidth=0.8,
+    )
+    panel.add_patch(box)
+    risk = float(run["best_end_risk"])
+    text = "0" if risk < 1e-20 else f"{risk:.4g}" if risk > 1e-3 else _scientific(risk)
+    if verdict == 1:
+        text = rf"$t^{{{float(run['best_parameter_norm_slope']):.2f}}}$, {text}"
+    panel.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=5.5)
+
+
+def _scientific(value: float) -> str:
+    digits, exponent = f"{value:.1e}".split("e")
+    return rf"${digits}\cdot 10^{{{int(exponent)}}}$"

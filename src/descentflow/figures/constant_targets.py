@@ -37,6 +37,28 @@ def risk_and_lyapunov(dataset: xr.Dataset) -> Figure:
     return figure
 
 
+def dimensions(dataset: xr.Dataset) -> Figure:
+    """Risk and Lyapunov function over the number of steps for inputs of several dimensions."""
+    runs = dataset.isel(run=np.flatnonzero(dataset["experiment"].values == "dimensions"))
+    figure, panels = style.new(style.PAGE, 2.6, columns=2)
+    for number, color in enumerate(style.colors(runs.sizes["run"])):
+        run = runs.isel(run=number)
+        step, dash = run["step"].values, style.dash(number)
+        for panel, name in zip(panels, ("risk", "lyapunov_ratio"), strict=True):
+            low, middle, high = run[f"{name}_quantiles"].values
+            label = rf"$d={int(run['dimension'])}$"
+            panel.plot(step, middle, color=color, linestyle=dash, label=label)
+            panel.fill_between(step, low, high, color=color, alpha=0.15, linewidth=0)
+            panel.set(xscale="log", xlabel=r"step $n$", xlim=(1, None))
+    panels[0].set(yscale="log", ylabel=r"risk $\mathcal{L}(\Theta_n)$")
+    panels[1].set(ylabel=r"$V(\Theta_n)/V(\Theta_0)$")
+    width, count = int(runs["network_hidden"].values[0]), int(runs["count"].values[0])
+    title = f"$[0,1]^d$, $H={width}$, median and 5–95% of {count} initialisations"
+    style.legend_above(figure, panels[0], 4, title)
+    style.letter(panels)
+    return figure
+
+
 def flow(dataset: xr.Dataset) -> Figure:
     """Risk of gradient flows and its 1/t envelope."""
     runs = dataset.isel(run=np.flatnonzero(dataset["experiment"].values == "flow"))

@@ -82,6 +82,27 @@ def invariants(dataset: xr.Dataset) -> Figure:
     return figure
 
 
+def vector_targets(dataset: xr.Dataset) -> Figure:
+    """Flows for a target with several outputs: risk, and what the flow must keep."""
+    run = _experiment(dataset, "vector_targets").isel(run=0)
+    count, time = int(run["count"]), run["time"].values
+    names = {
+        "risk": r"$\mathcal{L}(\Theta_t)$",
+        "energy_error": r"$|\mathcal{L}_0-\mathcal{L}_t-\int\Vert G\Vert^2|$",
+        "balance_drift": r"drift of $|w_i|^2+b_i^2-\sum_k v_{ki}^2$",
+    }
+    figure, panels = style.new(style.PAGE, 2.4, columns=3)
+    for panel, (name, label) in zip(panels, names.items(), strict=True):
+        values = np.maximum(run[name].values[:count].T, 1e-18)
+        panel.plot(time, values, color=style.colors(2)[0], linewidth=0.5, alpha=0.5)
+        panel.set(xscale="log", yscale="log", xlabel=r"time $t$", ylabel=label, xlim=(1e-2, None))
+    outputs = int(run["network_outputs"]) if "network_outputs" in run else 2
+    title = f"{outputs} outputs, $H={int(run['network_hidden'])}$, {count} flows"
+    figure.suptitle(title, fontsize=7)
+    style.letter(panels)
+    return figure
+
+
 def saddles(dataset: xr.Dataset) -> Figure:
     """The zig-zag networks at the saddles, their spectra, and flows that leave them."""
     runs = _experiment(dataset, "saddles")

@@ -1,4 +1,7 @@
-"""What the study ``blow_up`` measures: power laws of diverging flows, where the others end, GD."""
+"""What the study ``blow_up`` measures: rates of diverging flows, where the others end, GD.
+
+Who has a global minimiser is in :mod:`descentflow.measures.minimisers`.
+"""
 
 from collections.abc import Sequence
 
@@ -7,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from descentflow.landscape import exponents, least_critical_risk
+from descentflow.measures import minimisers
 from descentflow.measures.ends import add_ends
 from descentflow.measures.table import named, pad
 from descentflow.measures.trained import Trained
@@ -24,7 +28,7 @@ LEAST_STARTS = 300
 
 def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     """Add slopes over the last decade, ratios to the predicted constants, realisations."""
-    jumps = np.array([theory.jump_of(row.problem) for row in rows])
+    jumps = np.array([_jump(row) for row in rows])
     dataset["jump"] = ("run", jumps, named("alpha, where the target jumps"))
     for name, function in (("growth", theory.growth_constant), ("decay", theory.decay_constant)):
         values = np.array([function(jump) for jump in jumps])
@@ -36,7 +40,14 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         dataset[f"{name}_slope"] = (("run", "initialization"), values)
         dataset[f"{name}_slope"].attrs = named(f"d log {name}/d log t over the last decade")
     dataset = _ratios(add_ends(dataset, rows), rows)
+    dataset = minimisers.measure(dataset, rows)
     return _search(_realizations(dataset, rows), rows)
+
+
+def _jump(row: Trained) -> float:
+    """α where the formulas of 4.3 are for: ReLU, two neurons, the step at α; nan else."""
+    fits = isinstance(row.problem.target, Step) and row.problem.network.activation == "relu"
+    return theory.jump_of(row.problem) if fits and row.problem.network.hidden == 2 else np.nan
 
 
 def _slopes(row: Trained) -> tuple[Array, Array]:
@@ -100,7 +111,7 @@ def _realizations(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
 
 def _search(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     """Critical risks at α = ½ for several widths, by a search as large as the largest run."""
-    chosen = [row for row in rows if row.problem.target == Step(kind="step", at=0.5)]
+    chosen = [row for row in rows if _jump(row) == 0.5]
     if not chosen:
         return dataset
     starts = max(LEAST_STARTS, *(row.data.sizes["initialization"] for row in chosen))

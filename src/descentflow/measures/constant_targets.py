@@ -51,6 +51,8 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     dataset = _quantiles(dataset, rows)
     least = np.array([theory.least_lyapunov(row.problem) for row in rows])
     dataset["least_lyapunov"] = ("run", least, named("2 |xi|^2, the least value of V"))
+    dimensions = np.array([row.problem.inputs.dimension for row in rows])
+    dataset["dimension"] = ("run", dimensions, named("number of inputs"))
     dataset["identity_error"] = ("run", np.array([_identity_error(row) for row in rows]))
     dataset["identity_error"].attrs = named(
         "largest |<grad V, G> - 8L| / (sum of absolute terms) at random theta"

@@ -23,8 +23,11 @@ def add_ends(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     ]
     dims = ("run", "initialization")
     for name in ("kind", "risk", "gradient_norm", *COUNTED):
-        parts = [np.empty(0) if end is None else end[name].values.astype(float) for end in ends]
-        source = next((end[name].attrs for end in ends if end is not None), {})
+        known = [end if end is not None and name in end else None for end in ends]
+        if not any(end is not None for end in known) and name != "kind":
+            continue
+        parts = [np.empty(0) if end is None else end[name].values.astype(float) for end in known]
+        source = next((end[name].attrs for end in known if end is not None), {})
         dataset[f"end_{name}"] = (dims, pad(parts, size), source)
     dataset["end_kind"] = dataset["end_kind"].fillna(-1).astype(np.int8)
     dataset["end_kind"].attrs = {

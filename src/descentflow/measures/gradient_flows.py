@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from descentflow.measures.ends import add_ends
 from descentflow.measures.table import named, pad
 from descentflow.measures.trained import Trained
+from descentflow.targets import Affine
 from descentflow.theory import gradient_flows as theory
 
 Array = NDArray[np.float64]
@@ -21,9 +22,18 @@ COMPARED_AT = 1.0
 
 def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     """Add the critical levels, the energy identity, saddles and the distance of GD to GF."""
-    levels = [theory.critical_risks(row.problem) for row in rows]
+    single = [isinstance(row.problem.target, Affine) for row in rows]
+    levels = [
+        theory.critical_risks(row.problem) if one else np.empty(0)
+        for row, one in zip(rows, single, strict=True)
+    ]
     dataset["critical_risk"] = (("run", "level"), pad(levels), named("critical risks"))
-    thresholds = np.array([theory.threshold(row.problem) for row in rows])
+    thresholds = np.array(
+        [
+            theory.threshold(row.problem) if one else np.nan
+            for row, one in zip(rows, single, strict=True)
+        ]
+    )
     dataset["threshold"] = ("run", thresholds, named("bounded flows from below it end at 0"))
     dataset["start_risk"] = dataset["risk"].isel(record=0).assign_attrs(named("risk at the start"))
     gaps = np.abs(
@@ -31,7 +41,7 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     )
     dims = ("run", "initialization")
     distance = np.nanmin(np.where(np.isnan(gaps), np.inf, gaps), axis=2)
-    known = dataset["status"].values >= 0
+    known = (dataset["status"].values >= 0) & np.array(single)[:, None]
     dataset["level_distance"] = (dims, np.where(known, distance, np.nan))
     dataset["level_distance"].attrs = named("distance of the final risk to a critical risk")
     norms = [_last(row, "gradient_norm") for row in rows]

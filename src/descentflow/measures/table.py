@@ -91,7 +91,7 @@ def _coordinates(rows: Sequence[Trained]) -> dict[str, Any]:
     flat = [_flat(row) for row in rows]
     keys = sorted({key for entry in flat for key in entry} - set(UNLISTED))
     swept = [k for k in keys if len({canonical(entry.get(k)) for entry in flat}) > 1]
-    chosen = dict.fromkeys(["network.hidden", "target", *swept])
+    chosen = dict.fromkeys(["network.hidden", "network.activation", "target", *swept])
     coordinates: dict[str, Any] = {
         "run_id": ("run", [row.run.id for row in rows], {"long_name": "id of the run's files"}),
         "experiment": ("run", [row.run.experiment for row in rows], {"long_name": "experiment"}),

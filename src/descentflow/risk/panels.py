@@ -2,8 +2,9 @@
 
 A panel is narrow enough for σ(wx + b) when its half-width is at most REACHED·reach/|w| or, for σ that
 settles away from its centre −b/w, at most the distance to the complex points at that height above
-the centre. Panels that are too wide are halved, so a steep neuron gets panels that shrink
-geometrically towards its centre.
+the centre; for σ that settle like exp(−z²), which is large at complex points, it is half as much.
+Panels that are too wide are halved, so a steep neuron gets panels that shrink geometrically towards
+its centre.
 """
 
 import numpy as np
@@ -38,7 +39,7 @@ def cut(
     edges: tuple[int, int],
     kinks: tuple[int, int],
     reach: float,
-    settles: bool,
+    settles: float,
     hidden: int,
     lines: Array,
 ) -> int:
@@ -102,13 +103,12 @@ def _cut_at_kinks(
 
 @compiled
 def _resolves(
-    theta: Array, left: float, right: float, reach: float, settles: bool, hidden: int
+    theta: Array, left: float, right: float, reach: float, settles: float, hidden: int
 ) -> bool:
     half, middle = 0.5 * (right - left), 0.5 * (left + right)
     for i in range(hidden):
         w = theta[i]
-        far = abs(w * middle + theta[hidden + i]) - abs(w) * half if settles else 0.0
-        far = max(far, 0.0)
+        far = settles * max(abs(w * middle + theta[hidden + i]) - abs(w) * half, 0.0)
         if w * w * half * half > reach * reach + far * far:
             return False
     return True

@@ -53,7 +53,7 @@ class Rule(NamedTuple):
     outputs: int
     activation: int
     reach: float
-    settles: bool
+    settles: float
 
 
 def new_rule(charts: Sequence[Chart], density: Sequence[float], activation: Activation) -> Rule:

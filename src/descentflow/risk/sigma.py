@@ -48,14 +48,14 @@ def sigma(code: int, z: float) -> tuple[float, float, float]:
         return z * scale, scale * scale, bend if z > 0.0 else -bend
     if code == ARCTAN:
         slope = 1.0 / (1.0 + z * z)
-        return math.atan(z), slope, -2.0 * z * slope * slope
+        return math.atan(z), slope, -2.0 * (z * slope) * slope
     if code == ERF:
         slope = TWO_OVER_ROOT_PI * math.exp(-z * z)
-        return math.erf(z), slope, -2.0 * z * slope
+        return math.erf(z), slope, -2.0 * (z * slope)
     if code == GELU:
         below = 0.5 * math.erfc(-ONE_OVER_ROOT_TWO * z)
         density = ONE_OVER_ROOT_TWO_PI * math.exp(-0.5 * z * z)
-        return z * below, below + z * density, density * (2.0 - z * z)
+        return z * below, below + z * density, 2.0 * density - z * (z * density)
     if code == TANH:
         tail = math.exp(-2.0 * abs(z))
         value = math.copysign(-math.expm1(-2.0 * abs(z)) / (1.0 + tail), z)

@@ -1,8 +1,9 @@
-"""What is known of gradient flows that diverge: ReLU, the step target 1_{x > α} on [0, 1].
+"""What is known of gradient flows that diverge: ReLU and the step target 1_{x > α} on [0, 1].
 
 Paper: arXiv:2211.15641 proves that there are targets for which flows below every critical risk
 diverge; its targets and constants are not at hand, and the step is ours. The constants below are
-derived in docs/mathematics.md, 4.2, 4.3 and 4.6. Everything is dimensionless.
+derived in docs/mathematics.md, 4.2, 4.3 and 4.6; for other targets and activations see
+:mod:`descentflow.theory.minimisers`. Everything is dimensionless.
 """
 
 import math
