@@ -40,9 +40,10 @@ lint: develop
 gallery: figures ## copy the README's pictures from figures/ to docs/gallery/
 	cp figures/random_initializations/success.png docs/gallery/success.png
 
-bench: $(VENV)-peers/run.stamp env ## descent and flow against their peers, in one run each
+bench: $(VENV)-peers/run.stamp env ## descent, flow and Gram matrices against their peers, in one run each
 	$(BIN)/python benchmarks/descent.py
 	$(BIN)/python benchmarks/flow.py
+	$(BIN)/python benchmarks/gram.py
 
 clean: ## remove results and figures, keep the environment
 	rm -rf results figures/*.pdf figures/*.svg figures/*.png figures/smoke .snakemake

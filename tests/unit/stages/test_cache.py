@@ -156,12 +156,12 @@ def test_different_jobs_share_no_key() -> None:
     assert len(keys) == len(jobs)
 
 
+INTERPRETER = (sys.executable, "-X", "importtime")
+
+
 def run_stage(job: str, output: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [
-            *(sys.executable, "-X", "importtime", "-m", "descentflow.stages", "sample"),
-            *("--job", job, "--output", str(output)),
-        ],
+        [*INTERPRETER, "-m", "descentflow.stages", "--job", job, "--output", str(output)],
         env={**os.environ, "DESCENTFLOW_CACHE": str(folder)},
         capture_output=True,
         text=True,
