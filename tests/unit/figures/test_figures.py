@@ -186,7 +186,7 @@ def test_other_targets_show_the_best_flow(datasets: dict[str, xr.Dataset]) -> No
     risk, norm = figure.axes[:2]
     assert (risk.get_title(), risk.get_ylabel(), norm.get_ylabel()) == (
         "hinge",
-        r"risk $\mathcal{L}$, best flow",
+        r"risk $\mathcal{L}$",
         r"norm $\Vert\Theta\Vert$",
     )
     runs = data.isel(run=np.flatnonzero(data["experiment"].values == "hinge"))
