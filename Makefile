@@ -11,7 +11,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env develop figures smoke test lint gallery bench clean
+.PHONY: help env develop figures smoke test torture lint gallery bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -29,6 +29,9 @@ smoke: env ## the same workflow at toy sizes, in about a minute
 test: develop ## linters, type checks and tests
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
+
+torture: develop ## kill the toy workflow 200 times at random moments and compare its bytes
+	cd tests/workflow && ../../$(BIN)/python torture.py
 
 lint: develop
 	$(BIN)/ruff check .
