@@ -2,8 +2,9 @@
 
 The interval is cut at every kink (of neurons and targets) and where a neuron is steep, see
 :mod:`descentflow.risk.panels`, and each panel is integrated by a Gauss-Legendre rule: exactly where
-the integrand is polynomial, else to about 1e-14 of its size. Where more panels would be needed than
-there is room for, every result is nan. The Hessian has the terms that moving kinks add, as in
+the integrand is polynomial, else to about 1e-14 of the neurons' size at their centres: what is left
+of a settled neuron far from its centre has that absolute accuracy. Where more panels would be needed
+than there is room for, every result is nan. The Hessian has the terms that moving kinks add, as in
 :mod:`descentflow.risk.hessian`, with the jump of σ' in place of 1. Source: docs/mathematics.md, 0.2,
 0.7.
 """

@@ -97,7 +97,7 @@ def threads() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_descent_is_a_loop(name: str) -> None:
-    """θ − γG(θ) in NumPy has the same bits: one product and one difference in each entry."""
+    """θ − γG(θ) in NumPy, up to the rounding of the gradients' last bits over the steps."""
     problem, theta = PROBLEMS[name], starts(name, 3)
     sizes = np.array([0.01, 0.05, 0.02])
     result = df.descend(problem, theta, step_size=sizes, steps=30, snapshots=3)
