@@ -21,10 +21,10 @@ env: $(VENV)/run.stamp ## set up .venv from envs/requirements.lock
 develop: $(VENV)/develop.stamp ## the same environment with what tests and linters need
 
 figures: env ## run the workflow on config.yaml: results/ and figures/
-	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/descentflow run --cores $(CORES)
 
 smoke: env ## the same workflow at toy sizes, in about a minute
-	$(BIN)/snakemake --cores $(CORES) --configfile config/smoke.yaml
+	$(BIN)/descentflow run --cores $(CORES) --configfile config/smoke.yaml
 
 test: develop ## linters, type checks and tests
 	$(MAKE) --no-print-directory lint
@@ -40,9 +40,10 @@ lint: develop
 gallery: figures ## copy the README's pictures from figures/ to docs/gallery/
 	cp figures/random_initializations/success.png docs/gallery/success.png
 
-bench: $(VENV)-peers/run.stamp env ## descent and flow against their peers, in one run each
+bench: $(VENV)-peers/run.stamp env ## descent, flow and Gram matrices against their peers, in one run each
 	$(BIN)/python benchmarks/descent.py
 	$(BIN)/python benchmarks/flow.py
+	$(BIN)/python benchmarks/gram.py
 
 clean: ## remove results and figures, keep the environment
 	rm -rf results figures/*.pdf figures/*.svg figures/*.png figures/smoke .snakemake

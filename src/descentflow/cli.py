@@ -1,11 +1,11 @@
-"""The command ``descentflow``: look at a configuration without running it."""
+"""The command ``descentflow``: look at a configuration, run the workflow."""
 
 import argparse
 import json
 import sys
 from pathlib import Path
 
-from descentflow import config
+from descentflow import config, launch
 from descentflow.errors import Refused
 from descentflow.jobs import Jobs, lock_digest
 from descentflow.store import canonical
@@ -22,13 +22,20 @@ def main() -> None:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
         command.add_argument("--lock", type=Path, default=Path("envs/requirements.lock"))
-        command.set_defaults(run=run)
-    arguments = parser.parse_args()
+        command.set_defaults(run=lambda arguments, run=run: run(_jobs(arguments)))
+    text = "run Snakemake with the arguments that follow, clearing what a killed run left"
+    commands.add_parser("run", help=text, description=text, usage="descentflow run ARGUMENT ...")
     try:
-        mapping = config.load(arguments.config)
-        arguments.run(Jobs.from_mapping(mapping, lock_digest(arguments.lock)))
+        if sys.argv[1:2] == ["run"] and sys.argv[2:] != ["--help"]:  # the rest is not ours to parse
+            sys.exit(launch.run(sys.argv[2:]))
+        arguments = parser.parse_args()
+        arguments.run(arguments)
     except Refused as refusal:
         sys.exit(f"error: {refusal}")
+
+
+def _jobs(arguments: argparse.Namespace) -> Jobs:
+    return Jobs.from_mapping(config.load(arguments.config), lock_digest(arguments.lock))
 
 
 def check(jobs: Jobs) -> None:

@@ -4,95 +4,18 @@ import copy
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
+from descentflow.deep.experiment import EXPERIMENTS
 from descentflow.errors import ConfigurationError
-from descentflow.initializations import InitializationLaw
-from descentflow.problem import Problem
-from descentflow.schema import UNION_TAGS, Finding, Model, Number, Positive, Whole, explain, report
+from descentflow.experiment import Descent, Experiment, LyapunovFraction
+from descentflow.schema import Finding, Model, Whole, explain, report
 
 MOST_RUNS = 10_000
 UNSWEPT = ("training.steps", "training.until", "initialization.count", "initialization.chunk")
-
-
-class LyapunovFraction(Model):
-    """A step size relative to the bound 2/((1 + E|X|²) V(θ₀) + 2) of each initialisation (1.3)."""
-
-    lyapunov_fraction: Positive
-
-
-def _kind_of_step_size(value: object) -> str:
-    return UNION_TAGS[isinstance(value, Mapping | Model)]
-
-
-StepSize = Annotated[
-    Annotated[Positive, Tag(UNION_TAGS[0])] | Annotated[LyapunovFraction, Tag(UNION_TAGS[1])],
-    Discriminator(_kind_of_step_size),
-]
-"""γ itself, or relative to the bound."""
-
-
-class Descent(Model):
-    """Gradient descent: step size γ, number of steps, what is recorded."""
-
-    method: Literal["gd"]
-    step_size: StepSize
-    steps: Whole = Field(ge=1, le=10**13)
-    records_per_decade: Whole = Field(20, ge=1, le=1000)
-    snapshots: Whole = Field(0, ge=0, le=1000)
-
-    @property
-    def horizon(self) -> int:
-        """The last step."""
-        return self.steps
-
-
-class Flow(Model):
-    """Gradient flow: final time, tolerances, budget of steps, what is recorded."""
-
-    method: Literal["gf"]
-    until: Positive = Field(le=1e15)
-    rtol: Positive = Field(1e-9, ge=1e-14, le=0.1)
-    gradient_tolerance: Number = Field(0.0, ge=0.0)
-    max_steps: Whole = Field(100_000, ge=1, le=10**12)
-    records_per_decade: Whole = Field(10, ge=1, le=1000)
-    snapshots: Whole = Field(0, ge=0, le=1000)
-
-    @property
-    def horizon(self) -> float:
-        """The final time."""
-        return self.until
-
-
-Training = Annotated[Descent | Flow, Field(discriminator="method")]
-
-
-class Initialization(InitializationLaw):
-    """The law of θ₀, how many initialisations, and how many of them one job takes."""
-
-    count: Whole = Field(ge=1, le=10**8)
-    chunk: Whole = Field(256, ge=1, le=10**6)
-
-
-class Experiment(Problem):
-    """A problem, its initialisations and its training."""
-
-    initialization: Initialization
-    training: Training
-
-    @model_validator(mode="after")
-    def _points_have_p_entries(self) -> Self:
-        for number, point in enumerate(self.initialization.points):
-            if len(point) != self.parameter_count:
-                raise ConfigurationError(
-                    f"point {number} has {len(point)} entries, a theta here has "
-                    f"{self.parameter_count}",
-                    ("initialization", "points"),
-                )
-        return self
 
 
 class ConstantTargets(Model):
@@ -137,6 +60,20 @@ class BlowUp(Model):
     parabola_six: Any = None
 
 
+class Overparameterized(Model):
+    """Experiments of the study ``overparameterized``."""
+
+    concentration: Any = None
+    concentration_residual: Any = None
+    concentration_images: Any = None
+    training: Any = None
+    training_images: Any = None
+    stability: Any = None
+    stability_images: Any = None
+    depth: Any = None
+    step_sizes: Any = None
+
+
 class Studies(Model):
     """The studies; those left out are not run."""
 
@@ -144,6 +81,7 @@ class Studies(Model):
     random_initializations: RandomInitializations | None = None
     gradient_flows: GradientFlows | None = None
     blow_up: BlowUp | None = None
+    overparameterized: Overparameterized | None = None
 
 
 class Outputs(Model):
@@ -161,8 +99,9 @@ class Configuration(Model):
     studies: Studies
 
 
-Block = dict[str, list[Experiment]]
-"""A study's experiments by name, each expanded into the runs of its sweep."""
+Block = dict[str, list[Any]]
+"""A study's experiments by name, each expanded into the settings of its sweep: instances of
+``Experiment``, in ``overparameterized`` of the models in ``EXPERIMENTS``."""
 
 
 def load(path: Path) -> Any:
@@ -195,7 +134,7 @@ def check(mapping: object) -> tuple[Configuration, dict[str, Block]]:
             findings.append((("studies", study), f"no experiment given; allowed: {allowed}"))
         blocks[study] = {}
         for name, value in given.items():
-            runs, wrong = expand(value)
+            runs, wrong = expand(value, _schema(study, name))
             wrong += _need_findings(study, name, runs) + _chunk_findings(runs)
             blocks[study][name] = runs
             findings += [(("studies", study, name, *path), text) for path, text in wrong]
@@ -207,7 +146,11 @@ def check(mapping: object) -> tuple[Configuration, dict[str, Block]]:
     return configuration, blocks
 
 
-def expand(mapping: object) -> tuple[list[Experiment], list[Finding]]:
+def _schema(study: str, experiment: str) -> type[Model]:
+    return EXPERIMENTS[experiment] if study == "overparameterized" else Experiment
+
+
+def expand(mapping: object, schema: type[Model] = Experiment) -> tuple[list[Any], list[Finding]]:
     """The runs of an experiment: every combination of the values in its ``sweep``.
 
     ``sweep`` maps dotted keys (``network.hidden``) to lists of values. Returns the runs and the
@@ -217,10 +160,10 @@ def expand(mapping: object) -> tuple[list[Experiment], list[Finding]]:
         return [], [((), f"a mapping (key: value) is needed, found {mapping!r}")]
     base = {key: value for key, value in mapping.items() if key != "sweep"}
     sweep = mapping.get("sweep", {})
-    findings = _check_sweep(sweep)
+    findings = _check_sweep(sweep, schema)
     if findings:
         return [], findings
-    runs: list[Experiment] = []
+    runs: list[Any] = []
     for choice in itertools.product(*(range(len(values)) for values in sweep.values())):
         chosen = dict(zip(sweep, choice, strict=True))
         candidate = copy.deepcopy(base)
@@ -228,16 +171,16 @@ def expand(mapping: object) -> tuple[list[Experiment], list[Finding]]:
             if not _set(candidate, key.split("."), sweep[key][index]):
                 findings.append((("sweep", key), "leads below a value that is not a mapping"))
         try:
-            runs.append(Experiment.model_validate(candidate))
+            runs.append(schema.model_validate(candidate))
         except ValidationError as error:
-            found = explain(error, Experiment)
+            found = explain(error, schema)
             findings += [(_swept(path, chosen), text) for path, text in found]
             continue
         findings += [(_swept(path, chosen), text) for path, text in _fraction_findings(runs[-1])]
     return runs, list(dict.fromkeys(findings))
 
 
-def _check_sweep(sweep: object) -> list[Finding]:
+def _check_sweep(sweep: object, schema: type[Model]) -> list[Finding]:
     if not isinstance(sweep, Mapping):
         return [(("sweep",), f"a mapping of keys to lists is needed, found {sweep!r}")]
     findings: list[Finding] = []
@@ -250,8 +193,8 @@ def _check_sweep(sweep: object) -> list[Finding]:
         runs *= len(values)
         if key in UNSWEPT:
             findings.append((path, "cannot be swept: the largest value contains the others"))
-        if str(key).split(".")[0] not in Experiment.model_fields:
-            allowed = ", ".join(Experiment.model_fields)
+        if str(key).split(".")[0] not in schema.model_fields:
+            allowed = ", ".join(schema.model_fields)
             findings.append((path, f"unknown key; allowed: keys below {allowed}"))
     if runs > MOST_RUNS:
         findings.append((("sweep",), f"{runs} combinations; allowed: at most {MOST_RUNS}"))
@@ -293,15 +236,15 @@ MOST_CHUNKS = 5_000
 """Snakemake plans no more jobs than about this in reasonable time."""
 
 
-def _chunk_findings(runs: list[Experiment]) -> list[Finding]:
-    chunks = sum(-(-r.initialization.count // r.initialization.chunk) for r in runs)
+def _chunk_findings(runs: list[Any]) -> list[Finding]:
+    chunks = sum(run.chunks for run in runs)
     if chunks <= MOST_CHUNKS:
         return []
     text = f"makes {chunks} jobs of this experiment, allowed are {MOST_CHUNKS}; take larger chunks"
     return [(("initialization", "chunk"), text)]
 
 
-def _need_findings(study: str, experiment: str, runs: list[Experiment]) -> list[Finding]:
+def _need_findings(study: str, experiment: str, runs: list[Any]) -> list[Finding]:
     needs = NEEDS.get(study, {})
     known = needs.get(experiment) or needs.get("*")
     if known is None:
@@ -316,8 +259,8 @@ def _need_findings(study: str, experiment: str, runs: list[Experiment]) -> list[
     ]
 
 
-def _fraction_findings(run: Experiment) -> Iterator[Finding]:
-    training = run.training
+def _fraction_findings(run: Any) -> Iterator[Finding]:
+    training = getattr(run, "training", None)
     fraction = isinstance(training, Descent) and isinstance(training.step_size, LyapunovFraction)
     if fraction and not run.lyapunov_centre.size:
         text = "needs constant targets and activation relu or leaky_relu"

@@ -16,5 +16,9 @@ class ConfigurationError(Refused):
         self.text, self.where = text, where
 
 
+class CannotWrite(Refused):
+    """An output cannot be written: a full disk, a folder without permission."""
+
+
 class DamagedFile(Refused):
     """A file between stages is truncated, tampered with, or not one of ours."""

@@ -9,18 +9,26 @@ import hashlib
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from descentflow import closure, config
+from descentflow import closure, config, deep_plan, plan
 from descentflow.config import Block, Configuration
 from descentflow.errors import Refused
-from descentflow.plan import Run, Start, check_shared, runs_of
+from descentflow.planning import PlannedRun, PlannedStart, check_shared
 from descentflow.store import canonical
 from descentflow.studies import FIGURE_FORMATS, STUDIES
+
+PLANS: dict[str, Callable[[Block, int, str], Sequence[PlannedRun]]] = {
+    "overparameterized": deep_plan.runs_of
+}
+"""How a study's experiments become runs, where not by ``plan.runs_of``."""
+
+AGGREGATES = {"overparameterized": "aggregate_deep"}
+"""The stage that joins a study's files, where it is not ``aggregate``."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +51,16 @@ class Jobs:
         return jobs
 
     @cached_property
-    def runs(self) -> dict[str, list[Run]]:
+    def runs(self) -> dict[str, Sequence[PlannedRun]]:
         """Each study's runs."""
         seed = self.configuration.seed
-        return {study: runs_of(block, seed, self.lock) for study, block in self.blocks.items()}
+        return {
+            study: PLANS.get(study, plan.runs_of)(block, seed, self.lock)
+            for study, block in self.blocks.items()
+        }
 
     @cached_property
-    def _run_by_id(self) -> dict[tuple[str, str], Run]:
+    def _run_by_id(self) -> dict[tuple[str, str], PlannedRun]:
         return {
             (run.id, chunk): run
             for runs in self.runs.values()
@@ -58,7 +69,7 @@ class Jobs:
         }
 
     @cached_property
-    def _start_by_id(self) -> dict[str, Start]:
+    def _start_by_id(self) -> dict[str, PlannedStart]:
         return {run.start.id: run.start for runs in self.runs.values() for run in runs}
 
     @property
@@ -114,13 +125,14 @@ class Jobs:
 
     def sample_job(self, start: str, chunk: str) -> str:
         """Identity of a sample job."""
-        return self._job("sample", {**self._start_by_id[start].spec, "chunk": chunk})
+        known = self._start_by_id[start]
+        return self._job(known.stage, {**known.spec, "chunk": chunk})
 
     def train_job(self, run: str, chunk: str, number: int) -> str:
         """Identity of a train job."""
         known = self._run_by_id[run, chunk]
         segment = known.segments[number]
-        return self._job("train", {**known.spec, "chunk": chunk, "segment": list(segment)})
+        return self._job(known.stage, {**known.spec, "chunk": chunk, "segment": list(segment)})
 
     def aggregate_job(self, study: str) -> str:
         """Identity of an aggregate job."""
@@ -129,7 +141,8 @@ class Jobs:
             for name, settings in self.blocks[study].items()
         }
         spec = {"study": study, "seed": self.configuration.seed, "experiments": block}
-        return self._job("aggregate", spec, f"descentflow.measures.{study}")
+        stage = AGGREGATES.get(study, "aggregate")
+        return self._job(stage, spec, f"descentflow.measures.{study}")
 
     def draw_job(self, study: str) -> str:
         """Identity of a draw job."""

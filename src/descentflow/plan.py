@@ -7,16 +7,15 @@ alone does not multiply runs: it is a dimension of one.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
-from descentflow.config import Block, Experiment, Flow
-from descentflow.errors import ConfigurationError
+from descentflow.experiment import Experiment, Flow
 from descentflow.initializations import InitializationLaw
 from descentflow.networks import Layout
+from descentflow.planning import chunks_of, decades, halved_decades
 from descentflow.store import canonical, identity
 
 SECONDS_PER_NEURON_STEP = 6e-9
@@ -39,6 +38,8 @@ def law_of(law: InitializationLaw) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Start:
     """Initial parameters: a law, the layout of θ and the seed."""
+
+    stage: ClassVar[str] = "sample"
 
     seed: int
     law: InitializationLaw
@@ -63,6 +64,8 @@ class Start:
 @dataclass(frozen=True)
 class Run:
     """What the files of one id hold: one experiment's setting, with one or more step sizes."""
+
+    stage: ClassVar[str] = "train"
 
     experiment: str
     setting: Experiment
@@ -97,13 +100,17 @@ class Run:
     @property
     def chunks(self) -> list[str]:
         """Chunks as ``first-last``, whole ones, enough for all initialisations."""
-        size, count = self.setting.initialization.chunk, self.setting.initialization.count
-        return [f"{first}-{first + size - 1}" for first in range(0, count, size)]
+        return chunks_of(self.setting.initialization.count, self.setting.initialization.chunk)
+
+    @property
+    def horizon(self) -> float:
+        """The last step, or the final time."""
+        return self.setting.training.horizon
 
     @property
     def segments(self) -> list[tuple[float, float]]:
         """Segments (start, stop] of steps or time; all but the last are the same for every horizon."""
-        horizon = self.setting.training.horizon
+        horizon = self.horizon
         found: list[tuple[float, float]] = []
         start: float = 0
         for boundary in self._boundaries():
@@ -147,29 +154,7 @@ class Run:
         return self._rows * self._seconds * units
 
 
-def halved_decades(longest: int) -> Iterator[int]:
-    """A power of ten of steps, then decades, each halved until a piece has at most ``longest``."""
-    decade = 10 ** (len(str(longest)) - 1)
-    yield decade
-    while True:
-        pieces = 1
-        while 9 * decade > pieces * longest:
-            pieces *= 2
-        ends = (decade + 9 * decade * piece // pieces for piece in range(1, pieces + 1))
-        yield from (end for start, end in pairwise([decade, *ends]) if end > start)
-        decade *= 10
-
-
-def decades(width: int) -> Iterator[float]:
-    """Powers of ten of time, ``width`` decades apart: the flow's integrator restarts at each."""
-    exponent = width
-    while exponent < 300:
-        yield float(f"1e{exponent}")
-        exponent += width
-    yield math.inf
-
-
-def runs_of(block: Block, seed: int, lock: str) -> list[Run]:
+def runs_of(block: Mapping[str, list[Experiment]], seed: int, lock: str) -> list[Run]:
     """The runs of a study: experiments by name, each in the order of its sweep."""
     runs: list[Run] = []
     for name, settings in sorted(block.items()):
@@ -182,20 +167,3 @@ def runs_of(block: Block, seed: int, lock: str) -> list[Run]:
             sizes = tuple(setting.training.model_dump().get("step_size") for setting in group)
             runs.append(Run(name, group[0], sizes, seed, lock))
     return runs
-
-
-def check_shared(runs: Iterable[Run]) -> None:
-    """Refuse two runs of one id and chunk that end at different steps: they would share files.
-
-    Raises ConfigurationError naming both experiments.
-    """
-    seen: dict[tuple[str, int], Run] = {}
-    for run in runs:
-        key = (run.id, run.setting.initialization.chunk)
-        other = seen.setdefault(key, run)
-        ends = other.setting.training.horizon, run.setting.training.horizon
-        if ends[0] != ends[1]:
-            raise ConfigurationError(
-                f"training: '{other.experiment}' and '{run.experiment}' describe the same run "
-                f"to {ends[0]} and to {ends[1]}; the longer one contains the shorter, drop one"
-            )

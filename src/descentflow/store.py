@@ -8,6 +8,7 @@ truncated or changed is reported by name and never read as data.
 import contextlib
 import hashlib
 import json
+import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from descentflow import __version__
-from descentflow.errors import DamagedFile
+from descentflow.errors import CannotWrite, DamagedFile
 
 DIGEST = "content_digest"
 _AS_WRITTEN: dict[str, Any] = {
@@ -56,7 +57,10 @@ def content_digest(dataset: xr.Dataset) -> str:
 
 
 def write(dataset: xr.Dataset, path: Path, spec: Mapping[str, Any], title: str) -> None:
-    """Write the dataset with CF-1.11 attributes, its spec, the version and its digest."""
+    """Write the dataset with CF-1.11 attributes, its spec, the version and its digest.
+
+    Raises CannotWrite, naming the file.
+    """
     dataset = dataset.copy()
     dataset.attrs = {
         "Conventions": "CF-1.11",
@@ -74,7 +78,10 @@ def write(dataset: xr.Dataset, path: Path, spec: Mapping[str, Any], title: str) 
         for name, variable in dataset.variables.items()
     }
     with whole(path) as temporary:
-        dataset.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding=encoding)
+        try:
+            dataset.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding=encoding)
+        except RuntimeError as error:  # how the netCDF library reports a full disk
+            raise CannotWrite(f"{path}: cannot be written ({error}); is the disk full?") from None
 
 
 def read(path: Path) -> xr.Dataset:
@@ -105,17 +112,24 @@ def read_study(path: Path, study: str) -> xr.Dataset:
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that becomes it when the block ends well.
 
-    What earlier, killed attempts at the same file left is swept first.
+    What earlier, killed attempts at the same file left is swept first. The content reaches the disk
+    before the name does. Raises CannotWrite, naming the file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for stale in path.parent.glob(f".{path.name}.*.part"):
-        stale.unlink(missing_ok=True)
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(f".{path.name}.*.part"):
+            stale.unlink(missing_ok=True)
         yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise CannotWrite(f"{path}: cannot be written: {reason}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _text(attributes: Mapping[Any, Any]) -> bytes:

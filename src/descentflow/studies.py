@@ -65,6 +65,18 @@ STUDIES = {
                 "minimisers": "affine",
             },
         ),
+        Study(
+            "overparameterized",
+            "Gradient descent on deep over-parameterised networks",
+            "arXiv:1811.03804",
+            {
+                "concentration": "concentration",
+                "training": "training",
+                "stability": "stability",
+                "depth": "depth",
+                "step_sizes": "step_sizes",
+            },
+        ),
     )
 }
 

@@ -17,7 +17,7 @@ from descentflow import closure
 from descentflow.jobs import Jobs
 
 PACKAGE = closure.folder()
-STUDIES = ("constant_targets", "random_initializations")
+STUDIES = ("constant_targets", "random_initializations", "overparameterized")
 
 FLOORS = (
     {"errors"},
@@ -30,11 +30,13 @@ FLOORS = (
     {"landscape"},
     {"deep"},
     {"theory"},
-    {"config", "plan", "store", "studies", "closure", "jobs"},
+    {"experiment", "planning", "config", "plan", "deep_plan"}
+    | {"store", "studies", "closure", "jobs"},
     {"measures"},
     {"claims", "figures"},
     {"archive"},
     {"stages"},
+    {"launch"},
     {"cli"},
 )
 """The house of the design: each floor imports only from those above it in this list."""
@@ -250,6 +252,23 @@ def smallest(folder: Path) -> Jobs:
     return Jobs.from_mapping({"seed": 1, "outputs": outputs, "studies": studies}, "lock")
 
 
+def smallest_deep(folder: Path) -> Jobs:
+    """One run of each kind of the deep study, in ``folder``."""
+    inputs = {"law": "sphere", "number": 2, "dimension": 3}
+    network = {"architecture": "residual", "activation": "tanh", "depth": 2, "width": 4}
+    start = {"inputs": inputs, "network": network, "initialization": {"count": 3, "chunk": 4}}
+    training = {"step_size": {"stability_fraction": 0.5}, "steps": 4}
+    limit = {key: value for key, value in network.items() if key != "width"}
+    experiments = {
+        "concentration": start,
+        "training": {**start, "labels": {"law": "signs"}, "training": training},
+        "depth": {"inputs": inputs, "network": limit, "sweep": {"network.depth": [2, 3]}},
+    }
+    outputs = {"results": str(folder / "results"), "figures": str(folder / "figures")}
+    studies = {"overparameterized": experiments}
+    return Jobs.from_mapping({"seed": 1, "outputs": outputs, "studies": studies}, "lock")
+
+
 def stages(jobs: Jobs) -> dict[str, Stage]:
     """Commands of every stage, each after those it needs."""
     found: dict[str, Stage] = {}
@@ -257,14 +276,15 @@ def stages(jobs: Jobs) -> dict[str, Stage]:
         for number, run in enumerate(runs):
             start = Path(jobs.samples(run.id, "0-3"))
             job = jobs.sample_job(run.start.id, "0-3")
-            found[f"sample-{study}-{number}"] = Stage("sample", job, (), (start,))
+            found[f"sample-{study}-{number}"] = Stage(run.start.stage, job, (), (start,))
             trained = (Path(jobs.segment(run.id, "0-3", 0)),)
             job = jobs.train_job(run.id, "0-3", 0)
-            found[f"train-{study}-{number}"] = Stage("train", job, (start,), trained)
+            found[f"train-{study}-{number}"] = Stage(run.stage, job, (start,), trained)
         files, dataset = tuple(map(Path, jobs.trained(study))), (Path(jobs.dataset(study)),)
         measures, figures = f"descentflow.measures.{study}", f"descentflow.figures.{study}"
         job = jobs.aggregate_job(study)
-        found[f"aggregate-{study}"] = Stage("aggregate", job, files, dataset, (measures,))
+        stage = json.loads(job)["stage"]
+        found[f"aggregate-{study}"] = Stage(stage, job, files, dataset, (measures,))
         png = tuple(Path(path) for path in jobs.figures(study) if path.endswith("png"))
         found[f"draw-{study}"] = Stage("draw", jobs.draw_job(study), dataset, png, (figures,))
     datasets = tuple(Path(jobs.dataset(study)) for study in jobs.runs)
@@ -291,14 +311,20 @@ def imported(stage: Stage, listing: Path) -> set[str]:
     return {module, *json.loads(listing.read_text())}
 
 
+COMPILERS = {"numba", "llvmlite", "jax"}
 FORBIDDEN = {
     "sample": {"numba", "llvmlite", "matplotlib", "seaborn", "scipy.stats"},
+    "sample_deep": {*COMPILERS, "matplotlib", "seaborn"},
+    "gram_deep": {"numba", "llvmlite", "matplotlib", "seaborn"},
+    "train_deep": {"numba", "llvmlite", "matplotlib", "seaborn"},
+    "aggregate_deep": {*COMPILERS, "matplotlib", "seaborn"},
     "train": {"matplotlib", "seaborn", "scipy.stats"},
     "aggregate": {"matplotlib", "seaborn"},
     "draw": {"numba", "llvmlite"},
     "judge": {"matplotlib", "seaborn"},
 }
-NOWHERE = {"jax", "snakemake"}
+NOWHERE = {"snakemake"}
+DEEP_ONLY = {"jax"}
 
 
 def test_closures_against_what_is_really_imported(tmp_path: Path) -> None:
@@ -308,19 +334,35 @@ def test_closures_against_what_is_really_imported(tmp_path: Path) -> None:
     edit reruns few jobs that do not need it. And no stage pays for what it does not use.
     """
     engine = closure.closure("descentflow.risk.engine")
-    for name, stage in stages(smallest(tmp_path)).items():
+    found = stages(smallest(tmp_path / "shallow"))
+    found |= {f"deep {k}": s for k, s in stages(smallest_deep(tmp_path / "deep")).items()}
+    for name, stage in found.items():
         modules = imported(stage, tmp_path / "modules.json")
         real = {module for module in modules if module.split(".")[0] == "descentflow"}
         assert real <= stage.closure, (name, real - stage.closure)
         extras = stage.closure - real
         assert extras <= engine, (name, extras - engine)
-        unwanted = FORBIDDEN[stage.name] | NOWHERE
+        jax = set() if stage.name in ("gram_deep", "train_deep") else DEEP_ONLY
+        unwanted = FORBIDDEN[stage.name] | NOWHERE | jax
         assert not modules & unwanted, (name, modules & unwanted)
+
+
+def test_shallow_and_deep_jobs_share_no_kernels(tmp_path: Path) -> None:
+    """So that an edit of one kind's kernels or networks computes nothing of the other again."""
+    computing = ("sample", "train", "aggregate")
+    shallow, deep = stages(smallest(tmp_path)), stages(smallest_deep(tmp_path))
+    for jobs, foreign in ((shallow, ("deep",)), (deep, ("risk", "problem", "compiled", "plan"))):
+        chosen = [stage for name, stage in jobs.items() if name.startswith(computing)]
+        assert len(chosen) > len(computing) - 1
+        for stage in chosen:
+            tops = {name.split(".")[1] for name in stage.closure if "." in name}
+            assert not tops & {*foreign, "config"}, (stage.name, tops)
 
 
 def test_closures_name_real_files() -> None:
     """Every module of every job's closure can be found by Python, where the digest finds it."""
-    for stage in stages(smallest(Path("nowhere"))).values():
+    found = [*stages(smallest(Path("nowhere"))).values()]
+    for stage in [*found, *stages(smallest_deep(Path("nowhere"))).values()]:
         for name in stage.closure:
             spec = find_spec(name)
             assert spec is not None

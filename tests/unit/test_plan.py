@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from descentflow import config, plan
+from descentflow import config, plan, planning
 from descentflow.errors import ConfigurationError
 from descentflow.plan import Run
 from descentflow.store import identity
@@ -145,10 +145,10 @@ def test_two_horizons_of_one_run_are_refused() -> None:
     """They would write the same files."""
     pair = [*runs(), *runs({"training.steps": 20})]
     with pytest.raises(ConfigurationError, match=r"experiment.*10\b.*20\b"):
-        plan.check_shared(pair)
-    plan.check_shared([*runs(), *runs()])
-    plan.check_shared([*runs(), *runs({"training.steps": 20, "initialization.chunk": 3})])
-    plan.check_shared([*runs(), *runs({"training.steps": 20, "network.hidden": 4})])
+        planning.check_shared(pair)
+    planning.check_shared([*runs(), *runs()])
+    planning.check_shared([*runs(), *runs({"training.steps": 20, "initialization.chunk": 3})])
+    planning.check_shared([*runs(), *runs({"training.steps": 20, "network.hidden": 4})])
 
 
 # ---- chunks

@@ -156,7 +156,7 @@ BAD = {
     "fraction-of-another-target": Bad(
         swept("training.step_size", [0.1, {"lyapunov_fraction": 0.5}]),
         f"{SIZE}[1].lyapunov_fraction",
-        ("constant", "piecewise_linear"),
+        ("constant", "relu or leaky_relu"),
     ),
     "study-of-another-target": Bad(
         in_convergence(

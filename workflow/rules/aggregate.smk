@@ -10,7 +10,7 @@ rule aggregate:
     params:
         job=lambda wildcards: JOBS.aggregate_job(wildcards.study),
     shell:
-        "python -m descentflow.stages.aggregate --job {params.job:q} --input {input:q} "
+        "python -m descentflow.stages --job {params.job:q} --input {input:q} "
         "--output {output:q} 2> {log:q}"
 
 
@@ -26,5 +26,5 @@ rule judge:
     params:
         job=lambda wildcards: JOBS.judge_job(),
     shell:
-        "python -m descentflow.stages.judge --job {params.job:q} --input {input:q} "
+        "python -m descentflow.stages --job {params.job:q} --input {input:q} "
         "--output {output:q} 2> {log:q}"

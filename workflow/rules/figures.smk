@@ -15,5 +15,5 @@ for study in STUDIES:
         params:
             job=JOBS.draw_job(study),
         shell:
-            "python -m descentflow.stages.draw --job {params.job:q} --input {input:q} "
+            "python -m descentflow.stages --job {params.job:q} --input {input:q} "
             "--output {output:q} 2> {log:q}"

@@ -8,4 +8,4 @@ rule sample:
     params:
         job=lambda wildcards: JOBS.sample_job(wildcards.start, wildcards.chunk),
     shell:
-        "python -m descentflow.stages.sample --job {params.job:q} --output {output:q} 2> {log:q}"
+        "python -m descentflow.stages --job {params.job:q} --output {output:q} 2> {log:q}"

@@ -16,5 +16,5 @@ rule train:
             wildcards.run, wildcards.chunk, int(wildcards.segment)
         ),
     shell:
-        "NUMBA_NUM_THREADS={threads} python -m descentflow.stages.train --job {params.job:q} "
+        "NUMBA_NUM_THREADS={threads} python -m descentflow.stages --job {params.job:q} "
         "--input {input:q} --output {output:q} 2> {log:q}"

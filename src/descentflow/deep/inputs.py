@@ -58,6 +58,6 @@ def _check_directions(rows: Array, noun: str) -> None:
         ):
             if np.linalg.norm(units[first] - other) <= LEAST_ANGLE:
                 raise Refused(
-                    f"inputs: {noun} {first} and {second} are parallel{kind}, with {word} directions; "
+                    f"inputs: {noun} {first} and {second} are parallel{kind}, with {word}; "
                     "no two may be, or the least eigenvalue of the Gram matrix is lost"
                 )

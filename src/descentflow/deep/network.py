@@ -1,5 +1,6 @@
 """Which network a deep run trains: names and sizes, without weights and without JAX."""
 
+import math
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -17,9 +18,12 @@ WIDEST, DEEPEST = 65_536, 10_000
 
 Shapes = tuple[tuple[int, ...], ...]
 
+STORED_BYTES = 64_000_000
+"""A file keeps the weights at its end unless they take more."""
 
-class DeepNetwork(Model):
-    """An architecture with ``depth`` hidden layers (H) of ``width`` neurons (m).
+
+class LimitNetwork(Model):
+    """An architecture with ``depth`` hidden layers (H), its width left open or tending to infinity.
 
     ``residual_scale`` is c_res in (0, 1); ``fully_connected`` does not use it.
     """
@@ -27,7 +31,6 @@ class DeepNetwork(Model):
     architecture: Architecture
     activation: ActivationName
     depth: Whole = Field(ge=1, le=DEEPEST)
-    width: Whole = Field(ge=1, le=WIDEST)
     residual_scale: Number = Field(0.5, gt=0.0, lt=1.0)
 
     @model_validator(mode="after")
@@ -47,6 +50,12 @@ class DeepNetwork(Model):
         unused = {"residual_scale"} if self.architecture == "fully_connected" else set()
         return self.model_dump(mode="json", exclude=unused)
 
+
+class DeepNetwork(LimitNetwork):
+    """A network with hidden layers of ``width`` neurons (m)."""
+
+    width: Whole = Field(ge=1, le=WIDEST)
+
     def shapes(self, input_shape: tuple[int, ...]) -> Shapes:
         """Shapes of W^(1), .., W^(H) and a for one input of shape (d,), or (p, channels).
 
@@ -58,3 +67,11 @@ class DeepNetwork(Model):
         hidden = ((m, patch * m),) * (self.depth - 1)
         output = (input_shape[0], m) if images else (m,)
         return ((m, patch * input_shape[-1]), *hidden, output)
+
+    def weights(self, input_shape: tuple[int, ...]) -> int:
+        """How many weights there are."""
+        return sum(math.prod(shape) for shape in self.shapes(input_shape))
+
+    def stored(self, input_shape: tuple[int, ...], copies: int) -> bool:
+        """Whether ``copies`` of the weights are few enough bytes for a file to keep them."""
+        return 8 * self.weights(input_shape) * copies <= STORED_BYTES

@@ -43,13 +43,17 @@ def draw_layer(
     whole = isinstance(initialization, int | np.integer) and not isinstance(initialization, bool)
     if not whole or not 0 <= initialization <= LAST:
         raise Refused(f"initialization: a whole number from 0 is needed, found {initialization!r}")
+    counter = [0, 0, int(initialization), layer]
+    key = weights_key(network, input_shape, seed)
+    stream = np.random.Generator(np.random.Philox(key=key, counter=counter))
+    return stream.standard_normal(network.shapes(input_shape)[layer])
+
+
+def weights_key(network: DeepNetwork, input_shape: tuple[int, ...], seed: int) -> int:
+    """The key of the Philox streams, below 2^128."""
     identity = [seed, network.spec, list(input_shape), "standard normal"]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).digest()
-    counter = [0, 0, int(initialization), layer]
-    stream = np.random.Generator(
-        np.random.Philox(key=int.from_bytes(digest[:16], "little"), counter=counter)
-    )
-    return stream.standard_normal(network.shapes(input_shape)[layer])
+    return int.from_bytes(digest[:16], "little")
 
 
 def weights_digest(weights: tuple[Array, ...]) -> str:

@@ -195,16 +195,18 @@ def other_targets(dataset: xr.Dataset) -> Figure:
                 line = {"linestyle": style.dash(place), "linewidth": widths[min(hidden, 6)]}
                 panel.plot(run["time"].values, values, color=color, **line)
         panels[number].set_title(columns[experiment])
-        for panel in (panels[number], panels[number + len(shown)]):
-            panel.set(xscale="log", yscale="log", xlim=(1e-2, None))
-        panels[number + len(shown)].set_xlabel("time $t$")
-    panels[0].set_ylabel(r"risk $\mathcal{L}$, best flow")
-    panels[len(shown)].set_ylabel(r"norm $\Vert\Theta\Vert$")
+        lower = panels[number + len(shown)]
+        for panel in (panels[number], lower):
+            panel.set(xscale="log", yscale="log", xlim=(1e-2, None), xlabel="time $t$")
+        panels[number].set_ylabel(r"risk $\mathcal{L}$")
+        lower.set_ylabel(r"norm $\Vert\Theta\Vert$")
     for place, name in enumerate(ACTIVATIONS):
         color = style.colors(len(ACTIVATIONS))[place]
         label = name.replace("_", " ")
         panels[0].plot([], [], color=color, linestyle=style.dash(place), label=label)
-    style.legend_above(figure, panels[0], 7, "thicker lines: more neurons")
+    style.legend_above(
+        figure, panels[0], 7, "the best flow of each activation; thicker lines: more neurons"
+    )
     return figure
 
 
@@ -217,7 +219,11 @@ def minimisers(dataset: xr.Dataset) -> Figure:
         if key in COLUMNS and str(run["experiment"].values) not in ("random", "diverging"):
             row = ACTIVATIONS.index(str(run["network_activation"].values))
             _cell(panel, list(COLUMNS).index(key), row, run)
-    labels = {0: "attained: least risk", 1: "blows up: norm, risk at the end", 2: "undecided"}
+    labels = {
+        0: "attained: least risk",
+        1: r"blows up: $\Vert\Theta\Vert$, risk at the end",
+        2: "undecided",
+    }
     handles = [Patch(color=VERDICT_COLORS[v], label=label) for v, label in labels.items()]
     handles.append(Patch(facecolor="none", edgecolor="black", label="as listed in 4.5"))
     handles.append(Patch(facecolor="none", edgecolor="red", label="against the list"))

@@ -1,5 +1,6 @@
 """How figures look and are saved: column width, serif mathematics, grey-proof colours, fixed bytes."""
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,5 +98,7 @@ def save(figure: Figure, path: Path) -> None:
         "svg": {"Creator": None, "Date": None},
         "png": {"Software": None},
     }
+    drawn = io.BytesIO()  # matplotlib leaves half-written files where the disk is full
+    figure.savefig(drawn, format=kind, metadata=metadata[kind])
     with whole(path) as temporary:
-        figure.savefig(temporary, format=kind, metadata=metadata[kind])
+        temporary.write_bytes(drawn.getvalue())

@@ -7,6 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from descentflow.measures.padding import named as named
+from descentflow.measures.padding import pad as pad
 from descentflow.measures.trained import Trained
 from descentflow.store import canonical
 from descentflow.training.recording import describe
@@ -71,25 +73,6 @@ def tabulate(rows: Sequence[Trained]) -> xr.Dataset:
     counts = np.array([row.data.sizes["initialization"] for row in rows])
     table["count"] = ("run", counts, {"long_name": "number of initialisations", "units": "1"})
     return table
-
-
-def named(name: str) -> dict[str, str]:
-    """CF attributes of a dimensionless variable."""
-    return {"long_name": name, "units": "1"}
-
-
-def pad(arrays: Sequence[NDArray[Any]], least: Sequence[int] = ()) -> Array:
-    """Stack arrays of one number of dimensions, nan where one is shorter than the longest.
-
-    ``least`` is a shape that the result has at least, behind the first dimension.
-    """
-    shapes = [array.shape for array in arrays] + ([tuple(least)] if least else [])
-    shape = tuple(max(sizes) for sizes in zip(*shapes, strict=True))
-    out = np.full((len(arrays), *shape), np.nan)
-    for number, array in enumerate(arrays):
-        inside: tuple[Any, ...] = tuple(slice(0, size) for size in array.shape)
-        out[number][inside] = array
-    return out
 
 
 def _grid(row: Trained, axis: str) -> Array:

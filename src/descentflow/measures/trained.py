@@ -11,8 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from descentflow import store
-from descentflow.config import Flow
 from descentflow.errors import DamagedFile
+from descentflow.experiment import Flow
 from descentflow.plan import Run
 from descentflow.problem import Problem
 from descentflow.training.recording import (

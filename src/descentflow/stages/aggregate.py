@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from descentflow import store
-from descentflow.config import Experiment
+from descentflow.experiment import Experiment
 from descentflow.measures.table import tabulate
 from descentflow.measures.trained import assemble
 from descentflow.plan import runs_of

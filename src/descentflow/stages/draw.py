@@ -8,7 +8,7 @@ from descentflow import store
 from descentflow.errors import Refused
 from descentflow.figures import style
 from descentflow.stages import command
-from descentflow.stages.specs import DrawSpec
+from descentflow.stages.study_spec import DrawSpec
 from descentflow.studies import FIGURE_FORMATS, STUDIES
 
 

@@ -9,7 +9,7 @@ from descentflow import store
 from descentflow.claims.claim import COLUMNS, Claim
 from descentflow.errors import Refused
 from descentflow.stages import command
-from descentflow.stages.specs import JudgeSpec
+from descentflow.stages.study_spec import JudgeSpec
 
 
 def judge(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:

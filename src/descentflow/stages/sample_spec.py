@@ -1,37 +1,14 @@
 """What a sample job's ``spec`` must hold. It imports no kernels, so that editing one redraws no θ₀."""
 
-from typing import Annotated, Self
-
-from pydantic import Field, model_validator
-
-from descentflow.errors import ConfigurationError
 from descentflow.initializations import InitializationLaw
 from descentflow.networks import Layout
-from descentflow.schema import Model, Whole
+from descentflow.stages.chunk_spec import ChunkSpec
 
 
-class Chunked(Model):
-    """A job for the initialisations ``first-last``."""
+class Chunked(ChunkSpec):
+    """A job for the initialisations ``first-last`` of a law."""
 
-    seed: Whole
-    chunk: Annotated[str, Field(pattern=r"^[0-9]{1,12}-[0-9]{1,12}$")]
     initialization: InitializationLaw
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.count < 1:
-            raise ConfigurationError(f"must not run backwards, found {self.chunk}", ("chunk",))
-        return self
-
-    @property
-    def first(self) -> int:
-        """Number of the first initialisation."""
-        return int(self.chunk.split("-")[0])
-
-    @property
-    def count(self) -> int:
-        """How many initialisations."""
-        return int(self.chunk.split("-")[1]) - self.first + 1
 
 
 class SampleSpec(Chunked):

@@ -4,13 +4,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from descentflow.config import Descent, Experiment, Flow, StepSize
 from descentflow.errors import ConfigurationError
+from descentflow.experiment import Descent, Experiment, Flow, StepSize
 from descentflow.problem import Problem
 from descentflow.schema import Model, Number, Whole
 from descentflow.stages.sample_spec import Chunked
-
-StudyName = Literal["constant_targets", "random_initializations", "gradient_flows", "blow_up"]
+from descentflow.stages.study_spec import StudyName
 
 
 class DescentSpec(Model):
@@ -47,15 +46,3 @@ class AggregateSpec(Model):
     study: StudyName
     seed: Whole
     experiments: dict[str, tuple[Experiment, ...]] = Field(min_length=1)
-
-
-class DrawSpec(Model):
-    """The spec of a draw job."""
-
-    study: StudyName
-
-
-class JudgeSpec(Model):
-    """The spec of the judge job."""
-
-    studies: tuple[StudyName, ...] = Field(min_length=1)

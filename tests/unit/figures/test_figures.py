@@ -19,12 +19,16 @@ from matplotlib.patches import Rectangle
 from descentflow import config, store
 from descentflow.figures import blow_up, style
 from descentflow.jobs import Jobs, lock_digest
-from descentflow.stages.aggregate import aggregate
-from descentflow.stages.sample import sample
-from descentflow.stages.train import train
 from descentflow.studies import STUDIES
 
 ROOT = Path(__file__).parents[3]
+
+
+def run(job: str, inputs: list[Path], outputs: list[Path]) -> None:
+    """The stage that a job names, in this process."""
+    mapping = json.loads(job)
+    module = import_module(f"descentflow.stages.{mapping['stage']}")
+    getattr(module, mapping["stage"])(mapping, inputs, outputs)
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +41,18 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
     jobs = Jobs.from_mapping(mapping, lock_digest(ROOT / "envs" / "requirements.lock"))
     found = {}
     for study, runs in jobs.runs.items():
-        for run in runs:
-            for chunk in run.chunks:
-                start = Path(jobs.samples(run.id, chunk))
+        for planned in runs:
+            for chunk in planned.chunks:
+                start = Path(jobs.samples(planned.id, chunk))
                 if not start.exists():
-                    sample(json.loads(jobs.sample_job(run.start.id, chunk)), [], [start])
-                for number in range(len(run.segments)):
-                    inputs = [Path(path) for path in jobs.train_inputs(run.id, chunk, number)]
-                    output = Path(jobs.segment(run.id, chunk, number))
-                    train(json.loads(jobs.train_job(run.id, chunk, number)), inputs, [output])
+                    run(jobs.sample_job(planned.start.id, chunk), [], [start])
+                for number in range(len(planned.segments)):
+                    inputs = [Path(path) for path in jobs.train_inputs(planned.id, chunk, number)]
+                    output = Path(jobs.segment(planned.id, chunk, number))
+                    run(jobs.train_job(planned.id, chunk, number), inputs, [output])
         output = Path(jobs.dataset(study))
         inputs = [Path(path) for path in jobs.trained(study)]
-        aggregate(json.loads(jobs.aggregate_job(study)), inputs, [output])
+        run(jobs.aggregate_job(study), inputs, [output])
         found[study] = store.read(output)
     return found
 
@@ -182,7 +186,7 @@ def test_other_targets_show_the_best_flow(datasets: dict[str, xr.Dataset]) -> No
     risk, norm = figure.axes[:2]
     assert (risk.get_title(), risk.get_ylabel(), norm.get_ylabel()) == (
         "hinge",
-        r"risk $\mathcal{L}$, best flow",
+        r"risk $\mathcal{L}$",
         r"norm $\Vert\Theta\Vert$",
     )
     runs = data.isel(run=np.flatnonzero(data["experiment"].values == "hinge"))

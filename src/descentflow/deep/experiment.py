@@ -1,0 +1,215 @@
+"""What a person may write for an experiment of ``overparameterized``; without JAX.
+
+Three kinds: :class:`AtStart` observes networks at their initialisation, :class:`Descending` trains
+them, :class:`Limit` needs no network, only the limits of its Gram matrices.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from descentflow.deep.inputs import check_inputs
+from descentflow.deep.network import DeepNetwork, LimitNetwork
+from descentflow.errors import ConfigurationError, Refused
+from descentflow.schema import UNION_TAGS, Model, Number, Positive, Whole
+
+MOST_INPUTS = 4096
+
+
+class Sphere(Model):
+    """``number`` inputs drawn uniformly from the unit sphere.
+
+    An input has ``dimension`` entries; with ``pixels`` it is an image of so many pixels with
+    ``dimension`` channels each, and all its entries together have norm 1.
+    """
+
+    law: Literal["sphere"]
+    number: Whole = Field(ge=1, le=MOST_INPUTS)
+    dimension: Whole = Field(ge=1, le=10**6)
+    pixels: Whole | None = Field(None, ge=1, le=10**4)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return (self.dimension,) if self.pixels is None else (self.pixels, self.dimension)
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        if self.number > 1 and self.dimension * (self.pixels or 1) < 2:
+            raise ConfigurationError(
+                "on the sphere of one dimension all inputs are parallel; at least 2 is needed",
+                ("dimension",),
+            )
+        return self
+
+
+Row = tuple[Number, ...]
+
+
+class Points(Model):
+    """Inputs written down: rows of numbers."""
+
+    law: Literal["points"]
+    points: tuple[Row, ...] = Field(min_length=1, max_length=MOST_INPUTS)
+
+    @property
+    def number(self) -> int:
+        """How many inputs."""
+        return len(self.points)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input, (d,)."""
+        return (len(self.points[0]),)
+
+
+class Images(Model):
+    """Images written down: for each one its pixels, for each pixel its channels."""
+
+    law: Literal["images"]
+    images: tuple[tuple[Row, ...], ...] = Field(min_length=1, max_length=MOST_INPUTS)
+
+    @property
+    def number(self) -> int:
+        """How many images."""
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image, (p, channels)."""
+        return (len(self.images[0]), len(self.images[0][0]))
+
+
+Inputs = Annotated[Sphere | Points | Images, Field(discriminator="law")]
+
+
+def listed(inputs: Points | Images) -> tuple[str, tuple[tuple[Any, ...], ...]]:
+    """The key under which inputs are written down, and they."""
+    if isinstance(inputs, Points):
+        return "points", inputs.points
+    return "images", inputs.images
+
+
+class DrawnLabels(Model):
+    """Labels drawn independently: ``signs`` are ±1 with equal chances, ``normal`` N(0, 1)."""
+
+    law: Literal["signs", "normal"]
+
+
+class ListedLabels(Model):
+    """Labels written down, one per input."""
+
+    law: Literal["listed"]
+    values: tuple[Number, ...] = Field(min_length=1)
+
+
+Labels = Annotated[DrawnLabels | ListedLabels, Field(discriminator="law")]
+
+
+class StabilityFraction(Model):
+    """A step size relative to 2/λ_max(ΣG(0)) of each initialisation (5.6)."""
+
+    stability_fraction: Positive
+
+
+def _kind_of_step_size(value: object) -> str:
+    return UNION_TAGS[isinstance(value, Mapping | Model)]
+
+
+DeepStepSize = Annotated[
+    Annotated[Positive, Tag(UNION_TAGS[0])] | Annotated[StabilityFraction, Tag(UNION_TAGS[1])],
+    Discriminator(_kind_of_step_size),
+]
+"""η itself, or relative to the stability limit."""
+
+
+class DeepDescent(Model):
+    """Gradient descent on all layers: step size η, number of steps, what is recorded."""
+
+    step_size: DeepStepSize
+    steps: Whole = Field(ge=1, le=10**9)
+    records_per_decade: Whole = Field(20, ge=1, le=1000)
+
+
+class Repetition(Model):
+    """How many standard normal initialisations, and how many of them one job takes."""
+
+    count: Whole = Field(ge=1, le=10**6)
+    chunk: Whole = Field(8, ge=1, le=10**5)
+
+
+class _OnInputs(Model):
+    """What all experiments have: inputs of the shape that their network takes."""
+
+    inputs: Inputs
+    network: LimitNetwork
+
+    @model_validator(mode="after")
+    def _fitting_inputs(self) -> Self:
+        """Refuse images for rows, rows for images, and parallel or zero inputs."""
+        architecture, inputs = self.network.architecture, self.inputs
+        if isinstance(inputs, Sphere):
+            if (inputs.pixels is not None) != (architecture == "convolutional_residual"):
+                needed = "needed by" if inputs.pixels is None else "only for"
+                text = f"{needed} convolutional_residual, the architecture is {architecture}"
+                raise ConfigurationError(text, ("inputs", "pixels"))
+            return self
+        key, values = listed(inputs)
+        try:
+            check_inputs(values, architecture)
+        except Refused as refusal:
+            text = str(refusal).removeprefix("inputs: ")
+            raise ConfigurationError(text, ("inputs", key)) from None
+        return self
+
+
+class Limit(_OnInputs):
+    """Limits of Gram matrices alone: nothing is drawn but the inputs."""
+
+    @property
+    def chunks(self) -> int:
+        """No jobs: the limits are computed where the study's dataset is made."""
+        return 0
+
+
+class AtStart(_OnInputs):
+    """Networks at their initialisation."""
+
+    network: DeepNetwork
+    initialization: Repetition
+
+    @property
+    def chunks(self) -> int:
+        """Into how many jobs the initialisations are cut."""
+        return -(-self.initialization.count // self.initialization.chunk)
+
+
+class Descending(AtStart):
+    """Networks trained on labels."""
+
+    labels: Labels
+    training: DeepDescent
+
+    @model_validator(mode="after")
+    def _one_label_each(self) -> Self:
+        if isinstance(self.labels, ListedLabels) and len(self.labels.values) != self.inputs.number:
+            raise ConfigurationError(
+                f"{len(self.labels.values)} labels for {self.inputs.number} inputs",
+                ("labels", "values"),
+            )
+        return self
+
+
+EXPERIMENTS: dict[str, type[Limit] | type[AtStart]] = {
+    "concentration": AtStart,
+    "concentration_residual": AtStart,
+    "concentration_images": AtStart,
+    "training": Descending,
+    "training_images": Descending,
+    "stability": Descending,
+    "stability_images": Descending,
+    "depth": Limit,
+    "step_sizes": Descending,
+}
+"""The schema of each experiment of ``overparameterized``."""

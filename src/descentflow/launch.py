@@ -1,0 +1,39 @@
+"""Snakemake under a lock of this package's own, so that what a killed run left can be cleared safely.
+
+After a kill Snakemake finds its own lock and refuses to go on, as it cannot know whether the other run
+still works. A lock on an open file ends with its process: whoever holds this one knows.
+"""
+
+import fcntl
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from descentflow.errors import Refused
+
+FOLDER = Path(".snakemake")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run Snakemake with ``arguments`` in the working directory; return its exit status.
+
+    Locks that a killed run left are removed first. Raises Refused where another run holds the folder.
+    """
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    with _alone():
+        if any((FOLDER / "locks").glob("*.lock")):
+            subprocess.run([*command, "--unlock", "--quiet"], check=False)
+        return subprocess.run(command, check=False).returncode
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / "descentflow.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("another run works in this folder; wait for it, or end it") from None
+        yield

@@ -1,0 +1,53 @@
+"""Run a job's stage, or take its outputs from a shared cache: ``python -m descentflow.stages …``.
+
+The stage is the one that the job names, the arguments are those of its own command,
+``python -m descentflow.stages.STAGE``. Where the variable DESCENTFLOW_CACHE names a folder, the
+outputs are looked for there first and kept there afterwards.
+"""
+
+import argparse
+import json
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from descentflow.stages import cache
+
+SHALLOW = ("sample", "train", "aggregate")
+DEEP = ("sample_deep", "gram_deep", "train_deep", "aggregate_deep")
+STAGES = (*SHALLOW, *DEEP, "draw", "judge")
+
+
+def main() -> None:
+    """Run the stage that the job names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--job", required=True)
+    parser.add_argument("--input", nargs="*", type=Path, default=[], metavar="FILE")
+    parser.add_argument("--output", nargs="+", type=Path, required=True, metavar="FILE")
+    arguments = parser.parse_args()
+    stage = _stage(arguments.job)
+    folder = os.environ.get("DESCENTFLOW_CACHE")
+    key = ""
+    if folder and all(path.is_file() for path in arguments.input):
+        key = cache.key_of(arguments.job, arguments.input, arguments.output)
+        if cache.fetch(Path(folder), key, arguments.output):
+            return
+    import_module(f"descentflow.stages.{stage}").main()
+    if folder and key:
+        cache.store(Path(folder), key, arguments.output)
+
+
+def _stage(job: str) -> str:
+    """The stage that a job names; ends the process where it names none."""
+    try:
+        stage = json.loads(job)["stage"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        stage = None
+    if stage not in STAGES:
+        sys.exit(f"error: --job: needs a key 'stage', one of {', '.join(STAGES)}; found {stage!r}")
+    return str(stage)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Stage aggregate_deep: the dataset of ``overparameterized``, with all that figures and claims read."""
+
+from pathlib import Path
+from typing import Any
+
+from descentflow import store
+from descentflow.deep.experiment import EXPERIMENTS, AtStart, Limit
+from descentflow.errors import Refused
+from descentflow.measures.deep_rows import assemble
+from descentflow.measures.overparameterized import measure
+from descentflow.schema import parse
+from descentflow.stages import command
+from descentflow.stages.deep_specs import AggregateDeepSpec
+from descentflow.studies import STUDIES
+
+
+def aggregate_deep(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
+    """Join the files of the study's runs, add the limits, measure, and write the dataset."""
+    spec = job["spec"]
+    block: dict[str, list[Limit | AtStart]] = {}
+    for name, settings in spec["experiments"].items():
+        if name not in EXPERIMENTS:
+            allowed = ", ".join(EXPERIMENTS)
+            raise Refused(f"experiments: unknown experiment '{name}'; allowed: {allowed}")
+        block[name] = [parse(EXPERIMENTS[name], setting) for setting in settings]
+    rows = assemble(block, spec["seed"], job["lock"], iter(inputs))
+    study = STUDIES[spec["study"]]
+    dataset = measure(rows)
+    dataset.attrs["references"] = study.paper
+    store.write(dataset, outputs[0], _without_chunks(spec), study.title)
+
+
+def _without_chunks(spec: dict[str, Any]) -> dict[str, Any]:
+    """The spec but for chunk sizes, which leave no trace in a dataset."""
+    experiments = {
+        name: [_without_chunk(setting) for setting in settings]
+        for name, settings in spec["experiments"].items()
+    }
+    return {**spec, "experiments": experiments}
+
+
+def _without_chunk(setting: dict[str, Any]) -> dict[str, Any]:
+    if "initialization" not in setting:
+        return setting
+    return {**setting, "initialization": {"count": setting["initialization"]["count"]}}
+
+
+def main() -> None:
+    """Run the stage as a command."""
+    command.run(aggregate_deep, "Join the deep study's runs.", AggregateDeepSpec, None)
+
+
+if __name__ == "__main__":
+    main()

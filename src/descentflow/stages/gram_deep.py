@@ -1,0 +1,53 @@
+"""Stage gram_deep: Gram matrices of one chunk of networks at their initialisation."""
+
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from descentflow import store
+from descentflow.deep.data import draw_inputs
+from descentflow.deep.gram_finite import last_gram
+from descentflow.deep.inputs import check_inputs
+from descentflow.schema import parse
+from descentflow.stages import command
+from descentflow.stages.deep_origin import initial_weights, read_samples
+from descentflow.stages.deep_specs import GramDeepSpec
+
+
+def gram_deep(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
+    """G^(H)(0) of every initialisation of the chunk, one at a time."""
+    spec = parse(GramDeepSpec, job["spec"])
+    network, shape = spec.network, spec.inputs.shape
+    samples = read_samples(inputs[0], spec, network, shape)
+    data = check_inputs(draw_inputs(spec.inputs, spec.seed), network.architecture)
+    progress = command.Progress(spec.count, "initialisations")
+    grams = []
+    for number in samples["initialization"].values:
+        drawn = initial_weights(samples, network, shape, spec.seed, int(number))
+        weights = tuple(jnp.asarray(weight) for weight in drawn)
+        grams.append(np.asarray(last_gram(network, weights, jnp.asarray(data))))
+        progress(1)
+    progress.close()
+    axes = ("row", "column")
+    dataset = xr.Dataset(
+        {
+            "last_gram": (("initialization", *axes), np.stack(grams)),
+            "inputs": (("row", *(f"input_axis_{k}" for k in range(len(shape)))), data),
+            "weights_digest": samples["weights_digest"],
+        }
+    )
+    dataset["last_gram"].attrs = {"long_name": "Gram matrix G^(H)(0)", "units": "1"}
+    dataset["inputs"].attrs = {"long_name": "inputs x_1, .., x_n", "units": "1"}
+    store.write(dataset, outputs[0], job["spec"], "Gram matrices at the start")
+
+
+def main() -> None:
+    """Run the stage as a command."""
+    command.run(gram_deep, "Gram matrices at the start.", GramDeepSpec, 1)
+
+
+if __name__ == "__main__":
+    main()

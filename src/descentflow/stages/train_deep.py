@@ -1,0 +1,109 @@
+"""Stage train_deep: one segment of gradient descent for one chunk of deep networks.
+
+Initialisations and step sizes run one at a time, so that no one's bits depend on the others.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from descentflow import store
+from descentflow.deep.data import draw_inputs, draw_labels
+from descentflow.deep.experiment import DeepStepSize, StabilityFraction
+from descentflow.deep.training import DeepState, Fit, advance, fit, reference, start
+from descentflow.errors import DamagedFile
+from descentflow.schema import parse
+from descentflow.stages import command
+from descentflow.stages.deep_origin import initial_weights, read_samples
+from descentflow.stages.deep_segment import Trajectory, segment_dataset, unflatten
+from descentflow.stages.deep_specs import TrainDeepSpec
+from descentflow.theory.overparameterized import stability_limit
+from descentflow.training.recording import record_steps, within
+
+Array = NDArray[np.float64]
+
+
+def train_deep(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
+    """Train from the input file (samples, or the segment before) to the end of the segment."""
+    spec = parse(TrainDeepSpec, job["spec"])
+    before = _before(inputs[0], spec, job["spec"])
+    number = spec.inputs.number
+    task = fit(
+        spec.network,
+        draw_inputs(spec.inputs, spec.seed),
+        draw_labels(spec.labels, number, spec.seed),
+    )
+    sizes = spec.training.step_sizes
+    progress = command.Progress(spec.count * len(sizes), "trajectories")
+    columns, grams = [], []
+    for place in range(spec.count):
+        column, gram = _one_initialization(task, spec, before, place, progress)
+        columns.append(column)
+        grams.append(gram)
+    progress.close()
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    stored = spec.network.stored(task.input_shape, spec.count * len(sizes))
+    dataset = segment_dataset(task, rows, grams, stored)
+    dataset = dataset.assign_coords(initialization=before["initialization"])
+    dataset["weights_digest"] = before["weights_digest"]
+    store.write(dataset, outputs[0], job["spec"], "Training, one segment")
+
+
+def _one_initialization(
+    task: Fit, spec: TrainDeepSpec, before: xr.Dataset, place: int, progress: command.Progress
+) -> tuple[list[Trajectory], Array]:
+    """Every step size from one initialisation, and its Gram matrices at step 0."""
+    first, last = spec.segment
+    drawn = initial_weights(before, task.network, task.input_shape, spec.seed, spec.first + place)
+    initial = start(task, drawn)
+    origin = reference(task, initial)
+    steps = within(record_steps(last, spec.training.records_per_decade), first)
+    found = []
+    for number, size in enumerate(spec.training.step_sizes):
+        if first:
+            eta = float(before["step_size"].values[number, place])
+            state = _continued(task, before, number, place, first)
+        else:
+            eta, state = _step_size(size, origin.grams), initial
+        ended, records = advance(task, origin, state, eta, steps)
+        found.append(Trajectory(eta, records, ended))
+        progress(1)
+    return found, origin.grams
+
+
+def _step_size(size: DeepStepSize, grams: Array) -> float:
+    if isinstance(size, StabilityFraction):
+        return size.stability_fraction * stability_limit(grams.sum(axis=0))
+    return size
+
+
+def _continued(task: Fit, before: xr.Dataset, number: int, place: int, step: int) -> DeepState:
+    shapes = task.network.shapes(task.input_shape)
+    weights = unflatten(before["weights"].values[number, place], shapes)
+    return DeepState(weights, step, int(before["stopped_at"].values[number, place]))
+
+
+def _before(path: Path, spec: TrainDeepSpec, written: dict[str, Any]) -> xr.Dataset:
+    """The samples, or the segment before; raises DamagedFile where the file is neither."""
+    first = spec.segment[0]
+    if first == 0:
+        return read_samples(path, spec, spec.network, spec.inputs.shape)
+    before = store.read(path)
+    found = json.loads(before.attrs["spec"])
+    same = {**written, "segment": None} == {**found, "segment": None}
+    if not same or found["segment"][1] != first or "weights" not in before:
+        raise DamagedFile(f"{path}: is not the segment of this run that ends at step {first}")
+    return before
+
+
+def main() -> None:
+    """Run the stage as a command."""
+    command.run(train_deep, "Train deep networks, one segment.", TrainDeepSpec, 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Jobs of the deep study by hand: small configurations, and their stages run in this process."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from descentflow import store
+from descentflow.jobs import Jobs
+
+ROWS: dict[str, Any] = {"law": "sphere", "number": 3, "dimension": 4}
+IMAGES: dict[str, Any] = {"law": "sphere", "number": 3, "dimension": 2, "pixels": 4}
+FRACTION = {"stability_fraction": 0.5}
+
+
+def start(
+    architecture: str = "residual", width: int = 6, count: int = 3, chunk: int = 3
+) -> dict[str, Any]:
+    """An experiment that observes networks at their start."""
+    images = architecture == "convolutional_residual"
+    return {
+        "inputs": IMAGES if images else ROWS,
+        "network": {
+            "architecture": architecture,
+            "activation": "tanh",
+            "depth": 2,
+            "width": width,
+        },
+        "initialization": {"count": count, "chunk": chunk},
+    }
+
+
+def descent(steps: int = 20, size: Any = FRACTION, **options: Any) -> dict[str, Any]:
+    """An experiment that trains them."""
+    training = {"step_size": size, "steps": steps, "records_per_decade": 5}
+    return {**start(**options), "labels": {"law": "signs"}, "training": training}
+
+
+def limit() -> dict[str, Any]:
+    """An experiment about limits."""
+    setting = start()
+    del setting["initialization"], setting["network"]["width"]
+    return {**setting, "sweep": {"network.depth": [2, 3]}}
+
+
+def jobs_of(folder: Path, **experiments: Any) -> Jobs:
+    """The jobs of the deep study with these experiments."""
+    outputs = {"results": str(folder / "results"), "figures": str(folder / "figures")}
+    studies = {"overparameterized": experiments}
+    return Jobs.from_mapping({"seed": 1, "outputs": outputs, "studies": studies}, "lock")
+
+
+def run(job: str, inputs: list[Path], outputs: list[Path]) -> None:
+    """The stage that a job names."""
+    mapping = json.loads(job)
+    module = import_module(f"descentflow.stages.{mapping['stage']}")
+    getattr(module, mapping["stage"])(mapping, inputs, outputs)
+
+
+def compute(jobs: Jobs) -> xr.Dataset:
+    """The study's dataset, all stages run."""
+    for planned in jobs.runs["overparameterized"]:
+        for chunk in planned.chunks:
+            samples = Path(jobs.samples(planned.id, chunk))
+            run(jobs.sample_job(planned.start.id, chunk), [], [samples])
+            for number in range(len(planned.segments)):
+                inputs = [Path(path) for path in jobs.train_inputs(planned.id, chunk, number)]
+                output = Path(jobs.segment(planned.id, chunk, number))
+                run(jobs.train_job(planned.id, chunk, number), inputs, [output])
+    dataset = Path(jobs.dataset("overparameterized"))
+    files = [Path(path) for path in jobs.trained("overparameterized")]
+    run(jobs.aggregate_job("overparameterized"), files, [dataset])
+    return store.read(dataset)

@@ -1,0 +1,164 @@
+"""Killed runs, full disks, closed folders, clocks set back: a rerun by the same command ends right."""
+
+import hashlib
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from checkout import CALLER, Checkout, Ended
+
+KILLS = 30
+SEED = 20221115
+LAUNCH = "from descentflow.cli import main; main()"
+ARGUMENTS = ("run", "--cores", "2", "--configfile", "tiny.yaml")
+
+
+def environment(checkout: Checkout) -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(CALLER)}
+    return {
+        **inherited,
+        "PYTHONPATH": str(checkout.source),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "NUMBA_CACHE_DIR": str(checkout.kernels),
+        "NO_COLOR": "1",
+    }
+
+
+def launch(checkout: Checkout) -> subprocess.Popen[bytes]:
+    """The command behind ``make figures``, in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, *ARGUMENTS],
+        cwd=checkout.root,
+        env=environment(checkout),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def rerun(checkout: Checkout) -> Ended:
+    return checkout.python("-c", LAUNCH, *ARGUMENTS)
+
+
+def digests(checkout: Checkout) -> dict[str, str]:
+    """SHA-256 of everything computed, logs left out."""
+    found = {}
+    for folder in ("results", "figures"):
+        for path in checkout.files(folder):
+            if "logs" not in path.parts:
+                found[str(path)] = hashlib.sha256((checkout.root / path).read_bytes()).hexdigest()
+    return found
+
+
+def kill_a_worker(process: subprocess.Popen[bytes]) -> None:
+    """Kill one of the stages that run now, where there is one; Snakemake lives on."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    stages = [c for c in children if "descentflow.stages" in " ".join(c.cmdline())]
+    for stage in stages[:1]:
+        stage.kill()
+
+
+def test_random_kills(fresh: Checkout, finished: Checkout) -> None:
+    """The whole run or one of its workers dies at a random moment, KILLS times over.
+
+    A run that ends before its moment comes has some of its files removed, so that there is work
+    left to be killed in.
+    """
+    chance = random.Random(SEED)
+    killed = 0
+    while killed < KILLS:
+        process, moment = launch(fresh), chance.uniform(0.3, 3.5)
+        try:
+            process.wait(timeout=moment)
+        except subprocess.TimeoutExpired:
+            killed += 1
+            if chance.random() < 0.3:
+                try:
+                    kill_a_worker(process)
+                    process.wait(timeout=120)
+                except psutil.NoSuchProcess:
+                    pass
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        else:
+            made = [p for p in digests(fresh) if not p.endswith((".svg", ".png"))]
+            for path in chance.sample(made, min(3, len(made))):
+                (fresh.root / path).unlink()
+    last = rerun(fresh)
+    assert last.code == 0, last.text
+    assert digests(fresh) == digests(finished)
+    assert not list(fresh.root.rglob("*.part"))
+
+
+def test_one_run_at_a_time(fresh: Checkout) -> None:
+    process = launch(fresh)
+    time.sleep(1.0)
+    second = rerun(fresh)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert second.code == 1
+    assert second.text.startswith("error: another run works in this folder")
+
+
+def limited(checkout: Checkout, *arguments: str, size: int) -> Ended:
+    """Run the interpreter where no file may grow beyond ``size``, as on a disk that fills up."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    process = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=checkout.root,
+        env=environment(checkout),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=limit,
+        text=True,
+        check=False,
+    )
+    return Ended(process.returncode, process.stdout)
+
+
+@pytest.mark.parametrize("stage", ["sample", "train", "aggregate", "draw", "judge"])
+def test_a_full_disk_is_one_line(warm: Checkout, tmp_path: Path, stage: str) -> None:
+    """Nothing is left behind but the message; the same command succeeds with room to write."""
+    command = next(c for c in warm.commands() if c.stage == stage).into(tmp_path / "new")
+    ended = limited(warm, *command.arguments, size=100)
+    assert ended.code == 1, ended.text
+    assert ended.text.splitlines()[-1].startswith("error: "), ended.text
+    assert str(tmp_path / "new") in ended.text
+    assert "Traceback" not in ended.text
+    assert not list((tmp_path / "new").rglob("*"))
+    again = warm.python(*command.arguments)
+    assert again.code == 0, again.text
+
+
+def test_a_folder_that_cannot_be_made(warm: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "new").write_text("a file where a folder should be")
+    command = next(c for c in warm.commands() if c.stage == "sample").into(tmp_path / "new")
+    ended = warm.python(*command.arguments)
+    assert ended.code == 1
+    assert "cannot be written" in ended.text.splitlines()[-1]
+    assert "Traceback" not in ended.text
+
+
+def test_a_clock_set_back(warm: Checkout) -> None:
+    """Files from the future are as good as others, and new ones are not older for Snakemake."""
+    ahead = time.time() + 86_400.0
+    for path in warm.files("results"):
+        os.utime(warm.root / path, (ahead, ahead))
+    before = digests(warm)
+    assert warm.planned() == []
+    (warm.root / "results" / "claims.csv").unlink()
+    ended = rerun(warm)
+    assert ended.code == 0, ended.text
+    assert digests(warm) == before
