@@ -1,11 +1,13 @@
-"""The command ``descentflow``: look at a configuration without running it."""
+"""The command ``descentflow``: look at a configuration, prove and archive its results."""
 
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from descentflow import config
+from descentflow.archive import commands as archive_commands
 from descentflow.errors import Refused
 from descentflow.jobs import Jobs, lock_digest
 from descentflow.store import canonical
@@ -22,13 +24,23 @@ def main() -> None:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
         command.add_argument("--lock", type=Path, default=Path("envs/requirements.lock"))
-        command.set_defaults(run=run)
+        command.set_defaults(run=_on_jobs(run))
+    archive_commands.add(commands)
     arguments = parser.parse_args()
     try:
-        mapping = config.load(arguments.config)
-        arguments.run(Jobs.from_mapping(mapping, lock_digest(arguments.lock)))
+        arguments.run(arguments)
     except Refused as refusal:
         sys.exit(f"error: {refusal}")
+
+
+def _on_jobs(run: Callable[[Jobs], None]) -> Callable[[argparse.Namespace], None]:
+    """A command that looks at the jobs of a configuration."""
+
+    def on_arguments(arguments: argparse.Namespace) -> None:
+        mapping = config.load(arguments.config)
+        run(Jobs.from_mapping(mapping, lock_digest(arguments.lock)))
+
+    return on_arguments
 
 
 def check(jobs: Jobs) -> None:
