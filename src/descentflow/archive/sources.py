@@ -93,11 +93,12 @@ def citation(root: Path) -> dict[str, object]:
 def date(root: Path) -> datetime.datetime:
     """SOURCE_DATE_EPOCH where it is set, else the day of release in CITATION.cff, in UTC."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    day = "" if epoch else str(citation(root).get("date-released"))
     try:
         if epoch:
             return datetime.datetime.fromtimestamp(int(epoch), datetime.UTC)
-        day = datetime.date.fromisoformat(str(citation(root).get("date-released")))
+        midnight = datetime.time(tzinfo=datetime.UTC)
+        return datetime.datetime.combine(datetime.date.fromisoformat(day), midnight)
     except (ValueError, OverflowError, OSError):
         where = "SOURCE_DATE_EPOCH" if epoch else "CITATION.cff: date-released"
         raise Refused(f"{where}: not a date") from None
-    return datetime.datetime.combine(day, datetime.time(), datetime.UTC)
