@@ -1,6 +1,8 @@
 # Everything a person runs starts here; each target says what it needs.
 PYTHON ?= python3
 CORES ?= all
+CONFIG ?= config.yaml
+MANIFEST ?= figures/MANIFEST.json
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -11,7 +13,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env develop figures smoke test torture lint gallery bench clean
+.PHONY: help env develop figures smoke test torture lint gallery bench manifest verify archive clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -47,6 +49,23 @@ bench: $(VENV)-peers/run.stamp env ## descent, flow and Gram matrices against th
 	$(BIN)/python benchmarks/descent.py
 	$(BIN)/python benchmarks/flow.py
 	$(BIN)/python benchmarks/gram.py
+
+manifest: env ## write figures/MANIFEST.json: digests of datasets, figures and claims
+	$(BIN)/descentflow run --cores $(CORES) --configfile $(CONFIG)
+	$(BIN)/descentflow manifest $(CONFIG) --manifest $(MANIFEST)
+
+# From scratch and without a cache, into a folder of its own.
+verify: env ## recompute everything into results/verify, compare with figures/MANIFEST.json
+	@test -f $(MANIFEST) || { echo "$(MANIFEST): there is none; make manifest writes it"; exit 1; }
+	rm -rf results/verify
+	env -u DESCENTFLOW_CACHE $(BIN)/descentflow run --cores $(CORES) --configfile $(CONFIG) \
+	  --config 'outputs={results: results/verify, figures: results/verify/figures}'
+	$(BIN)/descentflow compare $(CONFIG) --manifest $(MANIFEST) \
+	  --results results/verify --figures results/verify/figures
+
+archive: env ## one file with results, figures, sources and how they were made
+	$(BIN)/descentflow run --cores $(CORES) --configfile $(CONFIG)
+	$(BIN)/descentflow archive $(CONFIG)
 
 clean: ## remove results and figures, keep the environment
 	rm -rf results figures/*.pdf figures/*.svg figures/*.png figures/smoke .snakemake

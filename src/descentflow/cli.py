@@ -1,4 +1,4 @@
-"""The command ``descentflow``: look at a configuration, run the workflow."""
+"""The command ``descentflow``: look at a configuration, run it, prove and archive its results."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from descentflow import config, launch
+from descentflow.archive import commands as archive_commands
 from descentflow.errors import Refused
 from descentflow.jobs import Jobs, lock_digest
 from descentflow.store import canonical
@@ -25,6 +26,7 @@ def main() -> None:
         command.set_defaults(run=lambda arguments, run=run: run(_jobs(arguments)))
     text = "run Snakemake with the arguments that follow, clearing what a killed run left"
     commands.add_parser("run", help=text, description=text, usage="descentflow run ARGUMENT ...")
+    archive_commands.add(commands)
     try:
         if sys.argv[1:2] == ["run"] and sys.argv[2:] != ["--help"]:  # the rest is not ours to parse
             sys.exit(launch.run(sys.argv[2:]))

@@ -53,7 +53,7 @@ def _entry(run: xr.Dataset) -> Claim:
         f"minimiser_{case}_{activation}_{int(run['network_hidden'])}",
         f"for {SHOWN[case]} the risk of {_name(run)} {does} {infimum:.6g}",
         _where(run),
-        "derived" if activation == "relu" else "predicted here",
+        "derived (4.5); that this flow goes there is predicted here",
         _evidence(run),
         "ends there, no negative Hessian eigenvalue" if attained else "the best flow diverges",
         None if verdict == VERDICTS["undecided"] else verdict == expected,

@@ -1,0 +1,125 @@
+"""Compute a chosen part of an archive again, in a temporary folder, and compare.
+
+Jobs run as the workflow runs them, as the stages' commands, with the installed package. Training
+starts from the archived samples and figures are drawn from the recomputed dataset, so that each step
+is judged by itself; the samples are drawn again too, and compared.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from descentflow import config
+from descentflow.archive import compare, content, records
+from descentflow.archive.build import ABOUT, LOCK
+from descentflow.archive.bundle import Archive
+from descentflow.archive.compare import Finding, Outcome
+from descentflow.archive.inventory import Made, of_study
+from descentflow.archive.manifest import exact_runs
+from descentflow.errors import DamagedFile, Refused
+from descentflow.jobs import Jobs, lock_digest
+
+
+@contextlib.contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """An archive's files in a temporary folder; check the archive first."""
+    with (
+        tempfile.TemporaryDirectory(prefix="descentflow-") as folder,
+        Archive.open(path) as archive,
+    ):
+        archive.extract(Path(folder))
+        yield Path(folder)
+
+
+def jobs_of(root: Path) -> Jobs:
+    """The jobs of an unpacked archive, as the installed package sees its configuration."""
+    try:
+        about = json.loads((root / ABOUT).read_text(encoding="utf-8"))
+        chosen = root / str(about["config"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise Refused(f"{ABOUT}: missing or not readable") from None
+    if not chosen.resolve().is_relative_to(root.resolve()):
+        raise Refused(f"{ABOUT}: names a configuration outside of the archive")
+    return Jobs.from_mapping(config.load(chosen), lock_digest(root / LOCK))
+
+
+def chosen(jobs: Jobs, part: str) -> list[Made]:
+    """The jobs behind a study's name or a run's id; raises Refused naming what there is."""
+    everything = [made for study in jobs.blocks for made in of_study(jobs, study)]
+    wanted = [made for made in everything if part in (made.study, made.run)]
+    if not part or not wanted:
+        raise Refused(
+            f"--recompute: the archive has no '{part}'; studies: {', '.join(jobs.blocks)}; "
+            "run ids are the folders of its runs"
+        )
+    return list({made.outputs: made for made in reversed(wanted)}.values())[::-1]
+
+
+def notes(root: Path, made: list[Made]) -> list[str]:
+    """A line where the installed package is not the one that made the archived files."""
+    other = set()
+    for job in made:
+        params = records.read(root, job.outputs[0]).get("params") or ()
+        if not {job.job, repr(job.job)} & set(map(str, params)):
+            other.add(job.stage)
+    stages = ", ".join(sorted(other))
+    return [f"note: made by another version of the package or Python: {stages}"] if other else []
+
+
+def recompute(jobs: Jobs, root: Path, made: list[Made]) -> Iterator[Finding]:
+    """Run the jobs one after the other and compare each file with the archived one."""
+    with tempfile.TemporaryDirectory(prefix="descentflow-") as folder:
+        new, below = Path(folder), Outcome.BYTES
+        for job in made:
+            _run(job, root, new)
+            exact = exact_runs(jobs, job.study)
+            for output in job.outputs:
+                finding = _compared(job, output, root, new, exact, below)
+                if job.stage == "aggregate":
+                    below = finding.outcome
+                yield finding
+
+
+def _run(job: Made, root: Path, new: Path) -> None:
+    """One job as its command; raises Refused with the stage's own words."""
+    inputs = [root / p if job.stage == "train" and _is_sample(p) else new / p for p in job.inputs]
+    for output in job.outputs:
+        (new / output).parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", f"descentflow.stages.{job.stage}", "--job", job.job]
+    command += ["--input", *map(str, inputs)] if inputs else []
+    command += ["--output", *(str(new / output) for output in job.outputs)]
+    single = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        command, env={**os.environ, **single}, capture_output=True, text=True, check=False
+    )
+    if ended.returncode != 0:
+        words = ended.stderr.strip().splitlines() or ["no message"]
+        raise Refused(f"{job.outputs[0]}: recomputing failed: {words[-1]}")
+
+
+def _is_sample(path: str) -> bool:
+    return Path(path).parent.parent.name == "samples"
+
+
+def _compared(
+    job: Made, output: str, root: Path, new: Path, exact: set[str], below: Outcome
+) -> Finding:
+    wanted, made = root / output, new / output
+    try:
+        if made.suffix == ".nc":
+            strict = job.stage == "train" and job.run in exact
+            return compare.datasets(output, wanted, made, exact, strict=strict)
+        if content.sha256(wanted) == content.sha256(made):
+            return Finding(output, Outcome.BYTES)
+        if content.figure_digest(wanted) == content.figure_digest(made):
+            return Finding(output, Outcome.CONTENT)
+    except DamagedFile as damage:
+        return Finding(output, Outcome.DIFFERENT, str(damage))
+    if below is Outcome.TOLERANCE:
+        return Finding(output, Outcome.TOLERANCE, "its data deviate within tolerance")
+    return Finding(output, Outcome.DIFFERENT)

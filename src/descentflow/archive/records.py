@@ -1,0 +1,60 @@
+"""Snakemake's records of finished jobs: found, held against the jobs, and stripped of run times.
+
+Snakemake keeps one JSON file per output under ``.snakemake/metadata``, named by the base64 of the
+output's path. With them an unpacked archive is up to date; without them Snakemake could only
+compare modification times. ``starttime``, ``endtime``, ``job_hash`` (a hash of the running process)
+and ``external_jobid`` say nothing that lasts and are set to constants.
+"""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from descentflow.errors import Refused
+
+FOLDER = ".snakemake/metadata"
+CONSTANTS: dict[str, Any] = {
+    "starttime": 0.0,
+    "endtime": 0.0,
+    "job_hash": None,
+    "external_jobid": None,
+}
+Record = dict[str, Any]
+
+
+def name(output: str) -> str:
+    """The record's path for an output, relative to the working directory."""
+    encoded = base64.urlsafe_b64encode(output.encode()).decode()
+    return f"{FOLDER}/{encoded}"
+
+
+def read(root: Path, output: str) -> Record:
+    """The record of an output; raises Refused where there is no whole one."""
+    try:
+        record = json.loads((root / name(output)).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise Refused(f"{output}: Snakemake has no record of it; run `make figures`") from None
+    if not isinstance(record, dict) or record.get("incomplete"):
+        raise Refused(f"{output}: incomplete; run `make figures`")
+    return record
+
+
+def check(output: str, record: Record, job: str, digests: dict[str, str]) -> None:
+    """Refuse an output made by another job, or from inputs with other bytes.
+
+    ``digests`` are the SHA-256 of all results by path.
+    """
+    if not {job, repr(job)} & set(map(str, record.get("params") or ())):
+        raise Refused(
+            f"{output}: made by another configuration, code, lock file or Python; "
+            "run `make figures`"
+        )
+    for source, checksum in (record.get("input_checksums") or {}).items():
+        if str(checksum).removeprefix("sha256:") != digests.get(source):
+            raise Refused(f"{output}: made from another {source}; run `make figures`")
+
+
+def stripped(record: Record) -> bytes:
+    """The record without run times, in one form."""
+    return (json.dumps({**record, **CONSTANTS}, sort_keys=True) + "\n").encode()

@@ -1,0 +1,136 @@
+"""The manifest of the small results: the same every time, stale when it should be, and compared."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import small_results as small
+
+from descentflow import closure, store
+from descentflow.archive import compare, manifest
+from descentflow.archive.compare import Outcome
+from descentflow.archive.manifest import Manifest
+from descentflow.errors import DamagedFile, Refused
+from descentflow.jobs import Jobs
+
+DATASET = "datasets/random_initializations.nc"
+FIGURE = "figures/random_initializations/success"
+
+
+@pytest.fixture
+def told(root: Path) -> Manifest:
+    """Their manifest, written and read."""
+    manifest.write(manifest.describe(small.jobs(root), root), root / "m.json")
+    return manifest.read(root / "m.json")
+
+
+def outcomes(told: Manifest, root: Path) -> dict[str, Outcome]:
+    findings = compare.against(told, small.jobs(root), root)
+    assert compare.table(findings).count("\n") == len(findings)
+    good = all(finding.outcome is not Outcome.DIFFERENT for finding in findings)
+    assert compare.all_good(findings) == good
+    return {finding.key: finding.outcome for finding in findings}
+
+
+def rewrite(root: Path, noise: float = 0.0, measured: float = 0.0) -> None:
+    path = root / "results" / DATASET
+    run = str(store.read(path)["run_id"].values[0])
+    spec = {"study": "random_initializations"}
+    store.write(small.dataset(run, noise, measured), path, spec, "Small")
+
+
+def test_the_same_every_time(root: Path, told: Manifest) -> None:
+    first = (root / "m.json").read_bytes()
+    manifest.write(manifest.describe(small.jobs(root), root), root / "m.json")
+    assert (root / "m.json").read_bytes() == first
+    assert str(root) not in first.decode()
+    assert set(outcomes(told, root).values()) == {Outcome.BYTES}
+    assert len(told["artefacts"]) == 1 + 15 + 1
+
+
+def test_bits_of_exact_trajectories_have_no_tolerance(root: Path, told: Manifest) -> None:
+    rewrite(root, noise=4.5e-16)
+    assert outcomes(told, root)[DATASET] is Outcome.DIFFERENT
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"), [(1e-9, Outcome.TOLERANCE), (1e-5, Outcome.DIFFERENT)]
+)
+def test_measures_have_one(root: Path, told: Manifest, change: float, outcome: Outcome) -> None:
+    rewrite(root, measured=change)
+    assert outcomes(told, root)[DATASET] is outcome
+
+
+def test_the_encoding_is_no_difference(root: Path, told: Manifest) -> None:
+    path = root / "results" / DATASET
+    dataset = store.read(path)
+    encoding = {name: {"_FillValue": None} for name in dataset.variables}
+    encoding["risk"] |= {"zlib": True, "complevel": 9}
+    dataset.to_netcdf(path, format="NETCDF4", engine="netcdf4", encoding=encoding)
+    assert outcomes(told, root)[DATASET] is Outcome.CONTENT
+    small.claims(root / "results/claims.csv", ending="\r\n")
+    assert outcomes(told, root)["claims.csv"] is Outcome.CONTENT
+
+
+def test_figures_and_claims_deviate_only_with_their_data(root: Path, told: Manifest) -> None:
+    for ending in ("png", "pdf", "svg"):
+        small.picture(root / f"{FIGURE}.{ending}", width=1.02)
+    small.claims(root / "results/claims.csv", measured="0.2")
+    keys = [f"{FIGURE}.{ending}" for ending in ("pdf", "svg", "png")] + ["claims.csv"]
+    found = outcomes(told, root)
+    assert {found[key] for key in keys} == {Outcome.DIFFERENT}
+    rewrite(root, measured=1e-9)
+    found = outcomes(told, root)
+    assert {found[key] for key in keys} == {Outcome.TOLERANCE}
+    small.claims(root / "results/claims.csv", holds="NO")
+    small.picture(root / f"{FIGURE}.png", width=40.0)
+    found = outcomes(told, root)
+    assert {found[key] for key in keys} == {Outcome.DIFFERENT}
+
+
+def test_missing_and_broken_files_are_different(root: Path, told: Manifest) -> None:
+    (root / f"{FIGURE}.pdf").unlink()
+    (root / "results" / DATASET).write_bytes(b"no netCDF")
+    found = outcomes(told, root)
+    assert found[f"{FIGURE}.pdf"] is found[DATASET] is Outcome.DIFFERENT
+    with pytest.raises(DamagedFile):
+        manifest.describe(small.jobs(root), root)
+
+
+def test_more_and_fewer_artefacts(root: Path, told: Manifest) -> None:
+    told["artefacts"]["other"] = told["artefacts"].pop("claims.csv")
+    found = outcomes(told, root)
+    assert found["claims.csv"] is found["other"] is Outcome.DIFFERENT
+
+
+def test_stale(root: Path, told: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert manifest.stale(told, small.jobs(root)) == []
+    other = json.loads(json.dumps(small.CONFIG))
+    other["outputs"] = {"results": "elsewhere"}
+    assert manifest.stale(told, Jobs.from_mapping(other, told["lock"])) == []
+    other["seed"] = 2
+    changed = Jobs.from_mapping(other, "0" * 16)
+    assert manifest.stale(told, changed) == [
+        "the configuration has changed",
+        "the lock file has changed",
+    ]
+    with pytest.raises(Refused, match="another configuration"):
+        compare.against(told, changed, root)
+    digest: Callable[..., str] = closure.digest
+    monkeypatch.setattr(
+        closure, "digest", lambda *m: "0" if "descentflow.stages.draw" in m else digest(*m)
+    )
+    told_stale = manifest.stale(told, small.jobs(root))
+    assert told_stale == ["the code of draw/random_initializations has changed"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 9}', "[" * 10**5, "\udcff"])
+def test_no_manifest(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "m.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(Refused, match=r"m\.json") as refusal:
+        manifest.read(path)
+    assert "\n" not in str(refusal.value)
+    with pytest.raises(Refused, match="make manifest"):
+        manifest.read(tmp_path / "missing")

@@ -1,0 +1,117 @@
+"""A small finished checkout, made by hand: two experiments, netCDF files with made-up numbers."""
+
+import csv
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from descentflow import store
+from descentflow.archive import inventory, records
+from descentflow.archive.inventory import Made
+from descentflow.figures import style
+from descentflow.jobs import Jobs, lock_digest
+
+REPOSITORY = Path(__file__).parents[2]
+LAW = {"law": "normal", "count": 2, "chunk": 2}
+AFFINE = {"kind": "affine", "slope": 1.0, "intercept": 0.0}
+CONFIG: dict[str, Any] = {
+    "seed": 1,
+    "studies": {
+        "random_initializations": {
+            "success": {
+                "inputs": {"law": "uniform", "low": 0.0, "high": 1.0},
+                "target": AFFINE,
+                "network": {"hidden": 2, "activation": "relu"},
+                "initialization": LAW,
+                "training": {"method": "gd", "step_size": 0.1, "steps": 10},
+            }
+        }
+    },
+}
+SOURCES = ("CITATION.cff", "LICENSE", "envs/requirements.lock", "workflow/Snakefile")
+
+
+def jobs(root: Path) -> Jobs:
+    """The jobs of the small configuration."""
+    return Jobs.from_mapping(CONFIG, lock_digest(root / "envs/requirements.lock"))
+
+
+def make(root: Path) -> Path:
+    """Write sources, results and Snakemake's records."""
+    for name in SOURCES:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(REPOSITORY / name, root / name)
+    (root / "config.yaml").write_text(json.dumps(CONFIG))
+    digests: dict[str, str] = {}
+    for number, job in enumerate(inventory.all_jobs(jobs(root))):
+        for output in job.outputs:
+            _result(job, root / output)
+            digests[output] = hashlib.sha256((root / output).read_bytes()).hexdigest()
+            record(root, job, output, digests, float(number))
+    return root
+
+
+def record(root: Path, job: Made, output: str, digests: dict[str, str], time: float) -> None:
+    """What Snakemake writes down about a finished job."""
+    path = root / records.name(output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    told = {
+        "rule": job.stage,
+        "params": [repr(job.job)],
+        "starttime": 1e9 + time,
+        "endtime": 1e9 + time + 0.5,
+        "job_hash": hash(output),
+        "incomplete": False,
+        "external_jobid": None,
+        "input_checksums": {name: f"sha256:{digests[name]}" for name in job.inputs},
+    }
+    path.write_text(json.dumps(told))
+
+
+def dataset(run: str = "", noise: float = 0.0, measured: float = 0.0) -> xr.Dataset:
+    """A study's dataset; ``noise`` is added to a recorded risk, ``measured`` to a measure."""
+    risk = np.linspace(1.0, 2.0, 6).reshape(1, 2, 3)
+    risk[0, 1, 2] += noise
+    return xr.Dataset(
+        {
+            "risk": (("run", "initialization", "record"), risk),
+            "rate": (("run", "initialization"), np.array([[0.5, np.nan]]) + measured),
+            "run_id": (("run",), [run]),
+        }
+    )
+
+
+def _result(job: Made, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if job.stage == "judge":
+        claims(path)
+    elif job.stage == "draw":
+        picture(path)
+    elif job.stage == "aggregate":
+        run = job.inputs[0].split("/")[2]
+        store.write(dataset(run), path, {"study": job.study}, "Small")
+    else:
+        numbers = xr.Dataset({"parameters": (("x",), np.arange(7.0))})
+        store.write(numbers, path, json.loads(job.job)["spec"], "Small")
+
+
+def claims(path: Path, measured: str = "0.1", holds: str = "yes", ending: str = "\n") -> None:
+    """A table of one claim."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator=ending)
+        writer.writerow(["study", "id", "measured", "holds"])
+        writer.writerow(["random_initializations", "a_claim", measured, holds])
+
+
+def picture(path: Path, width: float = 1.0) -> None:
+    """A figure with one line."""
+    with style.paper():
+        figure = Figure(figsize=(1.0, 1.0))
+        figure.subplots().plot([0, 1], [0, 1], linewidth=width)
+        style.save(figure, path)
