@@ -18,6 +18,7 @@ from descentflow import __version__
 from descentflow.archive import content
 from descentflow.errors import Refused
 from descentflow.jobs import Jobs
+from descentflow.plan import Run
 from descentflow.store import canonical, content_digest, whole
 
 FORMAT = 1
@@ -52,9 +53,8 @@ def artefacts(jobs: Jobs) -> Iterator[Artefact]:
 
 def exact_runs(jobs: Jobs, study: str) -> set[str]:
     """Ids of the study's runs whose risk is a closed form: their bits are promised."""
-    return {
-        run.id for run in jobs.runs[study] if getattr(run.setting, "engine", None) == "closed_form"
-    }
+    shallow = (run for run in jobs.runs[study] if isinstance(run, Run))
+    return {run.id for run in shallow if run.setting.engine == "closed_form"}
 
 
 def config_digest(jobs: Jobs) -> str:
