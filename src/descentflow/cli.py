@@ -31,6 +31,8 @@ def main() -> None:
         arguments.run(arguments)
     except Refused as refusal:
         sys.exit(f"error: {refusal}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename or 'files'}: {error.strerror}")
 
 
 def _on_jobs(run: Callable[[Jobs], None]) -> Callable[[argparse.Namespace], None]:
