@@ -98,7 +98,10 @@ def test_sources_are_those_git_tracks(root: Path) -> None:
     assert "secret.txt" in sources.files(root, ("results", "figures"))
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
-    os.system(f"git init -q {root} && git -C {root} add config.yaml CITATION.cff")
+    os.system(f"git init -q {root}")
+    with pytest.raises(Refused, match="git cannot list"):
+        sources.files(root, ("results",))
+    os.system(f"git -C {root} add config.yaml CITATION.cff")
     assert sources.files(root, ("results",)) == ["CITATION.cff", "config.yaml"]
     (root / "out").symlink_to("/etc/hostname")
     os.system(f"git -C {root} add out")
