@@ -3,7 +3,8 @@
 Snakemake keeps one JSON file per output under ``.snakemake/metadata``, named by the base64 of the
 output's path. With them an unpacked archive is up to date; without them Snakemake could only
 compare modification times. ``starttime``, ``endtime``, ``job_hash`` (a hash of the running process)
-and ``external_jobid`` say nothing that lasts and are set to constants.
+and ``external_jobid`` say nothing that lasts; ``shellcmd`` repeats ``code`` and ``params`` with the
+number of threads. They are set to constants, which Snakemake accepts.
 """
 
 import base64
@@ -19,6 +20,7 @@ CONSTANTS: dict[str, Any] = {
     "endtime": 0.0,
     "job_hash": None,
     "external_jobid": None,
+    "shellcmd": None,
 }
 Record = dict[str, Any]
 
