@@ -34,6 +34,8 @@ def main() -> None:
         arguments.run(arguments)
     except Refused as refusal:
         sys.exit(f"error: {refusal}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename or 'files'}: {error.strerror}")
 
 
 def _jobs(arguments: argparse.Namespace) -> Jobs:

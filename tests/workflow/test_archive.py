@@ -57,7 +57,9 @@ def two_builds_are_equal(archived: Path, warm: Checkout) -> None:
     """After every run time and modification time has changed, and with another hash seed."""
     for path in (warm.root / records.FOLDER).iterdir():
         record = json.loads(path.read_text())
-        path.write_text(json.dumps({**record, "starttime": 1.0, "endtime": 2.0, "job_hash": 3}))
+        path.write_text(
+            json.dumps({**record, "starttime": 1.0, "endtime": 2.0, "job_hash": 3, "shellcmd": "x"})
+        )
     for path in warm.files("results"):
         os.utime(warm.root / path)
     code = ("-c", MAIN, "archive", "tiny.yaml", "--output", "../two.tar")

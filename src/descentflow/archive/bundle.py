@@ -72,6 +72,8 @@ def write(path: Path, folder: str, members: Iterable[Member], time: int) -> None
     """Write the members, in their order, below ``folder`` with the same modification time."""
     with whole(path) as temporary, temporary.open("wb") as file:
         for member in members:
+            if not safe(member.name):
+                raise Refused(f"{member.name}: cannot be archived: it lies outside of the checkout")
             size = member.size
             file.write(_header(f"{folder}/{member.name}", size, member.executable, time))
             with member.open() as stream:

@@ -24,6 +24,9 @@ from descentflow.store import content_digest
 TOLERANCE = 1e-6
 """Largest deviation of a variable, relative to its root mean square."""
 
+LEAST_SCALE = 1e-8
+"""The root mean square of a variable that holds smaller numbers, perhaps rounding errors alone."""
+
 GREY_TOLERANCE = 4.0
 """Largest deviation of a field of a picture, of 255."""
 
@@ -61,10 +64,12 @@ def against(expected: Manifest, jobs: Jobs, root: Path = Path()) -> list[Finding
         exact = manifest.exact_runs(jobs, artefact.study) if artefact.study else set()
         try:
             made = manifest.entry(artefact, root, exact)
+            finding = _judge(artefact, wanted, made, found)
         except DamagedFile as damage:
-            found[artefact.key] = Finding(artefact.key, Outcome.DIFFERENT, str(damage))
-            continue
-        found[artefact.key] = _judge(artefact, wanted, made, found)
+            finding = Finding(artefact.key, Outcome.DIFFERENT, str(damage))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            finding = Finding(artefact.key, Outcome.DIFFERENT, "the manifest's entry is not whole")
+        found[artefact.key] = finding
     missing = (key for key in entries if key not in found)
     gone = [Finding(key, Outcome.DIFFERENT, "not made by this configuration") for key in missing]
     return [_like_its_png(finding, found) for finding in found.values()] + gone
@@ -113,7 +118,7 @@ def fingerprints_apart(
         fixed = ("count", "nan", "finite", "text")
         if any(a.get(part) != b.get(part) for part in fixed):
             return np.inf, name
-        scale = abs(a.get("rms", 0.0)) or 1.0
+        scale = max(a.get("rms", 0.0), LEAST_SCALE)
         parts = ("mean", "rms", "min", "max")
         deviation = max((abs(a[p] - b[p]) / scale for p in parts if p in a), default=0.0)
         if deviation > worst:
@@ -185,7 +190,7 @@ def _apart(wanted: np.ndarray[Any, Any], made: np.ndarray[Any, Any]) -> float:
     if not usual.any():
         return 0.0
     rms = content.fingerprint(xr.Dataset({"a": ("x", a[usual])}))["a"]["rms"]
-    return float(np.abs(a[usual] - b[usual]).max()) / (rms or 1.0)
+    return float(np.abs(a[usual] - b[usual]).max() / max(rms, LEAST_SCALE))
 
 
 def table(findings: Iterable[Finding]) -> str:

@@ -29,6 +29,9 @@ RECORDED = ("status", "stopped_at", "step", "time", "risk", "gradient_norm", "pa
 CELLS = 16
 """A picture's fingerprint is its grey values averaged over CELLS × CELLS fields."""
 
+LARGEST = 1 << 28
+"""No stream of a figure is inflated beyond this."""
+
 _STREAM = re.compile(rb"stream\r?\n(.*?)\r?\nendstream", re.DOTALL)
 _REFERENCES = re.compile(rb"\nxref\n.*", re.DOTALL)
 _LENGTHS = re.compile(rb"/Length1? \d+(?: 0 R)?|^\d+\n(?=endobj)", re.MULTILINE)
@@ -134,7 +137,8 @@ def _drawing(data: bytes) -> bytes:
 
     def inflated(match: re.Match[bytes]) -> bytes:
         try:
-            return b"stream\n" + zlib.decompress(match[1]) + b"\nendstream"
+            data = zlib.decompressobj().decompress(match[1], LARGEST)
+            return b"stream\n" + data + b"\nendstream"
         except zlib.error:
             return match[0]
 

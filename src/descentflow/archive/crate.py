@@ -32,6 +32,9 @@ STAGES = {
     "draw": "Draw a study's figures",
     "judge": "Judge the claims",
 }
+PARAMETERS = {"aggregate": "datasets", "draw": "figures", "judge": "claims"}
+"""The workflow's outputs by the stage that makes them; other files are between stages."""
+
 FORMATS = {
     ".nc": "application/x-netcdf",
     ".csv": "text/csv",
@@ -163,7 +166,7 @@ def _workflow(crate: ROCrate, described: Described, stages: list[str]) -> dict[s
     workflow["programmingLanguage"] = language
     workflow["version"] = __version__
     workflow["input"] = [_parameter(crate, "config"), _parameter(crate, "lock")]
-    workflow["output"] = [_parameter(crate, name) for name in ("datasets", "figures", "claims")]
+    workflow["output"] = [_parameter(crate, name) for name in PARAMETERS.values()]
     crate.mainEntity = workflow
     chosen = [stage for stage in STAGES if stage in stages]
     tools = {stage: _tool(crate, stage) for stage in chosen}
@@ -185,7 +188,7 @@ def _workflow(crate: ROCrate, described: Described, stages: list[str]) -> dict[s
 def _parameter(crate: ROCrate, name: str) -> Entity:
     return _add(
         crate,
-        f"{WORKFLOW}#{name}-files" if name not in ("config", "lock") else f"{WORKFLOW}#{name}-file",
+        f"{WORKFLOW}#{name}-{'files' if name in PARAMETERS.values() else 'file'}",
         "FormalParameter",
         name=name,
         additionalType="File",
@@ -213,32 +216,18 @@ def _runs(
     tools: Mapping[str, Entity],
 ) -> None:
     """The run of the workflow, and of every job in it."""
-    controls = []
-    for number, job in enumerate(made):
-        action = _add(
-            crate,
-            f"#job-{number}",
-            "CreateAction",
-            name=" ".join(filter(None, (job.stage, job.study, job.run))),
-            instrument=tools[job.stage],
-            object=[files[path] for path in job.inputs or (described.config,)],
-            result=[files[path] for path in job.outputs],
-            description=job.job,
-            actionStatus={"@id": "http://schema.org/CompletedActionStatus"},
-        )
-        step = {"@id": f"{WORKFLOW}#{job.stage}"}
-        controls.append(
-            _add(crate, f"#control-{number}", "ControlAction", instrument=step, object=action)
-        )
-    final = ("aggregate", "draw", "judge")
-    outputs = [files[path] for job in made if job.stage in final for path in job.outputs]
+    controls = [
+        _job(crate, number, job, files, tools[job.stage], described.config)
+        for number, job in enumerate(made)
+    ]
     inputs = {"config": files[described.config], "lock": files[described.lock]}
     for name, entity in inputs.items():
         entity["exampleOfWork"] = {"@id": f"{WORKFLOW}#{name}-file"}
-    kinds = {"aggregate": "datasets", "draw": "figures", "judge": "claims"}
+    outputs = []
     for job in made:
-        for path in job.outputs if job.stage in kinds else ():
-            files[path]["exampleOfWork"] = {"@id": f"{WORKFLOW}#{kinds[job.stage]}-files"}
+        for path in job.outputs if job.stage in PARAMETERS else ():
+            files[path]["exampleOfWork"] = {"@id": f"{WORKFLOW}#{PARAMETERS[job.stage]}-files"}
+            outputs.append(files[path])
     run = _add(
         crate,
         "#run",
@@ -258,3 +247,27 @@ def _runs(
         object=controls,
         result=run,
     )
+
+
+def _job(
+    crate: ROCrate,
+    number: int,
+    job: Made,
+    files: Mapping[str, Entity],
+    tool: Entity,
+    config: str,
+) -> Entity:
+    """One job's action, and the step of the workflow that it was."""
+    action = _add(
+        crate,
+        f"#job-{number}",
+        "CreateAction",
+        name=" ".join(filter(None, (job.stage, job.study, job.run))),
+        instrument=tool,
+        object=[files[path] for path in job.inputs or (config,)],
+        result=[files[path] for path in job.outputs],
+        description=job.job,
+        actionStatus={"@id": "http://schema.org/CompletedActionStatus"},
+    )
+    step = {"@id": f"{WORKFLOW}#{job.stage}"}
+    return _add(crate, f"#control-{number}", "ControlAction", instrument=step, object=action)

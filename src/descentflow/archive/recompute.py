@@ -17,9 +17,9 @@ from pathlib import Path
 from descentflow import config
 from descentflow.archive import compare, content, records
 from descentflow.archive.build import ABOUT, LOCK
-from descentflow.archive.bundle import Archive
+from descentflow.archive.bundle import Archive, safe
 from descentflow.archive.compare import Finding, Outcome
-from descentflow.archive.inventory import Made, of_study
+from descentflow.archive.inventory import Made, all_jobs, of_study
 from descentflow.archive.manifest import exact_runs
 from descentflow.errors import DamagedFile, Refused
 from descentflow.jobs import Jobs, lock_digest
@@ -40,12 +40,15 @@ def jobs_of(root: Path) -> Jobs:
     """The jobs of an unpacked archive, as the installed package sees its configuration."""
     try:
         about = json.loads((root / ABOUT).read_text(encoding="utf-8"))
-        chosen = root / str(about["config"])
+        named = root / str(about["config"])
     except (OSError, ValueError, KeyError, TypeError):
         raise Refused(f"{ABOUT}: missing or not readable") from None
-    if not chosen.resolve().is_relative_to(root.resolve()):
+    if not named.resolve().is_relative_to(root.resolve()):
         raise Refused(f"{ABOUT}: names a configuration outside of the archive")
-    return Jobs.from_mapping(config.load(chosen), lock_digest(root / LOCK))
+    jobs = Jobs.from_mapping(config.load(named), lock_digest(root / LOCK))
+    if not all(safe(output) for made in all_jobs(jobs) for output in made.outputs):
+        raise Refused(f"{about['config']}: its outputs lie outside of the archive")
+    return jobs
 
 
 def chosen(jobs: Jobs, part: str) -> list[Made]:
@@ -64,7 +67,7 @@ def notes(root: Path, made: list[Made]) -> list[str]:
     """A line where the installed package is not the one that made the archived files."""
     other = set()
     for job in made:
-        params = records.read(root, job.outputs[0]).get("params") or ()
+        params = records.read(root, job.outputs[0])["params"]
         if not {job.job, repr(job.job)} & set(map(str, params)):
             other.add(job.stage)
     stages = ", ".join(sorted(other))

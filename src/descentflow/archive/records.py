@@ -3,7 +3,8 @@
 Snakemake keeps one JSON file per output under ``.snakemake/metadata``, named by the base64 of the
 output's path. With them an unpacked archive is up to date; without them Snakemake could only
 compare modification times. ``starttime``, ``endtime``, ``job_hash`` (a hash of the running process)
-and ``external_jobid`` say nothing that lasts and are set to constants.
+and ``external_jobid`` say nothing that lasts; ``shellcmd`` repeats ``code`` and ``params`` with the
+number of threads. They are set to constants, which Snakemake accepts.
 """
 
 import base64
@@ -19,6 +20,7 @@ CONSTANTS: dict[str, Any] = {
     "endtime": 0.0,
     "job_hash": None,
     "external_jobid": None,
+    "shellcmd": None,
 }
 Record = dict[str, Any]
 
@@ -33,11 +35,17 @@ def read(root: Path, output: str) -> Record:
     """The record of an output; raises Refused where there is no whole one."""
     try:
         record = json.loads((root / name(output)).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise Refused(f"{output}: Snakemake has no record of it; run `make figures`") from None
-    if not isinstance(record, dict) or record.get("incomplete"):
+    if not isinstance(record, dict) or not _whole(record):
         raise Refused(f"{output}: incomplete; run `make figures`")
     return record
+
+
+def _whole(record: Record) -> bool:
+    params, checksums = record.get("params"), record.get("input_checksums")
+    typed = isinstance(params, list) and isinstance(checksums, dict | None)
+    return typed and not record.get("incomplete")
 
 
 def check(output: str, record: Record, job: str, digests: dict[str, str]) -> None:
@@ -45,7 +53,7 @@ def check(output: str, record: Record, job: str, digests: dict[str, str]) -> Non
 
     ``digests`` are the SHA-256 of all results by path.
     """
-    if not {job, repr(job)} & set(map(str, record.get("params") or ())):
+    if not {job, repr(job)} & set(map(str, record["params"])):
         raise Refused(
             f"{output}: made by another configuration, code, lock file or Python; "
             "run `make figures`"

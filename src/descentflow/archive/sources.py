@@ -25,7 +25,11 @@ MANIFEST = "figures/MANIFEST.json"
 def files(root: Path, computed: Iterable[str]) -> list[str]:
     """The sources, sorted: what git tracks, or without git every file that is not ``computed``."""
     folders = tuple(f"{folder.rstrip('/')}/" for folder in computed)
-    found = _tracked(root) or _walked(root)
+    found: Iterable[str] = _tracked(root)
+    if not found:
+        if (root / ".git").exists():
+            raise Refused(f"{root}: git cannot list the files of this checkout")
+        found = _walked(root)
     chosen = [
         name
         for name in found

@@ -14,7 +14,7 @@ import pytest
 import small_results as small
 from rocrate.rocrate import ROCrate
 
-from descentflow import cli, store
+from descentflow import cli
 from descentflow.archive import bundle, crate, manifest, recompute, records, sources
 from descentflow.archive.build import Built, build
 from descentflow.archive.bundle import FIRST, Archive, Member
@@ -98,7 +98,10 @@ def test_sources_are_those_git_tracks(root: Path) -> None:
     assert "secret.txt" in sources.files(root, ("results", "figures"))
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
-    os.system(f"git init -q {root} && git -C {root} add config.yaml CITATION.cff")
+    os.system(f"git init -q {root}")
+    with pytest.raises(Refused, match="git cannot list"):
+        sources.files(root, ("results",))
+    os.system(f"git -C {root} add config.yaml CITATION.cff")
     assert sources.files(root, ("results",)) == ["CITATION.cff", "config.yaml"]
     (root / "out").symlink_to("/etc/hostname")
     os.system(f"git -C {root} add out")
@@ -328,4 +331,23 @@ def test_a_run_is_computed_again(root: Path) -> None:
         (unpacked / "archive.json").write_text('{"config": "../x"}')
         with pytest.raises(Refused, match="outside"):
             recompute.jobs_of(unpacked)
-    assert store.DIGEST == "content_digest"
+
+
+@pytest.mark.parametrize("folder", ["../out", "/tmp/descentflow-out", "a/../../out"])
+def test_nothing_is_computed_into_other_folders(root: Path, folder: str) -> None:
+    """An archive may be whole and yet mean harm."""
+    written = json.dumps({**small.CONFIG, "outputs": {"results": folder}}).encode()
+    changed = rebuilt(built(root).path, lambda contents: contents.update({"config.yaml": written}))
+    with recompute.unpacked(changed) as unpacked, pytest.raises(Refused):
+        recompute.jobs_of(unpacked)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "{}", '{"params": 3}', '{"params": [{}]}'])
+def test_records_that_mean_harm(root: Path, text: str) -> None:
+    run = small.jobs(root).runs["random_initializations"][0].id
+    made = recompute.chosen(small.jobs(root), run)
+    (root / records.name(made[0].outputs[0])).write_text(text)
+    try:
+        assert recompute.notes(root, made)
+    except Refused as refusal:
+        assert "\n" not in str(refusal)  # noqa: PT017

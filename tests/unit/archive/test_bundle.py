@@ -171,4 +171,7 @@ def test_order_counts(tmp_path: Path) -> None:
 def test_names_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="cannot be archived"):
         bundle.write(tmp_path / "x.tar", "top", [Member("n" * 200, b"")], TIME)
+    for name in ("../x", "/x", "a//b", ""):
+        with pytest.raises(Refused, match="outside of the checkout"):
+            bundle.write(tmp_path / "x.tar", "top", [Member(name, b"")], TIME)
     assert list(tmp_path.iterdir()) == []

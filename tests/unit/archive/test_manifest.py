@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import small_results as small
+import xarray as xr
 
 from descentflow import closure, store
-from descentflow.archive import compare, manifest
+from descentflow.archive import compare, content, manifest
 from descentflow.archive.compare import Outcome
 from descentflow.archive.manifest import Manifest
 from descentflow.errors import DamagedFile, Refused
@@ -123,6 +124,23 @@ def test_stale(root: Path, told: Manifest, monkeypatch: pytest.MonkeyPatch) -> N
     )
     told_stale = manifest.stale(told, small.jobs(root))
     assert told_stale == ["the code of draw/random_initializations has changed"]
+
+
+def test_entries_that_are_not_whole(root: Path, told: Manifest) -> None:
+    rewrite(root, measured=1e-9)
+    for entry in (None, 3, {}, {"sha256": ""}, {"sha256": "", "content": "", "recorded": 1}):
+        told["artefacts"][DATASET] = entry
+        assert outcomes(told, root)[DATASET] is Outcome.DIFFERENT
+
+
+@pytest.mark.parametrize("noise", [1e-16, -3e-15])
+def test_rounding_errors_have_a_scale(noise: float) -> None:
+    """Numbers that are rounding errors alone may be other ones; others that small may not grow."""
+    told, made, far = (
+        content.fingerprint(xr.Dataset({"error": ("x", [value])})) for value in (0.0, noise, 1e-12)
+    )
+    assert compare.fingerprints_apart(told, made)[0] <= compare.TOLERANCE
+    assert compare.fingerprints_apart(told, far)[0] > compare.TOLERANCE
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 9}', "[" * 10**5, "\udcff"])
