@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from descentflow import __version__, store
-from descentflow.errors import DamagedFile
+from descentflow.errors import CannotWrite, DamagedFile
 
 RNG_SEED = 5
 QUIET = settings(deadline=None, derandomize=True, database=None)
@@ -313,7 +313,7 @@ def test_a_failing_write_keeps_what_was_there(file: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(xr.Dataset, "to_netcdf", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(CannotWrite, match="No space"):
         store.write(example(), file, SPEC, "t")
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -109,19 +108,14 @@ def test_one_run_at_a_time(fresh: Checkout) -> None:
     assert second.text.startswith("error: another run works in this folder")
 
 
-def limited(checkout: Checkout, *arguments: str, size: int) -> Ended:
-    """Run the interpreter where no file may grow beyond ``size``, as on a disk that fills up."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
+def limited(checkout: Checkout, *arguments: str, blocks: int) -> Ended:
+    """Run the interpreter where no file may grow beyond ``blocks``, as on a disk that fills up."""
     process = subprocess.run(
-        [sys.executable, *arguments],
+        ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", sys.executable, *arguments],
         cwd=checkout.root,
         env=environment(checkout),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        preexec_fn=limit,
         text=True,
         check=False,
     )
@@ -132,7 +126,7 @@ def limited(checkout: Checkout, *arguments: str, size: int) -> Ended:
 def test_a_full_disk_is_one_line(warm: Checkout, tmp_path: Path, stage: str) -> None:
     """Nothing is left behind but the message; the same command succeeds with room to write."""
     command = next(c for c in warm.commands() if c.stage == stage).into(tmp_path / "new")
-    ended = limited(warm, *command.arguments, size=100)
+    ended = limited(warm, *command.arguments, blocks=1)
     assert ended.code == 1, ended.text
     assert ended.text.splitlines()[-1].startswith("error: "), ended.text
     assert str(tmp_path / "new") in ended.text
