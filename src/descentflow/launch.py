@@ -23,7 +23,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run Snakemake with ``arguments`` in the working directory; return its exit status.
 
     Locks that a killed run left are removed first, and results from the future (the clock was set
-    back) are dated now, as Snakemake discards what is older than its inputs. Raises Refused where another run holds the folder.
+    back) are dated now, as Snakemake discards what is older than its inputs. Raises Refused where
+    another run holds the folder.
     """
     command = [sys.executable, "-m", "snakemake", *arguments]
     with _alone():
