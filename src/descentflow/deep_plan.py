@@ -7,13 +7,10 @@ run. Weights are so large that a run is cut into segments only where they can be
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 from descentflow.deep.experiment import AtStart, Descending, Limit
-from descentflow.deep.network import DeepNetwork
-from descentflow.planning import chunks_of, halved_decades
-from descentflow.store import canonical, identity
+from descentflow.planning import PlannedRun, by_step_size, halved_decades, segments_of
 
 SEGMENT_SECONDS = 600.0
 SECONDS_PER_WEIGHT, SECONDS_PER_PRODUCT = 2e-9, 3e-10
@@ -23,54 +20,15 @@ SECONDS_PER_DRAW = 3e-8
 
 
 @dataclass(frozen=True)
-class DeepStart:
-    """Standard normal weights: a network, the shape of its inputs and the seed."""
-
-    stage: ClassVar[str] = "sample_deep"
-
-    seed: int
-    network: DeepNetwork
-    input_shape: tuple[int, ...]
-    lock: str
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """What decides the weights, as JSON can hold it."""
-        return {
-            "seed": self.seed,
-            "network": self.network.spec,
-            "input_shape": list(self.input_shape),
-        }
-
-    @cached_property
-    def id(self) -> str:
-        """Twelve hexadecimal digits."""
-        return identity({**self.spec, "lock": self.lock})
-
-    @property
-    def weights(self) -> int:
-        """How many weights one initialisation has."""
-        return self.network.weights(self.input_shape)
-
-
-@dataclass(frozen=True)
-class GramRun:
+class GramRun(PlannedRun):
     """Gram matrices at the start alone."""
 
     stage: ClassVar[str] = "gram_deep"
+    start: ClassVar[None] = None
     segments: ClassVar[list[tuple[float, float]]] = [(0, 0)]
     horizon: ClassVar[float] = 0
 
-    experiment: str
     setting: AtStart
-    seed: int
-    lock: str
-
-    @property
-    def start(self) -> DeepStart:
-        """Where the run starts from; shared with every run of the same network."""
-        setting = self.setting
-        return DeepStart(self.seed, setting.network, setting.inputs.shape, self.lock)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -78,39 +36,21 @@ class GramRun:
         inputs = self.setting.inputs.model_dump(mode="json")
         return {"seed": self.seed, "network": self.setting.network.spec, "inputs": inputs}
 
-    @cached_property
-    def id(self) -> str:
-        """Twelve hexadecimal digits."""
-        return identity({**self.spec, "lock": self.lock})
-
-    @property
-    def chunks(self) -> list[str]:
-        """Chunks as ``first-last``, whole ones, enough for all initialisations."""
-        return chunks_of(self.setting.initialization.count, self.setting.initialization.chunk)
-
     @property
     def cost(self) -> float:
         """Rough seconds of one whole chunk, for the order in which jobs start."""
-        return self.setting.initialization.chunk * self.start.weights * SECONDS_PER_DRAW
+        return self.setting.initialization.chunk * self.setting.weights * SECONDS_PER_DRAW
 
 
 @dataclass(frozen=True)
-class DescentRun:
+class DescentRun(PlannedRun):
     """Gradient descent from one experiment's setting, with one or more step sizes."""
 
     stage: ClassVar[str] = "train_deep"
+    start: ClassVar[None] = None
 
-    experiment: str
     setting: Descending
     step_sizes: tuple[Any, ...]
-    seed: int
-    lock: str
-
-    @property
-    def start(self) -> DeepStart:
-        """Where the run starts from; shared with every run of the same network."""
-        setting = self.setting
-        return DeepStart(self.seed, setting.network, setting.inputs.shape, self.lock)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -123,16 +63,6 @@ class DescentRun:
             "training": {**training, "step_sizes": list(self.step_sizes)},
         }
 
-    @cached_property
-    def id(self) -> str:
-        """Twelve hexadecimal digits."""
-        return identity({**self.spec, "lock": self.lock})
-
-    @property
-    def chunks(self) -> list[str]:
-        """Chunks as ``first-last``, whole ones, enough for all initialisations."""
-        return chunks_of(self.setting.initialization.count, self.setting.initialization.chunk)
-
     @property
     def horizon(self) -> int:
         """The last step."""
@@ -144,18 +74,12 @@ class DescentRun:
         return self.setting.network.stored(self.setting.inputs.shape, self._rows)
 
     @property
-    def segments(self) -> list[tuple[int, int]]:
+    def segments(self) -> list[tuple[float, float]]:
         """Segments (start, stop] of steps; all but the last are the same for every horizon."""
         if not self.stores_weights:
             return [(0, self.horizon)]
-        found: list[tuple[int, int]] = []
-        start = 0
-        for boundary in halved_decades(max(1, int(SEGMENT_SECONDS / (self._rows * self._seconds)))):
-            found.append((start, min(boundary, self.horizon)))
-            start = boundary
-            if boundary >= self.horizon:
-                break
-        return found
+        longest = max(1, int(SEGMENT_SECONDS / (self._rows * self._seconds)))
+        return segments_of(halved_decades(longest), self.horizon)
 
     @property
     def cost(self) -> float:
@@ -171,7 +95,7 @@ class DescentRun:
         """Rough seconds of one step of one initialisation."""
         inputs = self.setting.inputs
         positions = inputs.number * (inputs.shape[0] if len(inputs.shape) == 2 else 1)
-        return self.start.weights * (SECONDS_PER_WEIGHT + SECONDS_PER_PRODUCT * positions)
+        return self.setting.weights * (SECONDS_PER_WEIGHT + SECONDS_PER_PRODUCT * positions)
 
 
 DeepRun = GramRun | DescentRun
@@ -184,15 +108,14 @@ def runs_of(block: Mapping[str, list[Limit | AtStart]], seed: int, lock: str) ->
     """
     runs: list[DeepRun] = []
     for name, settings in sorted(block.items()):
-        groups: dict[str, list[Descending]] = {}
-        for setting in settings:
-            if isinstance(setting, Descending):
-                rest = setting.model_dump(mode="json")
-                del rest["training"]["step_size"]
-                groups.setdefault(canonical(rest), []).append(setting)
-            elif isinstance(setting, AtStart):
-                runs.append(GramRun(name, setting, seed, lock))
-        for group in groups.values():
-            sizes = tuple(s.training.model_dump()["step_size"] for s in group)
-            runs.append(DescentRun(name, group[0], sizes, seed, lock))
+        runs += [
+            GramRun(seed, lock, name, setting)
+            for setting in settings
+            if isinstance(setting, AtStart) and not isinstance(setting, Descending)
+        ]
+        descending = [setting for setting in settings if isinstance(setting, Descending)]
+        runs += [
+            DescentRun(seed, lock, name, setting, sizes)
+            for setting, sizes in by_step_size(descending)
+        ]
     return runs

@@ -1,6 +1,5 @@
 """An experiment of the shallow studies: a problem, its initialisations and its training."""
 
-from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -8,7 +7,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from descentflow.errors import ConfigurationError
 from descentflow.initializations import InitializationLaw
 from descentflow.problem import Problem
-from descentflow.schema import UNION_TAGS, Model, Number, Positive, Whole
+from descentflow.schema import UNION_TAGS, Model, Number, Positive, Whole, number_or_mapping
 
 
 class LyapunovFraction(Model):
@@ -17,13 +16,9 @@ class LyapunovFraction(Model):
     lyapunov_fraction: Positive
 
 
-def _kind_of_step_size(value: object) -> str:
-    return UNION_TAGS[isinstance(value, Mapping | Model)]
-
-
 StepSize = Annotated[
     Annotated[Positive, Tag(UNION_TAGS[0])] | Annotated[LyapunovFraction, Tag(UNION_TAGS[1])],
-    Discriminator(_kind_of_step_size),
+    Discriminator(number_or_mapping),
 ]
 """γ itself, or relative to the bound."""
 

@@ -18,7 +18,7 @@ from typing import Any
 from descentflow import closure, config, deep_plan, plan
 from descentflow.config import Block, Configuration
 from descentflow.errors import Refused
-from descentflow.planning import PlannedRun, PlannedStart, check_shared
+from descentflow.planning import Planned, PlannedRun, check_shared
 from descentflow.store import canonical
 from descentflow.studies import FIGURE_FORMATS, STUDIES
 
@@ -69,8 +69,9 @@ class Jobs:
         }
 
     @cached_property
-    def _start_by_id(self) -> dict[str, PlannedStart]:
-        return {run.start.id: run.start for runs in self.runs.values() for run in runs}
+    def _start_by_id(self) -> dict[str, Planned]:
+        starts = (run.start for runs in self.runs.values() for run in runs)
+        return {start.id: start for start in starts if start is not None}
 
     @property
     def results(self) -> Path:
@@ -96,10 +97,10 @@ class Jobs:
             for ending in FIGURE_FORMATS
         ]
 
-    def samples(self, run: str, chunk: str) -> str:
-        """The initial parameters that a chunk of a run starts from."""
-        start = self._run_by_id[run, chunk].start.id
-        return str(self.results / "samples" / start / f"{chunk}.nc")
+    def samples(self, run: str, chunk: str) -> list[str]:
+        """The file of initial parameters a chunk of a run starts from; none where it draws them."""
+        start = self._run_by_id[run, chunk].start
+        return [] if start is None else [str(self.results / "samples" / start.id / f"{chunk}.nc")]
 
     def trained(self, study: str) -> list[str]:
         """All files of a study's runs."""
@@ -116,8 +117,7 @@ class Jobs:
 
     def train_inputs(self, run: str, chunk: str, number: int) -> list[str]:
         """What a segment starts from: the samples, or the segment before it."""
-        before = [self.segment(run, chunk, number - 1)] if number else []
-        return before or [self.samples(run, chunk)]
+        return [self.segment(run, chunk, number - 1)] if number else self.samples(run, chunk)
 
     def cost(self, run: str, chunk: str) -> int:
         """Rough seconds, for starting long jobs first."""

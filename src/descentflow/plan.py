@@ -9,14 +9,19 @@ alone does not multiply runs: it is a dimension of one.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 from descentflow.experiment import Experiment, Flow
 from descentflow.initializations import InitializationLaw
 from descentflow.networks import Layout
-from descentflow.planning import chunks_of, decades, halved_decades
-from descentflow.store import canonical, identity
+from descentflow.planning import (
+    Planned,
+    PlannedRun,
+    by_step_size,
+    decades,
+    halved_decades,
+    segments_of,
+)
 
 SECONDS_PER_NEURON_STEP = 6e-9
 """What planning assumes of the kernel; it places segment boundaries and must not depend on timing."""
@@ -36,15 +41,13 @@ def law_of(law: InitializationLaw) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Start:
+class Start(Planned):
     """Initial parameters: a law, the layout of θ and the seed."""
 
     stage: ClassVar[str] = "sample"
 
-    seed: int
     law: InitializationLaw
     layout: Layout
-    lock: str
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -55,29 +58,21 @@ class Start:
             "layout": self.layout.model_dump(),
         }
 
-    @cached_property
-    def id(self) -> str:
-        """Twelve hexadecimal digits."""
-        return identity({**self.spec, "lock": self.lock})
-
 
 @dataclass(frozen=True)
-class Run:
-    """What the files of one id hold: one experiment's setting, with one or more step sizes."""
+class Run(PlannedRun):
+    """One experiment's setting, with one or more step sizes."""
 
     stage: ClassVar[str] = "train"
 
-    experiment: str
     setting: Experiment
     step_sizes: tuple[Any, ...]
-    seed: int
-    lock: str
 
     @property
     def start(self) -> Start:
         """Where the run starts from; shared with every run of the same law and network."""
         law = InitializationLaw(**law_of(self.setting.initialization))
-        return Start(self.seed, law, self.setting.layout, self.lock)
+        return Start(self.seed, self.lock, law, self.setting.layout)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -92,16 +87,6 @@ class Run:
             "training": training,
         }
 
-    @cached_property
-    def id(self) -> str:
-        """Twelve hexadecimal digits."""
-        return identity({**self.spec, "lock": self.lock})
-
-    @property
-    def chunks(self) -> list[str]:
-        """Chunks as ``first-last``, whole ones, enough for all initialisations."""
-        return chunks_of(self.setting.initialization.count, self.setting.initialization.chunk)
-
     @property
     def horizon(self) -> float:
         """The last step, or the final time."""
@@ -110,15 +95,7 @@ class Run:
     @property
     def segments(self) -> list[tuple[float, float]]:
         """Segments (start, stop] of steps or time; all but the last are the same for every horizon."""
-        horizon = self.horizon
-        found: list[tuple[float, float]] = []
-        start: float = 0
-        for boundary in self._boundaries():
-            found.append((start, min(boundary, horizon)))
-            start = boundary
-            if boundary >= horizon:
-                break
-        return found
+        return segments_of(self._boundaries(), self.horizon)
 
     def _boundaries(self) -> Iterator[float]:
         if isinstance(self.setting.training, Flow):
@@ -156,14 +133,8 @@ class Run:
 
 def runs_of(block: Mapping[str, list[Experiment]], seed: int, lock: str) -> list[Run]:
     """The runs of a study: experiments by name, each in the order of its sweep."""
-    runs: list[Run] = []
-    for name, settings in sorted(block.items()):
-        groups: dict[str, list[Experiment]] = {}
-        for setting in settings:
-            rest = setting.model_dump()
-            rest["training"].pop("step_size", None)
-            groups.setdefault(canonical(rest), []).append(setting)
-        for group in groups.values():
-            sizes = tuple(setting.training.model_dump().get("step_size") for setting in group)
-            runs.append(Run(name, group[0], sizes, seed, lock))
-    return runs
+    return [
+        Run(seed, lock, name, setting, sizes)
+        for name, settings in sorted(block.items())
+        for setting, sizes in by_step_size(settings)
+    ]

@@ -1,72 +1,98 @@
 """What the plans of all studies share: what a run looks like to the workflow, and where it is cut."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, ClassVar, TypeVar
 
 from descentflow.errors import ConfigurationError
+from descentflow.schema import Model
+from descentflow.store import canonical, identity
+
+Setting = TypeVar("Setting", bound=Model)
 
 
-class PlannedStart(Protocol):
-    """Where runs start from: an id, and the stage that makes its files."""
+@dataclass(frozen=True)
+class Planned(ABC):
+    """What the files of one id hold: everything that decides their numbers, and who makes them."""
+
+    stage: ClassVar[str]
+    """The stage that makes the files."""
+
+    seed: int
+    lock: str
 
     @property
-    def id(self) -> str:
-        """Twelve hexadecimal digits."""
-
-    @property
+    @abstractmethod
     def spec(self) -> dict[str, Any]:
         """What decides the numbers, as JSON can hold it."""
 
-    @property
-    def stage(self) -> str:
-        """The stage that makes the files."""
-
-
-class PlannedRun(Protocol):
-    """What the files of one id hold, and the stage that makes them."""
-
-    @property
+    @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits."""
+        return identity({**self.spec, "lock": self.lock})
+
+
+@dataclass(frozen=True)
+class PlannedRun(Planned):
+    """One experiment's setting, up to any horizon and number of initialisations."""
+
+    experiment: str
+    setting: Any
 
     @property
-    def spec(self) -> dict[str, Any]:
-        """What decides the numbers, as JSON can hold it."""
+    @abstractmethod
+    def start(self) -> Planned | None:
+        """The file of initial parameters it starts from; None where it draws its own."""
 
     @property
-    def stage(self) -> str:
-        """The stage that makes the files."""
-
-    @property
-    def experiment(self) -> str:
-        """The experiment's name."""
-
-    @property
-    def start(self) -> PlannedStart:
-        """Where the run starts from."""
-
-    @property
-    def chunks(self) -> list[str]:
-        """Chunks of initialisations, as ``first-last``."""
-
-    @property
+    @abstractmethod
     def segments(self) -> Sequence[tuple[float, float]]:
-        """Segments (start, stop] of steps or time."""
+        """Segments (start, stop] of steps or time; all but the last are the same for every horizon."""
 
     @property
+    @abstractmethod
     def horizon(self) -> float:
         """The last step, or the final time."""
 
     @property
+    @abstractmethod
     def cost(self) -> float:
-        """Rough seconds of one whole chunk."""
+        """Rough seconds of one whole chunk, for the order in which jobs start."""
+
+    @property
+    def chunks(self) -> list[str]:
+        """Chunks as ``first-last``, whole ones, enough for all initialisations."""
+        count, size = self.setting.initialization.count, self.setting.initialization.chunk
+        return [f"{first}-{first + size - 1}" for first in range(0, count, size)]
 
 
-def chunks_of(count: int, size: int) -> list[str]:
-    """Chunks as ``first-last``, whole ones, enough for all initialisations."""
-    return [f"{first}-{first + size - 1}" for first in range(0, count, size)]
+def segments_of(boundaries: Iterable[float], horizon: float) -> list[tuple[float, float]]:
+    """The segments between 0 and the increasing ``boundaries``, cut off at the horizon."""
+    found: list[tuple[float, float]] = []
+    start: float = 0
+    for boundary in boundaries:
+        found.append((start, min(boundary, horizon)))
+        start = boundary
+        if boundary >= horizon:
+            break
+    return found
+
+
+def by_step_size(settings: Iterable[Setting]) -> list[tuple[Setting, tuple[Any, ...]]]:
+    """Settings that differ in ``training.step_size`` alone, as one and those step sizes."""
+    groups: dict[str, list[Setting]] = {}
+    sizes: dict[str, list[Any]] = {}
+    for setting in settings:
+        rest = setting.model_dump(mode="json")
+        size = rest["training"].pop("step_size", None)
+        key = canonical(rest)
+        groups.setdefault(key, []).append(setting)
+        sizes.setdefault(key, []).append(size)
+    return [(group[0], tuple(sizes[key])) for key, group in groups.items()]
 
 
 def halved_decades(longest: int) -> Iterator[int]:

@@ -54,6 +54,12 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 UNION_TAGS = ("<number>", "<mapping>", "<list>")
 """Tags for members of unions that no key tells apart; pydantic puts them into its locations."""
 
+
+def number_or_mapping(value: object) -> str:
+    """The tag of a value that may be either."""
+    return UNION_TAGS[isinstance(value, Mapping | Model)]
+
+
 M = TypeVar("M", bound=BaseModel)
 Finding = tuple[Path, str]
 """A key's path and what is wrong with it."""

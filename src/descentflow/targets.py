@@ -5,6 +5,7 @@ with the postfix program (see :mod:`descentflow.formulas`) that evaluates it the
 ones have *pieces* too, which the closed-form engine reads.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -45,16 +46,16 @@ class Chart:
     degree: int | None
 
 
-class Linear(Model):
+class Linear(Model, ABC):
     """Piecewise linear targets: what they have in common."""
 
+    @abstractmethod
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]; raises ConfigurationError where it is not given there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def evaluate(self, x: Array) -> Array:
         """f(x), entry by entry; the value from the left where f jumps, nan where it is not given."""
-        raise NotImplementedError
 
     def chart(self, low: float, high: float) -> Chart:
         """The target on [low, high], cut at its knots; raises ConfigurationError like ``pieces``."""

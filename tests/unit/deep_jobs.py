@@ -63,8 +63,6 @@ def compute(jobs: Jobs) -> xr.Dataset:
     """The study's dataset, all stages run."""
     for planned in jobs.runs["overparameterized"]:
         for chunk in planned.chunks:
-            samples = Path(jobs.samples(planned.id, chunk))
-            run(jobs.sample_job(planned.start.id, chunk), [], [samples])
             for number in range(len(planned.segments)):
                 inputs = [Path(path) for path in jobs.train_inputs(planned.id, chunk, number)]
                 output = Path(jobs.segment(planned.id, chunk, number))

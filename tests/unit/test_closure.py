@@ -274,12 +274,13 @@ def stages(jobs: Jobs) -> dict[str, Stage]:
     found: dict[str, Stage] = {}
     for study, runs in jobs.runs.items():
         for number, run in enumerate(runs):
-            start = Path(jobs.samples(run.id, "0-3"))
-            job = jobs.sample_job(run.start.id, "0-3")
-            found[f"sample-{study}-{number}"] = Stage(run.start.stage, job, (), (start,))
+            samples = tuple(map(Path, jobs.samples(run.id, "0-3")))
+            if run.start is not None:
+                job = jobs.sample_job(run.start.id, "0-3")
+                found[f"sample-{study}-{number}"] = Stage(run.start.stage, job, (), samples)
             trained = (Path(jobs.segment(run.id, "0-3", 0)),)
             job = jobs.train_job(run.id, "0-3", 0)
-            found[f"train-{study}-{number}"] = Stage(run.stage, job, (start,), trained)
+            found[f"train-{study}-{number}"] = Stage(run.stage, job, samples, trained)
         files, dataset = tuple(map(Path, jobs.trained(study))), (Path(jobs.dataset(study)),)
         measures, figures = f"descentflow.measures.{study}", f"descentflow.figures.{study}"
         job = jobs.aggregate_job(study)
@@ -314,7 +315,6 @@ def imported(stage: Stage, listing: Path) -> set[str]:
 COMPILERS = {"numba", "llvmlite", "jax"}
 FORBIDDEN = {
     "sample": {"numba", "llvmlite", "matplotlib", "seaborn", "scipy.stats"},
-    "sample_deep": {*COMPILERS, "matplotlib", "seaborn"},
     "gram_deep": {"numba", "llvmlite", "matplotlib", "seaborn"},
     "train_deep": {"numba", "llvmlite", "matplotlib", "seaborn"},
     "aggregate_deep": {*COMPILERS, "matplotlib", "seaborn"},

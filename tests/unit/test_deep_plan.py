@@ -42,7 +42,6 @@ def one(**changes: Any) -> DescentRun:
 )
 def test_ids_do_not_depend_on(changes: dict[str, Any]) -> None:
     assert one(**changes).id == one().id
-    assert one(**changes).start.id == one().start.id
 
 
 @pytest.mark.parametrize(
@@ -52,32 +51,19 @@ def test_ids_do_not_depend_on(changes: dict[str, Any]) -> None:
         {"labels__law": "normal"},
         {"training__step_size": 0.1},
         {"training__records_per_decade": 6},
-    ],
-)
-def test_ids_of_runs_depend_on(changes: dict[str, Any]) -> None:
-    """And start from the same weights."""
-    assert one(**changes).id != one().id
-    assert one(**changes).start.id == one().start.id
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
         {"inputs__dimension": 5},
         {"network__width": 7},
         {"network__activation": "erf"},
         {"network__residual_scale": 0.4},
     ],
 )
-def test_ids_of_starts_depend_on(changes: dict[str, Any]) -> None:
-    assert one(**changes).start.id != one().start.id
+def test_ids_depend_on(changes: dict[str, Any]) -> None:
     assert one(**changes).id != one().id
 
 
 def test_ids_are_digests_of_specs() -> None:
     run = one()
     assert run.id == identity({**run.spec, "lock": "lock"})
-    assert run.start.id == identity({**run.start.spec, "lock": "lock"})
 
 
 def test_swept_step_sizes_are_one_run() -> None:
@@ -87,11 +73,10 @@ def test_swept_step_sizes_are_one_run() -> None:
 
 
 def test_experiments_by_kind() -> None:
-    """Starts have one segment without steps, limits no run at all; weights are shared."""
+    """Starts have one segment without steps, limits no run at all."""
     found = runs(concentration=start(), training=descent(), depth=limit())
     assert [type(run) for run in found] == [GramRun, DescentRun]
     assert found[0].segments == [(0, 0)]
-    assert found[0].start.id == found[1].start.id
     assert found[0].id != found[1].id
     assert jobs_of(HERE, depth=limit()).trained("overparameterized") == []
 
@@ -122,7 +107,6 @@ def test_jobs_name_their_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = jobs_of(HERE, concentration=start(), training=descent())
     gram, train = jobs.runs["overparameterized"]
     found = {
-        "sample_deep": jobs.sample_job(gram.start.id, "0-2"),
         "gram_deep": jobs.train_job(gram.id, "0-2", 0),
         "train_deep": jobs.train_job(train.id, "0-2", 0),
         "aggregate_deep": jobs.aggregate_job("overparameterized"),

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,10 +16,11 @@ from descentflow.deep import network as deep_network
 from descentflow.deep.data import draw_inputs
 from descentflow.deep.experiment import Sphere
 from descentflow.deep.gram import limit_gram
-from descentflow.deep.weights import weights_digest
+from descentflow.deep.weights import draw_weights, weights_digest
+from descentflow.deep_plan import DeepRun
 from descentflow.errors import DamagedFile, Refused
 from descentflow.jobs import Jobs
-from descentflow.stages import deep_origin
+from descentflow.stages import train_deep as stages_train_deep
 from descentflow.theory.overparameterized import stability_limit
 
 SIZES = {"training.step_size": [{"stability_fraction": 0.5}, {"stability_fraction": 40.0}, 0.01]}
@@ -32,12 +33,10 @@ def same(left: xr.Dataset, right: xr.Dataset) -> None:
         np.testing.assert_array_equal(left[name].values, right[name].values, str(name))
 
 
-def sampled(jobs: Jobs, folder: Path) -> tuple[Any, Path]:
-    """The one run and the samples of its first chunk."""
+def planned_of(jobs: Jobs) -> DeepRun:
+    """The one run."""
     (planned,) = jobs.runs["overparameterized"]
-    path = folder / "samples.nc"
-    run(jobs.sample_job(planned.start.id, planned.chunks[0]), [], [path])
-    return planned, path
+    return cast(DeepRun, planned)
 
 
 # ---- bits
@@ -76,10 +75,10 @@ def test_chunks_leave_no_trace(tmp_path: Path) -> None:
 def test_processes_agree(tmp_path: Path) -> None:
     """The command in processes of their own writes the bytes that the function writes."""
     jobs = jobs_of(tmp_path, training=descent())
-    planned, samples = sampled(jobs, tmp_path)
+    planned = planned_of(jobs)
     job = jobs.train_job(planned.id, "0-2", 0)
-    run(job, [samples], [tmp_path / "here.nc"])
-    arguments = ["--job", job, "--input", str(samples), "--output", str(tmp_path / "there.nc")]
+    run(job, [], [tmp_path / "here.nc"])
+    arguments = ["--job", job, "--output", str(tmp_path / "there.nc")]
     module = "descentflow.stages"
     subprocess.run([sys.executable, "-m", module, *arguments], check=True)
     assert (tmp_path / "here.nc").read_bytes() == (tmp_path / "there.nc").read_bytes()
@@ -90,9 +89,9 @@ def test_processes_agree(tmp_path: Path) -> None:
 
 def test_step_sizes_are_relative_to_the_limit(tmp_path: Path) -> None:
     jobs = jobs_of(tmp_path, training=descent())
-    planned, samples = sampled(jobs, tmp_path)
+    planned = planned_of(jobs)
     output = tmp_path / "run.nc"
-    run(jobs.train_job(planned.id, "0-2", 0), [samples], [output])
+    run(jobs.train_job(planned.id, "0-2", 0), [], [output])
     data = store.read(output)
     for place, gram in enumerate(data["gram_sum"].values):
         wanted = 0.5 * stability_limit(gram)
@@ -113,16 +112,19 @@ def test_large_weights_are_not_stored(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "weights" not in store.read(Path(path))
 
 
-def test_samples_are_keys_and_digests(tmp_path: Path) -> None:
-    """From which the weights can be had, and told from others."""
-    _, path = sampled(jobs_of(tmp_path, training=descent()), tmp_path)
-    samples = store.read(path)
-    assert set(samples.data_vars) == {"weights_digest"}
-    assert len(samples.attrs["philox_key"]) == 32
-    digests = set(samples["weights_digest"].values)
-    assert len(digests) == 3
-    assert all(len(digest) == 64 for digest in digests)
-    assert path.stat().st_size < 50_000
+def test_files_tell_weights_by_digests(tmp_path: Path) -> None:
+    """Of gradient descent and of Gram matrices at the start alike, in little room."""
+    found = []
+    for experiments in ({"training": descent()}, {"concentration": start()}):
+        jobs = jobs_of(tmp_path, **experiments)
+        path = tmp_path / "run.nc"
+        run(jobs.train_job(planned_of(jobs).id, "0-2", 0), [], [path])
+        found.append(store.read(path)["weights_digest"].values.tolist())
+    assert found[0] == found[1]
+    assert len(set(found[0])) == 3
+    network, shape = planned_of(jobs).setting.network, (4,)
+    drawn = [weights_digest(draw_weights(network, shape, 1, number)) for number in range(3)]
+    assert found[0] == drawn
 
 
 # ---- the dataset
@@ -160,30 +162,38 @@ def test_limits_alone_need_no_files(tmp_path: Path) -> None:
 # ---- what is refused
 
 
-def test_other_samples_are_refused(tmp_path: Path) -> None:
-    jobs = jobs_of(tmp_path, training=descent())
-    planned, _ = sampled(jobs, tmp_path)
-    other_jobs = jobs_of(tmp_path, training=descent(width=7))
-    _, other = sampled(other_jobs, tmp_path)
-    with pytest.raises(DamagedFile, match="another run"):
-        run(jobs.train_job(planned.id, "0-2", 0), [other], [tmp_path / "x.nc"])
+def two_segments(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Jobs, str, Path]:
+    """Jobs, the id of a run of several segments, and the file of its first."""
+    monkeypatch.setattr(deep_plan, "SEGMENT_SECONDS", 1e-5)
+    jobs = jobs_of(folder, training=descent(40))
+    planned, first = planned_of(jobs), folder / "first.nc"
+    run(jobs.train_job(planned.id, "0-2", 0), [], [first])
+    return jobs, planned.id, first
 
 
 def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the streams draw something else than what was sampled."""
-    jobs = jobs_of(tmp_path, concentration=start())
-    planned, samples = sampled(jobs, tmp_path)
-    monkeypatch.setattr(deep_origin, "weights_digest", lambda w: weights_digest((w[0] + 1.0,)))
-    with pytest.raises(DamagedFile, match="not those of the samples"):
-        run(jobs.train_job(planned.id, "0-2", 0), [samples], [tmp_path / "x.nc"])
+    """Where the streams draw something else than what the segment before started from."""
+    jobs, planned, first = two_segments(tmp_path, monkeypatch)
+    monkeypatch.setattr(
+        stages_train_deep, "weights_digest", lambda w: weights_digest((w[0] + 1.0,))
+    )
+    with pytest.raises(DamagedFile, match="initialisation 0: the weights drawn here are not"):
+        run(jobs.train_job(planned, "0-2", 1), [first], [tmp_path / "x.nc"])
 
 
 def test_other_segments_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deep_plan, "SEGMENT_SECONDS", 1e-5)
-    jobs = jobs_of(tmp_path, training=descent(40))
-    planned, samples = sampled(jobs, tmp_path)
+    jobs, planned, first = two_segments(tmp_path, monkeypatch)
     with pytest.raises(DamagedFile, match="is not the segment"):
-        run(jobs.train_job(planned.id, "0-2", 1), [samples], [tmp_path / "x.nc"])
+        run(jobs.train_job(planned, "0-2", 2), [first], [tmp_path / "x.nc"])
+
+
+def test_segments_need_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the first needs none."""
+    jobs, planned, first = two_segments(tmp_path, monkeypatch)
+    with pytest.raises(Refused, match="1 files are needed, found 0"):
+        run(jobs.train_job(planned, "0-2", 1), [], [tmp_path / "x.nc"])
+    with pytest.raises(Refused, match="0 files are needed, found 1"):
+        run(jobs.train_job(planned, "0-2", 0), [first], [tmp_path / "x.nc"])
 
 
 def test_unknown_stages_are_refused() -> None:

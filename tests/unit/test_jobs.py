@@ -63,7 +63,7 @@ def strings(jobs: Jobs) -> dict[str, str]:
     """The identity of every job by its file."""
     found = {}
     for run, chunk, number in trainings(jobs):
-        path = Path(jobs.samples(run, chunk))
+        path = Path(*jobs.samples(run, chunk))
         found[str(path)] = jobs.sample_job(path.parent.name, chunk)
         found[jobs.segment(run, chunk, number)] = jobs.train_job(run, chunk, number)
     for study in jobs.blocks:
@@ -78,7 +78,7 @@ def strings(jobs: Jobs) -> dict[str, str]:
 def test_files_fit_together(jobs: Jobs) -> None:
     """Every input of a job is what another one writes."""
     written = {jobs.segment(*wildcards) for wildcards in trainings(jobs)}
-    samples = {jobs.samples(run, chunk) for run, chunk, _ in trainings(jobs)}
+    samples = {jobs.samples(run, chunk)[0] for run, chunk, _ in trainings(jobs)}
     for wildcards in trainings(jobs):
         assert set(jobs.train_inputs(*wildcards)) <= written | samples
         assert jobs.segment(*wildcards) not in jobs.train_inputs(*wildcards)
@@ -90,7 +90,7 @@ def test_files_fit_together(jobs: Jobs) -> None:
 def test_segments_start_from_the_one_before(jobs: Jobs) -> None:
     for run, chunk, number in trainings(jobs):
         (before,) = jobs.train_inputs(run, chunk, number)
-        wanted = jobs.segment(run, chunk, number - 1) if number else jobs.samples(run, chunk)
+        wanted = jobs.segment(run, chunk, number - 1) if number else jobs.samples(run, chunk)[0]
         assert before == wanted
     assert max(number for *_, number in trainings(jobs)) > 0
 
@@ -113,7 +113,7 @@ def test_outputs_move_everything() -> None:
 
 def test_samples_are_shared(jobs: Jobs) -> None:
     """By the experiments and studies of one law and width: 2 widths, 2 chunks."""
-    samples = {jobs.samples(run, chunk) for run, chunk, _ in trainings(jobs)}
+    samples = {jobs.samples(run, chunk)[0] for run, chunk, _ in trainings(jobs)}
     assert len(samples) == 4
     assert len({path.rsplit("/", 1)[0] for path in samples}) == 2
 

@@ -164,7 +164,7 @@ def _of_study(jobs: Jobs, study: str) -> list[Command]:
     found = []
     for run in jobs.runs[study]:
         for chunk in run.chunks:
-            samples = Path(jobs.samples(run.id, chunk))
+            samples = Path(*jobs.samples(run.id, chunk))
             found.append(Command("sample", jobs.sample_job(run.start.id, chunk), (), (samples,)))
             for number in range(len(run.segments)):
                 inputs = tuple(map(Path, jobs.train_inputs(run.id, chunk, number)))

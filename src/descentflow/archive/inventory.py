@@ -30,8 +30,9 @@ def of_study(jobs: Jobs, study: str) -> Iterator[Made]:
     """A study's jobs, from samples to figures."""
     for run in jobs.runs[study]:
         for chunk in run.chunks:
-            start = jobs.sample_job(run.start.id, chunk)
-            yield Made("sample", study, run.id, start, (), (jobs.samples(run.id, chunk),))
+            if run.start is not None:
+                job, samples = jobs.sample_job(run.start.id, chunk), jobs.samples(run.id, chunk)
+                yield Made("sample", study, run.id, job, (), tuple(samples))
             for number in range(len(run.segments)):
                 job = jobs.train_job(run.id, chunk, number)
                 inputs = tuple(jobs.train_inputs(run.id, chunk, number))

@@ -70,9 +70,11 @@ def code_digests(jobs: Jobs) -> dict[str, list[str]]:
         found[f"aggregate/{study}"] = {_code(jobs.aggregate_job(study))}
         found[f"draw/{study}"] = {_code(jobs.draw_job(study))}
         for run in runs:
-            sample, train = (found.setdefault(f"{s}/{study}", set()) for s in ("sample", "train"))
-            sample.add(_code(jobs.sample_job(run.start.id, run.chunks[0])))
-            train.add(_code(jobs.train_job(run.id, run.chunks[0], 0)))
+            made = {"train": jobs.train_job(run.id, run.chunks[0], 0)}
+            if run.start is not None:
+                made["sample"] = jobs.sample_job(run.start.id, run.chunks[0])
+            for stage, job in made.items():
+                found.setdefault(f"{stage}/{study}", set()).add(_code(job))
     return {stage: sorted(codes) for stage, codes in sorted(found.items())}
 
 

@@ -4,7 +4,6 @@ Three kinds: :class:`AtStart` observes networks at their initialisation, :class:
 them, :class:`Limit` needs no network, only the limits of its Gram matrices.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -12,7 +11,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from descentflow.deep.inputs import check_inputs
 from descentflow.deep.network import DeepNetwork, LimitNetwork
 from descentflow.errors import ConfigurationError, Refused
-from descentflow.schema import UNION_TAGS, Model, Number, Positive, Whole
+from descentflow.schema import UNION_TAGS, Model, Number, Positive, Whole, number_or_mapping
 
 MOST_INPUTS = 4096
 
@@ -113,13 +112,9 @@ class StabilityFraction(Model):
     stability_fraction: Positive
 
 
-def _kind_of_step_size(value: object) -> str:
-    return UNION_TAGS[isinstance(value, Mapping | Model)]
-
-
 DeepStepSize = Annotated[
     Annotated[Positive, Tag(UNION_TAGS[0])] | Annotated[StabilityFraction, Tag(UNION_TAGS[1])],
-    Discriminator(_kind_of_step_size),
+    Discriminator(number_or_mapping),
 ]
 """η itself, or relative to the stability limit."""
 
@@ -178,6 +173,11 @@ class AtStart(_OnInputs):
 
     network: DeepNetwork
     initialization: Repetition
+
+    @property
+    def weights(self) -> int:
+        """How many weights one initialisation has."""
+        return self.network.weights(self.inputs.shape)
 
     @property
     def chunks(self) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from descentflow.stages import cache
 
 SHALLOW = ("sample", "train", "aggregate")
-DEEP = ("sample_deep", "gram_deep", "train_deep", "aggregate_deep")
+DEEP = ("gram_deep", "train_deep", "aggregate_deep")
 STAGES = (*SHALLOW, *DEEP, "draw", "judge")
 
 

@@ -2,10 +2,20 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from descentflow.errors import ConfigurationError
 from descentflow.schema import Model, Whole
+
+
+def _forwards(segment: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= segment[0] < segment[1]:
+        raise ConfigurationError(f"must run forwards, found {segment}")
+    return segment
+
+
+FORWARDS = AfterValidator(_forwards)
+"""What the segment (start, stop] of a job that trains must satisfy."""
 
 
 class ChunkSpec(Model):

@@ -25,6 +25,18 @@ RECORDED = {
 """Names of what is recorded, what it is, and its dimensions behind (size, initialization, step)."""
 
 
+def initialization_numbers(numbers: range) -> xr.Variable:
+    """The coordinate ``initialization``."""
+    attributes = {"long_name": "number k of the initialisation", "units": "1"}
+    return xr.Variable("initialization", np.array(numbers), attributes)
+
+
+def digest_variable(digests: Sequence[str]) -> xr.Variable:
+    """What initial weights, too large to be stored, are recognised by when they are drawn again."""
+    attributes = {"long_name": "SHA-256 of the initial weights W^(1), .., W^(H), a"}
+    return xr.Variable("initialization", np.array(digests), attributes)
+
+
 @dataclass(frozen=True, eq=False)
 class Trajectory:
     """One initialisation at one step size: its records, and the state at the segment's end."""

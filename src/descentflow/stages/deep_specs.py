@@ -1,21 +1,13 @@
 """What the ``spec`` of a job of ``overparameterized`` must hold; without JAX and without kernels."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from descentflow.deep.experiment import DeepDescent, DeepStepSize, Inputs, Labels
 from descentflow.deep.network import DeepNetwork
-from descentflow.errors import ConfigurationError
 from descentflow.schema import Model, Whole
-from descentflow.stages.chunk_spec import ChunkSpec
-
-
-class SampleDeepSpec(ChunkSpec):
-    """The spec of a sample_deep job."""
-
-    network: DeepNetwork
-    input_shape: tuple[Whole, ...] = Field(min_length=1, max_length=2)
+from descentflow.stages.chunk_spec import FORWARDS, ChunkSpec
 
 
 class GramDeepSpec(ChunkSpec):
@@ -40,13 +32,7 @@ class TrainDeepSpec(ChunkSpec):
     inputs: Inputs
     labels: Labels
     training: DeepTraining
-    segment: tuple[Whole, Whole]
-
-    @model_validator(mode="after")
-    def _forwards(self) -> Self:
-        if not 0 <= self.segment[0] < self.segment[1]:
-            raise ConfigurationError(f"must run forwards, found {self.segment}", ("segment",))
-        return self
+    segment: Annotated[tuple[Whole, Whole], FORWARDS]
 
 
 class AggregateDeepSpec(Model):

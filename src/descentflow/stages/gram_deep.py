@@ -11,22 +11,24 @@ from descentflow import store
 from descentflow.deep.data import draw_inputs
 from descentflow.deep.gram_finite import last_gram
 from descentflow.deep.inputs import check_inputs
+from descentflow.deep.weights import draw_weights, weights_digest
 from descentflow.schema import parse
 from descentflow.stages import command
-from descentflow.stages.deep_origin import initial_weights, read_samples
+from descentflow.stages.deep_segment import digest_variable, initialization_numbers
 from descentflow.stages.deep_specs import GramDeepSpec
 
 
-def gram_deep(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
+def gram_deep(job: dict[str, Any], _inputs: list[Path], outputs: list[Path]) -> None:
     """G^(H)(0) of every initialisation of the chunk, one at a time."""
     spec = parse(GramDeepSpec, job["spec"])
     network, shape = spec.network, spec.inputs.shape
-    samples = read_samples(inputs[0], spec, network, shape)
     data = check_inputs(draw_inputs(spec.inputs, spec.seed), network.architecture)
     progress = command.Progress(spec.count, "initialisations")
-    grams = []
-    for number in samples["initialization"].values:
-        drawn = initial_weights(samples, network, shape, spec.seed, int(number))
+    numbers = range(spec.first, spec.first + spec.count)
+    grams, digests = [], []
+    for number in numbers:
+        drawn = draw_weights(network, shape, spec.seed, number)
+        digests.append(weights_digest(drawn))
         weights = tuple(jnp.asarray(weight) for weight in drawn)
         grams.append(np.asarray(last_gram(network, weights, jnp.asarray(data))))
         progress(1)
@@ -36,9 +38,9 @@ def gram_deep(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> N
         {
             "last_gram": (("initialization", *axes), np.stack(grams)),
             "inputs": (("row", *(f"input_axis_{k}" for k in range(len(shape)))), data),
-            "weights_digest": samples["weights_digest"],
+            "weights_digest": digest_variable(digests),
         }
-    )
+    ).assign_coords(initialization=initialization_numbers(numbers))
     dataset["last_gram"].attrs = {"long_name": "Gram matrix G^(H)(0)", "units": "1"}
     dataset["inputs"].attrs = {"long_name": "inputs x_1, .., x_n", "units": "1"}
     store.write(dataset, outputs[0], job["spec"], "Gram matrices at the start")
@@ -46,7 +48,7 @@ def gram_deep(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> N
 
 def main() -> None:
     """Run the stage as a command."""
-    command.run(gram_deep, "Gram matrices at the start.", GramDeepSpec, 1)
+    command.run(gram_deep, "Gram matrices at the start.", GramDeepSpec, 0)
 
 
 if __name__ == "__main__":

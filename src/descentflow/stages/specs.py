@@ -1,19 +1,19 @@
 """What the ``spec`` of a job must hold, checked before its stage does anything."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from descentflow.errors import ConfigurationError
 from descentflow.experiment import Descent, Experiment, Flow, StepSize
 from descentflow.problem import Problem
 from descentflow.schema import Model, Number, Whole
+from descentflow.stages.chunk_spec import FORWARDS
 from descentflow.stages.sample_spec import Chunked
 from descentflow.stages.study_spec import StudyName
 
 
 class DescentSpec(Model):
-    """How a train job descends: :class:`descentflow.config.Descent` with several step sizes."""
+    """How a train job descends: :class:`descentflow.experiment.Descent` with several step sizes."""
 
     method: Literal["gd"] = "gd"
     step_sizes: tuple[StepSize, ...] = Field(min_length=1)
@@ -30,14 +30,8 @@ class FlowSpec(Flow):
 class TrainSpec(Chunked, Problem):
     """The spec of a train job."""
 
-    segment: tuple[Number, Number]
+    segment: Annotated[tuple[Number, Number], FORWARDS]
     training: DescentSpec | FlowSpec
-
-    @model_validator(mode="after")
-    def _forwards(self) -> Self:
-        if not 0 <= self.segment[0] < self.segment[1]:
-            raise ConfigurationError(f"must run forwards, found {self.segment}", ("segment",))
-        return self
 
 
 class AggregateSpec(Model):

@@ -43,7 +43,7 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
     for study, runs in jobs.runs.items():
         for planned in runs:
             for chunk in planned.chunks:
-                start = Path(jobs.samples(planned.id, chunk))
+                start = Path(*jobs.samples(planned.id, chunk))
                 if not start.exists():
                     run(jobs.sample_job(planned.start.id, chunk), [], [start])
                 for number in range(len(planned.segments)):

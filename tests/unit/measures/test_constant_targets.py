@@ -36,7 +36,7 @@ def test_constant_targets_on_cubes_go_through_the_stages(tmp_path: Path) -> None
     jobs = Jobs.from_mapping(mapping, "0" * 64)
     for run in jobs.runs["constant_targets"]:
         for chunk in run.chunks:
-            start = Path(jobs.samples(run.id, chunk))
+            start = Path(*jobs.samples(run.id, chunk))
             sample(json.loads(jobs.sample_job(run.start.id, chunk)), [], [start])
             inputs = [Path(path) for path in jobs.train_inputs(run.id, chunk, 0)]
             output = Path(jobs.segment(run.id, chunk, 0))
@@ -49,7 +49,7 @@ def test_constant_targets_on_cubes_go_through_the_stages(tmp_path: Path) -> None
     assert (data["count"].values == 5).all()
     assert data["identity_error"].max() < 1e-14
     for number, run in enumerate(jobs.runs["constant_targets"]):
-        theta = store.read(Path(jobs.samples(run.id, "0-2")))["parameters"].values
+        theta = store.read(Path(*jobs.samples(run.id, "0-2")))["parameters"].values
         assert theta.shape == (3, run.setting.parameter_count)
         risk = data["risk"].values[number, :3, 0]
         np.testing.assert_array_equal(risk, run.setting.risk(theta))
