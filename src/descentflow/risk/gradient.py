@@ -7,7 +7,8 @@ act on one θ; their arrays are described in :mod:`descentflow.risk.geometry`.
 Rounding: integrals over [low, z] and over [z, high] are summed from their own end, and the
 coefficients of the residual on a piece are summed over the neurons active there alone, so nothing
 that is not a term of the result ever enters it. The order of every sum is a function of θ: kink,
-then neuron index. Source: the generalised gradient of arXiv:2108.04620, the limit of gradients along
+then neuron index; backwards for neurons active everywhere, as for those active left of their kink.
+Source: the generalised gradient of arXiv:2108.04620, the limit of gradients along
 C¹ smoothings of the ReLU, so relu'(0) = 0 (docs/mathematics.md, 0.2).
 """
 
@@ -37,6 +38,8 @@ from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 
 Array = NDArray[np.float64]
 
+TWELFTH = 1.0 / 12.0
+
 
 @compiled
 def active_integrals(theta: Array, pieces: Array, slots: Slots, rows: Array) -> float:
@@ -63,7 +66,7 @@ def active_integrals(theta: Array, pieces: Array, slots: Slots, rows: Array) -> 
             s = net_slope - pieces[TARGET_SLOPE, m]
             mass = (s * middle + (net_offset - pieces[TARGET_INTERCEPT, m])) * width
             part_zero += mass
-            part_one += middle * mass + s * (width * width * width) / 12.0
+            part_one += middle * mass + s * (width * width * width) * TWELFTH
             x = stop
             if edge >= end:
                 break
@@ -105,7 +108,8 @@ def sum_left_types(theta: Array, slots: Slots, rows: Array, count: np.uint64) ->
 def always_active_line(theta: Array, slots: Slots, hidden: np.uint64) -> tuple[float, float]:
     """Slope and offset of c plus the neurons that are active on the whole interval."""
     slope, offset = 0.0, theta[Index(3) * hidden]
-    for i in range(hidden):
+    for back in range(hidden):
+        i = hidden - Index(1) - back
         always = slots[SIDE, i] == ALWAYS
         slope += theta[i] * theta[Index(2) * hidden + i] if always else 0.0
         offset += theta[hidden + i] * theta[Index(2) * hidden + i] if always else 0.0

@@ -1,7 +1,7 @@
-"""Gradient descent Θ_{n+1} = Θ_n − γ G(Θ_n) with constant step sizes, one initialisation at a time.
+"""Gradient descent Θ_{n+1} = Θ_n − γ G(Θ_n) with constant step sizes, from many initialisations.
 
-Every initialisation sees its own scalar arithmetic, so results do not depend on how many others run
-beside it, in which order, or on how many threads. The state between two steps is θ alone: a run that
+Every initialisation sees its own arithmetic, so results do not depend on how many others run beside
+it, in which order, or on how many threads. The state between two steps is θ alone: a run that
 is stopped and continued has the bits of one that was not.
 """
 
@@ -9,24 +9,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import numba
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from descentflow.compiled import compiled, outlined
 from descentflow.errors import Refused
 from descentflow.problem import Problem
-from descentflow.risk.engine import Model, gradient, new_scratch, risk
-from descentflow.training.norms import lyapunov, square
-from descentflow.training.recording import STATUS, Steps, as_dataset, record_steps, snapshot_steps
+from descentflow.risk.lanes import LANES
+from descentflow.training.descent_kernel import descend_rows
+from descentflow.training.descent_lanes import descend_lanes
+from descentflow.training.recording import Steps, as_dataset, record_steps, snapshot_steps
 
 Array = NDArray[np.float64]
 Progress = Callable[[int], object]
 
-LEFT_FINITE = STATUS["left_the_finite_numbers"]
 LONGEST = 10**13
 
 
@@ -171,9 +169,10 @@ def advance(
     values = np.full((len(state.parameters), len(steps), 4), np.nan)
     kept = np.full((snapshots, len(snapshots_at), problem.parameter_count), np.nan)
     centre = problem.lyapunov_centre
+    kernel: Callable[..., None] = descend_lanes if problem.engine == "closed_form" else descend_rows
 
     def run(rows: slice) -> int:
-        _advance_rows(
+        kernel(
             state.parameters[rows],
             state.status[rows],
             state.stopped_at[rows],
@@ -190,97 +189,16 @@ def advance(
         return int(rows.stop - rows.start)
 
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-        for finished in pool.map(run, row_blocks(len(values), numba.get_num_threads())):
+        for finished in pool.map(run, row_blocks(len(values), LANES)):
             if progress is not None:
                 progress(finished)
     return replace(state, step=int(steps[-1])), Records(steps, values, snapshots_at, kept)
 
 
-def row_blocks(count: int, threads: int) -> Iterator[slice]:
-    """Slices of up to 16 rows, fewer where threads would idle."""
-    size = max(1, min(16, count // (4 * threads)))
-    edges = [*range(0, count, size), count]
+def row_blocks(count: int, most: int) -> Iterator[slice]:
+    """Slices of at most ``most`` rows, which threads take one after the other."""
+    edges = [*range(0, count, most), count]
     return (slice(a, b) for a, b in pairwise(edges))
-
-
-@outlined
-def _advance_rows(
-    thetas: Array,
-    status: NDArray[np.int8],
-    stopped_at: Steps,
-    increase: Array,
-    step_sizes: Array,
-    model: Model,
-    start: int,
-    steps: Steps,
-    values: Array,
-    snapshots_at: Steps,
-    kept: Array,
-    centre: Array,
-) -> None:
-    trial, slope = np.empty(thetas.shape[1]), np.empty(thetas.shape[1])
-    for k in range(thetas.shape[0]):
-        theta, n, s = thetas[k], start, 0
-        scratch = new_scratch(model, theta.size)
-        for r in range(steps.size):
-            while status[k] == 0 and n < steps[r]:
-                gradient(model, theta, scratch, slope)
-                if not _step(theta, slope, step_sizes[k], trial):
-                    status[k] = LEFT_FINITE
-                    break
-                if centre.size:
-                    increase[k] = max(increase[k], _lyapunov_change(theta, trial, centre))
-                for p in range(theta.size):
-                    theta[p] = trial[p]
-                n += 1
-                stopped_at[k] = n
-            if status[k] != 0:
-                break
-            _record(model, theta, scratch, slope, centre, values[k, r])
-            if s < snapshots_at.size and snapshots_at[s] == n:
-                if k < kept.shape[0]:
-                    kept[k, s] = theta
-                s += 1
-
-
-@compiled
-def _step(theta: Array, slope: Array, step_size: float, trial: Array) -> bool:
-    """Write θ − γ G into ``trial``; return whether all of it is finite."""
-    finite = True
-    for p in range(theta.size):
-        value = theta[p] - step_size * slope[p]
-        trial[p] = value
-        finite &= abs(value) < np.inf
-    return finite
-
-
-@compiled
-def _lyapunov_change(theta: Array, trial: Array, centre: Array) -> float:
-    """V(trial) − V(θ) from the differences, so that it is not lost in the rounding of V."""
-    change = 0.0
-    for p in range(theta.size):
-        change += (trial[p] - theta[p]) * (trial[p] + theta[p])
-    for k in range(centre.size):
-        last = theta.size - centre.size + k
-        c, d = theta[last] - centre[k], trial[last] - centre[k]
-        change += (trial[last] - theta[last]) * (c + d)
-    return float(change)
-
-
-@outlined
-def _record(
-    model: Model,
-    theta: Array,
-    scratch: Any,
-    slope: Array,
-    centre: Array,
-    out: Array,
-) -> None:
-    gradient(model, theta, scratch, slope)
-    out[0] = risk(model, theta, scratch)
-    out[1] = np.sqrt(square(slope))
-    out[2] = np.sqrt(square(theta))
-    out[3] = lyapunov(theta, centre)
 
 
 def descent_dataset(problem: Problem, state: DescentState, records: Records) -> xr.Dataset:

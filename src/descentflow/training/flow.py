@@ -197,8 +197,9 @@ def advance(
         return int(rows.stop - rows.start)
 
     threads = numba.get_num_threads()
+    most = max(1, min(16, len(values) // (4 * threads)))  # fewer where threads would idle
     with ThreadPoolExecutor(threads) as pool:
-        for finished in pool.map(run, row_blocks(len(values), threads)):
+        for finished in pool.map(run, row_blocks(len(values), most)):
             if progress is not None:
                 progress(finished)
     records = FlowRecords(times, values[:, np.isin(every, times)], every[at], kept)

@@ -1,0 +1,111 @@
+"""The block: where eight networks lie while they descend side by side in the lanes of vectors.
+
+Every place of a block has a row (8,) for each of its *sections*. Neurons stand in the order of their
+kinks, sorted by (kink, index), and move when kinks change places, which is rare. A neuron without a
+kink stands at the interval's end, where it adds nothing. The target's knots stand between the neurons
+like such with w = b = v = 0, which descent leaves alone.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from descentflow.compiled import compiled, outlined
+from descentflow.risk.lanes import LANES
+from descentflow.targets import EDGE
+
+Array = NDArray[np.float64]
+Index = np.uint64
+
+W, B, V, NEXT = 0, 1, 2, 3
+"""Sections: θ, from section 0 or from section NEXT on; a step reads the one and writes the other."""
+
+NUMBER, REST, KINK = range(6, 9)
+"""Further sections, one row per place each: the neuron's index, or H + m for knot m; where it stands
+without a kink; where it stands.
+"""
+
+LEFT_SLOPE, LEFT_OFFSET, RIGHT_SLOPE, RIGHT_OFFSET = range(9, 13)
+PART_ZERO, PART_ONE, SUM_ZERO, SUM_ONE = range(9, 13)
+SECTIONS = 13
+"""Sections written twice in a step: first the line that neurons active left of their kink add, summed
+from there on, and the line that one active right of it adds; then the integrals of r and x r since the
+last kink, and over everything up to there. Two rows for c follow, now and next.
+"""
+
+
+def new_block(pieces: Array, thetas: Array) -> Array:
+    """A block for the rows of ``thetas`` (K, 3H+1), K ≤ 8; lanes without a row hold zeros."""
+    hidden, edges = thetas.shape[1] // 3, pieces[EDGE]
+    places = hidden + len(edges) - 2
+    rest = np.concatenate([np.full(hidden, edges[-1]), edges[1:-1]])
+    parts = np.zeros((3, places, LANES))
+    parts[:, :hidden, : len(thetas)] = thetas[:, :-1].reshape(-1, 3, hidden).transpose(1, 2, 0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        kinks = -parts[B] / parts[W]
+    inside = (kinks > edges[0]) & (kinks < edges[-1])
+    order = np.argsort(np.where(inside, kinks, rest[:, None]), axis=0, kind="stable")
+    block = _aligned(SECTIONS * places + 2)
+    sections = block[: SECTIONS * places].reshape(places, SECTIONS, LANES).swapaxes(0, 1)
+    sections[:NEXT] = np.take_along_axis(parts, order[None], axis=1)
+    sections[NUMBER], sections[REST] = order, rest[order]
+    block[SECTIONS * places, : len(thetas)] = thetas[:, -1]
+    return block
+
+
+def _aligned(rows: int) -> Array:
+    """Zeros (rows, 8) that begin where a line of the processor's cache does."""
+    memory = np.zeros((rows + 1) * LANES)
+    skipped = -memory.ctypes.data % 64 // 8
+    return memory[skipped : skipped + rows * LANES].reshape(rows, LANES)
+
+
+@compiled
+def row_of_c(places: Index, now: Index) -> Index:
+    """The row of c that goes with section ``now``."""
+    return Index(SECTIONS) * places + now // Index(NEXT)
+
+
+@outlined
+def unload(block: Array, now: int, lane: int, theta: Array) -> None:
+    """Copy the parameters of a lane to ``theta`` (3H+1,)."""
+    hidden = theta.size // 3
+    places = (block.shape[0] - 2) // SECTIONS
+    for q in range(places):
+        i = int(block[q * SECTIONS + NUMBER, lane])
+        if i < hidden:
+            for part in range(NEXT):
+                theta[part * hidden + i] = block[q * SECTIONS + now + part, lane]
+    theta[3 * hidden] = block[places * SECTIONS + now // NEXT, lane]
+
+
+@outlined
+def clear(block: Array, gammas: Array, lane: int) -> None:
+    """Leave θ = 0 in a lane, and let it stay there."""
+    places = (block.shape[0] - 2) // SECTIONS
+    for q in range(places):
+        for part in range(2 * NEXT):
+            block[q * SECTIONS + part, lane] = 0.0
+    block[places * SECTIONS :, lane] = 0.0
+    gammas[0, lane] = 0.0
+
+
+@outlined
+def sort(block: Array, places: Index, unsorted: Index) -> None:
+    """Put the neurons of the lanes named by the bits into the order of (kink, index)."""
+    rows = block[: places * Index(SECTIONS)].reshape(places, SECTIONS, LANES)
+    for lane in range(LANES):
+        if not (unsorted >> Index(lane)) & Index(1):
+            continue
+        for q in range(1, places):
+            kink, number = rows[q, KINK, lane], rows[q, NUMBER, lane]
+            to = q
+            while to > 0:
+                before, which = rows[to - 1, KINK, lane], rows[to - 1, NUMBER, lane]
+                if before < kink or (before == kink and which < number):
+                    break
+                to -= 1
+            for section in range(KINK + 1 if to < q else 0):
+                value = rows[q, section, lane]
+                for place in range(q, to, -1):
+                    rows[place, section, lane] = rows[place - 1, section, lane]
+                rows[to, section, lane] = value
