@@ -60,6 +60,7 @@ OWN = Side(
     (
         ("exact", "descentflow", True),
         ("short", f"descentflow, {SHORT} steps", True),
+        ("scalar", "descentflow, scalar", True),
     ),
 )
 PEERS = (

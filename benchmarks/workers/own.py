@@ -1,4 +1,4 @@
-"""descentflow's side of the benchmark: its public call, as anyone would write it."""
+"""descentflow's side of the benchmark: its public call, and its kernel without vectors."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from protocol import Advance, Case, serve
 
 import descentflow as df
+from descentflow.training.descent_kernel import descend_rows
 
 
 def prepare(method: str, case: Case) -> Advance:
-    """Build the problem; methods differ in the number of steps that the driver asks for."""
-    del method
+    """Build the problem; ``scalar`` is the kernel that takes one initialisation after the other."""
     problem = df.Problem.from_mapping(
         {
             "inputs": {"law": "uniform", "low": 0.0, "high": 1.0},
@@ -35,7 +35,25 @@ def prepare(method: str, case: Case) -> Advance:
         )
         return np.asarray(runs["parameters"])
 
-    return advance
+    def advance_one_by_one(steps: int) -> np.ndarray:
+        theta, count = case.theta0.copy(), len(case.theta0)
+        descend_rows(
+            theta,
+            np.zeros(count, np.int8),
+            np.zeros(count, np.int64),
+            np.full(count, -np.inf),
+            np.full(count, case.step_size),
+            problem.model,
+            0,
+            np.array([steps]),
+            np.empty((count, 1, 4)),
+            np.empty(0, np.int64),
+            np.empty((0, 0, theta.shape[1])),
+            problem.lyapunov_centre,
+        )
+        return theta
+
+    return advance_one_by_one if method == "scalar" else advance
 
 
 if __name__ == "__main__":
