@@ -1,14 +1,14 @@
 """An experiment of the shallow studies: a problem, its initialisations and its training."""
 
-from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
-from descentflow.errors import ConfigurationError
+from descentflow.findings import Finding
 from descentflow.initializations import InitializationLaw
 from descentflow.problem import Problem
-from descentflow.schema import UNION_TAGS, Model, Number, Positive, Whole
+from descentflow.schema import UNION_TAGS, Model, Number, Positive, Whole, check
 
 
 class LyapunovFraction(Model):
@@ -76,16 +76,21 @@ class Experiment(Problem):
     initialization: Initialization
     training: Training
 
-    @model_validator(mode="after")
-    def _points_have_p_entries(self) -> Self:
+    @check("inputs", "network", "initialization")
+    def _points_have_p_entries(self) -> Iterator[Finding]:
         for number, point in enumerate(self.initialization.points):
             if len(point) != self.parameter_count:
-                raise ConfigurationError(
-                    f"point {number} has {len(point)} entries, a theta here has "
-                    f"{self.parameter_count}",
-                    ("initialization", "points"),
-                )
-        return self
+                text = f"point {number} has {len(point)} entries, a theta here has"
+                yield ("initialization", "points"), f"{text} {self.parameter_count}"
+
+    @check("target", "network", "training")
+    def _fractions_have_a_bound(self) -> Iterator[Finding]:
+        fraction = isinstance(self.training, Descent) and isinstance(
+            self.training.step_size, LyapunovFraction
+        )
+        if fraction and not self.lyapunov_centre.size:
+            text = "needs constant targets and activation relu or leaky_relu"
+            yield ("training", "step_size", "lyapunov_fraction"), text
 
     @property
     def chunks(self) -> int:

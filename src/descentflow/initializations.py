@@ -3,15 +3,16 @@
 import hashlib
 import json
 import math
-from typing import Literal, Self
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from descentflow.errors import ConfigurationError
+from descentflow.findings import Finding
 from descentflow.networks import Layout
-from descentflow.schema import Model, Number, Positive
+from descentflow.schema import Model, Number, Positive, check
 
 Array = NDArray[np.float64]
 
@@ -30,11 +31,12 @@ class InitializationLaw(Model):
     scale: Positive = Field(1.0, le=1e6)
     points: tuple[tuple[Number, ...], ...] = ()
 
-    @model_validator(mode="after")
-    def _points_fit(self) -> Self:
-        if (self.law == "around") != bool(self.points):
-            raise ConfigurationError("is for the law 'around', which needs it", ("points",))
-        return self
+    @check("law", "points")
+    def _points_fit(self) -> Iterator[Finding]:
+        if self.law == "around" and not self.points:
+            yield ("points",), "missing; the law 'around' needs at least one point"
+        if self.law != "around" and self.points:
+            yield ("points",), f"is for the law 'around', which needs it; the law is '{self.law}'"
 
 
 def draw(law: InitializationLaw, layout: Layout, seed: int, first: int, count: int) -> Array:

@@ -5,21 +5,22 @@ with the postfix program (see :mod:`descentflow.formulas`) that evaluates it the
 ones have *pieces* too, which the closed-form engine reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from descentflow.errors import ConfigurationError
+from descentflow.findings import Finding
 from descentflow.formulas import ADD, CONST, END, MUL, Program, X, parse
 from descentflow.gauss_legendre import NODES
 from descentflow.resolution import kinks, resolve
-from descentflow.schema import Model, Number
+from descentflow.schema import Model, Number, check
 
 Array = NDArray[np.float64]
 
@@ -101,21 +102,21 @@ class PiecewiseLinear(Linear):
     knots: tuple[Number, ...] = Field(min_length=2)
     values: tuple[Number, ...] = Field(min_length=2)
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    @check("knots", "values")
+    def _one_value_each(self) -> Iterator[Finding]:
         if len(self.knots) != len(self.values):
-            raise ConfigurationError(
-                f"needs one value per knot, found {len(self.values)} for {len(self.knots)} knots",
-                ("values",),
-            )
+            found = f"found {len(self.values)} for {len(self.knots)} knots"
+            yield ("values",), f"needs one value per knot, {found}"
+
+    @check("knots")
+    def _ordered(self) -> Iterator[Finding]:
         for i, (left, right) in enumerate(pairwise(self.knots)):
             if right < left:
-                raise ConfigurationError(
-                    f"must not decrease, found {right:g} after {left:g} at [{i + 1}]", ("knots",)
-                )
+                text = f"must not decrease, found {right:g} after {left:g} at [{i + 1}]"
+                yield ("knots",), text
+                return
         if any(c == a for a, c in zip(self.knots, self.knots[2:], strict=False)):
-            raise ConfigurationError("a knot may be given twice (a jump), not more", ("knots",))
-        return self
+            yield ("knots",), "a knot may be given twice (a jump), not more"
 
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]; raises ConfigurationError where the knots do not cover it."""
@@ -195,13 +196,12 @@ class Expression(Model):
     kind: Literal["expression"]
     formula: str
 
-    @model_validator(mode="after")
-    def _readable(self) -> Self:
+    @check("formula")
+    def _readable(self) -> Iterator[Finding]:
         try:
             parse(self.formula)
         except ConfigurationError as error:
-            raise ConfigurationError(error.text, ("formula",)) from None
-        return self
+            yield ("formula",), error.text
 
     def chart(self, low: float, high: float) -> Chart:
         """The target on [low, high], cut at its kinks and finer where it is rough.

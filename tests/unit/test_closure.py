@@ -21,7 +21,7 @@ STUDIES = ("constant_targets", "random_initializations", "overparameterized")
 
 FLOORS = (
     {"errors"},
-    {"schema", "compiled"},
+    {"findings", "schema", "compiled"},
     {"gauss_legendre", "formulas", "resolution"},
     {"networks", "activations", "targets", "laws", "initializations"},
     {"risk"},
@@ -31,6 +31,7 @@ FLOORS = (
     {"deep"},
     {"theory"},
     {"experiment", "planning", "config", "plan", "deep_plan"}
+    | {"reading", "sweeps", "needs", "limits"}
     | {"store", "studies", "closure", "jobs"},
     {"measures"},
     {"claims", "figures"},

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from descentflow import config
 from descentflow.activations import ACTIVATIONS
-from descentflow.config import Descent, Experiment, LyapunovFraction
+from descentflow import sweeps
+from descentflow.experiment import Descent, Experiment, LyapunovFraction
 from descentflow.errors import ConfigurationError
 from descentflow.studies import STUDIES
 
@@ -123,7 +124,7 @@ def test_a_finding_outside_of_the_sweep_names_its_own_path() -> None:
     assert paths(whole(mapping)) == {"studies.constant_targets.convergence.network.hidden"}
 
 
-@pytest.mark.parametrize("key", config.UNSWEPT)
+@pytest.mark.parametrize("key", sweeps.UNSWEPT)
 def test_horizons_and_numbers_are_not_swept(key: str) -> None:
     """A longer run and a larger number contain the others."""
     path = f"studies.constant_targets.convergence.sweep.{key}"

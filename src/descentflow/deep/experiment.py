@@ -4,17 +4,19 @@ Three kinds: :class:`AtStart` observes networks at their initialisation, :class:
 them, :class:`Limit` needs no network, only the limits of its Gram matrices.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
 from descentflow.deep.inputs import check_inputs
 from descentflow.deep.network import DeepNetwork, LimitNetwork
-from descentflow.errors import ConfigurationError, Refused
-from descentflow.schema import UNION_TAGS, Model, Number, Positive, Whole
+from descentflow.errors import Refused
+from descentflow.findings import Finding
+from descentflow.schema import UNION_TAGS, Model, Number, Positive, Whole, check
 
 MOST_INPUTS = 4096
+MOST_ENTRIES = 100_000_000
 
 
 class Sphere(Model):
@@ -34,14 +36,15 @@ class Sphere(Model):
         """Shape of one input."""
         return (self.dimension,) if self.pixels is None else (self.pixels, self.dimension)
 
-    @model_validator(mode="after")
-    def _room(self) -> Self:
-        if self.number > 1 and self.dimension * (self.pixels or 1) < 2:
-            raise ConfigurationError(
-                "on the sphere of one dimension all inputs are parallel; at least 2 is needed",
-                ("dimension",),
-            )
-        return self
+    @check("number", "dimension", "pixels")
+    def _room(self) -> Iterator[Finding]:
+        entries = self.dimension * (self.pixels or 1)
+        if self.number > 1 and entries < 2:
+            text = "on the sphere of one dimension all inputs are parallel; at least 2 is needed"
+            yield ("dimension",), text
+        if self.number * entries > MOST_ENTRIES:
+            text = f"makes {self.number * entries} numbers in all, allowed are {MOST_ENTRIES}"
+            yield ("number",), text
 
 
 Row = tuple[Number, ...]
@@ -145,23 +148,22 @@ class _OnInputs(Model):
     inputs: Inputs
     network: LimitNetwork
 
-    @model_validator(mode="after")
-    def _fitting_inputs(self) -> Self:
+    @check("inputs", "network")
+    def _fitting_inputs(self) -> Iterator[Finding]:
         """Refuse images for rows, rows for images, and parallel or zero inputs."""
         architecture, inputs = self.network.architecture, self.inputs
         if isinstance(inputs, Sphere):
             if (inputs.pixels is not None) != (architecture == "convolutional_residual"):
                 needed = "needed by" if inputs.pixels is None else "only for"
                 text = f"{needed} convolutional_residual, the architecture is {architecture}"
-                raise ConfigurationError(text, ("inputs", "pixels"))
-            return self
+                yield ("inputs", "pixels"), text
+            return
         key, values = listed(inputs)
         try:
             check_inputs(values, architecture)
         except Refused as refusal:
             text = str(refusal).removeprefix("inputs: ")
-            raise ConfigurationError(text, ("inputs", key)) from None
-        return self
+            yield ("inputs", key), text
 
 
 class Limit(_OnInputs):
@@ -191,14 +193,11 @@ class Descending(AtStart):
     labels: Labels
     training: DeepDescent
 
-    @model_validator(mode="after")
-    def _one_label_each(self) -> Self:
+    @check("labels", "inputs")
+    def _one_label_each(self) -> Iterator[Finding]:
         if isinstance(self.labels, ListedLabels) and len(self.labels.values) != self.inputs.number:
-            raise ConfigurationError(
-                f"{len(self.labels.values)} labels for {self.inputs.number} inputs",
-                ("labels", "values"),
-            )
-        return self
+            text = f"{len(self.labels.values)} labels for {self.inputs.number} inputs"
+            yield ("labels", "values"), f"{text}; one for each is needed"
 
 
 EXPERIMENTS: dict[str, type[Limit] | type[AtStart]] = {

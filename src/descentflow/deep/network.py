@@ -1,13 +1,14 @@
 """Which network a deep run trains: names and sizes, without weights and without JAX."""
 
 import math
-from typing import Any, Literal, Self
+from collections.abc import Iterator
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from descentflow.deep.activations import ActivationName
-from descentflow.errors import ConfigurationError
-from descentflow.schema import Model, Number, Whole
+from descentflow.findings import Finding
+from descentflow.schema import Model, Number, Whole, check
 
 Architecture = Literal["fully_connected", "residual", "convolutional_residual"]
 
@@ -33,11 +34,11 @@ class LimitNetwork(Model):
     depth: Whole = Field(ge=1, le=DEEPEST)
     residual_scale: Number = Field(0.5, gt=0.0, lt=1.0)
 
-    @model_validator(mode="after")
-    def _deep_enough(self) -> Self:
+    @check("architecture", "depth")
+    def _deep_enough(self) -> Iterator[Finding]:
         if self.architecture != "fully_connected" and self.depth < 2:
-            raise ConfigurationError(f"{self.architecture} needs at least 2 layers", ("depth",))
-        return self
+            text = f"{self.architecture} needs at least 2 layers, found {self.depth}"
+            yield ("depth",), text
 
     @property
     def blend(self) -> float:
