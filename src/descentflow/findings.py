@@ -179,6 +179,18 @@ def _finding(detail: ErrorDetails, model: Any) -> Finding:
             return (*path, *context["error"].where), context["error"].text
         case "value_error":
             return path, f"{context['error']}, found {found}{_allowed(model, location)}"
+        case "too_short" | "too_long":
+            bound = "at least" if detail["type"] == "too_short" else "at most"
+            size = context.get("min_length", context.get("max_length"))
+            return path, f"a list of {bound} {size} value(s) is needed, found {found}"
+        case "string_pattern_mismatch":
+            return path, f"has a character that is not allowed here, found {found}"
+        case "string_too_short" | "string_too_long":
+            bound = "at least" if detail["type"] == "string_too_short" else "at most"
+            size = context.get("min_length", context.get("max_length"))
+            return path, f"text of {bound} {size} character(s) is needed, found {found}"
+        case "string_unicode":
+            return path, f"text of Unicode characters is needed, found {found}"
         case "tuple_type" | "list_type":
             return path, f"a list is needed, found {found}"
         case "string_type":

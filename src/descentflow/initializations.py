@@ -27,9 +27,20 @@ class InitializationLaw(Model):
     noise with standard deviation ``scale`` in every entry.
     """
 
-    law: Literal["normal", "uniform", "he", "xavier", "around"]
-    scale: Positive = Field(1.0, le=1e6)
-    points: tuple[tuple[Number, ...], ...] = ()
+    law: Literal["normal", "uniform", "he", "xavier", "around"] = Field(
+        description="`normal`: every entry normal with standard deviation `scale`. `uniform`: every "
+        "entry uniform on [-scale, scale]. `he`: w and v normal with variances 2/d and 2/H times "
+        "scale², b = c = 0. `xavier`: w and v uniform with variances 2/(d+H) and 2/(H+o) times "
+        "scale², b = c = 0. `around`: initialisation k is the (k mod n)-th of the n `points`, "
+        "counted from 0, plus normal noise of standard deviation `scale` in every entry",
+    )
+    scale: Positive = Field(1.0, le=1e6, description="the size of the entries, or of the noise")
+    points: tuple[tuple[Number, ...], ...] = Field(
+        (),
+        description="for `around` only, at least one; each a θ of H(d + 1 + o) + o entries in the "
+        "order w₁..w_H, b₁..b_H, v₁..v_H, c; with several inputs w neuron by neuron, with several "
+        "outputs v output by output",
+    )
 
     @check("law", "points")
     def _points_fit(self) -> Iterator[Finding]:

@@ -29,8 +29,13 @@ MOST_TENSOR_NODES = 1000
 class Interval(Model):
     """[low, high], not shorter than 1e-9 of its size."""
 
-    low: Number = Field(0.0, ge=-REACH, le=REACH)
-    high: Number = Field(1.0, ge=-REACH, le=REACH)
+    low: Number = Field(0.0, ge=-REACH, le=REACH, description="left end of the interval")
+    high: Number = Field(
+        1.0,
+        ge=-REACH,
+        le=REACH,
+        description="right end, above `low` by at least 1e-9 · max(1, abs(low), abs(high))",
+    )
 
     @check("low", "high")
     def _ordered(self) -> Iterator[Finding]:
@@ -51,10 +56,22 @@ class Uniform(Interval):
     points of the unscrambled Sobol sequence, a power of two. Without a rule the dimension is 1.
     """
 
-    law: Literal["uniform"]
-    dimension: Whole = Field(1, ge=1, le=100)
-    rule: Literal["tensor", "sobol"] | None = None
-    nodes: Whole | None = Field(None, ge=1, le=MOST_POINTS)
+    law: Literal["uniform"] = Field(description="uniform on an interval, or on a cube by a rule")
+    dimension: Whole = Field(
+        1, ge=1, le=100, description="d, the number of inputs; above 1 it needs a `rule`"
+    )
+    rule: Literal["tensor", "sobol"] | None = Field(
+        None,
+        description="the points that then are the law: Gauss-Legendre nodes in every direction, or "
+        "the first points of the unscrambled Sobol sequence; needs `nodes`",
+    )
+    nodes: Whole | None = Field(
+        None,
+        ge=1,
+        le=MOST_POINTS,
+        description="for `tensor` the number in every direction, at most 1000, and at most a "
+        "million points in all; for `sobol` the number of points, a power of two",
+    )
 
     @check("rule", "dimension")
     def _cubes_have_a_rule(self) -> Iterator[Finding]:
@@ -121,8 +138,13 @@ class PolynomialDensity(Interval):
     ``coefficients``, lowest power first, need not be normalised.
     """
 
-    law: Literal["polynomial_density"]
-    coefficients: tuple[Number, ...] = Field(min_length=1, max_length=9)
+    law: Literal["polynomial_density"] = Field(description="a polynomial as density")
+    coefficients: tuple[Number, ...] = Field(
+        min_length=1,
+        max_length=9,
+        description="of the density, lowest power first, 1 to 9 of them; need not be normalised, "
+        "but the polynomial must be positive on all of [low, high]",
+    )
 
     @check("low", "high", "coefficients")
     def _positive(self) -> Iterator[Finding]:
@@ -178,9 +200,17 @@ class PolynomialDensity(Interval):
 class Points(Model):
     """Finitely many ``points``, each a list of d coordinates, with probabilities or equally likely."""
 
-    law: Literal["points"]
-    points: tuple[tuple[Number, ...], ...] = Field(min_length=1, max_length=MOST_POINTS)
-    weights: tuple[Number, ...] | None = None
+    law: Literal["points"] = Field(description="finitely many points")
+    points: tuple[tuple[Number, ...], ...] = Field(
+        min_length=1,
+        max_length=MOST_POINTS,
+        description="one list of coordinates per point, all of one length, within ±1e6",
+    )
+    weights: tuple[Number, ...] | None = Field(
+        None,
+        description="probabilities, one per point, at least 0, with sum 1 up to 1e-9; equal if left "
+        "out",
+    )
 
     @check("points")
     def _same_dimension(self) -> Iterator[Finding]:

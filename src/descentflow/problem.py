@@ -38,9 +38,12 @@ Targets = Annotated[
 class Problem(Model):
     """L(θ) = E|N_θ(X) − f(X)|², X ∼ inputs, f the target, N the network. No factor ½."""
 
-    inputs: InputLaw
-    target: Targets
-    network: Network
+    inputs: InputLaw = Field(description="μ, the law of X")
+    target: Targets = Field(
+        description="the function f; a network with several `outputs` takes a list with one target "
+        "for each; in more than one dimension targets are constant"
+    )
+    network: Network = Field(description="one hidden layer")
 
     @check("target", "network")
     def _one_target_each(self) -> Iterator[Finding]:

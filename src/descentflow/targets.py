@@ -67,8 +67,8 @@ class Linear(Model):
 class Constant(Linear):
     """f = value, for inputs of any dimension."""
 
-    kind: Literal["constant"]
-    value: Number
+    kind: Literal["constant"] = Field(description="f = value")
+    value: Number = Field(description="the value")
 
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]."""
@@ -82,9 +82,9 @@ class Constant(Linear):
 class Affine(Linear):
     """f(x) = slope x + intercept."""
 
-    kind: Literal["affine"]
-    slope: Number
-    intercept: Number = 0.0
+    kind: Literal["affine"] = Field(description="f(x) = slope · x + intercept")
+    slope: Number = Field(description="the slope α")
+    intercept: Number = Field(0.0, description="the value at 0")
 
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]."""
@@ -98,9 +98,13 @@ class Affine(Linear):
 class PiecewiseLinear(Linear):
     """The interpolant of (knots, values); a knot given twice is a jump."""
 
-    kind: Literal["piecewise_linear"]
-    knots: tuple[Number, ...] = Field(min_length=2)
-    values: tuple[Number, ...] = Field(min_length=2)
+    kind: Literal["piecewise_linear"] = Field(description="linear interpolation between knots")
+    knots: tuple[Number, ...] = Field(
+        min_length=2,
+        description="places that do not decrease and cover the inputs; a place given twice is a "
+        "jump, more often is not allowed",
+    )
+    values: tuple[Number, ...] = Field(min_length=2, description="f at the knots, one for each")
 
     @check("knots", "values")
     def _one_value_each(self) -> Iterator[Finding]:
@@ -153,10 +157,10 @@ class PiecewiseLinear(Linear):
 class Step(Linear):
     """f(x) = below for x <= at, above for x > at."""
 
-    kind: Literal["step"]
-    at: Number
-    below: Number = 0.0
-    above: Number = 1.0
+    kind: Literal["step"] = Field(description="`below` for x ≤ `at`, else `above`")
+    at: Number = Field(description="where f jumps, strictly inside the inputs")
+    below: Number = Field(0.0, description="f to the left, and at the jump")
+    above: Number = Field(1.0, description="f to the right")
 
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]; raises ConfigurationError where the step lies outside."""
@@ -176,8 +180,12 @@ class Step(Linear):
 class Polynomial(Model):
     """f(x) = Σ coefficients[k] x^k, lowest power first."""
 
-    kind: Literal["polynomial"]
-    coefficients: tuple[Number, ...] = Field(min_length=1, max_length=MOST_COEFFICIENTS)
+    kind: Literal["polynomial"] = Field(description="f(x) = Σ coefficients[k] x^k")
+    coefficients: tuple[Number, ...] = Field(
+        min_length=1,
+        max_length=MOST_COEFFICIENTS,
+        description="lowest power first, 1 to 65 of them",
+    )
 
     def chart(self, low: float, high: float) -> Chart:
         """The target on [low, high], one piece."""
@@ -193,8 +201,10 @@ class Polynomial(Model):
 class Expression(Model):
     """f given by a ``formula`` in x, see :mod:`descentflow.formulas` for its grammar."""
 
-    kind: Literal["expression"]
-    formula: str
+    kind: Literal["expression"] = Field(description="a formula in x")
+    formula: str = Field(
+        description="such as `where(x < 1/2, 0, sqrt(x - 1/2))`; the grammar is in config/README.md"
+    )
 
     @check("formula")
     def _readable(self) -> Iterator[Finding]:

@@ -124,7 +124,7 @@ def test_fractions_are_not_whole(value: object) -> None:
 def test_bounds_are_named(value: int) -> None:
     message = refusal({"few": value}, Numbers)
     assert {0: "1", 4: "3"}[value] in message.partition(", found")[0]
-    assert message.endswith(f"found {value}")
+    assert message.endswith(f"found {value}; allowed: 1 to 3")
 
 
 @QUIET

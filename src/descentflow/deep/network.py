@@ -29,10 +29,14 @@ class LimitNetwork(Model):
     ``residual_scale`` is c_res in (0, 1); ``fully_connected`` does not use it.
     """
 
-    architecture: Architecture
-    activation: ActivationName
-    depth: Whole = Field(ge=1, le=DEEPEST)
-    residual_scale: Number = Field(0.5, gt=0.0, lt=1.0)
+    architecture: Architecture = Field(description="defined in docs/mathematics.md, 5.1")
+    activation: ActivationName = Field(description="σ; `relu` is a control, not in the theorem")
+    depth: Whole = Field(
+        ge=1, le=DEEPEST, description="H, hidden layers; at least 2 but for `fully_connected`"
+    )
+    residual_scale: Number = Field(
+        0.5, gt=0.0, lt=1.0, description="c_res; `fully_connected` does not use it"
+    )
 
     @check("architecture", "depth")
     def _deep_enough(self) -> Iterator[Finding]:
@@ -55,7 +59,7 @@ class LimitNetwork(Model):
 class DeepNetwork(LimitNetwork):
     """A network with hidden layers of ``width`` neurons (m)."""
 
-    width: Whole = Field(ge=1, le=WIDEST)
+    width: Whole = Field(ge=1, le=WIDEST, description="m, neurons of each hidden layer")
 
     def shapes(self, input_shape: tuple[int, ...]) -> Shapes:
         """Shapes of W^(1), .., W^(H) and a for one input of shape (d,), or (p, channels).
