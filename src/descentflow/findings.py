@@ -5,6 +5,7 @@
 
 import difflib
 import math
+import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
@@ -127,7 +128,9 @@ def number(value: float) -> str:
     """A bound, short."""
     if value == 2**63:
         return "2^63"
-    return str(value) if isinstance(value, int) and abs(value) < 10**6 else f"{value:g}"
+    if isinstance(value, int) and abs(value) < 10**6:
+        return str(value)
+    return re.sub(r"e([+-])0*", lambda sign: f"e{sign[1].strip('+')}", f"{value:g}")
 
 
 def _constraints(annotation: Any, metadata: Sequence[Any]) -> Iterator[Any]:

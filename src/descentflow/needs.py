@@ -156,7 +156,7 @@ def _to_time_1(run: Experiment) -> Iterator[Finding]:
 
 
 def _time_1_is_kept(run: Experiment) -> Iterator[Finding]:
-    """step sizes 10^-k with 10^k at most ``steps``, as parameters are kept at steps 1, 10, 100, .."""
+    """step sizes 10^-k with 10^k at most `steps`, as parameters are kept at steps 1, 10, 100, .."""
     training = run.training
     if not isinstance(training, Descent) or isinstance(training.step_size, LyapunovFraction):
         return

@@ -38,6 +38,7 @@ FLOORS = (
     {"archive"},
     {"stages"},
     {"launch"},
+    {"editors", "reference"},
     {"cli"},
 )
 """The house of the design: each floor imports only from those above it in this list."""
