@@ -8,11 +8,11 @@ from pydantic import Field, ValidationError
 from descentflow.deep.experiment import EXPERIMENTS
 from descentflow.errors import ConfigurationError
 from descentflow.experiment import Experiment
-from descentflow.findings import Finding, explain, report, shown
+from descentflow.findings import Finding, explain, report
 from descentflow.limits import too_many_jobs
 from descentflow.needs import NEEDS, companions
 from descentflow.reading import load as load
-from descentflow.reading import oversized
+from descentflow.reading import oversized, strange
 from descentflow.schema import Check, Model, Whole
 from descentflow.sweeps import expand
 
@@ -76,19 +76,19 @@ class Studies(Model):
     """The studies; those left out are not run."""
 
     constant_targets: ConstantTargets | None = Field(
-        None, description="gradient descent and flow for constant targets, arXiv:2102.09924"
+        default=None, description="gradient descent and flow for constant targets, arXiv:2102.09924"
     )
     random_initializations: RandomInitializations | None = Field(
-        None, description="piecewise linear targets from random starts, arXiv:2108.04620"
+        default=None, description="piecewise linear targets from random starts, arXiv:2108.04620"
     )
     gradient_flows: GradientFlows | None = Field(
-        None, description="gradient flows for affine targets, arXiv:2107.04479"
+        default=None, description="gradient flows for affine targets, arXiv:2107.04479"
     )
     blow_up: BlowUp | None = Field(
-        None, description="gradient flows that diverge, arXiv:2211.15641"
+        default=None, description="gradient flows that diverge, arXiv:2211.15641"
     )
     overparameterized: Overparameterized | None = Field(
-        None, description="deep over-parameterised networks, arXiv:1811.03804"
+        default=None, description="deep over-parameterised networks, arXiv:1811.03804"
     )
 
 
@@ -116,8 +116,8 @@ Folder = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\
 class Outputs(Model):
     """Folders for results and figures, relative to the working directory."""
 
-    results: Folder = Field("results", description="folder of everything computed")
-    figures: Folder = Field("figures", description="folder of the figures")
+    results: Folder = Field(default="results", description="folder of everything computed")
+    figures: Folder = Field(default="figures", description="folder of the figures")
 
 
 class Configuration(Model):
@@ -142,7 +142,8 @@ def check(mapping: object) -> tuple[Configuration, dict[str, Block]]:
     """
     if too_much := oversized(mapping):
         raise ConfigurationError(report([((), f"the configuration {too_much}")]))
-    findings: list[Finding] = []
+    if findings := strange(mapping):
+        raise ConfigurationError(report(findings))
     configuration: Configuration | None = None
     try:
         configuration = Configuration.model_validate(mapping)
@@ -194,7 +195,7 @@ def _block(study: str, given: Mapping[str, Any]) -> tuple[Block, list[Finding]]:
     for name, model in models.items():
         if given.get(name) is None:
             continue
-        further = {Experiment: checks_of(study, name)}
+        further: dict[type[Model], tuple[Check, ...]] = {Experiment: checks_of(study, name)}
         block[name], found = expand(given[name], model, further)
         findings += [((name, *path), text) for path, text in found]
         wrong |= {name} if found else set()

@@ -8,7 +8,7 @@ schema can say: kinds, keys, words, ranges, and what an experiment needs of them
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic.json_schema import models_json_schema
 
@@ -36,10 +36,10 @@ def json_schema() -> Schema:
     """The schema of a configuration file, draft 2020-12."""
     studies = {name: _study(name) for name in Studies.model_fields}
     models = {m for name in Studies.model_fields for m in experiments_of(name).values()}
-    ordered = sorted(models, key=lambda model: model.__name__)
-    _, made = models_json_schema(
-        [(model, "validation") for model in (*ordered, Outputs)], ref_template="#/$defs/{model}"
-    )
+    ordered: list[type[Model]] = sorted(models, key=lambda model: model.__name__)
+    known: list[type[Model]] = [*ordered, Outputs]
+    modes: list[tuple[type[Model], Literal["validation"]]] = [(m, "validation") for m in known]
+    _, made = models_json_schema(modes, ref_template="#/$defs/{model}")
     defs = {name: _adapted(schema) for name, schema in made["$defs"].items()}
     for model in ordered:
         blocks = defs[model.__name__]["properties"]
@@ -285,8 +285,6 @@ def _adapted(schema: Any) -> Any:
         if short in schema:
             tightest = max if short.startswith("g") else min
             adapted[keyword] = tightest(schema[short], schema.get(keyword, schema[short]))
-    if adapted.get("minimum", 1.0) > 0.0:
-        adapted.pop("exclusiveMinimum", None) if "minimum" in adapted else None
     numeric = ("type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
     number = {key: adapted[key] for key in numeric if key in adapted}
     rest = {key: value for key, value in adapted.items() if key not in numeric}

@@ -44,8 +44,8 @@ class Descent(Model):
     method: Literal["gd"] = Field(description="gradient descent Θ → Θ − γG(Θ)")
     step_size: StepSize = Field(description="γ, or `{lyapunov_fraction: ..}`")
     steps: Whole = Field(ge=1, le=10**13, description="number of steps; longer runs extend shorter")
-    records_per_decade: Whole = Field(20, ge=1, le=1000, description=RECORDS)
-    snapshots: Whole = Field(0, ge=0, le=1000, description=SNAPSHOTS.format("steps"))
+    records_per_decade: Whole = Field(default=20, ge=1, le=1000, description=RECORDS)
+    snapshots: Whole = Field(default=0, ge=0, le=1000, description=SNAPSHOTS.format("steps"))
 
     @property
     def horizon(self) -> int:
@@ -59,23 +59,23 @@ class Flow(Model):
     method: Literal["gf"] = Field(description="gradient flow Θ' = −G(Θ)")
     until: Positive = Field(le=1e15, description="final time; longer flows extend shorter ones")
     rtol: Positive = Field(
-        1e-9,
+        default=1e-9,
         ge=1e-14,
         le=0.1,
         description="tolerance of each component of θ, relative and absolute (docs/exactness.md)",
     )
     gradient_tolerance: Number = Field(
-        0.0, ge=0.0, description="the flow stops where the norm of G is at or below it; 0: never"
+        default=0.0, ge=0.0, description="the flow stops where the norm of G is at or below it; 0: never"
     )
     max_steps: Whole = Field(
-        100_000,
+        default=100_000,
         ge=1,
         le=10**12,
         description="budget of the integrator's steps for each initialisation, refused ones "
         "included; a flow that spends it ends with `status` 2 and nan in its later records",
     )
-    records_per_decade: Whole = Field(10, ge=1, le=1000, description=RECORDS)
-    snapshots: Whole = Field(0, ge=0, le=1000, description=SNAPSHOTS.format("times"))
+    records_per_decade: Whole = Field(default=10, ge=1, le=1000, description=RECORDS)
+    snapshots: Whole = Field(default=0, ge=0, le=1000, description=SNAPSHOTS.format("times"))
 
     @property
     def horizon(self) -> float:
@@ -91,7 +91,7 @@ class Initialization(InitializationLaw):
 
     count: Whole = Field(ge=1, le=10**8, description="number of initialisations")
     chunk: Whole = Field(
-        256,
+        default=256,
         ge=1,
         le=10**6,
         description="how many of them one job takes; chunks are computed whole",

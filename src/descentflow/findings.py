@@ -8,6 +8,7 @@ import math
 import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -29,7 +30,17 @@ LONGEST = 80
 MOST_FINDINGS = 50
 """Lines of a report; more are counted."""
 
-_SHORT = reprlib.Repr()
+
+class _Short(reprlib.Repr):
+    """Values cut to a glance, whole numbers of thousands of digits too."""
+
+    def repr_int(self, x: int, level: int) -> str:  # noqa: ARG002
+        if abs(x) < 10**LONGEST:
+            return repr(x)
+        return f"a whole number of {math.floor(x.bit_length() * math.log10(2.0)) + 1} digits"
+
+
+_SHORT = _Short()
 _SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = 6
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, LONGEST, LONGEST
 
@@ -56,8 +67,6 @@ def dotted(path: Sequence[str | int]) -> str:
 
 def shown(value: object) -> str:
     """A value as a message shows it, cut, whatever its size."""
-    if isinstance(value, int) and abs(value) >= 10**LONGEST:
-        return f"a whole number of {math.floor(value.bit_length() * math.log10(2.0)) + 1} digits"
     text = repr(value) if isinstance(value, str | float) else _SHORT.repr(value)
     text = text if text.isprintable() else ascii(text)
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
@@ -242,13 +251,20 @@ def _elsewhere(word: str, model: Any) -> str:
         seen.add(known)
         waiting += [
             ((*path, name), inner)
-            for name, field in known.model_fields.items()
-            for inner in members(field.annotation)
+            for name in known.model_fields
+            for inner in _below(known, name)
             if inner not in seen
         ]
     return ""
 
 
+@cache
+def _below(model: type[BaseModel], key: str) -> tuple[Any, ...]:
+    """The models that may stand below a key."""
+    return tuple(members(model.model_fields[key].annotation))
+
+
+@cache
 def _tags(model: type[BaseModel]) -> set[object]:
     return {
         tag
@@ -286,7 +302,7 @@ def _descend(models: list[Any], part: str | int) -> tuple[list[Any], bool]:
         inner
         for model in models
         if str(part) in model.model_fields
-        for inner in members(model.model_fields[str(part)].annotation)
+        for inner in _below(model, str(part))
     ]
     return (below or models if isinstance(part, int) else below), True
 

@@ -29,9 +29,9 @@ MOST_TENSOR_NODES = 1000
 class Interval(Model):
     """[low, high], not shorter than 1e-9 of its size."""
 
-    low: Number = Field(0.0, ge=-REACH, le=REACH, description="left end of the interval")
+    low: Number = Field(default=0.0, ge=-REACH, le=REACH, description="left end of the interval")
     high: Number = Field(
-        1.0,
+        default=1.0,
         ge=-REACH,
         le=REACH,
         description="right end, above `low` by at least 1e-9 · max(1, abs(low), abs(high))",
@@ -58,15 +58,15 @@ class Uniform(Interval):
 
     law: Literal["uniform"] = Field(description="uniform on an interval, or on a cube by a rule")
     dimension: Whole = Field(
-        1, ge=1, le=100, description="d, the number of inputs; above 1 it needs a `rule`"
+        default=1, ge=1, le=100, description="d, the number of inputs; above 1 it needs a `rule`"
     )
     rule: Literal["tensor", "sobol"] | None = Field(
-        None,
+        default=None,
         description="the points that then are the law: Gauss-Legendre nodes in every direction, or "
         "the first points of the unscrambled Sobol sequence; needs `nodes`",
     )
     nodes: Whole | None = Field(
-        None,
+        default=None,
         ge=1,
         le=MOST_POINTS,
         description="for `tensor` the number in every direction, at most 1000, and at most a "
@@ -102,7 +102,7 @@ class Uniform(Interval):
     @property
     def size(self) -> int:
         """How many points the rule has, 0 without one."""
-        return (self.nodes or 0) ** (self.dimension if self.rule == "tensor" else 1)
+        return int((self.nodes or 0) ** (self.dimension if self.rule == "tensor" else 1))
 
     @property
     def density(self) -> tuple[float, ...]:
@@ -207,7 +207,7 @@ class Points(Model):
         description="one list of coordinates per point, all of one length, within ±1e6",
     )
     weights: tuple[Number, ...] | None = Field(
-        None,
+        default=None,
         description="probabilities, one per point, at least 0, with sum 1 up to 1e-9; equal if left "
         "out",
     )

@@ -53,10 +53,10 @@ def block_chunks(run: Any) -> int:
 
 def segments(run: Any) -> int:
     """About how many segments a run's chunk has, never less than there are."""
-    horizon = run.horizon
+    horizon = float(run.horizon)
     if horizon <= 1:
         return 2
     decades = math.ceil(math.log10(horizon)) + 2
     if isinstance(run.setting.training, Flow) or not getattr(run, "stores_weights", True):
         return decades  # a flow is cut at powers of ten alone, and large weights are not stored
-    return decades + math.ceil(min(horizon, 4.0 * run.cost / SEGMENT_SECONDS))
+    return decades + math.ceil(min(horizon, 4.0 * float(run.cost) / SEGMENT_SECONDS))

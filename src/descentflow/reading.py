@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from descentflow.errors import ConfigurationError
-from descentflow.findings import dotted
+from descentflow.findings import Finding, dotted, shown
+from descentflow.findings import Path as ValuePath
 
 MOST_VALUES = 4_000_000
 """Numbers, words and keys of a configuration, aliases counted wherever they stand."""
@@ -21,6 +22,9 @@ DEEPEST = 30
 """Lists and mappings inside one another."""
 
 MOST_BYTES = 100_000_000
+
+MOST_BITS = 10_000
+"""Of a whole number; Python refuses to write those of more than 4300 digits."""
 
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -58,6 +62,30 @@ def oversized(value: object) -> str:
     """
     count, height = _extent(value, {}, set(), 0)
     return _too_much(count, height)
+
+
+def strange(value: object) -> list[Finding]:
+    """What no configuration holds: sets, bytes, and whole numbers that Python cannot even print."""
+    findings: list[Finding] = []
+    waiting: list[tuple[ValuePath, object]] = [((), value)]
+    seen: set[int] = set()
+    while waiting:
+        path, item = waiting.pop()
+        if isinstance(item, Mapping | list | tuple):
+            pairs = item.items() if isinstance(item, Mapping) else enumerate(item)
+            if id(item) not in seen:
+                seen.add(id(item))
+                waiting += [((*path, _part(key)), inner) for key, inner in pairs]
+        elif isinstance(item, set | frozenset | bytes):
+            text = f"a list, a number or text is needed, found a YAML {type(item).__name__}"
+            findings.append((path, text))
+        elif isinstance(item, int) and item.bit_length() > MOST_BITS:
+            findings.append((path, f"a number of moderate size is needed, found {shown(item)}"))
+    return findings[::-1]
+
+
+def _part(key: object) -> str | int:
+    return key if isinstance(key, int) else str(key)
 
 
 def extent(value: object) -> int:

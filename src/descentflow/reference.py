@@ -110,9 +110,9 @@ def _kinds_of_experiments() -> str:
         keys = tuple(model.model_fields)
         groups.setdefault((model.__name__, *keys), []).append(name)
     lines = ["| experiments | keys beside `sweep` |", "|---|---|"]
-    for (model_name, *keys), names in groups.items():
+    for (model_name, *fields), names in groups.items():
         without = "; `network` has no `width`" if model_name == "Limit" else ""
-        lines.append(f"| {_words(names)} | {_words(keys)}{without} |")
+        lines.append(f"| {_words(names)} | {_words(fields)}{without} |")
     return "\n".join(lines)
 
 

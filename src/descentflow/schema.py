@@ -7,6 +7,7 @@ refused. :func:`parse` turns every problem of a mapping into one message that na
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeVar, cast
 
 from pydantic import (
@@ -103,8 +104,7 @@ def _valid_part(model: type[M], value: Mapping[Any, Any], error: ValidationError
         if name in wrong:
             continue
         if name in value:
-            adapter = TypeAdapter(Annotated[field.annotation, field])
-            fields[name] = adapter.validate_python(value[name])
+            fields[name] = _adapter(model, name).validate_python(value[name])
         elif not field.is_required():
             fields[name] = field.get_default(call_default_factory=True)
     part = model.model_construct()
@@ -113,13 +113,20 @@ def _valid_part(model: type[M], value: Mapping[Any, Any], error: ValidationError
     return part
 
 
+@cache
+def _adapter(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    field = model.model_fields[name]
+    annotation: Any = Annotated[field.annotation, field]
+    return TypeAdapter(annotation)
+
+
 def _joined(
     error: ValidationError | None, findings: Iterable[Finding], value: object
 ) -> ValidationError:
     """The error with the findings added."""
     details = list(error.errors(include_url=False)) if error is not None else []
     lines = [
-        {key: detail[key] for key in ("type", "loc", "input", "ctx") if key in detail}  # type: ignore[literal-required]
+        {key: detail[key] for key in ("type", "loc", "input", "ctx") if key in detail}
         for detail in details
     ]
     lines += [

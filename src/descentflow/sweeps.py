@@ -14,7 +14,7 @@ from descentflow.reading import MOST_VALUES, extent
 from descentflow.schema import Check, Model
 
 MOST_RUNS = 10_000
-MOST_FAILURES = 1_000
+MOST_FAILURES = 200
 """After so many combinations that are wrong no further ones are looked at."""
 
 UNSWEPT = ("training.steps", "training.until", "initialization.count", "initialization.chunk")

@@ -84,7 +84,7 @@ class Affine(Linear):
 
     kind: Literal["affine"] = Field(description="f(x) = slope · x + intercept")
     slope: Number = Field(description="the slope α")
-    intercept: Number = Field(0.0, description="the value at 0")
+    intercept: Number = Field(default=0.0, description="the value at 0")
 
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]."""
@@ -159,8 +159,8 @@ class Step(Linear):
 
     kind: Literal["step"] = Field(description="`below` for x ≤ `at`, else `above`")
     at: Number = Field(description="where f jumps, strictly inside the inputs")
-    below: Number = Field(0.0, description="f to the left, and at the jump")
-    above: Number = Field(1.0, description="f to the right")
+    below: Number = Field(default=0.0, description="f to the left, and at the jump")
+    above: Number = Field(default=1.0, description="f to the right")
 
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]; raises ConfigurationError where the step lies outside."""

@@ -32,7 +32,7 @@ class Sphere(Model):
         ge=1, le=10**6, description="entries of an input, or channels of each of its pixels"
     )
     pixels: Whole | None = Field(
-        None,
+        default=None,
         ge=1,
         le=10**4,
         description="makes the inputs images; `convolutional_residual` needs it, no other takes it",
@@ -154,7 +154,7 @@ class DeepDescent(Model):
     step_size: DeepStepSize = Field(description="η, or `{stability_fraction: ..}`")
     steps: Whole = Field(ge=1, le=10**9, description="number of steps")
     records_per_decade: Whole = Field(
-        20, ge=1, le=1000, description="log-spaced records per factor 10 of steps"
+        default=20, ge=1, le=1000, description="log-spaced records per factor 10 of steps"
     )
 
 
@@ -162,7 +162,7 @@ class Repetition(Model):
     """How many standard normal initialisations, and how many of them one job takes."""
 
     count: Whole = Field(ge=1, le=10**6, description="number of networks, all weights N(0, 1)")
-    chunk: Whole = Field(8, ge=1, le=10**5, description="how many of them one job takes")
+    chunk: Whole = Field(default=8, ge=1, le=10**5, description="how many of them one job takes")
 
 
 class _OnInputs(Model):

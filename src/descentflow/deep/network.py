@@ -35,7 +35,7 @@ class LimitNetwork(Model):
         ge=1, le=DEEPEST, description="H, hidden layers; at least 2 but for `fully_connected`"
     )
     residual_scale: Number = Field(
-        0.5, gt=0.0, lt=1.0, description="c_res; `fully_connected` does not use it"
+        default=0.5, gt=0.0, lt=1.0, description="c_res; `fully_connected` does not use it"
     )
 
     @check("architecture", "depth")
