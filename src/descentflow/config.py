@@ -16,6 +16,7 @@ from descentflow.reading import oversized, strange
 from descentflow.schema import Check, Model, Whole
 from descentflow.sweeps import expand
 
+
 class ConstantTargets(Model):
     """Experiments of the study ``constant_targets``."""
 
@@ -204,7 +205,9 @@ def _block(study: str, given: Mapping[str, Any]) -> tuple[Block, list[Finding]]:
     # What two experiments need of one another can be asked of those that are well.
     findings += [
         (path, text)
-        for path, text in companions(study, {n: runs for n, runs in block.items() if n not in wrong})
+        for path, text in companions(
+            study, {n: runs for n, runs in block.items() if n not in wrong}
+        )
         if not wrong & set(COMPANIONS_OF.get(str(path[0]), ()))
     ]
     return block, findings

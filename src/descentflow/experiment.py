@@ -10,7 +10,6 @@ from descentflow.initializations import InitializationLaw
 from descentflow.problem import Problem
 from descentflow.schema import UNION_TAGS, Model, Number, Positive, Whole, check
 
-
 RECORDS = "log-spaced records per factor 10 of steps or, from 0.01 on, of time"
 SNAPSHOTS = (
     "of so many initialisations, the first ones, the files of the runs keep the parameters at {} 0, "
@@ -65,7 +64,9 @@ class Flow(Model):
         description="tolerance of each component of θ, relative and absolute (docs/exactness.md)",
     )
     gradient_tolerance: Number = Field(
-        default=0.0, ge=0.0, description="the flow stops where the norm of G is at or below it; 0: never"
+        default=0.0,
+        ge=0.0,
+        description="the flow stops where the norm of G is at or below it; 0: never",
     )
     max_steps: Whole = Field(
         default=100_000,

@@ -167,9 +167,9 @@ def _finding(detail: ErrorDetails, model: Any) -> Finding:
             return path, unknown(location[-1], allowed, _elsewhere(str(location[-1]), model))
         case "invalid_key":
             allowed = allowed_keys(model, location[:-1])
-            return _keys(location[:-1], model), f"the key {found} is no word; allowed: " + ", ".join(
-                allowed
-            )
+            return _keys(
+                location[:-1], model
+            ), f"the key {found} is no word; allowed: " + ", ".join(allowed)
         case "missing":
             return path, "missing; it is required" + _allowed(model, location)
         case "union_tag_not_found":
@@ -183,10 +183,15 @@ def _finding(detail: ErrorDetails, model: Any) -> Finding:
             return path, f"found {shown(tag)}{nearest(tag, allowed)}; allowed: {', '.join(allowed)}"
         case "literal_error":
             allowed = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-            hint = nearest(str(detail["input"]), allowed) if isinstance(detail["input"], str) else ""
+            hint = (
+                nearest(str(detail["input"]), allowed) if isinstance(detail["input"], str) else ""
+            )
             return path, f"found {found}{hint}; allowed: {', '.join(allowed)}"
         case "model_type" | "model_attributes_type" | "dict_type":
-            return path, f"a mapping (key: value) is needed, found {found}{_allowed(model, location)}"
+            return (
+                path,
+                f"a mapping (key: value) is needed, found {found}{_allowed(model, location)}",
+            )
         case "value_error" if isinstance(context["error"], ConfigurationError):
             return (*path, *context["error"].where), context["error"].text
         case "value_error":

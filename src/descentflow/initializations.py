@@ -34,7 +34,9 @@ class InitializationLaw(Model):
         "scale², b = c = 0. `around`: initialisation k is the (k mod n)-th of the n `points`, "
         "counted from 0, plus normal noise of standard deviation `scale` in every entry",
     )
-    scale: Positive = Field(default=1.0, le=1e6, description="the size of the entries, or of the noise")
+    scale: Positive = Field(
+        default=1.0, le=1e6, description="the size of the entries, or of the noise"
+    )
     points: tuple[tuple[Number, ...], ...] = Field(
         default=(),
         description="for `around` only, at least one; each a θ of H(d + 1 + o) + o entries in the "

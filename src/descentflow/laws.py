@@ -218,7 +218,9 @@ class Points(Model):
             if not point:
                 yield ("points", number), "a point needs at least one coordinate, found []"
             elif len(point) != self.dimension:
-                text = f"point {number} has {len(point)} coordinates, the first has {self.dimension}"
+                text = (
+                    f"point {number} has {len(point)} coordinates, the first has {self.dimension}"
+                )
                 yield ("points",), text
             elif max(map(abs, point)) > REACH:
                 yield ("points",), f"point {number}: coordinates reach to {REACH:g}"

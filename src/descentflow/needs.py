@@ -66,7 +66,7 @@ def _needed(allowed: Sequence[str], found: object) -> str:
 
 
 def _uniform_on_an_interval(run: Experiment) -> Iterator[Finding]:
-    """the uniform law on an interval, without a rule"""
+    """The uniform law on an interval, without a rule"""
     if not isinstance(run.inputs, Uniform):
         yield ("inputs", "law"), _needed(["uniform"], run.inputs.law)
     elif run.inputs.rule is not None:
@@ -75,7 +75,7 @@ def _uniform_on_an_interval(run: Experiment) -> Iterator[Finding]:
 
 
 def _uniform_on_0_1(run: Experiment) -> Iterator[Finding]:
-    """the uniform law on [0, 1], without a rule"""
+    """The uniform law on [0, 1], without a rule"""
     yield from _uniform_on_an_interval(run)
     if isinstance(run.inputs, Uniform):
         for key, needed in (("low", 0), ("high", 1)):
@@ -85,27 +85,27 @@ def _uniform_on_0_1(run: Experiment) -> Iterator[Finding]:
 
 
 def _one_input(run: Experiment) -> Iterator[Finding]:
-    """inputs of dimension 1"""
+    """Inputs of dimension 1"""
     if run.inputs.dimension != 1:
         key = "points" if run.inputs.law == "points" else "dimension"
         yield ("inputs", key), _needed(["inputs of dimension 1"], run.inputs.dimension)
 
 
 def _one_output(run: Experiment) -> Iterator[Finding]:
-    """one output"""
+    """One output"""
     if run.network.outputs != 1:
         yield ("network", "outputs"), _needed(["1 output"], run.network.outputs)
 
 
 def _one_target(run: Experiment) -> Iterator[Finding]:
-    """one target, not written as a list"""
+    """One target, not written as a list"""
     if isinstance(run.target, tuple):
         text = f"a list of {len(run.target)}"
         yield ("target",), _needed(["one target, which is no list"], text)
 
 
 def _from_0_to_1(run: Experiment) -> Iterator[Finding]:
-    """a step from 0 to 1"""
+    """A step from 0 to 1"""
     if isinstance(run.target, Step):
         for key, needed in (("below", 0), ("above", 1)):
             found = getattr(run.target, key)
@@ -114,13 +114,13 @@ def _from_0_to_1(run: Experiment) -> Iterator[Finding]:
 
 
 def _at_half(run: Experiment) -> Iterator[Finding]:
-    """a step at 0.5"""
+    """A step at 0.5"""
     if isinstance(run.target, Step) and run.target.at != 0.5:
         yield ("target", "at"), _needed(["0.5"], f"{run.target.at:g}")
 
 
 def _not_constant(run: Experiment) -> Iterator[Finding]:
-    """a slope other than 0"""
+    """A slope other than 0"""
     if isinstance(run.target, Affine) and run.target.slope == 0.0:
         text = "this experiment needs a slope other than 0: without one there are no saddles"
         yield ("target", "slope"), f"{text}, found 0"
@@ -133,13 +133,13 @@ def _two_neurons(run: Experiment) -> Iterator[Finding]:
 
 
 def _snapshots(run: Experiment) -> Iterator[Finding]:
-    """snapshots of at least one initialisation"""
+    """Snapshots of at least one initialisation"""
     if run.training.snapshots < 1:
         yield ("training", "snapshots"), _needed(["1 or more, to draw the network"], 0)
 
 
 def _all_snapshots(run: Experiment) -> Iterator[Finding]:
-    """snapshots of all initialisations"""
+    """Snapshots of all initialisations"""
     count, kept = run.initialization.count, run.training.snapshots
     if kept < count:
         text = f"this experiment needs snapshots of all {count} initialisations"
@@ -150,13 +150,13 @@ def _all_snapshots(run: Experiment) -> Iterator[Finding]:
 
 
 def _to_time_1(run: Experiment) -> Iterator[Finding]:
-    """a flow to time 1 or longer"""
+    """A flow to time 1 or longer"""
     if isinstance(run.training, Flow) and run.training.until < 1.0:
         yield ("training", "until"), _needed(["1 or more"], f"{run.training.until:g}")
 
 
 def _time_1_is_kept(run: Experiment) -> Iterator[Finding]:
-    """step sizes 10^-k with 10^k at most `steps`, as parameters are kept at steps 1, 10, 100, .."""
+    """Step sizes 10^-k with 10^k at most `steps`, as parameters are kept at steps 1, 10, 100, .."""
     training = run.training
     if not isinstance(training, Descent) or isinstance(training.step_size, LyapunovFraction):
         return
@@ -171,7 +171,7 @@ def _time_1_is_kept(run: Experiment) -> Iterator[Finding]:
 
 
 def _room_for_parameters(run: Experiment) -> Iterator[Finding]:
-    """parameters of at most 64 GiB in one chunk"""
+    """Parameters of at most 64 GiB in one chunk"""
     size = 8 * run.parameter_count * run.initialization.chunk
     if size > MOST_BYTES:
         text = f"the parameters of one chunk take {size / 2**30:.3g} GiB"
@@ -191,7 +191,7 @@ def _room_for_hessians(most: int) -> Callable[[Experiment], Iterator[Finding]]:
                 "take fewer neurons or initialisations",
             )
 
-    find.__doc__ = f"Hessians at the ends of at most {MOST_BYTES / 2**30:g} GiB a run"
+    find.__doc__ = f"At most {MOST_BYTES / 2**30:g} GiB of Hessians at the ends of a run"
     return find
 
 
@@ -264,9 +264,7 @@ COMPANIONS = {
         "`small_steps_flow` with a flow of the same inputs, target, network, law and number of "
         "initialisations for each of its settings"
     ),
-    ("blow_up", "descent"): (
-        "`diverging` with a step at 0.5 and the same law of initialisations"
-    ),
+    ("blow_up", "descent"): ("`diverging` with a step at 0.5 and the same law of initialisations"),
 }
 """What an experiment needs beside it, in words."""
 

@@ -66,7 +66,8 @@ class Network(Model):
 
     hidden: Whole = Field(ge=1, le=WIDEST, description="H, the number of hidden neurons")
     activation: ActivationName = Field(
-        default="relu", description="σ, defined in docs/mathematics.md, 0.1; `leaky_relu` has slope 0.01"
+        default="relu",
+        description="σ, defined in docs/mathematics.md, 0.1; `leaky_relu` has slope 0.01",
     )
     outputs: Whole = Field(
         default=1, ge=1, le=MOST_OUTPUTS, description="o, the number of outputs; each has a target"

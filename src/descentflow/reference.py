@@ -39,9 +39,9 @@ SWEPT = """\
 ## `sweep`
 
 Every experiment may have the key `sweep`: a mapping of dotted keys to lists of values, of which every
-combination is a setting, at most {most:,} of them. A swept key need not be given elsewhere. A value may be a whole
-mapping (`network: [{{hidden: 1}}, {{hidden: 2}}]`). {unswept} cannot be swept, since the largest
-value contains the others. No setting may occur twice.
+combination is a setting, at most {most:,} of them. A swept key need not be given elsewhere. A value
+may be a whole mapping (`network: [{{hidden: 1}}, {{hidden: 2}}]`). {unswept} cannot be swept, since
+the largest value contains the others. No setting may occur twice.
 """
 
 
@@ -99,7 +99,9 @@ def _needs(study: str, experiment: str) -> Iterator[str]:
     ):
         if allowed:
             yield f"{name} {' or '.join(f'`{word}`' for word in allowed)}"
-    yield from (inspect.cleandoc(find.__doc__ or "").split("\n")[0] for _, find in needs.further)
+    for _, find in needs.further:
+        asked = inspect.cleandoc(find.__doc__ or "").split("\n")[0]
+        yield asked[:1].lower() + asked[1:]
     if (study, experiment) in COMPANIONS:
         yield f"beside it {COMPANIONS[study, experiment]}"
 

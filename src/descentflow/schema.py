@@ -92,7 +92,10 @@ class Model(BaseModel):
 
 def _found(model: BaseModel, checks: Iterable[Check], valid: set[str]) -> list[Finding]:
     return [
-        finding for check in checks if valid.issuperset(check.needs) for finding in check.find(model)
+        finding
+        for check in checks
+        if valid.issuperset(check.needs)
+        for finding in check.find(model)
     ]
 
 
@@ -193,5 +196,3 @@ def parse(model: type[M], mapping: object) -> M:
         return model.model_validate(mapping)
     except ValidationError as error:
         raise ConfigurationError(report(explain(error, model))) from None
-
-

@@ -74,6 +74,7 @@ def _lists(
             findings.append((path, text))
         if key in UNSWEPT:
             findings.append((path, "cannot be swept: the largest value contains the others"))
+            continue
         for later in list(sweep)[number + 1 :]:
             if name.startswith(f"{later}."):
                 text = f"is lost, as {later} is swept after it; put {later} first"

@@ -52,7 +52,16 @@ SWEPT = (
     *("initialization.scale", "initialization.count", "network.width", "network.depth", "x.y"),
     *("training", "training.step_size.lyapunov_fraction", "inputs.nodes", "", ".", "network."),
 )
-FORMULAS = ("x**2", "log(x)", "1/(x - 1/3)", "where(x < 1/2, 0, x)", "y", "x" * 2000, "((((", "x**(-2)")
+FORMULAS = (
+    "x**2",
+    "log(x)",
+    "1/(x - 1/3)",
+    "where(x < 1/2, 0, x)",
+    "y",
+    "x" * 2000,
+    "((((",
+    "x**(-2)",
+)
 
 
 def nested(levels: int) -> list[Any]:
@@ -80,7 +89,23 @@ def laughs(levels: int = 12) -> list[Any]:
 
 NUMBERS: tuple[Any, ...] = (
     *(0, 1, 2, 3, 5, 7, 8, 64, 100, 1000, 4096, 5000, 65_536, 65_537, 10**6, 10**8, 10**13, 10**30),
-    *(-1, -3, 0.5, 1.5, 1e-9, 1e-300, 5e-324, 1e15, 1e30, 1e100, 1e300, 2**63 - 1, 2**63, -0.0, 0.1),
+    *(
+        -1,
+        -3,
+        0.5,
+        1.5,
+        1e-9,
+        1e-300,
+        5e-324,
+        1e15,
+        1e30,
+        1e100,
+        1e300,
+        2**63 - 1,
+        2**63,
+        -0.0,
+        0.1,
+    ),
     *(10**400, 10**5000, math.nan, math.inf, -math.inf),
 )
 TEXTS: tuple[Any, ...] = (

@@ -65,9 +65,7 @@ def lands(mapping: Any) -> bool:
     except ConfigurationError as error:
         for_people(str(error))
         return False
-    files = [
-        len(run.chunks) * len(run.segments) for runs in jobs.runs.values() for run in runs
-    ]
+    files = [len(run.chunks) * len(run.segments) for runs in jobs.runs.values() for run in runs]
     assert sum(files) <= MOST_FILES
     for study, runs in jobs.runs.items():
         assert len(jobs.trained(study)) == sum(len(r.chunks) * len(r.segments) for r in runs)
@@ -114,7 +112,19 @@ def scarred(random: Random) -> bytes:
                 del data[at : at + random.choice((1, 1, 30))]
             case 1:
                 data[at:at] = random.choice(
-                    (b"\t", b"\xff", b"\x00", b": ", b"&a ", b"*a ", b"- ", b"{", b"]", b"#", b"!!x ")
+                    (
+                        b"\t",
+                        b"\xff",
+                        b"\x00",
+                        b": ",
+                        b"&a ",
+                        b"*a ",
+                        b"- ",
+                        b"{",
+                        b"]",
+                        b"#",
+                        b"!!x ",
+                    )
                 )
             case 2:
                 lines.insert(random.randrange(len(lines)), lines[line])
