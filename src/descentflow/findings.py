@@ -1,4 +1,4 @@
-"""What is wrong with a mapping, said to the person who wrote it: where, what was found, what is allowed.
+"""What is wrong with a mapping, told to who wrote it: where, what was found, what is allowed.
 
 :func:`explain` turns pydantic's errors into findings; :func:`report` makes one line of each.
 """
