@@ -13,7 +13,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env develop figures smoke test torture lint reference gallery bench manifest verify archive clean
+.PHONY: help env develop figures smoke test torture fuzz lint reference gallery bench manifest verify archive clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -34,6 +34,9 @@ test: develop ## linters, type checks and tests
 
 torture: develop ## kill the toy workflow 200 times at random moments and compare its bytes
 	cd tests/workflow && ../../$(BIN)/python torture.py
+
+fuzz: develop ## a hundred thousand configurations gone wrong, each valid or told what is wrong
+	DESCENTFLOW_FUZZ=100000 $(BIN)/python -m pytest tests/unit/test_config_fuzz.py
 
 lint: develop
 	$(BIN)/ruff check .
