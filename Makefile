@@ -13,7 +13,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env develop figures smoke test torture lint gallery bench manifest verify archive clean
+.PHONY: help env develop figures smoke test torture fuzz lint reference gallery bench manifest verify archive clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -35,12 +35,19 @@ test: develop ## linters, type checks and tests
 torture: develop ## kill the toy workflow 200 times at random moments and compare its bytes
 	cd tests/workflow && ../../$(BIN)/python torture.py
 
+fuzz: develop ## a hundred thousand configurations gone wrong, each valid or told what is wrong
+	DESCENTFLOW_FUZZ=100000 $(BIN)/python -m pytest tests/unit/test_config_fuzz.py
+
 lint: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+
+reference: env ## write config/schema.json and docs/configuration.md, made from the models
+	$(BIN)/descentflow schema > config/schema.json
+	$(BIN)/descentflow reference > docs/configuration.md
 
 gallery: figures ## copy the README's pictures from figures/ to docs/gallery/
 	cp figures/random_initializations/success.png docs/gallery/success.png

@@ -5,9 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-from descentflow import config, launch
+from descentflow import config, editors, launch, reference
 from descentflow.archive import commands as archive_commands
-from descentflow.errors import Refused
+from descentflow.errors import ConfigurationError, Refused
 from descentflow.jobs import Jobs, lock_digest
 from descentflow.store import canonical
 
@@ -24,6 +24,12 @@ def main() -> None:
         command.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
         command.add_argument("--lock", type=Path, default=Path("envs/requirements.lock"))
         command.set_defaults(run=lambda arguments, run=run: run(_jobs(arguments)))
+    for name, write, text in (
+        ("schema", editors.text, "print the JSON schema of the configuration, for editors"),
+        ("reference", reference.markdown, "print docs/configuration.md, every key explained"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=lambda _arguments, write=write: sys.stdout.write(write()))
     text = "run Snakemake with the arguments that follow, clearing what a killed run left"
     commands.add_parser("run", help=text, description=text, usage="descentflow run ARGUMENT ...")
     archive_commands.add(commands)
@@ -39,7 +45,14 @@ def main() -> None:
 
 
 def _jobs(arguments: argparse.Namespace) -> Jobs:
-    return Jobs.from_mapping(config.load(arguments.config), lock_digest(arguments.lock))
+    lock = lock_digest(arguments.lock)
+    mapping = config.load(arguments.config)
+    try:
+        return Jobs.from_mapping(mapping, lock)
+    except ConfigurationError as error:
+        count = len(str(error).splitlines())
+        problems = "1 problem" if count == 1 else f"{count} problems"
+        raise Refused(f"{arguments.config} is not valid, {problems}:\n{error}") from None
 
 
 def check(jobs: Jobs) -> None:

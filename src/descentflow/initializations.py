@@ -3,15 +3,16 @@
 import hashlib
 import json
 import math
-from typing import Literal, Self
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from descentflow.errors import ConfigurationError
+from descentflow.findings import Finding
 from descentflow.networks import Layout
-from descentflow.schema import Model, Number, Positive
+from descentflow.schema import Model, Number, Positive, check
 
 Array = NDArray[np.float64]
 
@@ -26,15 +27,29 @@ class InitializationLaw(Model):
     noise with standard deviation ``scale`` in every entry.
     """
 
-    law: Literal["normal", "uniform", "he", "xavier", "around"]
-    scale: Positive = Field(1.0, le=1e6)
-    points: tuple[tuple[Number, ...], ...] = ()
+    law: Literal["normal", "uniform", "he", "xavier", "around"] = Field(
+        description="`normal`: every entry normal with standard deviation `scale`. `uniform`: every "
+        "entry uniform on [-scale, scale]. `he`: w and v normal with variances 2/d and 2/H times "
+        "scale², b = c = 0. `xavier`: w and v uniform with variances 2/(d+H) and 2/(H+o) times "
+        "scale², b = c = 0. `around`: initialisation k is the (k mod n)-th of the n `points`, "
+        "counted from 0, plus normal noise of standard deviation `scale` in every entry",
+    )
+    scale: Positive = Field(
+        default=1.0, le=1e6, description="the size of the entries, or of the noise"
+    )
+    points: tuple[tuple[Number, ...], ...] = Field(
+        default=(),
+        description="for `around` only, at least one; each a θ of H(d + 1 + o) + o entries in the "
+        "order w₁..w_H, b₁..b_H, v₁..v_H, c; with several inputs w neuron by neuron, with several "
+        "outputs v output by output",
+    )
 
-    @model_validator(mode="after")
-    def _points_fit(self) -> Self:
-        if (self.law == "around") != bool(self.points):
-            raise ConfigurationError("is for the law 'around', which needs it", ("points",))
-        return self
+    @check("law", "points")
+    def _points_fit(self) -> Iterator[Finding]:
+        if self.law == "around" and not self.points:
+            yield ("points",), "missing; the law 'around' needs at least one point"
+        if self.law != "around" and self.points:
+            yield ("points",), f"is for the law 'around', which needs it; the law is '{self.law}'"
 
 
 def draw(law: InitializationLaw, layout: Layout, seed: int, first: int, count: int) -> Array:

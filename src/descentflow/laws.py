@@ -5,16 +5,18 @@ A law lives either on an interval, where integrals are exact, or on finitely man
 """
 
 import math
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.polynomial import polynomial
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from descentflow import gauss_legendre
-from descentflow.errors import ConfigurationError, Refused
-from descentflow.schema import Model, Number, Whole
+from descentflow.errors import Refused
+from descentflow.findings import Finding
+from descentflow.schema import Model, Number, Whole, check
 
 Array = NDArray[np.float64]
 
@@ -27,18 +29,24 @@ MOST_TENSOR_NODES = 1000
 class Interval(Model):
     """[low, high], not shorter than 1e-9 of its size."""
 
-    low: Number = Field(0.0, ge=-REACH, le=REACH)
-    high: Number = Field(1.0, ge=-REACH, le=REACH)
+    low: Number = Field(default=0.0, ge=-REACH, le=REACH, description="left end of the interval")
+    high: Number = Field(
+        default=1.0,
+        ge=-REACH,
+        le=REACH,
+        description="right end, above `low` by at least 1e-9 · max(1, abs(low), abs(high))",
+    )
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not self.high - self.low >= 1e-9 * max(1.0, abs(self.low), abs(self.high)):
-            raise ConfigurationError(
-                f"must exceed low = {self.low:g} by 1e-9 of their size at least, "
-                f"found {self.high:g}",
-                ("high",),
-            )
-        return self
+    @check("low", "high")
+    def _ordered(self) -> Iterator[Finding]:
+        if not self.ordered:
+            text = f"must exceed low = {self.low:g} by 1e-9 of their size at least"
+            yield ("high",), f"{text}, found {self.high:g}"
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the interval is long enough."""
+        return self.high - self.low >= 1e-9 * max(1.0, abs(self.low), abs(self.high))
 
 
 class Uniform(Interval):
@@ -48,36 +56,53 @@ class Uniform(Interval):
     points of the unscrambled Sobol sequence, a power of two. Without a rule the dimension is 1.
     """
 
-    law: Literal["uniform"]
-    dimension: Whole = Field(1, ge=1, le=100)
-    rule: Literal["tensor", "sobol"] | None = None
-    nodes: Whole | None = Field(None, ge=1, le=MOST_POINTS)
+    law: Literal["uniform"] = Field(description="uniform on an interval, or on a cube by a rule")
+    dimension: Whole = Field(
+        default=1, ge=1, le=100, description="d, the number of inputs; above 1 it needs a `rule`"
+    )
+    rule: Literal["tensor", "sobol"] | None = Field(
+        default=None,
+        description="the points that then are the law: Gauss-Legendre nodes in every direction, or "
+        "the first points of the unscrambled Sobol sequence; needs `nodes`",
+    )
+    nodes: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_POINTS,
+        description="for `tensor` the number in every direction, at most 1000, and at most a "
+        "million points in all; for `sobol` the number of points, a power of two",
+    )
 
-    @model_validator(mode="after")
-    def _rule_fits(self) -> Self:
+    @check("rule", "dimension")
+    def _cubes_have_a_rule(self) -> Iterator[Finding]:
         if self.rule is None and self.dimension > 1:
-            raise ConfigurationError("missing; a cube needs tensor or sobol", ("rule",))
+            yield ("rule",), "missing; a cube needs tensor or sobol"
+
+    @check("rule", "nodes")
+    def _rules_have_nodes(self) -> Iterator[Finding]:
         if (self.rule is None) != (self.nodes is None):
-            raise ConfigurationError("belongs to a rule: give both or neither", ("nodes",))
+            yield ("nodes",), "belongs to a rule: give both or neither"
         if self.rule == "tensor" and self.nodes and self.nodes > MOST_TENSOR_NODES:
-            raise ConfigurationError(
-                f"must be at most {MOST_TENSOR_NODES} for tensor, found {self.nodes}", ("nodes",)
-            )
-        if self.rule == "tensor" and self.nodes and self.nodes**self.dimension > MOST_POINTS:
-            raise ConfigurationError(
-                f"makes {self.nodes}^{self.dimension} points, allowed are {MOST_POINTS}",
-                ("nodes",),
-            )
+            yield ("nodes",), f"must be at most {MOST_TENSOR_NODES} for tensor, found {self.nodes}"
         if self.rule == "sobol" and self.nodes and self.nodes & (self.nodes - 1):
-            raise ConfigurationError(
-                f"must be a power of two for sobol, found {self.nodes}", ("nodes",)
-            )
-        return self
+            yield ("nodes",), f"must be a power of two for sobol, found {self.nodes}"
+
+    @check("rule", "nodes", "dimension")
+    def _few_points(self) -> Iterator[Finding]:
+        few = self.rule != "tensor" or not self.nodes or self.nodes > MOST_TENSOR_NODES
+        if not few and self.size > MOST_POINTS:
+            text = f"makes {self.nodes}^{self.dimension} points, allowed are {MOST_POINTS}"
+            yield ("nodes",), text
 
     @property
     def finite(self) -> bool:
         """Whether the law lives on finitely many points."""
         return self.rule is not None
+
+    @property
+    def size(self) -> int:
+        """How many points the rule has, 0 without one."""
+        return int((self.nodes or 0) ** (self.dimension if self.rule == "tensor" else 1))
 
     @property
     def density(self) -> tuple[float, ...]:
@@ -113,21 +138,25 @@ class PolynomialDensity(Interval):
     ``coefficients``, lowest power first, need not be normalised.
     """
 
-    law: Literal["polynomial_density"]
-    coefficients: tuple[Number, ...] = Field(min_length=1, max_length=9)
+    law: Literal["polynomial_density"] = Field(description="a polynomial as density")
+    coefficients: tuple[Number, ...] = Field(
+        min_length=1,
+        max_length=9,
+        description="of the density, lowest power first, 1 to 9 of them; need not be normalised, "
+        "but the polynomial must be positive on all of [low, high]",
+    )
 
-    @model_validator(mode="after")
-    def _positive(self) -> Self:
+    @check("low", "high", "coefficients")
+    def _positive(self) -> Iterator[Finding]:
+        if not self.ordered:
+            return
         turns = polynomial.polyroots(polynomial.polyder(self.coefficients))
         inside = [t.real for t in turns if abs(t.imag) < 1e-9 and self.low < t.real < self.high]
         for x in (self.low, self.high, *inside):
             if not polynomial.polyval(x, self.coefficients) > 0.0:
-                raise ConfigurationError(
-                    f"the density must be positive on [{self.low:g}, {self.high:g}], "
-                    f"it is not at {x:g}",
-                    ("coefficients",),
-                )
-        return self
+                where = f"on [{self.low:g}, {self.high:g}], it is not at {x:g}"
+                yield ("coefficients",), f"the density must be positive {where}"
+                return
 
     @property
     def dimension(self) -> int:
@@ -138,6 +167,11 @@ class PolynomialDensity(Interval):
     def finite(self) -> bool:
         """Whether the law lives on finitely many points."""
         return False
+
+    @property
+    def size(self) -> int:
+        """No points: 0."""
+        return 0
 
     @property
     def density(self) -> tuple[float, ...]:
@@ -166,36 +200,46 @@ class PolynomialDensity(Interval):
 class Points(Model):
     """Finitely many ``points``, each a list of d coordinates, with probabilities or equally likely."""
 
-    law: Literal["points"]
-    points: tuple[tuple[Number, ...], ...] = Field(min_length=1, max_length=MOST_POINTS)
-    weights: tuple[Number, ...] | None = None
+    law: Literal["points"] = Field(description="finitely many points")
+    points: tuple[tuple[Number, ...], ...] = Field(
+        min_length=1,
+        max_length=MOST_POINTS,
+        description="one list of coordinates per point, all of one length, within ±1e6",
+    )
+    weights: tuple[Number, ...] | None = Field(
+        default=None,
+        description="probabilities, one per point, at least 0, with sum 1 up to 1e-9; equal if left "
+        "out",
+    )
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    @check("points")
+    def _same_dimension(self) -> Iterator[Finding]:
         for number, point in enumerate(self.points):
-            if len(point) != self.dimension or not point:
-                raise ConfigurationError(
-                    f"point {number} has {len(point)} coordinates, the first has {self.dimension}",
-                    ("points",),
+            if not point:
+                yield ("points", number), "a point needs at least one coordinate, found []"
+            elif len(point) != self.dimension:
+                text = (
+                    f"point {number} has {len(point)} coordinates, the first has {self.dimension}"
                 )
-            if max(map(abs, point)) > REACH:
-                raise ConfigurationError(
-                    f"point {number}: coordinates reach to {REACH:g}", ("points",)
-                )
-        if self.weights is not None:
-            self._check_weights(self.weights)
-        return self
+                yield ("points",), text
+            elif max(map(abs, point)) > REACH:
+                yield ("points",), f"point {number}: coordinates reach to {REACH:g}"
 
-    def _check_weights(self, weights: tuple[float, ...]) -> None:
-        if len(weights) != len(self.points):
-            raise ConfigurationError(
-                f"needs one per point, found {len(weights)} for {len(self.points)}", ("weights",)
-            )
-        if min(weights) < 0.0 or abs(math.fsum(weights) - 1.0) > 1e-9:
-            raise ConfigurationError(
-                f"must be probabilities that add up to 1, the sum is {math.fsum(weights):g}",
-                ("weights",),
-            )
+    @check("points", "weights")
+    def _one_weight_each(self) -> Iterator[Finding]:
+        if self.weights is not None and len(self.weights) != len(self.points):
+            text = f"needs one per point, found {len(self.weights)} for {len(self.points)}"
+            yield ("weights",), text
+
+    @check("weights")
+    def _probabilities(self) -> Iterator[Finding]:
+        weights = self.weights
+        if weights is None:
+            return
+        total = math.fsum(weights)
+        if min(weights, default=0.0) < 0.0 or abs(total - 1.0) > 1e-9:
+            text = "must be probabilities, at least 0, that add up to 1"
+            yield ("weights",), f"{text}, the sum is {total:g}"
 
     @property
     def dimension(self) -> int:
@@ -206,6 +250,11 @@ class Points(Model):
     def finite(self) -> bool:
         """Whether the law lives on finitely many points."""
         return True
+
+    @property
+    def size(self) -> int:
+        """How many points."""
+        return len(self.points)
 
     @property
     def density(self) -> tuple[float, ...]:

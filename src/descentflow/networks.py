@@ -39,9 +39,9 @@ ActivationName = Literal[
 class Layout(Model):
     """How θ is laid out: d ``inputs``, H ``hidden`` neurons, o ``outputs``."""
 
-    inputs: Whole = Field(1, ge=1)
+    inputs: Whole = Field(default=1, ge=1)
     hidden: Whole = Field(ge=1, le=WIDEST)
-    outputs: Whole = Field(1, ge=1, le=MOST_OUTPUTS)
+    outputs: Whole = Field(default=1, ge=1, le=MOST_OUTPUTS)
 
     @property
     def parameter_count(self) -> int:
@@ -64,9 +64,14 @@ class Layout(Model):
 class Network(Model):
     """One hidden layer of ``hidden`` neurons."""
 
-    hidden: Whole = Field(ge=1, le=WIDEST)
-    activation: ActivationName = "relu"
-    outputs: Whole = Field(1, ge=1, le=MOST_OUTPUTS)
+    hidden: Whole = Field(ge=1, le=WIDEST, description="H, the number of hidden neurons")
+    activation: ActivationName = Field(
+        default="relu",
+        description="σ, defined in docs/mathematics.md, 0.1; `leaky_relu` has slope 0.01",
+    )
+    outputs: Whole = Field(
+        default=1, ge=1, le=MOST_OUTPUTS, description="o, the number of outputs; each has a target"
+    )
 
     @property
     def sigma(self) -> Activation:

@@ -119,7 +119,7 @@ class Run(PlannedRun):
         hidden, inputs = self.setting.network.hidden, self.setting.inputs
         if self.setting.engine == "closed_form":
             return SECONDS_PER_NEURON_STEP * (hidden + 8)
-        nodes = inputs.sample()[1].size if inputs.finite else PLANNED_NODES
+        nodes = inputs.size if inputs.finite else PLANNED_NODES
         return SECONDS_PER_NODE * nodes * (hidden + 1)
 
     @property

@@ -1,17 +1,18 @@
 """A training problem: input law, target and network, and the engine that evaluates its risk."""
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
 from descentflow.errors import ConfigurationError, Refused
+from descentflow.findings import Finding
 from descentflow.laws import InputLaw, Points, Uniform
 from descentflow.networks import Layout, Network
-from descentflow.schema import UNION_TAGS, Model, parse
+from descentflow.schema import UNION_TAGS, Model, check, parse
 from descentflow.targets import Chart, Constant, Linear, Target
 
 if TYPE_CHECKING:
@@ -37,23 +38,25 @@ Targets = Annotated[
 class Problem(Model):
     """L(θ) = E|N_θ(X) − f(X)|², X ∼ inputs, f the target, N the network. No factor ½."""
 
-    inputs: InputLaw
-    target: Targets
-    network: Network
+    inputs: InputLaw = Field(description="μ, the law of X")
+    target: Targets = Field(
+        description="the function f; a network with several `outputs` takes a list with one target "
+        "for each; in more than one dimension targets are constant"
+    )
+    network: Network = Field(description="one hidden layer")
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    @check("target", "network")
+    def _one_target_each(self) -> Iterator[Finding]:
         if len(self.targets) != self.network.outputs:
-            raise ConfigurationError(
-                f"the network has {self.network.outputs} output(s) and needs as many targets, "
-                f"found {len(self.targets)}",
-                ("target",),
-            )
-        if self.inputs.finite:
-            self._check_points()
-        else:
-            self._check_interval()
-        return self
+            text = f"the network has {self.network.outputs} output(s) and needs as many targets"
+            yield ("target",), f"{text}, found {len(self.targets)}"
+
+    @check("inputs", "target")
+    def _targets_on_the_inputs(self) -> Iterator[Finding]:
+        for number, target in enumerate(self.targets):
+            if problem := _misfit(self.inputs, target):
+                where, text = problem
+                yield (*self._key_of(number), *where), text
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
@@ -121,9 +124,7 @@ class Problem(Model):
     @property
     def interval(self) -> tuple[float, float]:
         """The ends of the inputs' interval; raises Refused for laws on points."""
-        if isinstance(self.inputs, Points) or self.inputs.finite:
-            raise Refused("inputs: a law on an interval is needed")
-        return self.inputs.low, self.inputs.high
+        return _ends(self.inputs)
 
     @cached_property
     def charts(self) -> tuple[Chart, ...]:
@@ -133,25 +134,6 @@ class Problem(Model):
     def _key_of(self, number: int) -> tuple[str | int, ...]:
         """The keys that lead to a target."""
         return ("target", number) if isinstance(self.target, tuple) else ("target",)
-
-    def _check_interval(self) -> None:
-        for number, target in enumerate(self.targets):
-            try:
-                target.chart(*self.interval)
-            except ConfigurationError as error:
-                where = (*self._key_of(number), *error.where)
-                raise ConfigurationError(error.text, where) from None
-
-    def _check_points(self) -> None:
-        for number, target in enumerate(self.targets):
-            if self.inputs.dimension > 1 and not isinstance(target, Constant):
-                raise ConfigurationError(
-                    f"inputs of dimension {self.inputs.dimension} need constant, "
-                    f"found {target.kind}",
-                    (*self._key_of(number), "kind"),
-                )
-            if not np.isfinite(target.evaluate(self.inputs.sample()[0][0])).all():
-                raise ConfigurationError("no number at a point", self._key_of(number))
 
     def _values_at(self, points: Array) -> Array:
         """The targets (o, n) at points (d, n); only their first coordinate counts."""
@@ -208,3 +190,30 @@ class Problem(Model):
         if not np.isfinite(array).all():
             raise Refused("theta: every entry must be finite")
         return array.reshape(-1, self.parameter_count), array.shape[:-1]
+
+
+@lru_cache(maxsize=256)
+def _misfit(inputs: InputLaw, target: Target) -> Finding | None:
+    """What keeps a target from being integrated over the inputs, with its path in the target.
+
+    Remembered, as finding the kinks of a formula takes long and sweeps ask the same again.
+    """
+    if not inputs.finite:
+        try:
+            target.chart(*_ends(inputs))
+        except ConfigurationError as error:
+            return error.where, error.text
+        return None
+    if isinstance(target, Constant):
+        return None
+    if inputs.dimension > 1:
+        text = f"inputs of dimension {inputs.dimension} need constant, found {target.kind}"
+        return ("kind",), text
+    values = target.evaluate(inputs.sample()[0][0])
+    return None if np.isfinite(values).all() else ((), "no number at a point")
+
+
+def _ends(inputs: InputLaw) -> tuple[float, float]:
+    if isinstance(inputs, Points) or inputs.finite:
+        raise Refused("inputs: a law on an interval is needed")
+    return inputs.low, inputs.high

@@ -4,32 +4,167 @@ Numbers may be given as strings (YAML reads ``1e-2`` as one); nan, infinities an
 refused. :func:`parse` turns every problem of a mapping into one message that names the key's path.
 """
 
-import difflib
 import math
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails
 
 from descentflow.errors import ConfigurationError
+from descentflow.findings import UNION_TAGS as UNION_TAGS
+from descentflow.findings import Finding, explain, report
 
-Path = tuple[str | int, ...]
+M = TypeVar("M", bound=BaseModel)
+Finder = Callable[[Any], Iterable[Finding]]
+
+_NEEDS = "fields_needed"
+
+
+class Check(NamedTuple):
+    """What is looked for in a model once the fields it ``needs`` are valid by themselves."""
+
+    needs: tuple[str, ...]
+    find: Finder
+
+
+def check(*needs: str) -> Callable[[Finder], Finder]:
+    """Mark a model's method that yields what is wrong with fields that are valid by themselves.
+
+    Its findings have paths relative to the model. It runs, however wrong other fields are, where
+    those named are valid; so all problems of a mapping are found at once.
+    """
+
+    def mark(method: Finder) -> Finder:
+        setattr(method, _NEEDS, needs)
+        return method
+
+    return mark
 
 
 class Model(BaseModel):
-    """A frozen mapping whose unknown keys are errors."""
+    """A frozen mapping whose unknown keys are errors, with the checks marked by :func:`check`.
+
+    A validation context may add checks: a mapping from models to sequences of :class:`Check`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    checks: ClassVar[tuple[Check, ...]] = ()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_kwargs: Any) -> None:
+        own = [Check(getattr(f, _NEEDS), f) for f in vars(cls).values() if hasattr(f, _NEEDS)]
+        cls.checks = (*cls.checks, *own)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _checked(
+        cls, value: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        """Validate the fields, then run the checks whose fields are valid."""
+        checks = (*cls.checks, *(info.context or {}).get(cls, ()))
+        try:
+            model = handler(value)
+        except ValidationError as error:
+            if not checks or not isinstance(value, Mapping):
+                raise
+            part = _valid_part(cls, value, error)
+            findings = _found(part, checks, set(vars(part)))
+            raise _joined(error, findings, value) from None
+        findings = _found(model, checks, set(cls.model_fields)) if checks else []
+        if findings:
+            raise _joined(None, findings, value)
+        return model
+
+
+def _found(model: BaseModel, checks: Iterable[Check], valid: set[str]) -> list[Finding]:
+    return [
+        finding
+        for check in checks
+        if valid.issuperset(check.needs)
+        for finding in check.find(model)
+    ]
+
+
+def _valid_part(model: type[M], value: Mapping[Any, Any], error: ValidationError) -> M:
+    """A model of the valid fields alone; the others are missing from it."""
+    wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
+    fields: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if name in wrong:
+            continue
+        if name in value:
+            fields[name] = _adapter(model, name).validate_python(value[name])
+        elif not field.is_required():
+            fields[name] = field.get_default(call_default_factory=True)
+    part = model.model_construct()
+    vars(part).clear()
+    vars(part).update(fields)
+    return part
+
+
+@cache
+def _adapter(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    field = model.model_fields[name]
+    annotation: Any = Annotated[field.annotation, field]
+    return TypeAdapter(annotation)
+
+
+def _joined(
+    error: ValidationError | None, findings: Iterable[Finding], value: object
+) -> ValidationError:
+    """The error with the findings added."""
+    details = list(error.errors(include_url=False)) if error is not None else []
+    lines = [
+        {key: detail[key] for key in ("type", "loc", "input", "ctx") if key in detail}
+        for detail in details
+    ]
+    lines += [
+        {
+            "type": "value_error",
+            "loc": (),
+            "input": value,
+            "ctx": {"error": ConfigurationError(text, where)},
+        }
+        for where, text in findings
+    ]
+    return ValidationError.from_exception_data("problems", cast("list[InitErrorDetails]", lines))
+
+
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+
+TEXT_PATTERN = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
+"""Numbers in words, as editors check them; ``_DECIMAL`` with blanks around."""
 
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("a number is needed")
+    if isinstance(value, str):
+        text = value.strip()
+        if _NOT_FINITE.fullmatch(text):
+            raise ValueError("a finite number is needed")
+        if not _DECIMAL.fullmatch(text):
+            raise ValueError("a number is needed")
+        value = text
     try:
         number = float(value)
     except (ValueError, OverflowError):
-        raise ValueError("a number is needed") from None
+        raise ValueError("a number of moderate size is needed") from None
     if not math.isfinite(number):
         raise ValueError("a finite number is needed")
     return number
@@ -38,7 +173,7 @@ def _number(value: object) -> float:
 def _whole(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.strip().lstrip("+-").isdigit() and len(value) < 40:
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,39}", value.strip()):
         return int(value)
     number = _number(value)
     if number != math.floor(number):
@@ -51,18 +186,10 @@ Number = Annotated[float, BeforeValidator(_number), Field(ge=-MAGNITUDE, le=MAGN
 Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=MAGNITUDE)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 
-UNION_TAGS = ("<number>", "<mapping>", "<list>")
-"""Tags for members of unions that no key tells apart; pydantic puts them into its locations."""
-
 
 def number_or_mapping(value: object) -> str:
     """The tag of a value that may be either."""
     return UNION_TAGS[isinstance(value, Mapping | Model)]
-
-
-M = TypeVar("M", bound=BaseModel)
-Finding = tuple[Path, str]
-"""A key's path and what is wrong with it."""
 
 
 def parse(model: type[M], mapping: object) -> M:
@@ -74,127 +201,3 @@ def parse(model: type[M], mapping: object) -> M:
         return model.model_validate(mapping)
     except ValidationError as error:
         raise ConfigurationError(report(explain(error, model))) from None
-
-
-def report(findings: Sequence[Finding]) -> str:
-    """One line per finding, each once."""
-    return "\n".join(dict.fromkeys(f"{dotted(path)}: {text}" for path, text in findings))
-
-
-def explain(error: ValidationError, model: Any) -> list[Finding]:
-    """What is wrong where: what was found, what is allowed."""
-    details = error.errors(include_url=False)
-    locations = [detail["loc"] for detail in details]
-
-    def follows(detail: ErrorDetails) -> bool:
-        """Whether a list is short only because some of its entries are wrong."""
-        inside = (loc[: len(detail["loc"])] == detail["loc"] for loc in locations)
-        return detail["type"] == "too_short" and sum(inside) > 1
-
-    return [_finding(detail, model) for detail in details if not follows(detail)]
-
-
-def dotted(path: Sequence[str | int]) -> str:
-    """``("studies", "x", "knots", 2)`` as ``studies.x.knots[2]``."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text or "(top level)"
-
-
-def _finding(detail: ErrorDetails, model: Any) -> Finding:
-    location, found = detail["loc"], _shown(detail["input"])
-    context: Mapping[str, Any] = detail.get("ctx", {})
-    path = _keys(location, model)
-    match detail["type"]:
-        case "extra_forbidden":
-            allowed = allowed_keys(model, location[:-1])
-            hint = _nearest(str(location[-1]), allowed)
-            path = (*_keys(location[:-1], model), location[-1])
-            return path, f"unknown key{hint}; allowed: {', '.join(allowed)}"
-        case "missing":
-            return path, "missing; it is required"
-        case "union_tag_not_found":
-            return path, f"needs a key {context['discriminator']}, found {found}"
-        case "union_tag_invalid":
-            allowed = [tag.strip().strip("'") for tag in str(context["expected_tags"]).split(",")]
-            tag = str(context["tag"])
-            path = (*path, str(context["discriminator"]).strip("'"))
-            return path, f"found '{tag}'{_nearest(tag, allowed)}; allowed: {', '.join(allowed)}"
-        case "literal_error":
-            allowed = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-            hint = _nearest(str(detail["input"]), allowed)
-            return path, f"found {found}{hint}; allowed: {', '.join(allowed)}"
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return path, f"a mapping (key: value) is needed, found {found}"
-        case "value_error" if isinstance(context["error"], ConfigurationError):
-            return (*path, *context["error"].where), context["error"].text
-        case "value_error":
-            return path, f"{context['error']}, found {found}"
-        case _:
-            return path, f"{detail['msg'].replace('Input', 'it', 1)}, found {found}"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _nearest(word: str, allowed: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, allowed, n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
-
-
-def _members(annotation: Any) -> list[Any]:
-    """The models an annotation may stand for, ``Annotated`` and unions opened."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if get_origin(annotation) is Literal:
-        return []
-    return [model for argument in get_args(annotation) for model in _members(argument)]
-
-
-def _tags(model: type[BaseModel]) -> set[object]:
-    return {
-        tag
-        for field in model.model_fields.values()
-        if get_origin(field.annotation) is Literal
-        for tag in get_args(field.annotation)
-    }
-
-
-def _descend(models: list[Any], part: str | int) -> tuple[list[Any], bool]:
-    """Models one location part further down, and whether the part is a key of the input."""
-    if part in UNION_TAGS:
-        return models, False
-    tagged = [m for m in models if part in _tags(m)]
-    if len(models) > 1 and tagged:
-        return tagged, False
-    named = [m for m in models if m.__name__ == part]
-    if named:
-        return named, False
-    below = [
-        inner
-        for model in models
-        if str(part) in model.model_fields
-        for inner in _members(model.model_fields[str(part)].annotation)
-    ]
-    return (below or models if isinstance(part, int) else below), True
-
-
-def _keys(location: Path, model: Any) -> Path:
-    """The location without the tags that pydantic adds for members of a union."""
-    models, keys = _members(model), []
-    for part in location:
-        models, is_key = _descend(models, part)
-        if is_key:
-            keys.append(part)
-    return tuple(keys)
-
-
-def allowed_keys(model: Any, location: Path) -> list[str]:
-    """The keys the mapping at ``location`` may have."""
-    models = _members(model)
-    for part in location:
-        models, _ = _descend(models, part)
-    return sorted({name for m in models for name in m.model_fields})

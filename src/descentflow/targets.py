@@ -6,21 +6,22 @@ ones have *pieces* too, which the closed-form engine reads.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from descentflow.errors import ConfigurationError
+from descentflow.findings import Finding
 from descentflow.formulas import ADD, CONST, END, MUL, Program, X, parse
 from descentflow.gauss_legendre import NODES
 from descentflow.resolution import kinks, resolve
-from descentflow.schema import Model, Number
+from descentflow.schema import Model, Number, check
 
 Array = NDArray[np.float64]
 
@@ -67,8 +68,8 @@ class Linear(Model, ABC):
 class Constant(Linear):
     """f = value, for inputs of any dimension."""
 
-    kind: Literal["constant"]
-    value: Number
+    kind: Literal["constant"] = Field(description="f = value")
+    value: Number = Field(description="the value")
 
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]."""
@@ -82,9 +83,9 @@ class Constant(Linear):
 class Affine(Linear):
     """f(x) = slope x + intercept."""
 
-    kind: Literal["affine"]
-    slope: Number
-    intercept: Number = 0.0
+    kind: Literal["affine"] = Field(description="f(x) = slope · x + intercept")
+    slope: Number = Field(description="the slope α")
+    intercept: Number = Field(default=0.0, description="the value at 0")
 
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]."""
@@ -98,25 +99,29 @@ class Affine(Linear):
 class PiecewiseLinear(Linear):
     """The interpolant of (knots, values); a knot given twice is a jump."""
 
-    kind: Literal["piecewise_linear"]
-    knots: tuple[Number, ...] = Field(min_length=2)
-    values: tuple[Number, ...] = Field(min_length=2)
+    kind: Literal["piecewise_linear"] = Field(description="linear interpolation between knots")
+    knots: tuple[Number, ...] = Field(
+        min_length=2,
+        description="places that do not decrease and cover the inputs; a place given twice is a "
+        "jump, more often is not allowed",
+    )
+    values: tuple[Number, ...] = Field(min_length=2, description="f at the knots, one for each")
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    @check("knots", "values")
+    def _one_value_each(self) -> Iterator[Finding]:
         if len(self.knots) != len(self.values):
-            raise ConfigurationError(
-                f"needs one value per knot, found {len(self.values)} for {len(self.knots)} knots",
-                ("values",),
-            )
+            found = f"found {len(self.values)} for {len(self.knots)} knots"
+            yield ("values",), f"needs one value per knot, {found}"
+
+    @check("knots")
+    def _ordered(self) -> Iterator[Finding]:
         for i, (left, right) in enumerate(pairwise(self.knots)):
             if right < left:
-                raise ConfigurationError(
-                    f"must not decrease, found {right:g} after {left:g} at [{i + 1}]", ("knots",)
-                )
+                text = f"must not decrease, found {right:g} after {left:g} at [{i + 1}]"
+                yield ("knots",), text
+                return
         if any(c == a for a, c in zip(self.knots, self.knots[2:], strict=False)):
-            raise ConfigurationError("a knot may be given twice (a jump), not more", ("knots",))
-        return self
+            yield ("knots",), "a knot may be given twice (a jump), not more"
 
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]; raises ConfigurationError where the knots do not cover it."""
@@ -153,10 +158,10 @@ class PiecewiseLinear(Linear):
 class Step(Linear):
     """f(x) = below for x <= at, above for x > at."""
 
-    kind: Literal["step"]
-    at: Number
-    below: Number = 0.0
-    above: Number = 1.0
+    kind: Literal["step"] = Field(description="`below` for x ≤ `at`, else `above`")
+    at: Number = Field(description="where f jumps, strictly inside the inputs")
+    below: Number = Field(default=0.0, description="f to the left, and at the jump")
+    above: Number = Field(default=1.0, description="f to the right")
 
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]; raises ConfigurationError where the step lies outside."""
@@ -176,8 +181,12 @@ class Step(Linear):
 class Polynomial(Model):
     """f(x) = Σ coefficients[k] x^k, lowest power first."""
 
-    kind: Literal["polynomial"]
-    coefficients: tuple[Number, ...] = Field(min_length=1, max_length=MOST_COEFFICIENTS)
+    kind: Literal["polynomial"] = Field(description="f(x) = Σ coefficients[k] x^k")
+    coefficients: tuple[Number, ...] = Field(
+        min_length=1,
+        max_length=MOST_COEFFICIENTS,
+        description="lowest power first, 1 to 65 of them",
+    )
 
     def chart(self, low: float, high: float) -> Chart:
         """The target on [low, high], one piece."""
@@ -193,16 +202,17 @@ class Polynomial(Model):
 class Expression(Model):
     """f given by a ``formula`` in x, see :mod:`descentflow.formulas` for its grammar."""
 
-    kind: Literal["expression"]
-    formula: str
+    kind: Literal["expression"] = Field(description="a formula in x")
+    formula: str = Field(
+        description="such as `where(x < 1/2, 0, sqrt(x - 1/2))`; the grammar is in config/README.md"
+    )
 
-    @model_validator(mode="after")
-    def _readable(self) -> Self:
+    @check("formula")
+    def _readable(self) -> Iterator[Finding]:
         try:
             parse(self.formula)
         except ConfigurationError as error:
-            raise ConfigurationError(error.text, ("formula",)) from None
-        return self
+            yield ("formula",), error.text
 
     def chart(self, low: float, high: float) -> Chart:
         """The target on [low, high], cut at its kinks and finer where it is rough.

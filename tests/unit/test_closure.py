@@ -21,7 +21,7 @@ STUDIES = ("constant_targets", "random_initializations", "overparameterized")
 
 FLOORS = (
     {"errors"},
-    {"schema", "compiled"},
+    {"findings", "schema", "compiled"},
     {"gauss_legendre", "formulas", "resolution"},
     {"networks", "activations", "targets", "laws", "initializations"},
     {"risk"},
@@ -31,12 +31,14 @@ FLOORS = (
     {"deep"},
     {"theory"},
     {"experiment", "planning", "config", "plan", "deep_plan"}
+    | {"reading", "sweeps", "needs", "limits"}
     | {"store", "studies", "closure", "jobs"},
     {"measures"},
     {"claims", "figures"},
     {"archive"},
     {"stages"},
     {"launch"},
+    {"editors", "reference"},
     {"cli"},
 )
 """The house of the design: each floor imports only from those above it in this list."""

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from descentflow import config
+from descentflow import config, sweeps
 from descentflow.activations import ACTIVATIONS
-from descentflow.config import Descent, Experiment, LyapunovFraction
 from descentflow.errors import ConfigurationError
+from descentflow.experiment import Descent, Experiment, LyapunovFraction
 from descentflow.studies import STUDIES
 
 REPOSITORY = Path(__file__).parents[2]
@@ -123,7 +123,7 @@ def test_a_finding_outside_of_the_sweep_names_its_own_path() -> None:
     assert paths(whole(mapping)) == {"studies.constant_targets.convergence.network.hidden"}
 
 
-@pytest.mark.parametrize("key", config.UNSWEPT)
+@pytest.mark.parametrize("key", sweeps.UNSWEPT)
 def test_horizons_and_numbers_are_not_swept(key: str) -> None:
     """A longer run and a larger number contain the others."""
     path = f"studies.constant_targets.convergence.sweep.{key}"
@@ -277,48 +277,142 @@ HINGE = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0, 0, 0.5]
 PARABOLA = {"kind": "polynomial", "coefficients": [0.25, -1, 1]}
 
 
-@pytest.mark.parametrize(
-    ("study", "experiment", "changes", "line"),
-    [
-        (
-            "constant_targets",
-            "dimensions",
-            {"target": AFFINE},
-            "target.kind: this experiment needs constant, found affine",
-        ),
-        (
-            "constant_targets",
-            "flow",
-            {"network": {"hidden": 3, "activation": "tanh"}},
-            "network.activation: this experiment needs relu or leaky_relu, found tanh",
-        ),
-        (
-            "random_initializations",
-            "success",
-            {"target": PARABOLA},
-            "target.kind: this experiment needs constant or affine or piecewise_linear or step, "
-            "found polynomial",
-        ),
-        (
-            "gradient_flows",
-            "vector_targets",
-            {"target": [AFFINE, STEP], "network": {"hidden": 3, "outputs": 2}},
-            "target.kind: this experiment needs affine, found affine, step",
-        ),
-        (
-            "blow_up",
-            "diverging",
-            {"target": STEP, "network": {"hidden": 2, "activation": "gelu"}},
-            "network.activation: this experiment needs relu, found gelu",
-        ),
-        (
-            "blow_up",
-            "random",
-            {"target": HINGE},
-            "target.kind: this experiment needs step, found piecewise_linear",
-        ),
-    ],
-)
+AROUND = {"law": "normal", "count": 5}
+RELU_2 = {"hidden": 2}
+DECADES = {"method": "gd", "step_size": 0.1, "steps": 10, "snapshots": 5}
+KEPT = {**FLOW, "snapshots": 5}
+NEEDED: list[tuple[str, str, dict[str, Any], str]] = [
+    (
+        "constant_targets",
+        "dimensions",
+        {"target": AFFINE},
+        "target.kind: this experiment needs constant, found affine",
+    ),
+    (
+        "constant_targets",
+        "flow",
+        {"network": {"hidden": 3, "activation": "tanh"}, "training": FLOW},
+        "network.activation: this experiment needs relu or leaky_relu, found tanh",
+    ),
+    (
+        "constant_targets",
+        "flow",
+        {},
+        "training.method: this experiment needs gf, found gd",
+    ),
+    (
+        "constant_targets",
+        "step_sizes",
+        {"training": FLOW},
+        "training.method: this experiment needs gd, found gf",
+    ),
+    (
+        "random_initializations",
+        "success",
+        {"target": PARABOLA},
+        "target.kind: this experiment needs constant or affine or piecewise_linear or step, "
+        "found polynomial",
+    ),
+    (
+        "random_initializations",
+        "success",
+        {"inputs": {"law": "polynomial_density", "coefficients": [1]}},
+        "inputs.law: this experiment needs uniform, found polynomial_density",
+    ),
+    (
+        "random_initializations",
+        "success",
+        {"inputs": {"law": "uniform", "rule": "tensor", "nodes": 3}},
+        "inputs.rule: this experiment needs the law on an interval; leave rule and nodes out, "
+        "found tensor",
+    ),
+    (
+        "random_initializations",
+        "success",
+        {"target": [AFFINE]},
+        "target: this experiment needs one target, which is no list, found a list of 1",
+    ),
+    (
+        "gradient_flows",
+        "vector_targets",
+        {"target": [AFFINE, STEP], "network": {"hidden": 3, "outputs": 2}, "training": FLOW},
+        "target[1].kind: this experiment needs affine, found step",
+    ),
+    (
+        "gradient_flows",
+        "staircase",
+        {"target": AFFINE, "training": FLOW, "inputs": {"law": "uniform", "high": 2}},
+        "inputs.high: this experiment needs the interval [0, 1], so high: 1, found 2.0",
+    ),
+    (
+        "gradient_flows",
+        "saddles",
+        {"target": {"kind": "affine", "slope": 0}, "training": FLOW},
+        "target.slope: this experiment needs a slope other than 0: without one there are no "
+        "saddles, found 0",
+    ),
+    (
+        "gradient_flows",
+        "small_steps_flow",
+        {"target": AFFINE, "training": {**KEPT, "until": 0.5}},
+        "training.until: this experiment needs 1 or more, found 0.5",
+    ),
+    (
+        "gradient_flows",
+        "small_steps_flow",
+        {"target": AFFINE, "training": {**KEPT, "snapshots": 4}},
+        "training.snapshots: this experiment needs snapshots of all 5 initialisations, found 4",
+    ),
+    (
+        "blow_up",
+        "diverging",
+        {
+            "target": STEP,
+            "network": {"hidden": 2, "activation": "gelu"},
+            "training": {**FLOW, "snapshots": 1},
+        },
+        "network.activation: this experiment needs relu, found gelu",
+    ),
+    (
+        "blow_up",
+        "diverging",
+        {"target": STEP, "network": RELU_2, "training": FLOW},
+        "training.snapshots: this experiment needs 1 or more, to draw the network, found 0",
+    ),
+    (
+        "blow_up",
+        "other_jump",
+        {"target": {**STEP, "above": 2}, "network": RELU_2, "training": FLOW},
+        "target.above: this experiment needs a step from 0 to 1, so above: 1, found 2.0",
+    ),
+    (
+        "blow_up",
+        "other_jump",
+        {"target": STEP, "network": {"hidden": 3}, "training": FLOW},
+        "network.hidden: this experiment needs 2 neurons, found 3",
+    ),
+    (
+        "blow_up",
+        "random",
+        {"target": HINGE, "training": FLOW},
+        "target.kind: this experiment needs step, found piecewise_linear",
+    ),
+    (
+        "blow_up",
+        "affine",
+        {"target": AFFINE, "training": FLOW},
+        "training.snapshots: this experiment needs snapshots of all 5 initialisations, found 0",
+    ),
+    (
+        "blow_up",
+        "hinge",
+        {"target": [STEP, STEP], "network": {"hidden": 2, "outputs": 2}, "training": FLOW},
+        "network.outputs: this experiment needs 1 output, found 2",
+    ),
+]
+
+
+@pytest.mark.parametrize(("study", "experiment", "changes", "line"), NEEDED)
 def test_experiments_say_what_they_need(
     study: str, experiment: str, changes: dict[str, Any], line: str
 ) -> None:
@@ -329,7 +423,156 @@ def test_experiments_say_what_they_need(
 def test_a_swept_kind_that_is_not_needed_is_found() -> None:
     swept = setting(sweep={"target": [{"kind": "constant", "value": 1}, STEP]})
     (line,) = refusal(whole(swept)).splitlines()
-    assert line.endswith("found constant, step")
+    assert ".sweep.target[1].kind: " in line
+    assert line.endswith("found step")
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0.03, "parameters are kept at steps 1, 10, 100, .., found 0.03"),
+        (2.0, "parameters are kept at steps 1, 10, 100, .., found 2"),
+        (0.1001, "found 0.1001"),
+        (0.01, "at step size 0.01 time 1 takes 100 steps, found 10"),
+    ],
+)
+def test_small_steps_reach_time_1_where_parameters_are_kept(size: float, text: str) -> None:
+    steps = setting(target=AFFINE, training={**DECADES, "step_size": size})
+    flow = setting(target=AFFINE, training=KEPT)
+    (line,) = refusal(
+        study_of("gradient_flows", small_steps=steps, small_steps_flow=flow)
+    ).splitlines()
+    assert line.startswith("studies.gradient_flows.small_steps.training.step")
+    assert text in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        (None, "small_steps: needs the experiment small_steps_flow beside it"),
+        ({"initialization": {**AROUND, "count": 4}}, "small_steps_flow: needs the same"),
+        ({"network": {"hidden": 4}}, "small_steps_flow: needs the same"),
+        ({"target": {**AFFINE, "slope": 2}}, "small_steps_flow: needs the same"),
+        ({"sweep": {"training.rtol": [1e-9, 1e-8]}}, "small_steps_flow: has two flows"),
+        ({"sweep": {"network.hidden": [2, 3]}}, None),
+    ],
+)
+def test_small_steps_need_their_flow(changes: dict[str, Any] | None, path: str | None) -> None:
+    experiments = {"small_steps": setting(target=AFFINE, training=DECADES)}
+    if changes is not None:
+        flow = setting(target=AFFINE, training=KEPT)
+        experiments["small_steps_flow"] = {**flow, **changes}
+    mapping = study_of("gradient_flows", **experiments)
+    if path is None:
+        config.check(mapping)
+    else:
+        assert refusal(mapping).startswith(f"studies.gradient_flows.{path}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "valid"),
+    [
+        (None, False),
+        ({"target": {**STEP, "at": 0.3}}, False),
+        ({"initialization": {**AROUND, "scale": 2}}, False),
+        ({"initialization": {**AROUND, "count": 7}}, True),
+    ],
+)
+def test_descent_needs_flows_from_the_same_starts(
+    changes: dict[str, Any] | None, valid: bool
+) -> None:
+    experiments = {"descent": setting(target=STEP, network=RELU_2)}
+    if changes is not None:
+        flow = setting(target=STEP, network=RELU_2, training={**FLOW, "snapshots": 1})
+        experiments["diverging"] = {**flow, **changes}
+    mapping = study_of("blow_up", **experiments)
+    if valid:
+        config.check(mapping)
+    else:
+        text = "studies.blow_up.descent: needs the experiment diverging beside it"
+        assert refusal(mapping).startswith(text)
+
+
+# ---- everything at once
+
+
+def test_problems_of_all_levels_are_told_together() -> None:
+    """Of the top, of studies, of several experiments, and several of one block."""
+    mapping = study_of(
+        "gradient_flows",
+        staircas=setting(),
+        near_fits=setting(target=PARABOLA, network={"hidden": 0, "activation": "rulu"}),
+        saddles=3,
+    )
+    mapping |= {"seed": "x", "sed": 1}
+    law = {"law": "uniform", "low": "x", "dimension": 2, "nodes": 3}
+    mapping["studies"]["constant_targets"] = {"flow": setting(inputs=law, target=AFFINE)}
+    near = "studies.gradient_flows.near_fits"
+    flow = "studies.constant_targets.flow"
+    assert paths(mapping) == {
+        *("seed", "sed", "studies.gradient_flows.staircas", "studies.gradient_flows.saddles"),
+        *(f"{near}.target.kind", f"{near}.network.hidden", f"{near}.network.activation"),
+        *(f"{near}.training.method", f"{flow}.inputs.low", f"{flow}.inputs.rule"),
+        *(f"{flow}.inputs.nodes", f"{flow}.target.kind", f"{flow}.training.method"),
+    }
+
+
+def test_all_problems_of_one_model_are_told_together() -> None:
+    target = {"kind": "piecewise_linear", "knots": [0, 1, 0.5], "values": [1, 2]}
+    points = {"law": "points", "points": [[0.0], [1.0, 2.0]], "weights": [1.0]}
+    path = "studies.blow_up.hinge"
+    assert paths(study_of("blow_up", hinge=setting(inputs=points, target=target))) == {
+        *(f"{path}.target.knots", f"{path}.target.values", f"{path}.training.method"),
+        *(f"{path}.inputs.points", f"{path}.inputs.weights"),
+    }
+
+
+def test_keys_of_other_mappings_are_recognised() -> None:
+    """Where a key belongs, if it is one of another mapping."""
+    wrong = setting(network={"hidden": 3, "steps": 4})
+    assert "did you mean 'training.steps'?" in refusal(whole(wrong))
+    message = refusal(study_of("blow_up", staircase=setting()))
+    assert "did you mean 'studies.gradient_flows.staircase'?" in message
+
+
+@pytest.mark.parametrize(
+    ("sweep", "text"),
+    [
+        ({"network.hidden": [2, 2]}, "sweep: holds the same setting twice"),
+        ({"training.step_size": [0.1, "1e-1"]}, "sweep: holds the same setting twice"),
+        (
+            {"network.hidden": [1, 2], "network": [{"hidden": 3}]},
+            "sweep.network.hidden: is lost, as network is swept after it",
+        ),
+    ],
+)
+def test_sweeps_that_do_not_do_what_they_say(sweep: dict[str, Any], text: str) -> None:
+    assert text in refusal(whole(setting(sweep=sweep)))
+
+
+def test_values_of_too_large_a_sweep_are_looked_at() -> None:
+    """Each once."""
+    sweep = {"network.hidden": [*range(1, 200), 0], "training.step_size": [*range(1, 200), -1]}
+    prefix = "studies.constant_targets.convergence.sweep"
+    found = paths(whole(setting(sweep=sweep)))
+    assert {prefix, f"{prefix}.network.hidden[199]", f"{prefix}.training.step_size[199]"} == found
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"training": {"method": "gd", "step_size": 0.1, "steps": 10**13}}, "training.steps"),
+        ({"initialization": {"law": "normal", "count": 10**8, "chunk": 1}}, "initialization.chunk"),
+        (
+            {"network": {"hidden": 65_536}, "initialization": {**AROUND, "chunk": 10**6}},
+            "initialization.chunk",
+        ),
+    ],
+)
+def test_more_jobs_or_memory_than_there_is(changes: dict[str, Any], path: str) -> None:
+    message = refusal(whole(setting(**changes)))
+    assert f"studies.constant_targets.convergence.{path}: " in message
+    assert "allowed are" in message
 
 
 @pytest.mark.parametrize(
@@ -339,7 +582,7 @@ def test_a_swept_kind_that_is_not_needed_is_found() -> None:
 def test_who_has_a_minimiser_may_be_asked_of_every_target(name: str) -> None:
     """These experiments of blow_up take any target and activation."""
     targets = [AFFINE, STEP, HINGE, PARABOLA, {"kind": "expression", "formula": "x**4*sin(x)"}]
-    mapping = setting(training=FLOW, sweep={"target": targets})
+    mapping = setting(training=KEPT, sweep={"target": targets})
     mapping["sweep"]["network.activation"] = list(ACTIVATIONS)
     _, blocks = config.check(study_of("blow_up", **{name: mapping}))
     assert len(blocks["blow_up"][name]) == len(targets) * 13

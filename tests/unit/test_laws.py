@@ -129,7 +129,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"law": "points", "points": [[0.0], [1.0, 2.0]]},
         "point 1 has 2 coordinates, the first has 1",
     ),
-    "points without coordinates": ({"law": "points", "points": [[]]}, "0 coordinates"),
+    "points without coordinates": ({"law": "points", "points": [[]]}, "at least one coordinate"),
     "points out of reach": ({"law": "points", "points": [[0.0], [-2e6]]}, "point 1: .*1e\\+06"),
     "no points": ({"law": "points", "points": []}, "at least 1"),
 }

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from descentflow import schema
+from descentflow import findings, schema
 from descentflow.errors import ConfigurationError
 from descentflow.schema import Model, Number, Positive, Whole
 
@@ -124,7 +124,7 @@ def test_fractions_are_not_whole(value: object) -> None:
 def test_bounds_are_named(value: int) -> None:
     message = refusal({"few": value}, Numbers)
     assert {0: "1", 4: "3"}[value] in message.partition(", found")[0]
-    assert message.endswith(f"found {value}")
+    assert message.endswith(f"found {value}; allowed: 1 to 3")
 
 
 @QUIET
@@ -160,7 +160,7 @@ def test_no_text_breaks_the_parser(value: object) -> None:
     ],
 )
 def test_dotted_paths(path: tuple[str | int, ...], text: str) -> None:
-    assert schema.dotted(path) == text
+    assert findings.dotted(path) == text
 
 
 def test_paths_keep_keys_that_are_named_like_kinds() -> None:
@@ -223,8 +223,8 @@ def test_words_come_with_what_is_allowed() -> None:
 def test_all_findings_are_reported_each_once() -> None:
     message = refusal({"main": {"shape": "circle"}, "law": 3, "zzz": 1})
     assert len(message.splitlines()) == 3
-    findings = [(("a",), "x"), (("b",), "y"), (("a",), "x")]
-    assert schema.report(findings) == "a: x\nb: y"
+    found = [(("a",), "x"), (("b",), "y"), (("a",), "x")]
+    assert findings.report(found) == "a: x\nb: y"
 
 
 def test_long_values_are_cut() -> None:

@@ -271,6 +271,19 @@ def test_snakemake_refuses_what_is_no_mapping(fresh: Checkout, text: str) -> Non
     refuses(fresh, fresh.snakemake(), "JSON or YAML")
 
 
+@pytest.mark.parametrize("name", ["misspelt", "absurd-steps"])
+def test_runs_and_dry_runs_are_refused(fresh: Checkout, name: str) -> None:
+    """By ``descentflow run`` and by a bare dry run."""
+    bad = BAD[name]
+    fresh.configure(bad.change)
+    start = "import sys; from descentflow.cli import main; main()"
+    for arguments in (
+        ("-c", start, "run", "--cores", "1", "--configfile", "tiny.yaml"),
+        ("-m", "snakemake", "-n", "--configfile", "tiny.yaml"),
+    ):
+        refuses(fresh, fresh.python(*arguments), f"\n{bad.path}", "not valid", *bad.says)
+
+
 # ---- damaged and misplaced files
 
 

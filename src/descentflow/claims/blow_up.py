@@ -24,8 +24,9 @@ def judge(dataset: xr.Dataset) -> list[Claim]:
     flows = np.isin(experiments, ["diverging", "random"]) & (dataset["jump"].values == 0.5)
     if flows.any():
         claims.append(_below_every_level(dataset.isel(run=np.flatnonzero(flows))))
-    if "random" in experiments:
-        claims.append(_ends(dataset.isel(run=np.flatnonzero(experiments == "random"))))
+    random = (experiments == "random") & (dataset["jump"].values == 0.5)
+    if random.any():
+        claims.append(_ends(dataset.isel(run=np.flatnonzero(random))))
     if "critical_risk_found" in dataset:
         claims += [_list_of_levels(dataset), _least_level_falls(dataset)]
     return claims + minimisers.judge(dataset)

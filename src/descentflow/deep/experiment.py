@@ -4,16 +4,27 @@ Three kinds: :class:`AtStart` observes networks at their initialisation, :class:
 them, :class:`Limit` needs no network, only the limits of its Gram matrices.
 """
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
 from descentflow.deep.inputs import check_inputs
 from descentflow.deep.network import DeepNetwork, LimitNetwork
-from descentflow.errors import ConfigurationError, Refused
-from descentflow.schema import UNION_TAGS, Model, Number, Positive, Whole, number_or_mapping
+from descentflow.errors import Refused
+from descentflow.findings import Finding
+from descentflow.schema import (
+    UNION_TAGS,
+    Model,
+    Number,
+    Positive,
+    Whole,
+    check,
+    number_or_mapping,
+)
 
 MOST_INPUTS = 4096
+MOST_ENTRIES = 100_000_000
 
 
 class Sphere(Model):
@@ -23,24 +34,32 @@ class Sphere(Model):
     ``dimension`` channels each, and all its entries together have norm 1.
     """
 
-    law: Literal["sphere"]
-    number: Whole = Field(ge=1, le=MOST_INPUTS)
-    dimension: Whole = Field(ge=1, le=10**6)
-    pixels: Whole | None = Field(None, ge=1, le=10**4)
+    law: Literal["sphere"] = Field(description="drawn uniformly from the unit sphere")
+    number: Whole = Field(ge=1, le=MOST_INPUTS, description="n, how many inputs")
+    dimension: Whole = Field(
+        ge=1, le=10**6, description="entries of an input, or channels of each of its pixels"
+    )
+    pixels: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=10**4,
+        description="makes the inputs images; `convolutional_residual` needs it, no other takes it",
+    )
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one input."""
         return (self.dimension,) if self.pixels is None else (self.pixels, self.dimension)
 
-    @model_validator(mode="after")
-    def _room(self) -> Self:
-        if self.number > 1 and self.dimension * (self.pixels or 1) < 2:
-            raise ConfigurationError(
-                "on the sphere of one dimension all inputs are parallel; at least 2 is needed",
-                ("dimension",),
-            )
-        return self
+    @check("number", "dimension", "pixels")
+    def _room(self) -> Iterator[Finding]:
+        entries = self.dimension * (self.pixels or 1)
+        if self.number > 1 and entries < 2:
+            text = "on the sphere of one dimension all inputs are parallel; at least 2 is needed"
+            yield ("dimension",), text
+        if self.number * entries > MOST_ENTRIES:
+            text = f"makes {self.number * entries} numbers in all, allowed are {MOST_ENTRIES}"
+            yield ("number",), text
 
 
 Row = tuple[Number, ...]
@@ -49,8 +68,12 @@ Row = tuple[Number, ...]
 class Points(Model):
     """Inputs written down: rows of numbers."""
 
-    law: Literal["points"]
-    points: tuple[Row, ...] = Field(min_length=1, max_length=MOST_INPUTS)
+    law: Literal["points"] = Field(description="rows of numbers, written down")
+    points: tuple[Row, ...] = Field(
+        min_length=1,
+        max_length=MOST_INPUTS,
+        description="one list per input, all of one length; none zero, no two parallel",
+    )
 
     @property
     def number(self) -> int:
@@ -66,8 +89,13 @@ class Points(Model):
 class Images(Model):
     """Images written down: for each one its pixels, for each pixel its channels."""
 
-    law: Literal["images"]
-    images: tuple[tuple[Row, ...], ...] = Field(min_length=1, max_length=MOST_INPUTS)
+    law: Literal["images"] = Field(description="images, written down")
+    images: tuple[tuple[Row, ...], ...] = Field(
+        min_length=1,
+        max_length=MOST_INPUTS,
+        description="for each image a list of pixels, each a list of channels; for "
+        "`convolutional_residual`; none zero, no two parallel",
+    )
 
     @property
     def number(self) -> int:
@@ -93,14 +121,16 @@ def listed(inputs: Points | Images) -> tuple[str, tuple[tuple[Any, ...], ...]]:
 class DrawnLabels(Model):
     """Labels drawn independently: ``signs`` are ±1 with equal chances, ``normal`` N(0, 1)."""
 
-    law: Literal["signs", "normal"]
+    law: Literal["signs", "normal"] = Field(
+        description="`signs`: ±1 with equal chances; `normal`: standard normal"
+    )
 
 
 class ListedLabels(Model):
     """Labels written down, one per input."""
 
-    law: Literal["listed"]
-    values: tuple[Number, ...] = Field(min_length=1)
+    law: Literal["listed"] = Field(description="labels written down")
+    values: tuple[Number, ...] = Field(min_length=1, description="one number per input")
 
 
 Labels = Annotated[DrawnLabels | ListedLabels, Field(discriminator="law")]
@@ -109,7 +139,10 @@ Labels = Annotated[DrawnLabels | ListedLabels, Field(discriminator="law")]
 class StabilityFraction(Model):
     """A step size relative to 2/λ_max(ΣG(0)) of each initialisation (5.6)."""
 
-    stability_fraction: Positive
+    stability_fraction: Positive = Field(
+        description="times 2/λ_max of the sum of the Gram matrices at the start, for each network "
+        "its own (docs/mathematics.md, 5.6)"
+    )
 
 
 DeepStepSize = Annotated[
@@ -122,41 +155,42 @@ DeepStepSize = Annotated[
 class DeepDescent(Model):
     """Gradient descent on all layers: step size η, number of steps, what is recorded."""
 
-    step_size: DeepStepSize
-    steps: Whole = Field(ge=1, le=10**9)
-    records_per_decade: Whole = Field(20, ge=1, le=1000)
+    step_size: DeepStepSize = Field(description="η, or `{stability_fraction: ..}`")
+    steps: Whole = Field(ge=1, le=10**9, description="number of steps")
+    records_per_decade: Whole = Field(
+        default=20, ge=1, le=1000, description="log-spaced records per factor 10 of steps"
+    )
 
 
 class Repetition(Model):
     """How many standard normal initialisations, and how many of them one job takes."""
 
-    count: Whole = Field(ge=1, le=10**6)
-    chunk: Whole = Field(8, ge=1, le=10**5)
+    count: Whole = Field(ge=1, le=10**6, description="number of networks, all weights N(0, 1)")
+    chunk: Whole = Field(default=8, ge=1, le=10**5, description="how many of them one job takes")
 
 
 class _OnInputs(Model):
     """What all experiments have: inputs of the shape that their network takes."""
 
-    inputs: Inputs
-    network: LimitNetwork
+    inputs: Inputs = Field(description="the data; of any norm, none zero and no two parallel")
+    network: LimitNetwork = Field(description="a deep network, its width tending to infinity")
 
-    @model_validator(mode="after")
-    def _fitting_inputs(self) -> Self:
+    @check("inputs", "network")
+    def _fitting_inputs(self) -> Iterator[Finding]:
         """Refuse images for rows, rows for images, and parallel or zero inputs."""
         architecture, inputs = self.network.architecture, self.inputs
         if isinstance(inputs, Sphere):
             if (inputs.pixels is not None) != (architecture == "convolutional_residual"):
                 needed = "needed by" if inputs.pixels is None else "only for"
                 text = f"{needed} convolutional_residual, the architecture is {architecture}"
-                raise ConfigurationError(text, ("inputs", "pixels"))
-            return self
+                yield ("inputs", "pixels"), text
+            return
         key, values = listed(inputs)
         try:
             check_inputs(values, architecture)
         except Refused as refusal:
             text = str(refusal).removeprefix("inputs: ")
-            raise ConfigurationError(text, ("inputs", key)) from None
-        return self
+            yield ("inputs", key), text
 
 
 class Limit(_OnInputs):
@@ -171,8 +205,8 @@ class Limit(_OnInputs):
 class AtStart(_OnInputs):
     """Networks at their initialisation."""
 
-    network: DeepNetwork
-    initialization: Repetition
+    network: DeepNetwork = Field(description="a deep network")
+    initialization: Repetition = Field(description="how many networks")
 
     @property
     def weights(self) -> int:
@@ -188,17 +222,14 @@ class AtStart(_OnInputs):
 class Descending(AtStart):
     """Networks trained on labels."""
 
-    labels: Labels
-    training: DeepDescent
+    labels: Labels = Field(description="what the networks are trained to say, one per input")
+    training: DeepDescent = Field(description="gradient descent on all layers")
 
-    @model_validator(mode="after")
-    def _one_label_each(self) -> Self:
+    @check("labels", "inputs")
+    def _one_label_each(self) -> Iterator[Finding]:
         if isinstance(self.labels, ListedLabels) and len(self.labels.values) != self.inputs.number:
-            raise ConfigurationError(
-                f"{len(self.labels.values)} labels for {self.inputs.number} inputs",
-                ("labels", "values"),
-            )
-        return self
+            text = f"{len(self.labels.values)} labels for {self.inputs.number} inputs"
+            yield ("labels", "values"), f"{text}; one for each is needed"
 
 
 EXPERIMENTS: dict[str, type[Limit] | type[AtStart]] = {

@@ -1,13 +1,14 @@
 """Which network a deep run trains: names and sizes, without weights and without JAX."""
 
 import math
-from typing import Any, Literal, Self
+from collections.abc import Iterator
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from descentflow.deep.activations import ActivationName
-from descentflow.errors import ConfigurationError
-from descentflow.schema import Model, Number, Whole
+from descentflow.findings import Finding
+from descentflow.schema import Model, Number, Whole, check
 
 Architecture = Literal["fully_connected", "residual", "convolutional_residual"]
 
@@ -28,16 +29,20 @@ class LimitNetwork(Model):
     ``residual_scale`` is c_res in (0, 1); ``fully_connected`` does not use it.
     """
 
-    architecture: Architecture
-    activation: ActivationName
-    depth: Whole = Field(ge=1, le=DEEPEST)
-    residual_scale: Number = Field(0.5, gt=0.0, lt=1.0)
+    architecture: Architecture = Field(description="defined in docs/mathematics.md, 5.1")
+    activation: ActivationName = Field(description="σ; `relu` is a control, not in the theorem")
+    depth: Whole = Field(
+        ge=1, le=DEEPEST, description="H, hidden layers; at least 2 but for `fully_connected`"
+    )
+    residual_scale: Number = Field(
+        default=0.5, gt=0.0, lt=1.0, description="c_res; `fully_connected` does not use it"
+    )
 
-    @model_validator(mode="after")
-    def _deep_enough(self) -> Self:
+    @check("architecture", "depth")
+    def _deep_enough(self) -> Iterator[Finding]:
         if self.architecture != "fully_connected" and self.depth < 2:
-            raise ConfigurationError(f"{self.architecture} needs at least 2 layers", ("depth",))
-        return self
+            text = f"{self.architecture} needs at least 2 layers, found {self.depth}"
+            yield ("depth",), text
 
     @property
     def blend(self) -> float:
@@ -54,7 +59,7 @@ class LimitNetwork(Model):
 class DeepNetwork(LimitNetwork):
     """A network with hidden layers of ``width`` neurons (m)."""
 
-    width: Whole = Field(ge=1, le=WIDEST)
+    width: Whole = Field(ge=1, le=WIDEST, description="m, neurons of each hidden layer")
 
     def shapes(self, input_shape: tuple[int, ...]) -> Shapes:
         """Shapes of W^(1), .., W^(H) and a for one input of shape (d,), or (p, channels).

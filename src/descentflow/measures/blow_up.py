@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from descentflow.errors import Refused
 from descentflow.landscape import exponents, least_critical_risk
 from descentflow.measures import minimisers
 from descentflow.measures.ends import add_ends
@@ -45,9 +46,14 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
 
 
 def _jump(row: Trained) -> float:
-    """α where the formulas of 4.3 are for: ReLU, two neurons, the step at α; nan else."""
-    fits = isinstance(row.problem.target, Step) and row.problem.network.activation == "relu"
-    return theory.jump_of(row.problem) if fits and row.problem.network.hidden == 2 else np.nan
+    """α where the formulas of 4.3 are for: ReLU, two neurons, 1_{x > α} on [0, 1]; nan else."""
+    network = row.problem.network
+    if not isinstance(row.problem.target, Step) or network.activation != "relu":
+        return np.nan
+    try:
+        return theory.jump_of(row.problem) if network.hidden == 2 else np.nan
+    except Refused:
+        return np.nan
 
 
 def _slopes(row: Trained) -> tuple[Array, Array]:

@@ -99,9 +99,9 @@ def _outer_norms(
     ends, slopes = [], []
     for row, case in zip(rows, cases, strict=True):
         known = case is not None and "snapshots" in row.data
-        norms = _norm_of_v(row) if known else np.empty((0, 2))
+        norms, decades = _norm_of_v(row) if known else (np.empty((0, 2)), 1.0)
         ends.append(norms[:, 1])
-        slopes.append(np.log10(norms[:, 1] / norms[:, 0]))
+        slopes.append(np.log10(norms[:, 1] / norms[:, 0]) / decades)
     dims = ("run", "initialization")
     dataset["outer_norm"] = (dims, pad(ends, size), named("|v| at the end"))
     title = "d log |v|/d log t over the last decade"
@@ -118,11 +118,16 @@ def _outer_norms(
     return dataset
 
 
-def _norm_of_v(row: Trained) -> Array:
-    """|v| (K, 2) a decade before the end and at the end, for flows that end at a power of ten."""
+def _norm_of_v(row: Trained) -> tuple[Array, float]:
+    """|v| (K, 2) at the end and about a decade before it, and how many decades lie between.
+
+    It is one decade for flows that end at a power of ten; nan where there is nothing before the end.
+    """
     times = row.data["snapshot"].values
     earlier = int(np.argmin(np.abs(times - times[-1] / 10.0)))
     kept = row.data["snapshots"].isel(snapshot=[earlier, -1])
     theta = kept.transpose("initialization", "snapshot", "parameter").values
     _, _, v, _ = row.problem.layout.split(theta)
-    return np.asarray(np.sqrt((v * v).sum(axis=(-2, -1))))
+    before = float(times[earlier])
+    decades = float(np.log10(times[-1] / before)) if 0.0 < before < times[-1] else np.nan
+    return np.asarray(np.sqrt((v * v).sum(axis=(-2, -1)))), decades

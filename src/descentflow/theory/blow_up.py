@@ -37,7 +37,8 @@ def jump_of(problem: Problem) -> float:
     target = problem.target
     if not isinstance(target, Step) or (target.below, target.above) != (0.0, 1.0):
         raise Refused("target: a step from 0 to 1 is needed")
-    if not isinstance(problem.inputs, Uniform) or problem.interval != (0.0, 1.0):
+    law = problem.inputs
+    if not isinstance(law, Uniform) or law.finite or problem.interval != (0.0, 1.0):
         raise Refused("inputs: the uniform law on [0, 1] is needed")
     return target.at
 

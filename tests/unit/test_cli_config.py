@@ -1,0 +1,57 @@
+"""Bad files on the command line: a message, status 1, nothing written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+TINY = (REPOSITORY / "tests" / "workflow" / "tiny.yaml").read_text()
+LOCK = REPOSITORY / "envs" / "requirements.lock"
+
+BAD = {
+    "empty": ("", "(top level): a mapping"),
+    "typo": (TINY.replace("steps: 20000", "stepz: 20000"), "did you mean 'steps'?"),
+    "tabs": ("seed: 1\n\tstudies:\n", "tabs are not allowed"),
+    "twice": (TINY + "seed: 8\n", "seed: is given twice"),
+    "absurd": (TINY.replace("steps: 20000", "steps: 1e30"), "allowed: 1 to 1e13"),
+    "surrogate": (TINY + '"\\ud800": 1\n', "text of Unicode characters"),
+}
+
+
+def descentflow(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The command, run in a folder of its own."""
+    command = [sys.executable, "-c", "from descentflow.cli import main; main()", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(("text", "says"), BAD.values(), ids=BAD.keys())
+def test_check_refuses(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    ended = descentflow("check", "bad.yaml", "--lock", str(LOCK), folder=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: bad.yaml")
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not ended.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_the_number_of_problems_is_told(tmp_path: Path) -> None:
+    text = TINY.replace("hidden: 4", "hiden: 4").replace("seed: 7", "seed: x")
+    (tmp_path / "bad.yaml").write_text(text)
+    ended = descentflow("check", "bad.yaml", "--lock", str(LOCK), folder=tmp_path)
+    head, *lines = ended.stderr.splitlines()
+    assert head == f"error: bad.yaml is not valid, {len(lines)} problems:"
+    assert len(lines) == 7
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [("schema", "config/schema.json"), ("reference", "docs/configuration.md")],
+)
+def test_what_is_made_from_the_models_is_printed(tmp_path: Path, command: str, path: str) -> None:
+    ended = descentflow(command, folder=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == (REPOSITORY / path).read_text()
