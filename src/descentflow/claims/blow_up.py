@@ -16,7 +16,6 @@ LEAST_GROWTH = 1e-3
 """A norm whose log-log slope over the last decade of time is at most this does not grow."""
 
 
-
 def judge(dataset: xr.Dataset) -> list[Claim]:
     """The claims that the experiments of the dataset allow to judge."""
     claims: list[Claim] = []

@@ -21,7 +21,3 @@ class JudgeSpec(Model):
     """The spec of the judge job."""
 
     studies: tuple[StudyName, ...] = Field(min_length=1)
-
-
-class ShowClaimsSpec(Model):
-    """The spec of the job that shows the claims: empty, as the table holds everything."""
