@@ -61,7 +61,7 @@ class Captions:
 
     def category(self, study: str) -> str:
         """The report's category of a study's figures."""
-        return STUDIES[study].title
+        return study.replace("_", " ").capitalize()
 
     def labels(self, study: str, figure: str) -> dict[str, str]:
         """The report's labels of a figure.

@@ -9,10 +9,12 @@ from descentflow.studies import STUDIES
 
 ORDER = (FAILS, UNKNOWN, HOLDS)
 CLASSES = {HOLDS: "holds", FAILS: "fails", UNKNOWN: "unknown"}
+CELLS = ("statement", "where", "measured", "bound")
 HEADERS = ("verdict", "statement", "measured", "must be", "where", "whose")
 
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 0; padding: 1rem; color: #1b1b1b; background: #fff; }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 0; padding: 1rem; color: #1b1b1b;
+  background: #fff; }
 h1 { font-size: 1.35rem; margin: 0 0 .6rem; }
 h1.fails { color: #c4161c; } h1.holds { color: #1b7837; } h1.unknown { color: #555; }
 form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; margin-bottom: .8rem; }
@@ -23,7 +25,7 @@ label { white-space: nowrap; }
 table { border-collapse: collapse; width: 100%; }
 th { text-align: left; border-bottom: 2px solid #333; padding: .3rem .6rem .3rem 0; }
 td { vertical-align: top; border-bottom: 1px solid #ddd; padding: .4rem .6rem .4rem 0;
-  overflow-wrap: anywhere; }
+  overflow-wrap: break-word; }
 tr.fails td { background: #fde0dd; font-weight: 600; } tr.unknown td { background: #eee; }
 .badge { display: inline-block; min-width: 6.4em; text-align: center; color: #fff; font-weight: 700;
   border-radius: .3rem; padding: .05rem .3rem; white-space: nowrap; }
@@ -31,6 +33,7 @@ tr.fails td { background: #fde0dd; font-weight: 600; } tr.unknown td { backgroun
 .badge.unknown { background: #6a6a6a; }
 code, .small { font-size: .85em; color: #444; } .small { display: block; }
 td.where, td.whose { font-size: .9em; min-width: 8em; } td.measured { min-width: 11em; }
+td.bound { min-width: 7em; }
 td.statement { min-width: 15em; }
 [hidden] { display: none !important; }
 @media (max-width: 760px) {
@@ -102,17 +105,17 @@ def _form(rows: Sequence[Row]) -> str:
 def _row(row: Row) -> str:
     kind = CLASSES[row["holds"]]
     paper = row["paper"]
-    cells = {name: escape(table.typeset(row[name])) for name in ("statement", "measured", "bound")}
+    cells = {name: escape(table.typeset(row[name])) for name in CELLS}
     title = escape(STUDIES[row["study"]].title) if row["study"] in STUDIES else ""
     return (
         f'<tr class="{kind}" data-study="{escape(row["study"])}">'
         f'<td><span class="badge {kind}">{WORDS[row["holds"]]}</span></td>'
-        f'<td class="statement">{cells["statement"]}<span class="small"><code>{escape(row["id"])}</code>'
-        f"</span></td>"
+        f'<td class="statement">{cells["statement"]}'
+        f'<span class="small"><code>{escape(row["id"])}</code></span></td>'
         f'<td class="measured" data-name="measured">{cells["measured"]}</td>'
-        f'<td data-name="must be">{cells["bound"]}</td>'
+        f'<td class="bound" data-name="must be">{cells["bound"]}</td>'
         f'<td class="where" data-name="where"><span title="{title}">{escape(row["study"])}</span>, '
-        f"{escape(row['where'])}</td>"
+        f"{cells['where']}</td>"
         f'<td class="whose" data-name="whose">{escape(row["source"])}'
         f'<span class="small">{escape(paper)}</span></td></tr>\n'
     )
