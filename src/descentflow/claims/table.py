@@ -57,12 +57,13 @@ def read(path: Path) -> list[Row]:
     """The claims of a table; raises Refused where it is none."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
+            reader = csv.DictReader(file, strict=True)
+            rows, names = list(reader), tuple(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"{path}: not a readable table of claims ({error})") from None
+    if names != COLUMNS or any(tuple(row) != COLUMNS or None in row.values() for row in rows):
+        raise Refused(f"{path}: not a table of claims; its columns are {', '.join(COLUMNS)}")
     for row in rows:
-        if tuple(row) != COLUMNS or None in row.values():
-            raise Refused(f"{path}: not a table of claims; its columns are {', '.join(COLUMNS)}")
         if row["holds"] not in WORDS:
             raise Refused(f"{path}: claim {row['id']}: no verdict but {row['holds']!r}")
     return rows

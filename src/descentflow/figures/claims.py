@@ -91,7 +91,7 @@ def _columns(blocks: Sequence[Block]) -> list[list[Block]]:
             break
         first.append(block)
         top += block.height
-    if not first[-1].verdict:
+    if first and not first[-1].verdict:
         first.pop()
     rest = list(blocks[len(first) :])
     if rest and rest[0].verdict:

@@ -36,7 +36,7 @@ td.where, td.whose { font-size: .9em; min-width: 8em; } td.measured { min-width:
 td.bound { min-width: 7em; }
 td.statement { min-width: 15em; }
 [hidden] { display: none !important; }
-@media (max-width: 760px) {
+@media (max-width: 900px) {
   body { padding: .6rem; }
   thead { display: none; }
   table, tbody, tr, td { display: block; }

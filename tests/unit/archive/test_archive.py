@@ -239,7 +239,7 @@ def test_the_crate_is_read_and_complete(root: Path, tmp_path: Path) -> None:
     read = ROCrate(tmp_path / "unpacked")
     assert read.mainEntity.id == crate.WORKFLOW
     steps = [step["name"] for step in read.mainEntity["step"]]
-    assert steps == ["sample", "train", "aggregate", "draw", "judge"]
+    assert steps == ["sample", "train", "aggregate", "draw", "judge", "show_claims"]
     graph = read.get_entities()
     kinds = [entity.type for entity in graph]
     assert kinds.count("ScholarlyArticle") == 5
