@@ -172,7 +172,10 @@ def the_claims(window: Opened, rows: list[table.Row], size: str) -> None:
 
 def a_search(window: Opened) -> None:
     """Of two results too: labels must make no switch that leaves one of them out."""
-    for term, count in (("re:/(rates|risk_curves|final_risks|success)", 4), ("re:risk_and|spectra", 2)):
+    for term, count in (
+        ("re:/(rates|risk_curves|final_risks|success)", 4),
+        ("re:risk_and|spectra", 2),
+    ):
         window.menu("About")
         window.page.locator("#app nav ol a").first.click()
         box = window.page.get_by_placeholder("Search...")

@@ -1,10 +1,3 @@
-# One format of each figure is in the report.
-def in_report(path, caption, category, labels):
-    if not path.endswith(".svg"):
-        return path
-    return report(path, caption=caption, category=category, labels=labels)
-
-
 # One rule per study, named like it, so that `snakemake constant_targets` draws that study alone.
 for study in STUDIES:
 

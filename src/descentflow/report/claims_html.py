@@ -1,5 +1,6 @@
 """The table of claims as one self-contained HTML page, filtered in the browser."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -11,6 +12,8 @@ ORDER = (FAILS, UNKNOWN, HOLDS)
 CLASSES = {HOLDS: "holds", FAILS: "fails", UNKNOWN: "unknown"}
 CELLS = ("statement", "where", "measured", "bound")
 HEADERS = ("verdict", "statement", "measured", "must be", "where", "whose")
+
+_NUMBER = re.compile(r"\d[\d.]*e-\d+")
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0; padding: 1rem; color: #1b1b1b;
@@ -35,6 +38,7 @@ code, .small { font-size: .85em; color: #444; } .small { display: block; }
 td.where, td.whose { font-size: .9em; min-width: 8em; } td.measured { min-width: 11em; }
 td.bound { min-width: 7em; }
 td.statement { min-width: 15em; }
+td > span:not([class]) { white-space: nowrap; }
 [hidden] { display: none !important; }
 @media (max-width: 900px) {
   body { padding: .6rem; }
@@ -105,7 +109,7 @@ def _form(rows: Sequence[Row]) -> str:
 def _row(row: Row) -> str:
     kind = CLASSES[row["holds"]]
     paper = row["paper"]
-    cells = {name: escape(table.typeset(row[name])) for name in CELLS}
+    cells = {name: _cell(row[name]) for name in CELLS}
     title = escape(STUDIES[row["study"]].title) if row["study"] in STUDIES else ""
     return (
         f'<tr class="{kind}" data-study="{escape(row["study"])}">'
@@ -119,3 +123,8 @@ def _row(row: Row) -> str:
         f'<td class="whose" data-name="whose">{escape(row["source"])}'
         f'<span class="small">{escape(paper)}</span></td></tr>\n'
     )
+
+
+def _cell(text: str) -> str:
+    """Typeset and escaped, with numbers that are not broken at their exponent's sign."""
+    return _NUMBER.sub(r"<span>\g<0></span>", escape(table.typeset(text)))
