@@ -69,8 +69,8 @@ def strings(jobs: Jobs) -> dict[str, str]:
     for study in jobs.blocks:
         found[jobs.dataset(study)] = jobs.aggregate_job(study)
         found[jobs.figures(study)[0]] = jobs.draw_job(study)
-    shown = dict.fromkeys((*jobs.claims_figures, jobs.claims_page), jobs.show_claims_job())
-    return {**found, **shown, jobs.claims: jobs.judge_job()}
+    found[jobs.claims_figures[0]] = jobs.show_claims_job()
+    return {**found, jobs.claims: jobs.judge_job()}
 
 
 # ---- files
