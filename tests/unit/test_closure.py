@@ -34,6 +34,7 @@ FLOORS = (
     | {"store", "studies", "closure", "jobs"},
     {"measures"},
     {"claims", "figures"},
+    {"report"},
     {"archive"},
     {"stages"},
     {"launch"},
