@@ -135,7 +135,7 @@ def test_more_initializations_compute_new_chunks_only(warm: Checkout) -> None:
     warm.configure(set_key("random_initializations", "initialization", "count", 20))
     planned = warm.planned()
     assert rules(planned) == {
-        **dict.fromkeys(("sample", "train", "aggregate", "judge"), 1),
+        **dict.fromkeys(("sample", "train", "aggregate", "judge", "claims"), 1),
         "random_initializations": 1,
     }
     new = [*outputs(planned, "sample"), *outputs(planned, "train")]
