@@ -3,6 +3,7 @@ PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config.yaml
 MANIFEST ?= figures/MANIFEST.json
+REPORT ?= results/report.html
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -13,7 +14,8 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env develop figures smoke test torture fuzz lint reference gallery bench manifest verify archive clean
+.PHONY: help env develop figures smoke test torture fuzz lint reference report gallery bench manifest \
+  verify archive clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -49,8 +51,18 @@ reference: env ## write config/schema.json and docs/configuration.md, made from 
 	$(BIN)/descentflow schema > config/schema.json
 	$(BIN)/descentflow reference > docs/configuration.md
 
-gallery: figures ## copy the README's pictures from figures/ to docs/gallery/
+# Snakemake writes the file piece by piece: it gets its name when it is whole.
+report: env ## the workflow, then results/report.html: figures, claims, run times in one file
+	$(BIN)/descentflow run --cores $(CORES) --configfile $(CONFIG)
+	@mkdir -p $(dir $(REPORT))
+	$(BIN)/descentflow run --cores 1 --configfile $(CONFIG) --report $(REPORT:.html=.part.html)
+	@mv -f $(REPORT:.html=.part.html) $(REPORT)
+	@echo "$(REPORT): open it in a browser"
+
+gallery: figures ## copy the README's pictures to docs/gallery/, write docs/claims.md
 	cp figures/random_initializations/success.png docs/gallery/success.png
+	cp figures/claims.svg docs/gallery/claims.svg
+	$(BIN)/descentflow claims-page
 
 bench: $(VENV)-peers/run.stamp env ## descent, flow and Gram matrices against their peers, in one run each
 	$(BIN)/python benchmarks/descent.py

@@ -7,9 +7,12 @@ from pathlib import Path
 
 from descentflow import config, editors, launch, reference
 from descentflow.archive import commands as archive_commands
+from descentflow.archive import content
+from descentflow.claims import table
 from descentflow.errors import ConfigurationError, Refused
 from descentflow.jobs import Jobs, lock_digest
-from descentflow.store import canonical
+from descentflow.report import claims_markdown
+from descentflow.store import canonical, whole
 
 
 def main() -> None:
@@ -32,6 +35,11 @@ def main() -> None:
         command.set_defaults(run=lambda _arguments, write=write: sys.stdout.write(write()))
     text = "run Snakemake with the arguments that follow, clearing what a killed run left"
     commands.add_parser("run", help=text, description=text, usage="descentflow run ARGUMENT ...")
+    text = "write the page of the documentation that shows a table of claims"
+    command = commands.add_parser("claims-page", help=text, description=text)
+    command.add_argument("claims", type=Path, nargs="?", default=Path("results/claims.csv"))
+    command.add_argument("page", type=Path, nargs="?", default=Path("docs/claims.md"))
+    command.set_defaults(run=lambda arguments: claims_page(arguments.claims, arguments.page))
     archive_commands.add(commands)
     try:
         if sys.argv[1:2] == ["run"] and sys.argv[2:] != ["--help"]:  # the rest is not ours to parse
@@ -53,6 +61,13 @@ def _jobs(arguments: argparse.Namespace) -> Jobs:
         count = len(str(error).splitlines())
         problems = "1 problem" if count == 1 else f"{count} problems"
         raise Refused(f"{arguments.config} is not valid, {problems}:\n{error}") from None
+
+
+def claims_page(claims: Path, page: Path) -> None:
+    """Write the Markdown page of a table of claims."""
+    text = claims_markdown.page(table.read(claims), content.table_digest(claims))
+    with whole(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def check(jobs: Jobs) -> None:

@@ -83,6 +83,17 @@ class Jobs:
         """The table of claims."""
         return str(self.results / "claims.csv")
 
+    @property
+    def claims_figures(self) -> list[str]:
+        """The table of claims as a picture, all formats."""
+        folder = Path(self.configuration.outputs.figures)
+        return [str(folder / f"claims.{ending}") for ending in FIGURE_FORMATS]
+
+    @property
+    def claims_page(self) -> str:
+        """The table of claims as a page with filters."""
+        return str(self.results / "claims.html")
+
     def dataset(self, study: str) -> str:
         """A study's dataset."""
         return str(self.results / "datasets" / f"{study}.nc")
@@ -152,6 +163,10 @@ class Jobs:
         """Identity of the judge job."""
         modules = [f"descentflow.claims.{study}" for study in self.blocks]
         return self._job("judge", {"studies": list(self.blocks)}, *modules)
+
+    def show_claims_job(self) -> str:
+        """Identity of the job that shows the claims."""
+        return self._job("show_claims", {})
 
     def _job(self, stage: str, spec: Mapping[str, Any], *modules: str) -> str:
         job = {

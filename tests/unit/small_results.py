@@ -91,7 +91,9 @@ def _result(job: Made, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if job.stage == "judge":
         claims(path)
-    elif job.stage == "draw":
+    elif path.suffix == ".html":
+        path.write_text("<p>claims</p>")
+    elif job.stage in ("draw", "show_claims"):
         picture(path)
     elif job.stage == "aggregate":
         run = job.inputs[0].split("/")[2]

@@ -35,6 +35,7 @@ FLOORS = (
     | {"store", "studies", "closure", "jobs"},
     {"measures"},
     {"claims", "figures"},
+    {"report"},
     {"archive"},
     {"stages"},
     {"launch"},
@@ -292,7 +293,10 @@ def stages(jobs: Jobs) -> dict[str, Stage]:
         found[f"draw-{study}"] = Stage("draw", jobs.draw_job(study), dataset, png, (figures,))
     datasets = tuple(Path(jobs.dataset(study)) for study in jobs.runs)
     claims = tuple(f"descentflow.claims.{study}" for study in jobs.runs)
-    found["judge"] = Stage("judge", jobs.judge_job(), datasets, (Path(jobs.claims),), claims)
+    table = (Path(jobs.claims),)
+    found["judge"] = Stage("judge", jobs.judge_job(), datasets, table, claims)
+    shown = (Path(jobs.claims_figures[-1]), Path(jobs.claims_page))
+    found["show_claims"] = Stage("show_claims", jobs.show_claims_job(), table, shown)
     return found
 
 
@@ -324,6 +328,7 @@ FORBIDDEN = {
     "aggregate": {"matplotlib", "seaborn"},
     "draw": {"numba", "llvmlite"},
     "judge": {"matplotlib", "seaborn"},
+    "show_claims": {"numba", "llvmlite"},
 }
 NOWHERE = {"snakemake"}
 DEEP_ONLY = {"jax"}

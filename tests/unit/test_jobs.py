@@ -69,6 +69,7 @@ def strings(jobs: Jobs) -> dict[str, str]:
     for study in jobs.blocks:
         found[jobs.dataset(study)] = jobs.aggregate_job(study)
         found[jobs.figures(study)[0]] = jobs.draw_job(study)
+    found[jobs.claims_figures[0]] = jobs.show_claims_job()
     return {**found, jobs.claims: jobs.judge_job()}
 
 

@@ -146,7 +146,10 @@ def commands(
         jobs = Jobs.from_mapping(configuration, lock)
         found = [command for study in jobs.blocks for command in _of_study(jobs, study)]
         datasets = tuple(Path(jobs.dataset(study)) for study in jobs.blocks)
-        found.append(Command("judge", jobs.judge_job(), datasets, (Path(jobs.claims),)))
+        claims = (Path(jobs.claims),)
+        found.append(Command("judge", jobs.judge_job(), datasets, claims))
+        shown = tuple(map(Path, (*jobs.claims_figures, jobs.claims_page)))
+        found.append(Command("show_claims", jobs.show_claims_job(), claims, shown))
     return list(dict.fromkeys(found))
 
 

@@ -16,6 +16,7 @@ TINY_JOBS = {
     "train": 3,
     "aggregate": 2,
     "judge": 1,
+    "claims": 1,
     "constant_targets": 1,
     "random_initializations": 1,
 }

@@ -15,6 +15,7 @@ from checkout import REPOSITORY, Checkout, Configuration, experiments, outputs, 
 from descentflow import store
 
 STUDIES = ("constant_targets", "random_initializations")
+SHOWN = dict.fromkeys((*STUDIES, "claims"), 1)
 RECORDED = ("risk", "gradient_norm", "parameter_norm")
 
 
@@ -93,12 +94,12 @@ def test_editing_figures_redraws_their_study(checkout: Checkout, study: str) -> 
 
 def test_editing_the_style_redraws_everything(checkout: Checkout) -> None:
     checkout.edit("src/descentflow/figures/style.py")
-    assert rules(checkout.planned()) == dict.fromkeys(STUDIES, 1)
+    assert rules(checkout.planned()) == dict.fromkeys((*STUDIES, "claims"), 1)
 
 
 def test_editing_claims_judges_again(checkout: Checkout) -> None:
     checkout.edit("src/descentflow/claims/constant_targets.py")
-    assert rules(checkout.planned()) == {"judge": 1}
+    assert rules(checkout.planned()) == {"judge": 1, "claims": 1}
 
 
 def test_editing_measures_keeps_the_runs(checkout: Checkout) -> None:
@@ -111,14 +112,14 @@ def test_editing_measures_keeps_the_runs(checkout: Checkout) -> None:
 def test_editing_a_kernel_retrains(checkout: Checkout) -> None:
     """Everything but the samples, which have no kernels."""
     checkout.edit("src/descentflow/risk/gradient.py")
-    expected = {"train": 3, "aggregate": 2, "judge": 1, **dict.fromkeys(STUDIES, 1)}
+    expected = {"train": 3, "aggregate": 2, "judge": 1, **SHOWN}
     assert rules(checkout.planned()) == expected
 
 
 def test_changing_the_lock_file_changes_every_id(checkout: Checkout) -> None:
     checkout.edit("envs/requirements.lock", "# another package\n")
     planned = checkout.planned()
-    expected = {"sample": 1, "train": 3, "aggregate": 2, "judge": 1, **dict.fromkeys(STUDIES, 1)}
+    expected = {"sample": 1, "train": 3, "aggregate": 2, "judge": 1, **SHOWN}
     assert rules(planned) == expected
     written = {Path(path) for rule in ("sample", "train") for path in outputs(planned, rule)}
     ids = {path.parent.name for path in written}
@@ -134,7 +135,7 @@ def test_more_initializations_compute_new_chunks_only(warm: Checkout) -> None:
     warm.configure(set_key("random_initializations", "initialization", "count", 20))
     planned = warm.planned()
     assert rules(planned) == {
-        **dict.fromkeys(("sample", "train", "aggregate", "judge"), 1),
+        **dict.fromkeys(("sample", "train", "aggregate", "judge", "claims"), 1),
         "random_initializations": 1,
     }
     new = [*outputs(planned, "sample"), *outputs(planned, "train")]

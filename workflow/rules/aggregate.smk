@@ -18,7 +18,12 @@ rule judge:
     input:
         [JOBS.dataset(study) for study in STUDIES],
     output:
-        JOBS.claims,
+        report(
+            JOBS.claims,
+            caption="../report/claims.rst",
+            category=CLAIMS,
+            labels={"table": "as csv"},
+        ),
     log:
         f"{RESULTS}/logs/claims.log",
     conda:

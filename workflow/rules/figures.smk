@@ -7,7 +7,15 @@ for study in STUDIES:
         input:
             JOBS.dataset(study),
         output:
-            JOBS.figures(study),
+            [
+                in_report(
+                    path,
+                    caption=f"../report/{study}/{Path(path).stem}.rst",
+                    category=CAPTIONS.category(study),
+                    labels=CAPTIONS.labels(study, Path(path).stem),
+                )
+                for path in JOBS.figures(study)
+            ],
         log:
             f"{RESULTS}/logs/figures/{study}.log",
         conda:
@@ -17,3 +25,33 @@ for study in STUDIES:
         shell:
             "python -m descentflow.stages --job {params.job:q} --input {input:q} "
             "--output {output:q} 2> {log:q}"
+
+
+rule claims:
+    input:
+        JOBS.claims,
+    output:
+        [
+            in_report(
+                path,
+                caption="../report/claims.rst",
+                category=CLAIMS,
+                labels={"table": "as a picture"},
+            )
+            for path in JOBS.claims_figures
+        ],
+        report(
+            JOBS.claims_page,
+            caption="../report/claims.rst",
+            category=CLAIMS,
+            labels={"table": "with filters"},
+        ),
+    log:
+        f"{RESULTS}/logs/figures/claims.log",
+    conda:
+        "../../envs/descentflow.yaml"
+    params:
+        job=JOBS.show_claims_job(),
+    shell:
+        "python -m descentflow.stages --job {params.job:q} --input {input:q} "
+        "--output {output:q} 2> {log:q}"

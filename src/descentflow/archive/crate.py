@@ -31,13 +31,15 @@ STAGES = {
     "aggregate": "Join a study's runs into one dataset",
     "draw": "Draw a study's figures",
     "judge": "Judge the claims",
+    "show_claims": "Show the table of claims as a picture and as a page",
 }
-PARAMETERS = {"aggregate": "datasets", "draw": "figures", "judge": "claims"}
+PARAMETERS = {"aggregate": "datasets", "draw": "figures", "judge": "claims", "show_claims": "pages"}
 """The workflow's outputs by the stage that makes them; other files are between stages."""
 
 FORMATS = {
     ".nc": "application/x-netcdf",
     ".csv": "text/csv",
+    ".html": "text/html",
     ".pdf": "application/pdf",
     ".svg": "image/svg+xml",
     ".png": "image/png",

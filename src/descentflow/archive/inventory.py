@@ -23,6 +23,8 @@ def all_jobs(jobs: Jobs) -> list[Made]:
     found = [made for study in jobs.blocks for made in of_study(jobs, study)]
     datasets = tuple(jobs.dataset(study) for study in jobs.blocks)
     found.append(Made("judge", "", "", jobs.judge_job(), datasets, (jobs.claims,)))
+    shown = (*jobs.claims_figures, jobs.claims_page)
+    found.append(Made("show_claims", "", "", jobs.show_claims_job(), (jobs.claims,), shown))
     return list({made.outputs: made for made in reversed(found)}.values())[::-1]
 
 

@@ -28,7 +28,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Artefact:
-    """One file that a configuration's results consist of; ``study`` is empty for the claims."""
+    """One file of a configuration's results; ``study`` is empty for the claims and their picture."""
 
     kind: str
     study: str
@@ -38,7 +38,7 @@ class Artefact:
     def key(self) -> str:
         """Its name wherever the outputs are written to."""
         if self.kind == "figure":
-            return f"figures/{self.study}/{self.path.name}"
+            return "/".join(filter(None, ("figures", self.study, self.path.name)))
         return self.path.name if self.kind == "claims" else f"datasets/{self.path.name}"
 
 
@@ -49,6 +49,7 @@ def artefacts(jobs: Jobs) -> Iterator[Artefact]:
     for study in jobs.blocks:
         yield from (Artefact("figure", study, Path(path)) for path in jobs.figures(study))
     yield Artefact("claims", "", Path(jobs.claims))
+    yield from (Artefact("figure", "", Path(path)) for path in jobs.claims_figures)
 
 
 def exact_runs(jobs: Jobs, study: str) -> set[str]:
@@ -65,7 +66,10 @@ def config_digest(jobs: Jobs) -> str:
 
 def code_digests(jobs: Jobs) -> dict[str, list[str]]:
     """The code behind every stage, by stage and study: more than one where runs differ in it."""
-    found: dict[str, set[str]] = {"judge": {_code(jobs.judge_job())}}
+    found: dict[str, set[str]] = {
+        "judge": {_code(jobs.judge_job())},
+        "show_claims": {_code(jobs.show_claims_job())},
+    }
     for study, runs in jobs.runs.items():
         found[f"aggregate/{study}"] = {_code(jobs.aggregate_job(study))}
         found[f"draw/{study}"] = {_code(jobs.draw_job(study))}

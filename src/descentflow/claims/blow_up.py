@@ -12,6 +12,8 @@ STUDY = "blow_up"
 DIVERGING_EXPERIMENTS = ("diverging", "other_jump")
 SLOPE_TOLERANCE, CONSTANT_TOLERANCE, LEVEL_TOLERANCE = 0.02, 0.01, 1e-6
 FOUND_TOLERANCE = 1e-9
+LEAST_GROWTH = 1e-3
+"""A norm whose log-log slope over the last decade of time is at most this does not grow."""
 
 
 def judge(dataset: xr.Dataset) -> list[Claim]:
@@ -29,6 +31,9 @@ def judge(dataset: xr.Dataset) -> list[Claim]:
         claims.append(_ends(dataset.isel(run=np.flatnonzero(random))))
     if "critical_risk_found" in dataset:
         claims += [_list_of_levels(dataset), _least_level_falls(dataset)]
+    controls = (experiments == "affine") & (dataset["expected_attained"].values == 1.0)
+    if controls.any():
+        claims.append(_controls_bounded(dataset.isel(run=np.flatnonzero(controls))))
     return claims + minimisers.judge(dataset)
 
 
@@ -115,6 +120,25 @@ def _ends(runs: xr.Dataset) -> Claim:
         f"{int((~at_level & ~diverges).sum())} elsewhere",
         "none elsewhere",
         bool((at_level | diverges).all()),
+    )
+
+
+def _controls_bounded(runs: xr.Dataset) -> Claim:
+    """The flows beside those that blow up: same target, same starts, activations that attain 0."""
+    known = runs["status"].values >= 0
+    slopes = np.abs(runs["parameter_norm_slope"].values[known])
+    bounded = slopes <= LEAST_GROWTH
+    activations = ", ".join(runs["network_activation"].values)
+    return Claim(
+        STUDY,
+        "controls_stay_bounded",
+        f"for f = x flows of {activations} stay bounded",
+        describe_runs(runs, "affine"),
+        "derived (4.4)",
+        f"{int(bounded.sum())} of {bounded.size}; largest |log-log slope| of |Theta| over the last "
+        f"decade {slopes.max():.1e}",
+        f"all at most {LEAST_GROWTH:g}",
+        bool(bounded.all()),
     )
 
 

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-COLUMNS = ("study", "id", "statement", "where", "source", "measured", "bound", "holds")
+from descentflow.studies import STUDIES
+
+COLUMNS = ("study", "paper", "id", "statement", "where", "source", "measured", "bound", "holds")
+VERDICTS = {True: "yes", False: "NO", None: "not measured"}
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ class Claim:
 
     def row(self) -> tuple[str, ...]:
         """The cells of the table, in the order of COLUMNS."""
-        texts = (self.study, self.id, self.statement, self.where)
-        verdict = {True: "yes", False: "NO", None: "not measured"}[self.holds]
-        return (*texts, self.source, self.measured, self.bound, verdict)
+        paper = STUDIES[self.study].paper
+        told = (self.id, self.statement, self.where, self.source, self.measured, self.bound)
+        return (self.study, paper, *told, VERDICTS[self.holds])
 
 
 def describe_runs(runs: xr.Dataset, experiment: str) -> str:

@@ -16,7 +16,7 @@ from descentflow.stages import cache
 
 SHALLOW = ("sample", "train", "aggregate")
 DEEP = ("gram_deep", "train_deep", "aggregate_deep")
-STAGES = (*SHALLOW, *DEEP, "draw", "judge")
+STAGES = (*SHALLOW, *DEEP, "draw", "judge", "show_claims")
 
 
 def main() -> None:

@@ -82,7 +82,7 @@ def test_no_trace_of_place_and_time(root: Path) -> None:
     assert os.uname().nodename.encode() not in data or len(os.uname().nodename) < 6
     with Archive.open(root.parent / "x.tar") as archive:
         kept = [name for name in archive.members if name.startswith(records.FOLDER)]
-        assert len(kept) == 3 + 15 + 1
+        assert len(kept) == 3 + 15 + 1 + 4
         assert all(json.loads(archive.text(name))["endtime"] == 0.0 for name in kept)
 
 
@@ -127,7 +127,8 @@ def changed_record(root: Path, output: str, **changes: Any) -> None:
         (lambda root: changed_record(root, DATASET, incomplete=True), "incomplete"),
         (lambda root: changed_record(root, DATASET, params=["'{}'"]), "another configuration"),
         (lambda root: changed_record(root, DATASET, input_checksums={"a": "b"}), "another a"),
-        (lambda root: small.claims(root / "results/claims.csv", "9"), None),
+        (lambda root: small.claims(root / "results/claims.csv", "9"), "made from another"),
+        (lambda root: (root / "results/claims.html").write_text("<p>other</p>"), None),
         (lambda root: (root / "workflow/Snakefile").unlink(), "not among the sources"),
         (lambda root: (root / "CITATION.cff").write_text("a: ["), "cannot be read"),
         (lambda root: (root / "CITATION.cff").write_text("a: 1"), "not a date"),
@@ -239,15 +240,15 @@ def test_the_crate_is_read_and_complete(root: Path, tmp_path: Path) -> None:
     read = ROCrate(tmp_path / "unpacked")
     assert read.mainEntity.id == crate.WORKFLOW
     steps = [step["name"] for step in read.mainEntity["step"]]
-    assert steps == ["sample", "train", "aggregate", "draw", "judge"]
+    assert steps == ["sample", "train", "aggregate", "draw", "judge", "show_claims"]
     graph = read.get_entities()
     kinds = [entity.type for entity in graph]
     assert kinds.count("ScholarlyArticle") == 5
-    assert kinds.count("CreateAction") == 1 + 5
-    assert kinds.count("ControlAction") == 5
+    assert kinds.count("CreateAction") == 1 + 6
+    assert kinds.count("ControlAction") == 6
     run = read.get("#run")
     assert {entity.id for entity in run["object"]} == {"config.yaml", "envs/requirements.lock"}
-    assert len(run["result"]) == 1 + 15 + 1
+    assert len(run["result"]) == 1 + 15 + 1 + 4
     assert str(read.root_dataset["datePublished"]) == "2026-11-22"
     for entity in graph:
         if "sha256" in entity.properties():
@@ -294,11 +295,11 @@ def test_commands(
     )
     assert run(monkeypatch, "manifest") is None
     assert run(monkeypatch, "compare") is None
-    assert "17 bytes equal, 0 content equal" in capsys.readouterr().out
+    assert "20 bytes equal, 0 content equal" in capsys.readouterr().out
     shutil.copytree(root / "results", root / "other")
     small.claims(root / "other/claims.csv", measured="3")
     assert run(monkeypatch, "compare", "--results", "other", "--figures", "figures") == 1
-    assert "16 bytes equal, 0 content equal, 0 within tolerance, 1 diff" in capsys.readouterr().out
+    assert "19 bytes equal, 0 content equal, 0 within tolerance, 1 diff" in capsys.readouterr().out
     shutil.rmtree(root / "other")
     assert run(monkeypatch, "archive", "--output", "../x.tar") is None
     digest = capsys.readouterr().out.split("sha256")[1].split()[0]

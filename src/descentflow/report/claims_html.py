@@ -1,0 +1,130 @@
+"""The table of claims as one self-contained HTML page, filtered in the browser."""
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from descentflow.claims import table
+from descentflow.claims.table import FAILS, HOLDS, UNKNOWN, WORDS, Row
+from descentflow.studies import STUDIES
+
+ORDER = (FAILS, UNKNOWN, HOLDS)
+CLASSES = {HOLDS: "holds", FAILS: "fails", UNKNOWN: "unknown"}
+CELLS = ("statement", "where", "measured", "bound")
+HEADERS = ("verdict", "statement", "measured", "must be", "where", "whose")
+
+_NUMBER = re.compile(r"\d[\d.]*e-\d+")
+
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 0; padding: 1rem; color: #1b1b1b;
+  background: #fff; }
+h1 { font-size: 1.35rem; margin: 0 0 .6rem; }
+h1.fails { color: #c4161c; } h1.holds { color: #1b7837; } h1.unknown { color: #555; }
+form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; margin-bottom: .8rem; }
+input[type=search] { flex: 1 1 14rem; min-width: 0; }
+input[type=search], select { font: inherit; padding: .3rem .5rem; border: 1px solid #999;
+  border-radius: .3rem; background: #fff; max-width: 100%; }
+label { white-space: nowrap; }
+table { border-collapse: collapse; width: 100%; }
+th { text-align: left; border-bottom: 2px solid #333; padding: .3rem .6rem .3rem 0; }
+td { vertical-align: top; border-bottom: 1px solid #ddd; padding: .4rem .6rem .4rem 0;
+  overflow-wrap: break-word; }
+tr.fails td { background: #fde0dd; font-weight: 600; } tr.unknown td { background: #eee; }
+.badge { display: inline-block; min-width: 6.4em; text-align: center; color: #fff; font-weight: 700;
+  border-radius: .3rem; padding: .05rem .3rem; white-space: nowrap; }
+.badge.holds { background: #1b7837; } .badge.fails { background: #c4161c; }
+.badge.unknown { background: #6a6a6a; }
+code, .small { font-size: .85em; color: #444; } .small { display: block; }
+td.where, td.whose { font-size: .9em; min-width: 8em; } td.measured { min-width: 11em; }
+td.bound { min-width: 7em; }
+td.statement { min-width: 15em; }
+td > span:not([class]) { white-space: nowrap; }
+[hidden] { display: none !important; }
+@media (max-width: 900px) {
+  body { padding: .6rem; }
+  thead { display: none; }
+  table, tbody, tr, td { display: block; }
+  tr { border-bottom: 2px solid #bbb; padding: .5rem 0; }
+  td { border: 0; padding: .1rem .4rem; min-width: 0 !important; }
+  td[data-name]::before { content: attr(data-name) ": "; font-weight: 600; color: #555; }
+}
+"""
+
+SCRIPT = """
+const form = document.querySelector("form"), shown = document.querySelector("output");
+const rows = Array.from(document.querySelectorAll("tbody tr"));
+function filter() {
+  const words = form.text.value.toLowerCase().split(/\\s+/).filter(Boolean);
+  const verdicts = Array.from(form.querySelectorAll("input[type=checkbox]:checked"), x => x.value);
+  let count = 0;
+  for (const row of rows) {
+    const text = row.textContent.toLowerCase();
+    const fits = words.every(word => text.includes(word)) && verdicts.includes(row.className)
+      && (!form.study.value || form.study.value === row.dataset.study);
+    row.hidden = !fits;
+    count += fits;
+  }
+  shown.textContent = `${count} of ${rows.length} shown`;
+}
+form.addEventListener("input", filter);
+form.addEventListener("submit", event => event.preventDefault());
+filter();
+"""
+
+
+def page(rows: Sequence[Row]) -> str:
+    """The page: what failed first; without scripts it shows everything."""
+    count = table.tally(rows)
+    verdict = FAILS if count.fails else UNKNOWN if count.unknown else HOLDS
+    ordered = sorted(rows, key=lambda row: ORDER.index(row["holds"]))
+    headers = "".join(f"<th>{header}</th>" for header in HEADERS)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>Claims</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f'<h1 class="{CLASSES[verdict]}">{escape(str(count))}</h1>\n{_form(rows)}'
+        f"<table>\n<thead><tr>{headers}</tr></thead>\n<tbody>\n"
+        f"{''.join(map(_row, ordered))}</tbody>\n</table>\n<script>{SCRIPT}</script>\n"
+        "</body>\n</html>\n"
+    )
+
+
+def _form(rows: Sequence[Row]) -> str:
+    studies = "".join(
+        f'<option value="{study}">{study} ({len(found)})</option>'
+        for study, found in table.by_study(rows).items()
+    )
+    boxes = "".join(
+        f'<label><input type="checkbox" value="{CLASSES[verdict]}" checked> {WORDS[verdict]}</label>\n'
+        for verdict in ORDER
+    )
+    return (
+        '<form>\n<input type="search" name="text" placeholder="words to look for" '
+        'aria-label="words to look for">\n'
+        f'<select name="study" aria-label="study"><option value="">all studies</option>{studies}'
+        f"</select>\n{boxes}<output></output>\n</form>\n"
+    )
+
+
+def _row(row: Row) -> str:
+    kind = CLASSES[row["holds"]]
+    paper = row["paper"]
+    cells = {name: _cell(row[name]) for name in CELLS}
+    title = escape(STUDIES[row["study"]].title) if row["study"] in STUDIES else ""
+    return (
+        f'<tr class="{kind}" data-study="{escape(row["study"])}">'
+        f'<td><span class="badge {kind}">{WORDS[row["holds"]]}</span></td>'
+        f'<td class="statement">{cells["statement"]}'
+        f'<span class="small"><code>{escape(row["id"])}</code></span></td>'
+        f'<td class="measured" data-name="measured">{cells["measured"]}</td>'
+        f'<td class="bound" data-name="must be">{cells["bound"]}</td>'
+        f'<td class="where" data-name="where"><span title="{title}">{escape(row["study"])}</span>, '
+        f"{cells['where']}</td>"
+        f'<td class="whose" data-name="whose">{escape(row["source"])}'
+        f'<span class="small">{escape(paper)}</span></td></tr>\n'
+    )
+
+
+def _cell(text: str) -> str:
+    """Typeset and escaped, with numbers that are not broken at their exponent's sign."""
+    return _NUMBER.sub(r"<span>\g<0></span>", escape(table.typeset(text)))

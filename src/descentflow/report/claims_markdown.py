@@ -1,0 +1,65 @@
+"""The table of claims as a page of the documentation."""
+
+from collections.abc import Sequence
+
+from descentflow.claims import table
+from descentflow.claims.table import FAILS, HOLDS, UNKNOWN, Row
+from descentflow.studies import STUDIES
+
+MARKS = {HOLDS: "✅ holds", FAILS: "❌ **FAILS**", UNKNOWN: "⚪ **not measured**"}
+ORDER = (FAILS, UNKNOWN, HOLDS)
+HEADERS = ("verdict", "statement", "measured", "must be", "where", "whose")
+SPECIAL = "&<>|*_`[]^~$\\"
+"""Characters that some flavour of Markdown would not leave as they are."""
+
+INTRODUCTION = """\
+Every statement of the papers that can be tested, and every one that this project derives or
+predicts, with where it was tested, what was measured and what it had to be. *Paper*: stated in the
+paper. *As we state it*: the paper's, its constant recalled. *Derived*: derived in
+[mathematics.md](mathematics.md), where the numbers in brackets lead. *Predicted here*: ours, and
+tested only. The page is written by `make gallery` from `results/claims.csv` of the studies as
+shipped; `make report` shows the same table with filters.
+
+![The claims with their verdicts](gallery/claims.svg)
+"""
+
+
+def page(rows: Sequence[Row], digest: str) -> str:
+    """The page; ``digest`` is that of the table it was written from."""
+    parts = [
+        f"<!-- written from a table of digest {digest} -->",
+        "",
+        "# Claims",
+        "",
+        f"**{table.tally(rows)}.**",
+        "",
+        INTRODUCTION,
+    ]
+    for study, found in table.by_study(rows).items():
+        parts += _study(study, found)
+    return "\n".join(parts)
+
+
+def _study(study: str, rows: Sequence[Row]) -> list[str]:
+    ordered = sorted(rows, key=lambda row: ORDER.index(row["holds"]))
+    return [
+        f"## [{STUDIES[study].title}]({study}.md)",
+        "",
+        f"{STUDIES[study].paper}: {table.tally(rows)}.",
+        "",
+        f"| {' | '.join(HEADERS)} |",
+        f"|{'---|' * len(HEADERS)}",
+        *map(_row, ordered),
+        "",
+    ]
+
+
+def _row(row: Row) -> str:
+    names = ("statement", "measured", "bound", "where", "source")
+    cells = [_plain(table.typeset(row[name])) for name in names]
+    cells[0] += f" (`{row['id']}`)"
+    return f"| {' | '.join([MARKS[row['holds']], *cells])} |"
+
+
+def _plain(text: str) -> str:
+    return "".join(f"&#{ord(sign)};" if sign in SPECIAL else sign for sign in text)

@@ -1,0 +1,46 @@
+"""Stage show_claims: the table of claims as a picture, in every format, and as a page with filters."""
+
+from pathlib import Path
+from typing import Any
+
+from descentflow.claims import table
+from descentflow.errors import Refused
+from descentflow.figures import claims, style
+from descentflow.report import claims_html
+from descentflow.schema import Model
+from descentflow.stages import command
+from descentflow.store import whole
+from descentflow.studies import FIGURE_FORMATS
+
+PAGE = "html"
+
+
+class ShowClaimsSpec(Model):
+    """The spec of the job: empty, as the table holds everything."""
+
+
+def show_claims(_job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
+    """Write each output, a figure or the page by its ending, from the table."""
+    rows = table.read(inputs[0])
+    allowed = (*FIGURE_FORMATS, PAGE)
+    for path in outputs:
+        if path.suffix[1:] not in allowed:
+            raise Refused(f"{path}: the claims can be written as {', '.join(allowed)}")
+    for path in outputs:
+        if path.suffix[1:] == PAGE:
+            with whole(path) as temporary:
+                temporary.write_text(claims_html.page(rows), encoding="utf-8")
+    with style.paper():
+        drawn = claims.claims(rows)
+        for path in outputs:
+            if path.suffix[1:] in FIGURE_FORMATS:
+                style.save(drawn, path)
+
+
+def main() -> None:
+    """Run the stage as a command."""
+    command.run(show_claims, "Show the table of claims.", ShowClaimsSpec, 1)
+
+
+if __name__ == "__main__":
+    main()

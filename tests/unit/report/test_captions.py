@@ -1,0 +1,116 @@
+"""Captions of the report: one for every figure, whole, and of the configuration."""
+
+import itertools
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from docutils.core import publish_parts
+from jinja2 import Environment, StrictUndefined
+from shown_claims import write
+
+from descentflow import config
+from descentflow.jobs import Jobs
+from descentflow.report.captions import CLAIMS, TITLES, Captions
+from descentflow.studies import STUDIES
+
+ROOT = Path(__file__).parents[3]
+TEMPLATES = ROOT / "workflow" / "report"
+FIGURES = [(study.name, figure) for study in STUDIES.values() for figure in study.figures]
+
+
+@pytest.fixture(scope="module")
+def captions(tmp_path_factory: pytest.TempPathFactory) -> Captions:
+    """The shipped configuration, with a made-up table of claims."""
+    folder = tmp_path_factory.mktemp("results")
+    mapping = config.load(ROOT / "config.yaml") | {"outputs": {"results": str(folder)}}
+    write(folder / "claims.csv")
+    return Captions(Jobs.from_mapping(mapping, "lock"), mapping)
+
+
+def rendered(template: Path, captions: Captions) -> str:
+    """The caption's HTML; anything that docutils would complain about fails."""
+    environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    snakemake = SimpleNamespace(config={"captions": captions})
+    record = SimpleNamespace(
+        target="claims.html",
+        path=Path("results/claims.html"),
+        job=SimpleNamespace(
+            rule=SimpleNamespace(module_globals={"config": {"captions": captions}})
+        ),
+    )
+    text = environment.from_string(template.read_text(encoding="utf-8")).render(
+        snakemake=snakemake, files=[record]
+    )
+    parts = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})
+    return str(parts["html_body"])
+
+
+@pytest.mark.parametrize(("study", "figure"), FIGURES)
+def test_every_figure_has_a_caption_that_tells_all(
+    captions: Captions, study: str, figure: str
+) -> None:
+    html = rendered(TEMPLATES / study / f"{figure}.rst", captions)
+    assert "Theory." in html
+    assert re.search(r"\((paper|derived|predicted here)", html)
+    assert STUDIES[study].figures[figure] in html
+    for words in ("networks", "H = "):
+        assert words in html
+    if (study, figure) != ("overparameterized", "depth"):
+        assert "initialisations each" in html
+    assert re.search(r"gradient (flow to t =|descent with)|not trained|infinite width", html)
+    assert "{{" not in html
+
+
+def test_captions_name_experiments_of_their_study() -> None:
+    """A misspelt one would vanish silently, as one that is not configured does."""
+    names = {
+        study: set(config.Studies.model_fields[study].annotation.__args__[0].model_fields)
+        for study in STUDIES
+    }
+    for study, figure in FIGURES:
+        text = (TEMPLATES / study / f"{figure}.rst").read_text(encoding="utf-8")
+        (call,) = re.findall(r"captions\.setting\(([^)]*)\)", text)
+        named, *experiments = re.findall(r'"(\w+)"', call)
+        assert named == study
+        assert STUDIES[study].figures[figure] in experiments
+        assert set(experiments) <= names[study]
+        assert f'captions.verdicts("{study}")' in text
+
+
+def test_no_caption_without_a_figure() -> None:
+    found = {(path.parent.name, path.stem) for path in TEMPLATES.glob("*/*.rst")}
+    assert found == set(FIGURES)
+
+
+def test_a_failing_claim_is_told_on_the_first_page_and_with_its_study(captions: Captions) -> None:
+    first = rendered(TEMPLATES / "workflow.rst", captions)
+    for text in (first, rendered(TEMPLATES / "claims.rst", captions)):
+        assert "3 of 5 claims hold, 1 FAILS, 1 not measured" in text
+        assert "&lt;b&gt;bold&lt;/b&gt; | bar; measured: 3; must be: 2" in text
+    study = rendered(TEMPLATES / "constant_targets" / "flow.rst", captions)
+    assert "1 of 2 claims hold, 1 FAILS" in study
+    assert "seed: 20210209" in first
+    for known in STUDIES.values():
+        assert known.paper in first
+
+
+def test_experiments_that_are_not_configured_are_left_out(captions: Captions) -> None:
+    text = captions.setting("gradient_flows", "saddles", "no_such_experiment")
+    assert text.startswith("* ``saddles``: f(x) = x")
+    assert len(text.splitlines()) == 1
+
+
+def test_labels_make_no_switches(captions: Captions) -> None:
+    """Snakemake hides half of a list behind a switch where one label alone halves it."""
+    labels = [captions.labels(study, figure) for study, figure in FIGURES]
+    assert len({label["figure"] for label in labels}) == len(FIGURES)
+    for one, other in itertools.combinations(labels, 2):
+        assert (one["training"] == other["training"]) == (one["rule"] == other["rule"])
+
+
+def test_names_of_figures_and_categories(captions: Captions) -> None:
+    assert set(TITLES) == {figure for _, figure in FIGURES}
+    categories = [captions.category(study) for study in STUDIES]
+    assert sorted([CLAIMS, *categories], key=str.lower)[0] == CLAIMS
