@@ -27,7 +27,7 @@ print(json.dumps([os.waitstatus_to_exitcode(status), *spent]))
 """
 """A small process that starts the job: Linux counts its starter's memory as the job's own."""
 
-ONE_THREAD = {name: "1" for name in ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)

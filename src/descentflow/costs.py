@@ -5,13 +5,14 @@ the constants of :mod:`descentflow.calibration`. Nothing that decides a result r
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from descentflow.calibration import ByWidth, Calibration
 from descentflow.deep_plan import DescentRun, GramRun
-from descentflow.experiment import Descent, Flow
+from descentflow.experiment import Flow
 from descentflow.plan import Run
 from descentflow.planning import PlannedRun
 from descentflow.training.recording import record_steps, record_times, restart_times, within
@@ -51,7 +52,7 @@ class Cost:
 def sample(run: Run, known: Calibration) -> Cost:
     """Drawing the initial parameters of one chunk."""
     numbers = run.setting.initialization.chunk * run.setting.parameter_count
-    written = _written(numbers)
+    written = _megabytes(numbers)
     seconds = numbers * (known.draw_entry + known.written_number)
     return _job("sample", known, seconds, COPIES * written, written)
 
@@ -83,7 +84,7 @@ def _train(run: Run, first: float, last: float, known: Calibration) -> Cost:
     snapshots = min(training.snapshots, setting.initialization.chunk) * len(run.step_sizes)
     size = setting.parameter_count
     total = trajectories * (numbers + size) + snapshots * kept * size
-    written = _written(total)
+    written = _megabytes(total)
     seconds = trajectories * work + total * known.written_number
     return _job("train", known, seconds, COPIES * written, written)
 
@@ -93,7 +94,8 @@ def _descent_step(run: Run, known: Calibration) -> float:
     if setting.engine == "closed_form":
         return by_width(known.descent_step, setting.network.hidden)
     nodes = setting.inputs.sample()[1].size if setting.inputs.finite else RULE_NODES
-    return known.descent_node * nodes * setting.network.hidden * (setting.inputs.dimension + 1) / 2
+    weights = setting.network.hidden * (setting.inputs.dimension + 1) / 2
+    return float(known.descent_node * nodes * weights)
 
 
 RULE_NODES = 64
@@ -101,7 +103,7 @@ RULE_NODES = 64
 
 
 def _flow_step(run: Run, known: Calibration) -> float:
-    neurons = max(1, round(run.setting.parameter_count / 3))
+    neurons = _neurons(run)
     if run.setting.engine == "closed_form":
         return by_width(known.flow_step, neurons)
     return known.flow_node * neurons + by_width(known.flow_step, neurons)
@@ -137,7 +139,7 @@ def _gram_deep(run: GramRun, known: Calibration) -> Cost:
     setting, inputs = run.setting, run.setting.inputs
     count = setting.initialization.chunk
     each = setting.weights * (known.draw_entry + known.deep_gram * _positions(run))
-    written = _written(count * inputs.number**2)
+    written = _megabytes(count * inputs.number**2)
     return _job("gram_deep", known, count * each, _deep_memory(run) + COPIES * written, written)
 
 
@@ -152,8 +154,8 @@ def _train_deep(run: DescentRun, first: int, last: int, known: Calibration) -> C
     drawn = setting.initialization.chunk * setting.weights * known.draw_entry
     numbers = records * (1 + number + 4 * layers) + 2 * number**2
     numbers += setting.weights if run.stores_weights else 0
-    written = _written(rows * numbers)
-    grams = _written(rows * records * layers * number**2)
+    written = _megabytes(rows * numbers)
+    grams = _megabytes(rows * records * layers * number**2)
     memory = _deep_memory(run) + COPIES * written + grams
     seconds = rows * work + drawn + rows * numbers * known.written_number
     return _job("train_deep", known, seconds, memory, written)
@@ -161,6 +163,94 @@ def _train_deep(run: DescentRun, first: int, last: int, known: Calibration) -> C
 
 EIGENVALUES = 1e-8
 """Seconds per n³ of the two spectra of an n by n matrix of a record, about."""
+
+
+def aggregate(runs: Sequence[PlannedRun], known: Calibration) -> Cost:
+    """Making a study's dataset from all files of its runs."""
+    shallow = [run for run in runs if isinstance(run, Run)]
+    if not shallow:
+        return _aggregate_deep(runs, known)
+    numbers, chunks, columns, ends = 0.0, 0.0, 0.0, 0.0
+    longest = max(_records(run) for run in shallow)
+    most = max(run.setting.initialization.count for run in shallow)
+    rows = sum(len(run.step_sizes) for run in shallow)
+    recorded = max(AGGREGATED[run.setting.training.method] for run in shallow)
+    for run in shallow:
+        law, flows = run.setting.initialization, isinstance(run.setting.training, Flow)
+        each = _records(run) * AGGREGATED[run.setting.training.method] + SCALARS
+        numbers += law.count * len(run.step_sizes) * each
+        held = (
+            min(law.count, law.chunk) * len(run.step_sizes) * (each + run.setting.parameter_count)
+        )
+        chunks, columns = max(chunks, held), max(columns, HELD_COLUMNS * law.count)
+        if flows:
+            ends += law.count * by_width(known.flow_end, _neurons(run))
+    disk = _megabytes(rows * most * (recorded * longest + SCALARS))
+    seconds = numbers * AGGREGATING * (known.written_number + known.checked_number) + ends
+    memory = COPIES * _megabytes(chunks) + _megabytes(columns)
+    return _job("aggregate", known, seconds, memory, disk)
+
+
+AGGREGATED = {"gd": 4, "gf": 7}
+"""Numbers per record of a trajectory in a dataset, about."""
+SCALARS = 20
+"""Numbers per trajectory in a dataset."""
+HELD_COLUMNS = 12
+"""Columns, one number for every initialisation, held while a run is summarised."""
+AGGREGATING = 2.0
+"""How often a number is read and written on its way into a dataset, about."""
+
+
+def _aggregate_deep(runs: Sequence[PlannedRun], known: Calibration) -> Cost:
+    """Everything is held at once: Gram matrices for every initialisation."""
+    numbers = 0.0
+    for run in runs:
+        assert isinstance(run, GramRun | DescentRun)
+        number = run.setting.inputs.number
+        each = float(number**2)
+        if isinstance(run, DescentRun):
+            density = run.setting.training.records_per_decade
+            records = record_steps(int(run.horizon), density).size
+            each = (2 * number**2 + records * (number + 20)) * len(run.step_sizes)
+        numbers += run.setting.initialization.count * each
+    seconds = numbers * AGGREGATING * known.checked_number
+    memory = HELD_DEEP * _megabytes(numbers)
+    return _job("aggregate_deep", known, seconds, memory, _megabytes(numbers) / number)
+
+
+HELD_DEEP = 2.5
+"""How often an aggregate job of deep networks holds its numbers, at its peak."""
+
+
+def draw(disk: float, known: Calibration) -> Cost:
+    """Drawing a study's figures from a dataset of so many megabytes."""
+    return _reading("draw", disk, known)
+
+
+def judge(disk: float, known: Calibration) -> Cost:
+    """Judging claims on datasets of so many megabytes."""
+    return _reading("judge", disk, known)
+
+
+def _reading(stage: str, disk: float, known: Calibration) -> Cost:
+    seconds = disk * MEGABYTE / BYTES * known.checked_number
+    return _job(stage, known, seconds, READ * disk, 0.0)
+
+
+READ = 1.5
+"""How much memory a dataset takes to those that read it, relative to its size."""
+
+
+def _records(run: Run) -> int:
+    training = run.setting.training
+    if isinstance(training, Flow):
+        return int(record_times(training.until, training.records_per_decade).size)
+    return int(record_steps(training.steps, training.records_per_decade).size)
+
+
+def _neurons(run: Run) -> int:
+    """How many hidden neurons of one input and output have as many parameters."""
+    return max(1, round(run.setting.parameter_count / 3))
 
 
 def _positions(run: GramRun | DescentRun) -> int:
@@ -172,10 +262,10 @@ def _deep_memory(run: GramRun | DescentRun) -> float:
     network = run.setting.network
     patch = PATCH if network.architecture == "convolutional_residual" else 1
     passed = _positions(run) * network.width * network.depth * (DEEP_ACTIVATIONS + patch)
-    return _written(DEEP_COPIES * run.setting.weights + passed)
+    return _megabytes(DEEP_COPIES * run.setting.weights + passed)
 
 
-def _written(numbers: float) -> float:
+def _megabytes(numbers: float) -> float:
     """Megabytes of so many numbers."""
     return BYTES * numbers / MEGABYTE
 

@@ -6,7 +6,6 @@ it, so a longer or larger run extends the files of a shorter one. A sweep over `
 alone does not multiply runs: it is a dimension of one.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -121,14 +120,6 @@ class Run(PlannedRun):
             return SECONDS_PER_NEURON_STEP * (hidden + 8)
         nodes = inputs.sample()[1].size if inputs.finite else PLANNED_NODES
         return SECONDS_PER_NODE * nodes * (hidden + 1)
-
-    @property
-    def cost(self) -> float:
-        """Rough seconds of one whole chunk, for the order in which jobs start."""
-        horizon = self.setting.training.horizon
-        flow = isinstance(self.setting.training, Flow)
-        units = 2.0 + math.log10(max(horizon, 1.0)) if flow else horizon
-        return self._rows * self._seconds * units
 
 
 def runs_of(block: Mapping[str, list[Experiment]], seed: int, lock: str) -> list[Run]:
