@@ -1,4 +1,4 @@
-"""What a configuration will take before it is run: jobs, core-hours, memory and disk, stage by stage."""
+"""What a configuration will take: jobs, core-hours, memory and disk, stage by stage."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

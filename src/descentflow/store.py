@@ -134,32 +134,57 @@ def as_full_disk(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[xr.Dataset]:
     """A file, of which only what is asked for is read."""
-    with xr.open_dataset(path, engine="netcdf4", cache=False, **_AS_WRITTEN) as dataset:
+    try:
+        dataset = xr.open_dataset(path, engine="netcdf4", cache=False, **_AS_WRITTEN)
+    except FileNotFoundError:
+        raise DamagedFile(f"{path}: missing") from None
+    except Exception as error:  # the netCDF and HDF5 libraries raise many kinds
+        raise _unreadable(path, error) from None
+    with dataset:
         yield dataset
 
 
 def read(path: Path) -> xr.Dataset:
     """Read a file of :func:`write` into memory; raises DamagedFile, naming it."""
-    try:
-        with xr.open_dataset(path, engine="netcdf4", **_AS_WRITTEN) as opened:
+    with _opened(path) as opened:
+        try:
             dataset = opened.load()
-    except FileNotFoundError:
-        raise DamagedFile(f"{path}: missing") from None
-    except Exception as error:  # the netCDF and HDF5 libraries raise many kinds
-        raise DamagedFile(f"{path}: not a readable netCDF-4 file ({error})") from None
+        except Exception as error:  # the netCDF and HDF5 libraries raise many kinds
+            raise _unreadable(path, error) from None
+    _check(dataset, path)
+    return dataset
+
+
+@contextlib.contextmanager
+def opened_study(path: Path, study: str) -> Iterator[xr.Dataset]:
+    """A study's dataset, checked, whose numbers stay in the file until they are asked for.
+
+    Raises DamagedFile where the file is something else.
+    """
+    with _opened(path) as dataset:
+        _check(dataset, path)
+        _check_study(dataset, path, study)
+        yield dataset
+
+
+def _check(dataset: xr.Dataset, path: Path) -> None:
     if DIGEST not in dataset.attrs:
         raise DamagedFile(f"{path}: not written by descentflow (no {DIGEST})")
-    if content_digest(dataset) != dataset.attrs[DIGEST]:
+    try:
+        digest = content_digest(dataset)
+    except Exception as error:  # as above, where slabs are read only now
+        raise _unreadable(path, error) from None
+    if digest != dataset.attrs[DIGEST]:
         raise DamagedFile(f"{path}: its content does not match its digest; delete it and run again")
-    return dataset
 
 
-def read_study(path: Path, study: str) -> xr.Dataset:
-    """Read a study's dataset; raises DamagedFile where the file is something else."""
-    dataset = read(path)
+def _unreadable(path: Path, error: Exception) -> DamagedFile:
+    return DamagedFile(f"{path}: not a readable netCDF-4 file ({error})")
+
+
+def _check_study(dataset: xr.Dataset, path: Path, study: str) -> None:
     if json.loads(dataset.attrs["spec"]).get("study") != study:
         raise DamagedFile(f"{path}: is not the dataset of {study}")
-    return dataset
 
 
 @contextlib.contextmanager

@@ -91,7 +91,7 @@ class Columns:
         with self._path(name, run).open("rb") as file:
             for place in range(len(values)):
                 file.seek((place * count + first) * kind.dtype.itemsize)
-                file.readinto(values[place].data)
+                values[place] = np.fromfile(file, kind.dtype, last - first)
         return np.ascontiguousarray(values.T).reshape(last - first, *shape)
 
     def _path(self, name: str, run: int) -> Path:

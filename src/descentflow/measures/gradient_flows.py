@@ -131,7 +131,7 @@ def _small_steps(columns: Columns, rows: Sequence[Trained]) -> None:
     kept = [n for n in range(len(rows)) if columns.has("_compared", n)]
     flows = {rows[n].run.start.id: n for n in kept if rows[n].axis == "time"}
     title = named("|theta of GD - theta of GF| at the same time")
-    columns.put("distance_to_flow", 0, 0, np.full(1, np.nan), (), title)
+    columns.put("distance_to_flow", 0, 0, np.full(columns.counts[0], np.nan), (), title)
     for number in kept:
         flow = flows.get(rows[number].run.start.id)
         if rows[number].axis == "time" or flow is None:
