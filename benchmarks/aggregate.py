@@ -68,7 +68,9 @@ def copy(known: Path, made: Made, path: Path) -> None:
     """Write the file of a job from that of another chunk of its run."""
     dataset, spec = store.read(known), json.loads(made.job)["spec"]
     start, last = map(int, spec["chunk"].split("-"))
-    dataset = dataset.assign_coords(initialization=np.arange(start, last + 1)).drop_attrs(deep=False)
+    dataset = dataset.assign_coords(initialization=np.arange(start, last + 1)).drop_attrs(
+        deep=False
+    )
     store.write(dataset, path, spec, "Training, one segment")
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E402  (threads are set before NumPy and Numba are imported)
 """Measure the constants behind ``descentflow estimate`` and write src/descentflow/calibration.json.
 
     .venv/bin/python benchmarks/calibrate.py

@@ -93,7 +93,7 @@ def _descent_step(run: Run, known: Calibration) -> float:
     setting = run.setting
     if setting.engine == "closed_form":
         return by_width(known.descent_step, setting.network.hidden)
-    nodes = setting.inputs.sample()[1].size if setting.inputs.finite else RULE_NODES
+    nodes = int(setting.inputs.sample()[1].size) if setting.inputs.finite else RULE_NODES
     weights = setting.network.hidden * (setting.inputs.dimension + 1) / 2
     return float(known.descent_node * nodes * weights)
 

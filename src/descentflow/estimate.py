@@ -27,12 +27,12 @@ class Row:
 
 def estimate(jobs: Jobs, known: Calibration) -> list[Row]:
     """One row for each stage of each study, those of one stage in the order of the work."""
-    drawn: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     rows: list[Row] = []
     datasets = 0.0
     for study in jobs.blocks:
         stages: dict[str, list[tuple[int, Cost]]] = {}
-        for stage, many, cost in _runs(jobs, study, known, drawn):
+        for stage, many, cost in _runs(jobs, study, known, seen):
             stages.setdefault(stage, []).append((many, cost))
         total = costs.aggregate(jobs.runs[study], known)
         datasets += total.disk
@@ -43,16 +43,23 @@ def estimate(jobs: Jobs, known: Calibration) -> list[Row]:
 
 
 def _runs(
-    jobs: Jobs, study: str, known: Calibration, drawn: set[str]
+    jobs: Jobs, study: str, known: Calibration, seen: set[tuple[str, str]]
 ) -> Iterator[tuple[str, int, Cost]]:
-    """(stage, number of jobs, cost of one); samples that several runs share count once."""
+    """(stage, number of jobs, cost of one); files that several runs share count once."""
     for run in jobs.runs[study]:
-        many = len(run.chunks)
-        if isinstance(run, Run) and run.start.id not in drawn:
-            drawn.add(run.start.id)
+        if isinstance(run, Run) and (many := _new(run.start.id, run.chunks, seen)):
             yield "sample", many, costs.sample(run, known)
+        many = _new(run.id, run.chunks, seen)
         for number in range(len(run.segments)):
-            yield run.stage, many, costs.segment(run, number, known)
+            if many:
+                yield run.stage, many, costs.segment(run, number, known)
+
+
+def _new(identity: str, chunks: Sequence[str], seen: set[tuple[str, str]]) -> int:
+    """How many of the chunks were not seen before."""
+    files = {(identity, chunk) for chunk in chunks} - seen
+    seen |= files
+    return len(files)
 
 
 def _row(study: str, stage: str, found: Sequence[tuple[int, Cost]]) -> Row:
