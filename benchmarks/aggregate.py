@@ -48,7 +48,7 @@ def configuration(study: str, count: int, chunk: int) -> dict[str, Any]:
     return {"seed": 1, "studies": {study: {name: experiment}}}
 
 
-def fill(jobs: Jobs, study: str, folder: Path) -> list[Made]:
+def fill(jobs: Jobs, folder: Path) -> list[Made]:
     """Write all files of the runs into ``folder``; the jobs that remain."""
     first: dict[str, Path] = {}
     rest = []
@@ -84,7 +84,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print(f"{arguments.study}: 2 runs of {arguments.count} initialisations", flush=True)
-        for made in fill(jobs, arguments.study, folder):
+        for made in fill(jobs, folder):
             found = run(made, folder)
             print(
                 f"{stage_of(made):10}{found.seconds:8.1f} s of one core"
