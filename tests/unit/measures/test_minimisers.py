@@ -36,7 +36,7 @@ def run_of(case: str, hidden: int, activation: str, **starts: Any) -> Run:
             "training": {"method": "gf", "until": 1e4},
         }
     )
-    return Run("affine", setting, (None,), 1, "")
+    return Run(1, "", "affine", setting, (None,))
 
 
 def trained(case: str, activation: str, until: float) -> Trained:
