@@ -120,7 +120,7 @@ def flow_steps(run: Run, first: float, last: float) -> float:
     elif any(target.kind == "step" for target in setting.targets) and setting.network.hidden > 1:
         kind = "ramp" if setting.initialization.law == "around" else "jump"
     finer = (1e-9 / training.rtol) ** (1.0 / STEP_ORDER)
-    steps = STEPS_PER_DECADE[kind] * max(finer, 0.3) * max(math.log10(last / start), 0.1)
+    steps = STEPS_PER_DECADE[kind] * float(max(finer, 0.3)) * max(math.log10(last / start), 0.1)
     return min(steps, float(training.max_steps))
 
 
