@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from descentflow import config, editors, launch, reference
+from descentflow import calibration, config, editors, estimate, launch, reference
 from descentflow.archive import commands as archive_commands
 from descentflow.archive import content
 from descentflow.claims import table
@@ -33,6 +33,12 @@ def main() -> None:
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(run=lambda _arguments, write=write: sys.stdout.write(write()))
+    text = "core-hours, memory and disk that a configuration will take, stage by stage"
+    command = commands.add_parser("estimate", help=text, description=text)
+    command.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
+    command.add_argument("--lock", type=Path, default=Path("envs/requirements.lock"))
+    command.add_argument("--calibration", type=Path, default=calibration.SHIPPED, metavar="FILE")
+    command.set_defaults(run=lambda given: estimated(_jobs(given), given.calibration))
     text = "run Snakemake with the arguments that follow, clearing what a killed run left"
     commands.add_parser("run", help=text, description=text, usage="descentflow run ARGUMENT ...")
     text = "write the page of the documentation that shows a table of claims"
@@ -77,6 +83,13 @@ def check(jobs: Jobs) -> None:
         print(
             f"{study}: {len(runs)} runs in {files} files, {len(jobs.figures(study))} figure files"
         )
+
+
+def estimated(jobs: Jobs, constants: Path) -> None:
+    """Print what the configuration will take by the constants of a file."""
+    known = calibration.load(constants)
+    print(estimate.table(estimate.estimate(jobs, known)))
+    print(f"\nProcessor time on {estimate.describe(known)}.")
 
 
 def index(jobs: Jobs) -> None:

@@ -16,8 +16,6 @@ SEGMENT_SECONDS = 600.0
 SECONDS_PER_WEIGHT, SECONDS_PER_PRODUCT = 2e-9, 3e-10
 """What planning assumes of a step, per weight, and per weight and input (and pixel)."""
 
-SECONDS_PER_DRAW = 3e-8
-
 
 @dataclass(frozen=True)
 class GramRun(PlannedRun):
@@ -35,11 +33,6 @@ class GramRun(PlannedRun):
         """What decides the run's numbers, as JSON can hold it."""
         inputs = self.setting.inputs.model_dump(mode="json")
         return {"seed": self.seed, "network": self.setting.network.spec, "inputs": inputs}
-
-    @property
-    def cost(self) -> float:
-        """Rough seconds of one whole chunk, for the order in which jobs start."""
-        return self.setting.initialization.chunk * self.setting.weights * SECONDS_PER_DRAW
 
 
 @dataclass(frozen=True)
@@ -78,13 +71,13 @@ class DescentRun(PlannedRun):
         """Segments (start, stop] of steps; all but the last are the same for every horizon."""
         if not self.stores_weights:
             return [(0, self.horizon)]
-        longest = max(1, int(SEGMENT_SECONDS / (self._rows * self._seconds)))
+        longest = max(1, int(SEGMENT_SECONDS / self.unit_seconds))
         return segments_of(halved_decades(longest), self.horizon)
 
     @property
-    def cost(self) -> float:
-        """Rough seconds of one whole chunk, for the order in which jobs start."""
-        return self._rows * self._seconds * self.horizon
+    def unit_seconds(self) -> float:
+        """Rough seconds of a whole chunk for one step."""
+        return self._rows * self._seconds
 
     @property
     def _rows(self) -> int:

@@ -6,26 +6,23 @@ when it changes, and a shared cache may use it as a key.
 """
 
 import hashlib
+import math
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from descentflow import closure, config, deep_plan, plan
+from descentflow import closure, config, costs, plans
+from descentflow.calibration import shipped
 from descentflow.config import Block, Configuration
 from descentflow.errors import Refused
 from descentflow.planning import Planned, PlannedRun, check_shared
 from descentflow.store import canonical
 from descentflow.studies import FIGURE_FORMATS, STUDIES
-
-PLANS: dict[str, Callable[[Block, int, str], Sequence[PlannedRun]]] = {
-    "overparameterized": deep_plan.runs_of
-}
-"""How a study's experiments become runs, where not by ``plan.runs_of``."""
 
 AGGREGATES = {"overparameterized": "aggregate_deep"}
 """The stage that joins a study's files, where it is not ``aggregate``."""
@@ -55,7 +52,7 @@ class Jobs:
         """Each study's runs."""
         seed = self.configuration.seed
         return {
-            study: PLANS.get(study, plan.runs_of)(block, seed, self.lock)
+            study: plans.runs_of(study, block, seed, self.lock)
             for study, block in self.blocks.items()
         }
 
@@ -130,9 +127,20 @@ class Jobs:
         """What a segment starts from: the samples, or the segment before it."""
         return [self.segment(run, chunk, number - 1)] if number else self.samples(run, chunk)
 
-    def cost(self, run: str, chunk: str) -> int:
-        """Rough seconds, for starting long jobs first."""
-        return 1 + int(self._run_by_id[run, chunk].cost)
+    def seconds(self, run: str, chunk: str, segment: int) -> float:
+        """Processor time that a segment is expected to take."""
+        return self._cost(run, chunk, segment).seconds
+
+    def memory_mb(self, run: str, chunk: str, segment: int) -> int:
+        """Memory that a segment is expected to need at its peak, in MB."""
+        return math.ceil(self._cost(run, chunk, segment).memory)
+
+    def aggregate_memory_mb(self, study: str) -> int:
+        """Memory that aggregating a study is expected to need at its peak, in MB."""
+        return math.ceil(costs.aggregate(self.runs[study], shipped()).memory)
+
+    def _cost(self, run: str, chunk: str, segment: int) -> costs.Cost:
+        return costs.segment(self._run_by_id[run, chunk], segment, shipped())
 
     def sample_job(self, start: str, chunk: str) -> str:
         """Identity of a sample job."""

@@ -1,23 +1,18 @@
 """How many jobs a configuration may make, known before any of them is listed."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from descentflow import deep_plan, plan
+from descentflow import plans
 from descentflow.experiment import Flow
 from descentflow.findings import Finding
 from descentflow.plan import SEGMENT_SECONDS
-from descentflow.planning import PlannedRun
 
 MOST_CHUNKS = 5_000
 MOST_SEGMENTS = 5_000
 MOST_JOBS = 20_000
 """Snakemake plans so many in some seconds."""
-
-PLANS: dict[str, Callable[[Any, int, str], Sequence[PlannedRun]]] = {
-    "overparameterized": deep_plan.runs_of
-}
 
 
 def too_many_jobs(blocks: Mapping[str, Mapping[str, Any]], seed: int) -> Iterator[Finding]:
@@ -25,14 +20,15 @@ def too_many_jobs(blocks: Mapping[str, Mapping[str, Any]], seed: int) -> Iterato
     total = 0
     for study, block in blocks.items():
         chunks: dict[str, int] = {}
-        for run in PLANS.get(study, plan.runs_of)(block, seed, ""):
+        planned: Sequence[Any] = plans.runs_of(study, block, seed, "")
+        for run in planned:
             number = block_chunks(run)
             pieces = segments(run)
             chunks[run.experiment] = chunks.get(run.experiment, 0) + number
             total += number * pieces
             if pieces > MOST_SEGMENTS:
                 path = ("studies", study, run.experiment, "training", "steps")
-                years = run.cost / 3.15e7
+                years = run.unit_seconds * run.horizon / 3.15e7
                 text = f"a chunk would take about {years:.2g} years, in {pieces} jobs one after"
                 yield path, f"{text} the other; allowed are {MOST_SEGMENTS}"
                 break
@@ -59,4 +55,5 @@ def segments(run: Any) -> int:
     decades = math.ceil(math.log10(horizon)) + 2
     if isinstance(run.setting.training, Flow) or not getattr(run, "stores_weights", True):
         return decades  # a flow is cut at powers of ten alone, and large weights are not stored
-    return decades + math.ceil(min(horizon, 4.0 * float(run.cost) / SEGMENT_SECONDS))
+    seconds = float(run.unit_seconds) * horizon
+    return decades + math.ceil(min(horizon, 4.0 * seconds / SEGMENT_SECONDS))

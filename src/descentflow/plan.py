@@ -6,7 +6,6 @@ it, so a longer or larger run extends the files of a shorter one. A sweep over `
 alone does not multiply runs: it is a dimension of one.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -98,13 +97,13 @@ class Run(PlannedRun):
         return segments_of(self._boundaries(), self.horizon)
 
     def _boundaries(self) -> Iterator[float]:
-        if isinstance(self.setting.training, Flow):
-            return decades(max(1, int(SEGMENT_SECONDS / (self._rows * self._seconds))))
-        return halved_decades(max(1, int(SEGMENT_SECONDS / (self._rows * self._seconds))))
+        longest = max(1, int(SEGMENT_SECONDS / self.unit_seconds))
+        return (decades if isinstance(self.setting.training, Flow) else halved_decades)(longest)
 
     @property
-    def _rows(self) -> int:
-        return self.setting.initialization.chunk * len(self.step_sizes)
+    def unit_seconds(self) -> float:
+        """Rough seconds of a whole chunk for one step of descent or one decade of flow."""
+        return self.setting.initialization.chunk * len(self.step_sizes) * self._seconds
 
     @property
     def _seconds(self) -> float:
@@ -121,14 +120,6 @@ class Run(PlannedRun):
             return SECONDS_PER_NEURON_STEP * (hidden + 8)
         nodes = inputs.size if inputs.finite else PLANNED_NODES
         return SECONDS_PER_NODE * nodes * (hidden + 1)
-
-    @property
-    def cost(self) -> float:
-        """Rough seconds of one whole chunk, for the order in which jobs start."""
-        horizon = self.setting.training.horizon
-        flow = isinstance(self.setting.training, Flow)
-        units = 2.0 + math.log10(max(horizon, 1.0)) if flow else horizon
-        return self._rows * self._seconds * units
 
 
 def runs_of(block: Mapping[str, list[Experiment]], seed: int, lock: str) -> list[Run]:

@@ -59,11 +59,6 @@ class PlannedRun(Planned):
         """The last step, or the final time."""
 
     @property
-    @abstractmethod
-    def cost(self) -> float:
-        """Rough seconds of one whole chunk, for the order in which jobs start."""
-
-    @property
     def chunks(self) -> list[str]:
         """Chunks as ``first-last``, whole ones, enough for all initialisations."""
         count, size = self.setting.initialization.count, self.setting.initialization.chunk

@@ -14,13 +14,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from descentflow import __version__
 from descentflow.errors import CannotWrite, DamagedFile
 
 DIGEST = "content_digest"
+SLAB = 2**20
+"""How many numbers of a large variable are hashed at a time."""
+
 _AS_WRITTEN: dict[str, Any] = {
     "mask_and_scale": False,
     "decode_times": False,
@@ -39,21 +44,38 @@ def identity(value: object) -> str:
 
 
 def content_digest(dataset: xr.Dataset) -> str:
-    """SHA-256 over names, dimensions, types, values and attributes, independent of file format."""
+    """SHA-256 over names, dimensions, types, values and attributes, independent of file format.
+
+    Of a dataset that is still in its file, a slab at a time is read.
+    """
     hashed = hashlib.sha256()
     for name in sorted(map(str, dataset.variables)):
         variable = dataset.variables[name]
-        values = np.asarray(variable.values)
-        if values.dtype.kind in "OUT":
-            data = canonical([str(v) for v in values.ravel()]).encode()
-            kind = "text"
+        if variable.dtype.kind in "OUT":
+            texts = [canonical([str(v) for v in np.asarray(variable.values).ravel()]).encode()]
+            kind, data = "text", iter(texts)
         else:
-            data, kind = np.ascontiguousarray(values).tobytes(), values.dtype.str
+            kind = variable.dtype.str
+            data = (np.ascontiguousarray(slab).tobytes() for slab in _slabs(variable))
         head = [name, list(map(str, variable.dims)), list(variable.shape), kind]
-        hashed.update(canonical(head).encode() + _text(variable.attrs) + data)
+        hashed.update(canonical(head).encode() + _text(variable.attrs))
+        for piece in data:
+            hashed.update(piece)
     attributes = {key: value for key, value in dataset.attrs.items() if key != DIGEST}
     hashed.update(_text(attributes))
     return hashed.hexdigest()
+
+
+def _slabs(variable: xr.Variable) -> Iterator[NDArray[Any]]:
+    """The values in order, at most about SLAB numbers at a time."""
+    if variable.size <= SLAB or variable.ndim == 0:
+        yield np.asarray(variable.values)
+        return
+    inside = variable.size // variable.shape[0]
+    step = max(1, SLAB // inside)
+    for first in range(0, variable.shape[0], step):
+        part = variable[first : first + step]
+        yield from _slabs(part[0]) if inside > SLAB else [np.asarray(part.values)]
 
 
 def write(dataset: xr.Dataset, path: Path, spec: Mapping[str, Any], title: str) -> None:
@@ -61,8 +83,15 @@ def write(dataset: xr.Dataset, path: Path, spec: Mapping[str, Any], title: str) 
 
     Raises CannotWrite, naming the file.
     """
-    dataset = dataset.copy()
-    dataset.attrs = {
+    with whole(path) as temporary, as_full_disk(path):
+        attributes = described(dataset, spec, title)
+        digest = content_digest(dataset.copy().assign_attrs(attributes))
+        save(dataset, temporary, {**attributes, DIGEST: digest})
+
+
+def described(dataset: xr.Dataset, spec: Mapping[str, Any], title: str) -> dict[str, Any]:
+    """The attributes of a file: what it is, from which spec and version."""
+    return {
         "Conventions": "CF-1.11",
         "title": title,
         "source": f"descentflow {__version__}",
@@ -70,42 +99,92 @@ def write(dataset: xr.Dataset, path: Path, spec: Mapping[str, Any], title: str) 
         "spec": canonical(spec),
         **dataset.attrs,
     }
-    dataset.attrs[DIGEST] = content_digest(dataset)
+
+
+def save(dataset: xr.Dataset, path: Path, attributes: Mapping[str, Any]) -> None:
+    """Write a netCDF-4 file with these attributes, compressed where it pays."""
+    dataset = dataset.copy()
+    dataset.attrs = dict(attributes)
     encoding = {
         str(name): {"zlib": True, "complevel": 1, "_FillValue": None}
         if variable.dtype.kind in "fiu" and variable.ndim > 1
         else {"_FillValue": None}
         for name, variable in dataset.variables.items()
     }
-    with whole(path) as temporary:
-        try:
-            dataset.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding=encoding)
-        except RuntimeError as error:  # how the netCDF library reports a full disk
-            raise CannotWrite(f"{path}: cannot be written ({error}); is the disk full?") from None
+    dataset.to_netcdf(path, format="NETCDF4", engine="netcdf4", encoding=encoding)
+
+
+def seal(path: Path) -> None:
+    """Give a finished file its digest."""
+    with _opened(path) as dataset:
+        digest = content_digest(dataset)
+    with netCDF4.Dataset(path, "a") as file:
+        file.setncattr(DIGEST, digest)
+
+
+@contextlib.contextmanager
+def as_full_disk(path: Path) -> Iterator[None]:
+    """Turn what the netCDF library raises on a full disk into CannotWrite, naming the file."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise CannotWrite(f"{path}: cannot be written ({error}); is the disk full?") from None
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[xr.Dataset]:
+    """A file, of which only what is asked for is read."""
+    try:
+        dataset = xr.open_dataset(path, engine="netcdf4", cache=False, **_AS_WRITTEN)
+    except FileNotFoundError:
+        raise DamagedFile(f"{path}: missing") from None
+    except Exception as error:  # the netCDF and HDF5 libraries raise many kinds
+        raise _unreadable(path, error) from None
+    with dataset:
+        yield dataset
 
 
 def read(path: Path) -> xr.Dataset:
     """Read a file of :func:`write` into memory; raises DamagedFile, naming it."""
-    try:
-        with xr.open_dataset(path, engine="netcdf4", **_AS_WRITTEN) as opened:
+    with _opened(path) as opened:
+        try:
             dataset = opened.load()
-    except FileNotFoundError:
-        raise DamagedFile(f"{path}: missing") from None
-    except Exception as error:  # the netCDF and HDF5 libraries raise many kinds
-        raise DamagedFile(f"{path}: not a readable netCDF-4 file ({error})") from None
+        except Exception as error:  # the netCDF and HDF5 libraries raise many kinds
+            raise _unreadable(path, error) from None
+    _check(dataset, path)
+    return dataset
+
+
+@contextlib.contextmanager
+def opened_study(path: Path, study: str) -> Iterator[xr.Dataset]:
+    """A study's dataset, checked, whose numbers stay in the file until they are asked for.
+
+    Raises DamagedFile where the file is something else.
+    """
+    with _opened(path) as dataset:
+        _check(dataset, path)
+        _check_study(dataset, path, study)
+        yield dataset
+
+
+def _check(dataset: xr.Dataset, path: Path) -> None:
     if DIGEST not in dataset.attrs:
         raise DamagedFile(f"{path}: not written by descentflow (no {DIGEST})")
-    if content_digest(dataset) != dataset.attrs[DIGEST]:
+    try:
+        digest = content_digest(dataset)
+    except Exception as error:  # as above, where slabs are read only now
+        raise _unreadable(path, error) from None
+    if digest != dataset.attrs[DIGEST]:
         raise DamagedFile(f"{path}: its content does not match its digest; delete it and run again")
-    return dataset
 
 
-def read_study(path: Path, study: str) -> xr.Dataset:
-    """Read a study's dataset; raises DamagedFile where the file is something else."""
-    dataset = read(path)
+def _unreadable(path: Path, error: Exception) -> DamagedFile:
+    return DamagedFile(f"{path}: not a readable netCDF-4 file ({error})")
+
+
+def _check_study(dataset: xr.Dataset, path: Path, study: str) -> None:
     if json.loads(dataset.attrs["spec"]).get("study") != study:
         raise DamagedFile(f"{path}: is not the dataset of {study}")
-    return dataset
 
 
 @contextlib.contextmanager

@@ -242,8 +242,12 @@ def test_rules_find_the_running_interpreter(monkeypatch: pytest.MonkeyPatch) -> 
     assert folders == [str(Path(sys.executable).parent), "/usr/bin"]
 
 
-def test_costs_are_whole_seconds(jobs: Jobs) -> None:
-    for run, chunk, _ in trainings(jobs):
-        cost = jobs.cost(run, chunk)
-        assert isinstance(cost, int)
-        assert cost >= 1
+def test_every_job_says_what_it_will_take(jobs: Jobs) -> None:
+    """What the rules ask for as resources."""
+    for run, chunk, number in trainings(jobs):
+        assert jobs.seconds(run, chunk, number) > 0
+        assert isinstance(jobs.memory_mb(run, chunk, number), int)
+        assert 100 < jobs.memory_mb(run, chunk, number) < 10_000
+    for study in jobs.blocks:
+        assert isinstance(jobs.aggregate_memory_mb(study), int)
+        assert 100 < jobs.aggregate_memory_mb(study) < 10_000

@@ -335,14 +335,3 @@ def test_snapshots_are_records() -> None:
     for until in (1, 7, 10, 123, 10**6, 3 * 10**12):
         for density in (1, 3, 20):
             assert set(snapshot_steps(until)) <= set(record_steps(until, density))
-
-
-# ---- costs
-
-
-def test_costs_grow_with_the_work() -> None:
-    """They only order jobs."""
-    base = one().cost
-    assert base > 0
-    for changes in ({"training__steps": 20}, {"network__hidden": 4}, {"initialization__chunk": 8}):
-        assert one(**changes).cost > base

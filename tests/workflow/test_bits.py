@@ -2,12 +2,13 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from checkout import (
     REPOSITORY,
     Checkout,
@@ -21,7 +22,8 @@ from checkout import (
 
 from descentflow import store
 from descentflow.jobs import Jobs
-from descentflow.measures.trained import Trained, assemble
+from descentflow.measures.trained import Trained, blocks, rows_of
+from descentflow.plan import Run
 
 STUDIES = ("constant_targets", "random_initializations")
 LOCK = "0" * 16
@@ -100,6 +102,19 @@ def test_chunks_and_segments_leave_no_trace(
         same_files(whole[study], path)
 
 
+def whole_rows(runs: Sequence[Run], files: Sequence[Path]) -> list[Trained]:
+    """The rows of a study with all their chunks."""
+    known = rows_of(runs)
+    parts: list[list[xr.Dataset]] = [[] for _ in known]
+    for number, first, block in blocks(runs, iter(files)):
+        assert first == sum(part.sizes["initialization"] for part in parts[number])
+        parts[number].append(block.data)
+    return [
+        Trained(row.run, row.step_size, xr.concat(part, "initialization", join="exact"))
+        for row, part in zip(known, parts, strict=True)
+    ]
+
+
 def rows(configuration: Configuration, segment_seconds: float) -> list[Trained]:
     """All trained runs as the measures see them, from files that are there."""
     found = commands(configuration, LOCK, segment_seconds)
@@ -108,7 +123,7 @@ def rows(configuration: Configuration, segment_seconds: float) -> list[Trained]:
         runs = Jobs.from_mapping(configuration, LOCK).runs
         for command in found:
             if command.stage == "aggregate":
-                joined += assemble(runs[command.spec["study"]], iter(command.inputs))
+                joined += whole_rows(runs[command.spec["study"]], command.inputs)
     return joined
 
 

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from descentflow.errors import Refused
 from descentflow.landscape import exponents, least_critical_risk
 from descentflow.measures import minimisers
+from descentflow.measures.columns import Columns
 from descentflow.measures.ends import add_ends
-from descentflow.measures.table import named, pad
+from descentflow.measures.padding import named, pad
+from descentflow.measures.study import EACH, Small
 from descentflow.measures.trained import Trained
 from descentflow.problem import Problem
 from descentflow.targets import Step
@@ -28,7 +30,7 @@ LEAST_STARTS = 300
 
 
 def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
-    """Add slopes over the last decade, ratios to the predicted constants, realisations."""
+    """Add slopes over the last decade, ratios to the predicted constants, ends, realisations."""
     jumps = np.array([_jump(row) for row in rows])
     dataset["jump"] = ("run", jumps, named("alpha, where the target jumps"))
     for name, function in (("growth", theory.growth_constant), ("decay", theory.decay_constant)):
@@ -40,9 +42,30 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         values = pad([pair[number] for pair in slopes])
         dataset[f"{name}_slope"] = (("run", "initialization"), values)
         dataset[f"{name}_slope"].attrs = named(f"d log {name}/d log t over the last decade")
-    dataset = _ratios(add_ends(dataset, rows), rows)
-    dataset = minimisers.measure(dataset, rows)
-    return _search(_realizations(dataset, rows), rows)
+    dataset = minimisers.outer_norms(_ratios(add_ends(dataset, rows), rows), rows)
+    return _realizations(dataset, rows)
+
+
+def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
+    """Whether a global minimiser exists, by the best flow of the run."""
+    names = [name for name in minimisers.READ if columns.has(name, number)]
+    ends = xr.Dataset({name: (EACH, columns.one(name, number)[None]) for name in names})
+    norms = columns.one("parameter_norm", number)
+    ends["parameter_norm"] = ((*EACH, "record"), norms[None, :, None])
+    for name in minimisers.OF_THE_BEST:
+        if name not in ends:
+            ends[name] = (EACH, np.full((1, len(norms)), np.nan))
+    judged = minimisers.measure(ends, [rows[number]])
+    return {
+        str(name): variable.isel(run=0)
+        for name, variable in judged.variables.items()
+        if "initialization" not in variable.dims
+    }
+
+
+def conclude(dataset: xr.Dataset, _columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
+    """Add a search for critical points."""
+    return _search(dataset.assign_coords(x=np.linspace(0.0, 1.0, GRID)), rows)
 
 
 def _jump(row: Trained) -> float:
@@ -109,7 +132,6 @@ def _realizations(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         else:
             parts.append(np.empty((0, GRID)))
             times.append(np.empty(0))
-    dataset = dataset.assign_coords(x=x)
     dataset["realization"] = (("run", "snapshot", "x"), pad(parts), named("N at the snapshots"))
     dataset["snapshot_at"] = (("run", "snapshot"), pad(times), named("t or n of the snapshots"))
     return dataset
@@ -120,7 +142,7 @@ def _search(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     chosen = [row for row in rows if _jump(row) == 0.5]
     if not chosen:
         return dataset
-    starts = max(LEAST_STARTS, *(row.data.sizes["initialization"] for row in chosen))
+    starts = max(LEAST_STARTS, *(row.count for row in chosen))
     levels = []
     for width in SEARCHED:
         known = chosen[0].problem

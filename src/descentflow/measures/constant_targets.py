@@ -6,9 +6,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from descentflow.measures.table import named, pad
+from descentflow.experiment import Flow
+from descentflow.measures.columns import Columns
+from descentflow.measures.padding import named
+from descentflow.measures.study import Small
 from descentflow.measures.trained import Trained
 from descentflow.theory import constant_targets as theory
+from descentflow.training.recording import record_times
 
 Array = NDArray[np.float64]
 
@@ -27,28 +31,12 @@ IDENTITY_DRAWS = 1000
 
 
 def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
-    """Add the envelope, monotony of V, quantiles over initialisations and the phase diagram."""
+    """Add the envelope and the monotony of V, and errors of identities."""
     start = dataset["lyapunov"].isel(record=0)
     pairs = list(zip(rows, start.values, strict=True))
     bounds = [theory.step_size_bound(row.problem, value) for row, value in pairs]
     dataset["step_size_bound"] = (("run", "initialization"), np.stack(bounds))
     dataset["step_size_bound"].attrs = named("2/((1 + E|X|^2) V(theta_0) + 2)")
-    gammas = dataset["step_size"].values
-    envelopes = [
-        theory.least_risk_envelope(row.problem, value, gamma)
-        for (row, value), gamma in zip(pairs, gammas, strict=True)
-    ]
-    dataset["envelope_constant"] = (("run", "initialization"), np.stack(envelopes))
-    dataset["envelope_constant"].attrs = named(
-        "(V(theta_0) - 2 xi^2)/(4 gamma): over n it bounds the least risk of n steps"
-    )
-    relative = dataset["lyapunov_increase"] / start
-    dataset["relative_increase"] = relative.assign_attrs(
-        named("largest V(theta_{n+1}) - V(theta_n), divided by V(theta_0)")
-    )
-    monotone = (relative <= TOLERANCE).where(relative.notnull())
-    dataset["monotone"] = monotone.assign_attrs(named("1 where V never grew beyond rounding"))
-    dataset = _quantiles(dataset, rows)
     least = np.array([theory.least_lyapunov(row.problem) for row in rows])
     dataset["least_lyapunov"] = ("run", least, named("2 |xi|^2, the least value of V"))
     dimensions = np.array([row.problem.inputs.dimension for row in rows])
@@ -57,23 +45,29 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     dataset["identity_error"].attrs = named(
         "largest |<grad V, G> - 8L| / (sum of absolute terms) at random theta"
     )
-    return _phases(_flow(dataset), rows)
+    return _flow(_descent(dataset, rows))
 
 
-def _quantiles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
-    """Quantiles over initialisations; one that left the finite numbers counts as infinite."""
-    for name in ("risk", "lyapunov_ratio"):
-        parts = []
-        for row in rows:
-            values = row.data[name.removesuffix("_ratio")].values
-            values = values / values[:, :1] if name.endswith("_ratio") else values
-            values = np.where(np.isnan(values), np.inf, values)
-            parts.append(np.quantile(values, QUANTILES, axis=0, method="lower"))
-        dataset[f"{name}_quantiles"] = (("run", "quantile", "record"), pad(parts))
-        dataset[f"{name}_quantiles"].attrs = named(f"quantiles of {name} over initialisations")
-    dataset["envelope_median"] = dataset["envelope_constant"].median("initialization")
-    dataset["envelope_median"].attrs = named("median of envelope_constant")
-    return dataset.assign_coords(quantile=list(QUANTILES))
+def _descent(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """Along gradient descent: the envelope of the least risk, and how much V grew."""
+    if "lyapunov_increase" not in dataset:
+        return dataset
+    starts, gammas = dataset["lyapunov"].values[:, :, 0], dataset["step_size"].values
+    envelopes = [
+        theory.least_risk_envelope(row.problem, start, gamma)
+        for row, start, gamma in zip(rows, starts, gammas, strict=True)
+    ]
+    dataset["envelope_constant"] = (("run", "initialization"), np.stack(envelopes))
+    dataset["envelope_constant"].attrs = named(
+        "(V(theta_0) - 2 xi^2)/(4 gamma): over n it bounds the least risk of n steps"
+    )
+    relative = dataset["lyapunov_increase"] / dataset["lyapunov"].isel(record=0)
+    dataset["relative_increase"] = relative.assign_attrs(
+        named("largest V(theta_{n+1}) - V(theta_n), divided by V(theta_0)")
+    )
+    monotone = (relative <= TOLERANCE).where(relative.notnull())
+    dataset["monotone"] = monotone.assign_attrs(named("1 where V never grew beyond rounding"))
+    return dataset
 
 
 def _flow(dataset: xr.Dataset) -> xr.Dataset:
@@ -85,11 +79,48 @@ def _flow(dataset: xr.Dataset) -> xr.Dataset:
     dataset["flow_identity_error"] = abs(balance).max("record", skipna=True)
     dataset["flow_identity_error"].attrs = named("largest |V(t) - V(0) + 8 integral of L|")
     excess = start - dataset["least_lyapunov"]
-    dataset["flow_envelope"] = excess.median("initialization") / (8.0 * dataset["time"])
-    dataset["flow_envelope"].attrs = named("median of (V(theta_0) - 2 xi^2)/(8 t)")
     dataset["envelope_ratio"] = (dataset["risk"] * 8.0 * dataset["time"] / excess).max("record")
     dataset["envelope_ratio"].attrs = named("largest L(t) 8t/(V(theta_0) - 2 xi^2)")
     return dataset
+
+
+def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
+    """Quantiles over initialisations; one that left the finite numbers counts as infinite."""
+    found: Small = {}
+    start = columns.one("lyapunov", number)
+    for name, scale in (("risk", np.ones(1)), ("lyapunov_ratio", start)):
+        quantiles = _quantiles(columns, name.removesuffix("_ratio"), number, scale)
+        title = named(f"quantiles of {name} over initialisations")
+        found[f"{name}_quantiles"] = xr.Variable(("quantile", "record"), quantiles, title)
+    if columns.has("envelope_constant", number):
+        median = np.nanmedian(columns.one("envelope_constant", number))
+        found["envelope_median"] = xr.Variable((), median, named("median of envelope_constant"))
+    if columns.has("integrated_risk", number):
+        training = rows[number].run.setting.training
+        assert isinstance(training, Flow)
+        times = record_times(training.until, training.records_per_decade)
+        excess = float(np.nanmedian(start - theory.least_lyapunov(rows[number].problem)))
+        with np.errstate(divide="ignore"):
+            envelope = excess / (8.0 * times)
+        title = named("median of (V(theta_0) - 2 xi^2)/(8 t)")
+        found["flow_envelope"] = xr.Variable("record", envelope, title)
+    return found
+
+
+def _quantiles(columns: Columns, name: str, number: int, scale: Array) -> Array:
+    """Quantiles (quantile, record) of the values over ``scale``."""
+    (records,) = columns.shape(name, number)
+    found = np.empty((len(QUANTILES), records))
+    for record in range(records):
+        values = columns.one(name, number, record) / scale
+        values[np.isnan(values)] = np.inf
+        found[:, record] = np.quantile(values, QUANTILES, method="lower")
+    return found
+
+
+def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
+    """Add the phase diagram: from the experiment ``step_sizes``."""
+    return _phases(dataset.assign_coords(quantile=list(QUANTILES)), columns, rows)
 
 
 def _identity_error(row: Trained) -> float:
@@ -104,32 +135,42 @@ def _identity_error(row: Trained) -> float:
     return float((np.abs(terms.sum(axis=1) - risk) / size).max())
 
 
-def _phases(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def _phases(dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
     """Share of runs with monotone V over bins of (V(θ₀), γ), from the experiment ``step_sizes``."""
     chosen = [n for n, row in enumerate(rows) if row.run.experiment == "step_sizes"]
     if not chosen:
         return dataset
-    part = dataset.isel(run=chosen)
-    known = part["monotone"].notnull().values
-    start = part["lyapunov"].isel(record=0).values[known]
-    gamma = part["step_size"].values[known]
-    monotone = part["monotone"].values[known]
-    diverged = (part["status"].values == 1)[known]
     dataset.attrs["second_moment"] = rows[chosen[0]].problem.inputs.second_moment
-    edges = [_even_edges(start, START_BINS), _edges_between(gamma)]
-    counts, *_ = np.histogram2d(start, gamma, bins=edges)
-    for name, weights in (("monotone", monotone), ("diverged", diverged.astype(float))):
-        share = np.histogram2d(start, gamma, bins=edges, weights=weights)[0]
+    extremes, sizes = [], []
+    for number in chosen:
+        start, gamma, *_ = _points(columns, number)
+        extremes += [start.min(), start.max()]
+        sizes.append(np.unique(gamma))
+    edges = [_even_edges(np.array(extremes), START_BINS), _edges_between(np.concatenate(sizes))]
+    sums = np.zeros((3, START_BINS, len(edges[1]) - 1))
+    for number in chosen:
+        start, gamma, monotone, diverged = _points(columns, number)
+        for place, weights in enumerate((np.ones(len(start)), monotone, diverged)):
+            sums[place] += np.histogram2d(start, gamma, bins=edges, weights=weights)[0]
+    for name, share in zip(("monotone", "diverged"), sums[1:], strict=True):
         with np.errstate(invalid="ignore"):
-            values = np.where(counts > 0, share / counts, np.nan)
+            values = np.where(sums[0] > 0, share / sums[0], np.nan)
         dataset[f"{name}_share"] = (("start_bin", "step_size_bin"), values)
-        dataset[f"{name}_share"].attrs = named(f"share of runs with V {name}")
     dataset["monotone_share"].attrs = named("share of runs along which V never increased")
     dataset["diverged_share"].attrs = named("share of runs that left the finite numbers")
     for name, edge in zip(("start_edge", "step_size_edge"), edges, strict=True):
         dataset[name] = ((name,), edge)
         dataset[name].attrs = named(f"bin edges of the phase diagram: {name}")
     return dataset
+
+
+def _points(columns: Columns, number: int) -> tuple[Array, Array, Array, Array]:
+    """V(θ₀), γ, whether V was monotone and whether the run diverged, where V's growth is known."""
+    monotone = columns.one("monotone", number)
+    known = ~np.isnan(monotone)
+    start, gamma = columns.one("lyapunov", number), columns.one("step_size", number)
+    diverged = (columns.one("status", number) == 1).astype(np.float64)
+    return start[known], gamma[known], monotone[known], diverged[known]
 
 
 def _even_edges(values: Array, bins: int) -> Array:

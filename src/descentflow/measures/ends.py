@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from descentflow.landscape import KINDS, finish
-from descentflow.measures.table import pad
+from descentflow.measures.padding import pad
 from descentflow.measures.trained import Trained
 
 COUNTED = ("positive", "zero", "negative", "dead", "degenerate", "active")

@@ -6,8 +6,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from descentflow.measures.columns import Columns
 from descentflow.measures.ends import add_ends
-from descentflow.measures.table import named, pad
+from descentflow.measures.padding import named, pad
+from descentflow.measures.study import Small
 from descentflow.measures.trained import Trained
 from descentflow.targets import Affine
 from descentflow.theory import gradient_flows as theory
@@ -18,10 +20,14 @@ QUANTILES = (0.05, 0.5, 0.95)
 GRID = 201
 COMPARED_AT = 1.0
 """Time at which GD after COMPARED_AT/γ steps is held against GF."""
+COMPARED = ("small_steps", "small_steps_flow")
+"""Experiments of which it is."""
+SLAB = 2**14
+"""How many initialisations are compared at a time."""
 
 
 def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
-    """Add the critical levels, the energy identity, saddles and the distance of GD to GF."""
+    """Add the critical levels, how near the ends are to them, and the energy identity."""
     single = [isinstance(row.problem.target, Affine) for row in rows]
     levels = [
         theory.critical_risks(row.problem) if one else np.empty(0)
@@ -40,41 +46,62 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         dataset["final_risk"].values[..., None] - dataset["critical_risk"].values[:, None]
     )
     dims = ("run", "initialization")
-    distance = np.nanmin(np.where(np.isnan(gaps), np.inf, gaps), axis=2)
+    distance = np.where(np.isnan(gaps), np.inf, gaps).min(axis=2, initial=np.inf)
     known = (dataset["status"].values >= 0) & np.array(single)[:, None]
     dataset["level_distance"] = (dims, np.where(known, distance, np.nan))
     dataset["level_distance"].attrs = named("distance of the final risk to a critical risk")
     norms = [_last(row, "gradient_norm") for row in rows]
     dataset["final_gradient_norm"] = (dims, pad(norms), named("norm of G at the end"))
-    dataset = _identities(add_ends(dataset, rows), rows)
-    dataset = _saddles(dataset, rows)
-    return _small_steps(dataset, rows)
+    return _compared(_energy_error(add_ends(dataset, rows)), rows)
 
 
 def _last(row: Trained, name: str) -> Array:
     return np.asarray(row.data[name].values[:, -1])
 
 
-def _identities(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
-    """|L(0) − L(t) − ∫‖G‖²|, drift of the balances, and quantiles over initialisations."""
+def _energy_error(dataset: xr.Dataset) -> xr.Dataset:
+    """|L(0) − L(t) − ∫‖G‖²| along flows."""
     if "dissipated" not in dataset:
         return dataset
     risk = dataset["risk"]
     error = abs(risk.isel(record=0) - risk - dataset["dissipated"])
     dataset["energy_error"] = error
     dataset["energy_error"].attrs = named("|L(0) - L(t) - integral of |G|^2|")
+    return dataset
+
+
+def _compared(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """Keep θ at the time at which GD is held against GF."""
+    for row in rows:
+        if row.run.experiment not in COMPARED or "snapshots" not in row.data:
+            continue
+        at = COMPARED_AT if row.axis == "time" else round(COMPARED_AT / float(row.step_size))
+        theta = row.data["snapshots"].sel(snapshot=at)
+        values = theta.transpose("initialization", "parameter").values
+        dataset["_compared"] = (("run", "initialization", "parameter"), values[None])
+    return dataset
+
+
+def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
+    """Quantiles over initialisations of what should stay small along flows."""
+    if rows[number].axis != "time":
+        return {}
+    found: Small = {}
     for name in ("gradient_norm", "energy_error", "balance_drift"):
-        parts = [
-            np.quantile(
-                dataset[name].values[n, : row.data.sizes["initialization"]], QUANTILES, axis=0
-            )
-            if row.axis == "time"
-            else np.full((len(QUANTILES), dataset.sizes["record"]), np.nan)
-            for n, row in enumerate(rows)
-        ]
-        dataset[f"{name}_quantiles"] = (("run", "quantile", "record"), np.stack(parts))
-        dataset[f"{name}_quantiles"].attrs = named(f"quantiles of {name} over initialisations")
-    return dataset.assign_coords(quantile=list(QUANTILES))
+        (records,) = columns.shape(name, number)
+        values = np.empty((len(QUANTILES), records))
+        for record in range(records):
+            values[:, record] = np.quantile(columns.one(name, number, record), QUANTILES)
+        title = named(f"quantiles of {name} over initialisations")
+        found[f"{name}_quantiles"] = xr.Variable(("quantile", "record"), values, title)
+    return found
+
+
+def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
+    """Add the saddles and the distance of GD to GF."""
+    _small_steps(columns, rows)
+    dataset = dataset.assign_coords(quantile=list(QUANTILES))
+    return _saddles(dataset, rows)
 
 
 def _saddles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
@@ -99,17 +126,21 @@ def _saddles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     return dataset
 
 
-def _small_steps(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
-    """Largest distance of GD after T/γ steps to GF at T, over initialisations."""
-    flows = {row.run.start.id: row for row in rows if row.run.experiment == "small_steps_flow"}
-    distance = np.full((len(rows), dataset.sizes["initialization"]), np.nan)
-    for number, row in enumerate(rows):
-        if row.run.experiment != "small_steps" or row.run.start.id not in flows:
+def _small_steps(columns: Columns, rows: Sequence[Trained]) -> None:
+    """Distance of GD after T/γ steps to GF at T, for each initialisation."""
+    kept = [n for n in range(len(rows)) if columns.has("_compared", n)]
+    flows = {rows[n].run.start.id: n for n in kept if rows[n].axis == "time"}
+    title = named("|theta of GD - theta of GF| at the same time")
+    columns.put("distance_to_flow", 0, 0, np.full(columns.counts[0], np.nan), (), title)
+    for number in kept:
+        flow = flows.get(rows[number].run.start.id)
+        if rows[number].axis == "time" or flow is None:
             continue
-        flow = flows[row.run.start.id].data["snapshots"].sel(snapshot=COMPARED_AT).values
-        steps = round(COMPARED_AT / float(row.step_size))
-        descent = row.data["snapshots"].sel(snapshot=steps).values
-        distance[number, : len(flow)] = np.linalg.norm(descent - flow, axis=1)
-    dataset["distance_to_flow"] = (("run", "initialization"), distance)
-    dataset["distance_to_flow"].attrs = named("|theta of GD - theta of GF| at the same time")
-    return dataset
+        count = min(columns.counts[number], columns.counts[flow])
+        distance = np.full(columns.counts[number], np.nan)
+        for first in range(0, count, SLAB):
+            last = min(first + SLAB, count)
+            descent = columns.some("_compared", number, first, last)
+            gap = descent - columns.some("_compared", flow, first, last)
+            distance[first:last] = np.linalg.norm(gap, axis=1)
+        columns.put("distance_to_flow", number, 0, distance)

@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from descentflow.landscape import KINDS
-from descentflow.measures.table import named, pad
+from descentflow.measures.padding import named, pad
 from descentflow.measures.trained import Trained
 from descentflow.theory import minimisers as theory
 
@@ -29,15 +29,21 @@ OF_THE_BEST = {
 }
 
 
+READ = (*OF_THE_BEST, "end_kind")
+"""What the verdicts read of every initialisation."""
+
+
 def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
-    """Add ``case``, the ``best`` flow of each run, the verdict, what was expected, and |v|'s slopes.
+    """Add ``case``, the ``best`` flow of each run, the verdict, what was expected, and derived rates.
+
+    ``dataset`` holds READ, and ``parameter_norm`` at its first record.
 
     A run's verdict is about its best flow, the one of least final risk among those that are still or
     run to infinity: attained where it ends at a critical point without negative Hessian eigenvalues
     (and, where the infimum is known, at it), not attained where it runs to infinity, undecided else.
     nan or empty for runs of no case, and for GD.
     """
-    cases = [theory.case_of(row.problem) if row.axis == "time" else None for row in rows]
+    cases = [_case(row) for row in rows]
     dataset["case"] = ("run", [case or "" for case in cases], {"long_name": "target's name"})
     best = _best(dataset)
     dataset["best"] = ("run", best, named("number of the flow of least final risk"))
@@ -54,7 +60,11 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     title = "1 where the list says that the infimum is attained, 0 where not"
     dataset["expected_attained"] = ("run", np.array(expected), named(title))
     dataset["verdict"] = ("run", _verdicts(dataset, infima), _flags())
-    return _outer_norms(dataset, rows, cases)
+    return _rates(dataset, rows, cases)
+
+
+def _case(row: Trained) -> str | None:
+    return theory.case_of(row.problem) if row.axis == "time" else None
 
 
 def _best(dataset: xr.Dataset) -> NDArray[np.int64]:
@@ -91,14 +101,12 @@ def _flags() -> dict[str, object]:
     }
 
 
-def _outer_norms(
-    dataset: xr.Dataset, rows: Sequence[Trained], cases: Sequence[str | None]
-) -> xr.Dataset:
-    """|v| at the end, its slope over the last decade, and the derived rates for f = x and H = 1."""
+def outer_norms(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """Add |v| at the end and its slope over the last decade, for flows of the listed cases."""
     size = (dataset.sizes["initialization"],)
     ends, slopes = [], []
-    for row, case in zip(rows, cases, strict=True):
-        known = case is not None and "snapshots" in row.data
+    for row in rows:
+        known = _case(row) is not None and "snapshots" in row.data
         norms, decades = _norm_of_v(row) if known else (np.empty((0, 2)), 1.0)
         ends.append(norms[:, 1])
         slopes.append(np.log10(norms[:, 1] / norms[:, 0]) / decades)
@@ -106,6 +114,11 @@ def _outer_norms(
     dataset["outer_norm"] = (dims, pad(ends, size), named("|v| at the end"))
     title = "d log |v|/d log t over the last decade"
     dataset["outer_norm_slope"] = (dims, pad(slopes, size), named(title))
+    return dataset
+
+
+def _rates(dataset: xr.Dataset, rows: Sequence[Trained], cases: Sequence[str | None]) -> xr.Dataset:
+    """The derived rates for f = x and H = 1."""
     rates = [
         theory.affine_rate(row.problem.network.activation)
         if case == "affine" and row.problem.network.hidden == 1

@@ -8,7 +8,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
-from descentflow.measures.table import named, pad
+from descentflow.measures.columns import Columns
+from descentflow.measures.padding import named, pad
+from descentflow.measures.study import MOST, Small
 from descentflow.measures.trained import Trained
 from descentflow.theory import random_initializations as theory
 
@@ -20,7 +22,7 @@ FAMILY_LEVEL = 0.01
 """False-alarm probability of all binomial bands of the study together."""
 FLOOR = 1e-22
 """Risks below this have reached the rounding of θ; only exponential decay gets there."""
-SPECTRA = 128
+SPECTRA = MOST["minimum"]
 """For how many successful initialisations of a run Hessians are computed."""
 RANK_TOLERANCE = 1e-7
 MERGE = 1e-5
@@ -33,7 +35,7 @@ KINDS = "failed exponential algebraic undecided"
 
 
 def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
-    """Add success, best-of-K, kinds of decay, spectra, ranks and rates to the dataset."""
+    """Add success, kinds of decay, spectra, ranks and rates to the dataset."""
     dataset["success"] = (dataset["final_risk"] < theory.SUCCESS).where(dataset["status"] >= 0)
     dataset["success"].attrs = named(f"1 where the final risk is below {theory.SUCCESS:g}")
     dataset["dead_probability"] = (
@@ -46,69 +48,68 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         pad([np.array(theory.plateaus(row.problem)) for row in rows]),
         named("known plateau risks"),
     )
-    dataset = _success_probability(dataset)
-    dataset = _best_of(dataset)
     dataset = _decay(dataset, rows)
     return _minima(dataset, rows)
 
 
-def _success_probability(dataset: xr.Dataset) -> xr.Dataset:
-    """Success probability of one run with its 95% Wilson interval, from all initialisations."""
-    hits = dataset["success"].sum("initialization").values.astype(int)
-    counts = dataset["count"].values
-    intervals = [
-        binomtest(int(k), int(n)).proportion_ci(0.95, method="wilson")
-        for k, n in zip(hits, counts, strict=True)
-    ]
-    bounds = np.array([[interval.low, interval.high] for interval in intervals])
-    dataset["success_probability"] = ("run", hits / counts, named("share of successful runs"))
-    dataset["success_interval"] = (("run", "bound"), bounds, named("95% Wilson interval"))
-    return dataset
+def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
+    """Success of one run and of the best of several, and shares of the kinds of decay."""
+    success = columns.one("success", number) == 1.0
+    hits, count = int(success.sum()), len(success)
+    interval = binomtest(hits, count).proportion_ci(0.95, method="wilson")
+    found = {
+        "success_probability": ((), hits / count, "share of successful runs"),
+        "success_interval": ("bound", [interval.low, interval.high], "95% Wilson interval"),
+        **_best_of(success, FAMILY_LEVEL / (2 * len(rows) * len(GROUPS))),
+    }
+    first = columns.some("risk", number, 0, min(count, GROUPS[-1]))
+    with np.errstate(invalid="ignore"):
+        least = np.stack([np.fmin.reduce(first[:size]) for size in GROUPS])
+    found["best_risk"] = (("best_of", "record"), least, "least risk of the first K runs")
+    kinds = columns.one("decay_kind", number)
+    shares = np.array([(kinds == kind).sum() for kind in range(4)]) / count
+    found["kind_share"] = ("kind", shares, "share of runs by how the risk falls")
+    return {
+        name: xr.Variable(dims, values, named(title))
+        for name, (dims, values, title) in found.items()
+    }
 
 
-def _best_of(dataset: xr.Dataset) -> xr.Dataset:
+def conclude(dataset: xr.Dataset, _columns: Columns, _rows: Sequence[Trained]) -> xr.Dataset:
+    """Add the coordinates of the summaries."""
+    return dataset.assign_coords(best_of=list(GROUPS), kind=KINDS.split())
+
+
+def _best_of(success: NDArray[np.bool_], level: float) -> dict[str, tuple[Any, Any, str]]:
     """Success of the best of K runs: predicted from the first half, measured on the second.
 
     The band holds the number of successful groups with probability 1 − FAMILY_LEVEL over all bands
-    together: Wilson bounds of p, then binomial quantiles, each at its share of the level.
+    together: Wilson bounds of p, then binomial quantiles, each at its share ``level``.
     """
-    shape = (dataset.sizes["run"], len(GROUPS))
-    predicted, measured = np.full(shape, np.nan), np.full(shape, np.nan)
-    bands = np.full((*shape, 2), np.nan)
-    level = FAMILY_LEVEL / (2 * shape[0] * shape[1])
-    for run in range(shape[0]):
-        count = int(dataset["count"].values[run])
-        success = dataset["success"].values[run, :count] == 1.0
-        first, second = success[: count // 2], success[count // 2 :]
-        if not len(first):
-            continue
+    predicted, measured = np.full(len(GROUPS), np.nan), np.full(len(GROUPS), np.nan)
+    bands = np.full((len(GROUPS), 2), np.nan)
+    first, second = success[: len(success) // 2], success[len(success) // 2 :]
+    if len(first):
         test = binomtest(int(first.sum()), len(first))
         interval = test.proportion_ci(1.0 - level, method="wilson")
-        for column, size in enumerate(GROUPS):
-            groups = len(second) // size
-            if groups == 0:
-                break
-            best = second[: groups * size].reshape(groups, size).any(axis=1)
-            measured[run, column] = best.mean()
-            predicted[run, column] = 1.0 - (1.0 - first.mean()) ** size
-            for side, (p, q) in enumerate(
-                [(interval.low, level / 2), (interval.high, 1.0 - level / 2)]
-            ):
-                chance = 1.0 - (1.0 - p) ** size
-                bands[run, column, side] = binom.ppf(q, groups, chance) / groups
-    bands[..., 0] = np.maximum(bands[..., 0], 0.0)
-    dims = ("run", "best_of")
-    dataset["best_predicted"] = (dims, predicted, named("1 - (1 - p)^K, p from the first half"))
-    dataset["best_measured"] = (dims, measured, named("successful groups of K, second half"))
-    dataset["best_band"] = ((*dims, "bound"), bands, named("binomial band, family level 1%"))
-    with np.errstate(invalid="ignore"):
-        least = [np.fmin.reduce(dataset["risk"].values[:, :size], axis=1) for size in GROUPS]
-    dataset["best_risk"] = (
-        ("run", "best_of", "record"),
-        np.stack(least, axis=1),
-        named("least risk of the first K runs"),
-    )
-    return dataset.assign_coords(best_of=list(GROUPS))
+    for column, size in enumerate(GROUPS):
+        groups = len(second) // size
+        if groups == 0 or not len(first):
+            break
+        best = second[: groups * size].reshape(groups, size).any(axis=1)
+        measured[column] = best.mean()
+        predicted[column] = 1.0 - (1.0 - first.mean()) ** size
+        for side, (p, q) in enumerate(
+            [(interval.low, level / 2), (interval.high, 1.0 - level / 2)]
+        ):
+            chance = 1.0 - (1.0 - p) ** size
+            bands[column, side] = binom.ppf(q, groups, chance) / groups
+    bands[:, 0] = np.maximum(bands[:, 0], 0.0)
+    return {
+        "best_predicted": ("best_of", predicted, "1 - (1 - p)^K, p from the first half"),
+        "best_measured": ("best_of", measured, "successful groups of K, second half"),
+        "best_band": (("best_of", "bound"), bands, "binomial band, family level 1%"),
+    }
 
 
 def _decay(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
@@ -126,7 +127,7 @@ def _decay(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     kind = pad(kinds)
     dataset["decay_kind"] = (
         ("run", "initialization"),
-        np.where(np.isnan(kind), -1, kind).astype(np.int8),
+        kind.astype(np.int8),
         {
             "long_name": "how the risk falls at the end",
             "flag_values": np.arange(4, dtype=np.int8),
@@ -138,13 +139,7 @@ def _decay(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         pad(slopes),
         named("d log L / d log n over the last factor 2 of steps"),
     )
-    shares = np.stack([(dataset["decay_kind"].values == k).sum(axis=1) for k in range(4)], axis=1)
-    dataset["kind_share"] = (
-        ("run", "kind"),
-        shares / dataset["count"].values[:, None],
-        named("share of runs by how the risk falls"),
-    )
-    return dataset.assign_coords(kind=KINDS.split())
+    return dataset
 
 
 def _slope(risk: Array, steps: NDArray[np.int64], start: float, end: float) -> Array:
@@ -176,11 +171,13 @@ def _minima(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
 
 
 def _minima_of(row: Trained, kind: NDArray[np.int8]) -> tuple[NDArray[Any], ...]:
-    chosen = np.flatnonzero(kind[: row.data.sizes["initialization"]] > FAILED)[:SPECTRA]
+    chosen = np.flatnonzero(kind > FAILED)[:SPECTRA]
     problem = row.problem
     theta = row.data["parameters"].values[chosen]
     gamma = row.data["step_size"].values[chosen]
-    spectrum = np.linalg.eigvalsh(problem.hessian(theta))[:, ::-1]
+    spectrum = np.empty(theta.shape)
+    for place, point in enumerate(theta):  # one at a time: wide networks have large Hessians
+        spectrum[place] = np.linalg.eigvalsh(problem.hessian(point))[::-1]
     above = spectrum > RANK_TOLERANCE * spectrum[:, :1]
     least = np.where(above, spectrum, np.inf).min(axis=1, initial=np.inf)
     predicted_rank = [theory.rank_at_zero_risk(problem, point, MERGE) for point in theta]
@@ -190,7 +187,7 @@ def _minima_of(row: Trained, kind: NDArray[np.int8]) -> tuple[NDArray[Any], ...]
         predicted_rate = np.where(exponential, theory.exponential_rate(gamma, least), np.nan)
     measured_rate = [_rate(row.data["risk"].values[k], row.data["step"].values) for k in chosen]
     return (
-        chosen.astype(float),
+        row.data["initialization"].values[chosen].astype(float),
         spectrum,
         above.sum(axis=1).astype(float),
         np.array(predicted_rank, dtype=float),

@@ -1,19 +1,16 @@
-"""The study's dataset: dimension ``run``, one coordinate per swept key, padded with nan."""
+"""The study's table: what was recorded in a run, and one coordinate per key that differs."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from descentflow.measures.padding import named as named
 from descentflow.measures.padding import pad as pad
 from descentflow.measures.trained import Trained
 from descentflow.store import canonical
 from descentflow.training.recording import describe
-
-Array = NDArray[np.float64]
 
 RECORDED = (
     "risk",
@@ -45,49 +42,35 @@ UNLISTED = (
 )
 
 
-def tabulate(rows: Sequence[Trained]) -> xr.Dataset:
-    """Dataset (run, initialization, record) of everything that was recorded.
+def recorded(row: Trained) -> xr.Dataset:
+    """Dataset (run, initialization, record) of what was recorded in one run, with ``run`` of size 1.
 
-    ``step`` (run, record) holds step numbers; entries beyond a run's own length are nan. ``status``
-    is -1 where a run has no such initialisation.
+    ``step`` or ``time`` (run, record) says where.
     """
-    table = xr.Dataset(coords=_coordinates(rows))
-    for axis in sorted({row.axis for row in rows}):
-        grids = [_grid(row, axis) for row in rows]
-        table[axis] = (("run", "record"), pad(grids), describe(axis))
-    longest = max(len(row.data[row.axis]) for row in rows)
-    timed = (max(row.data.sizes["initialization"] for row in rows), longest)
+    table = xr.Dataset()
+    grid = row.data[row.axis].values.astype(np.float64)
+    table[row.axis] = (("run", "record"), grid[None], describe(row.axis))
     for name in RECORDED:
-        if any(name in row.data for row in rows):
-            values = [_values(row, name, ("initialization", row.axis)) for row in rows]
-            table[name] = (("run", "initialization", "record"), pad(values, timed), describe(name))
+        if name in row.data:
+            values = row.data[name].transpose("initialization", row.axis).values
+            table[name] = (("run", "initialization", "record"), values[None], describe(name))
     for name in PER_INITIALIZATION:
-        if any(name in row.data for row in rows):
-            values = [_values(row, name, ("initialization",)) for row in rows]
-            attributes = describe(name)
-            table[name] = (("run", "initialization"), pad(values, timed[:1]), attributes)
-    final = [row.data["risk"].values[:, -1] for row in rows]
-    table["final_risk"] = (("run", "initialization"), pad(final), named("risk after the last step"))
-    table["status"] = table["status"].fillna(-1).astype(np.int8)
+        if name in row.data:
+            values = row.data[name].values.astype(np.float64)
+            table[name] = (("run", "initialization"), values[None], describe(name))
+    final = row.data["risk"].values[:, -1]
+    table["final_risk"] = (
+        ("run", "initialization"),
+        final[None],
+        named("risk after the last step"),
+    )
+    table["status"] = table["status"].astype(np.int8)
     table["status"].attrs = describe("status")
-    counts = np.array([row.data.sizes["initialization"] for row in rows])
-    table["count"] = ("run", counts, {"long_name": "number of initialisations", "units": "1"})
     return table
 
 
-def _grid(row: Trained, axis: str) -> Array:
-    """Where the row was recorded along ``axis``; all nan for the other method."""
-    values = row.data[row.axis].values.astype(np.float64)
-    return values if row.axis == axis else np.full(len(values), np.nan)
-
-
-def _values(row: Trained, name: str, dims: tuple[str, ...]) -> NDArray[Any]:
-    if name not in row.data:
-        return np.full((0,) * len(dims), np.nan)
-    return np.asarray(row.data[name].transpose(*dims).values)
-
-
-def _coordinates(rows: Sequence[Trained]) -> dict[str, Any]:
+def coordinates(rows: Sequence[Trained]) -> dict[str, Any]:
+    """Coordinates of the dimension ``run``: ids, experiments, and every key that differs."""
     flat = [_flat(row) for row in rows]
     keys = sorted({key for entry in flat for key in entry} - set(UNLISTED))
     swept = [k for k in keys if len({canonical(entry.get(k)) for entry in flat}) > 1]

@@ -1,7 +1,8 @@
-"""Trained runs put together from their files: chunks joined, segments joined, trimmed to size."""
+"""Trained runs put together from their files: segments joined, chunks trimmed to what was asked for."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ from descentflow.training.recording import (
 
 @dataclass(frozen=True)
 class Trained:
-    """One run at one step size: dims (initialization, step), as ``df.descend`` returns them."""
+    """One run at one step size: dims (initialization, step), as ``df.descend`` returns them.
+
+    ``data`` holds some of the initialisations, all of them, or nothing.
+    """
 
     run: Run
     step_size: Any
@@ -34,9 +38,14 @@ class Trained:
     @property
     def axis(self) -> str:
         """``step`` for gradient descent, ``time`` for gradient flow."""
-        return "time" if "time" in self.data else "step"
+        return "time" if isinstance(self.run.setting.training, Flow) else "step"
 
     @property
+    def count(self) -> int:
+        """How many initialisations the run has."""
+        return self.run.setting.initialization.count
+
+    @cached_property
     def problem(self) -> Problem:
         """The problem that was trained."""
         return Problem.model_validate(
@@ -44,27 +53,30 @@ class Trained:
         )
 
 
-def assemble(runs: Sequence[Run], files: Iterator[Path]) -> list[Trained]:
-    """Read the files of the runs, in the order run, chunk, segment.
+def rows_of(runs: Sequence[Run]) -> list[Trained]:
+    """The rows of a study's dataset, one for each run and step size, without data."""
+    return [Trained(run, size, xr.Dataset()) for run in runs for size in run.step_sizes]
 
-    Raises DamagedFile where a file is damaged or belongs elsewhere.
+
+def blocks(runs: Sequence[Run], files: Iterator[Path]) -> Iterator[tuple[int, int, Trained]]:
+    """Read the files of the runs, in the order run, chunk, segment, and hand them out chunk by chunk.
+
+    Yields the number of the row (of :func:`rows_of`), that of the first initialisation, and the row
+    with the chunk's initialisations. Raises DamagedFile where a file is damaged or belongs elsewhere.
     """
-    rows: list[Trained] = []
+    before = 0
     for run in runs:
-        chunks = [
-            _segments_of(run, chunk, list(islice(files, len(run.segments)))) for chunk in run.chunks
-        ]
-        joined = xr.concat(chunks, dim="initialization", join="exact")
-        count = run.setting.initialization.count
-        joined = joined.isel(initialization=slice(0, count))
-        rows += [
-            Trained(run, size, joined.isel(size=number))
-            for number, size in enumerate(run.step_sizes)
-        ]
+        first = 0
+        for chunk in run.chunks:
+            whole = _segments_of(run, chunk, list(islice(files, len(run.segments))))
+            joined = whole.isel(initialization=slice(0, run.setting.initialization.count - first))
+            for number, size in enumerate(run.step_sizes):
+                yield before + number, first, Trained(run, size, joined.isel(size=number))
+            first += joined.sizes["initialization"]
+        before += len(run.step_sizes)
     extra = next(files, None)
     if extra is not None:
         raise DamagedFile(f"{extra}: belongs to no run of the study")
-    return rows
 
 
 def _segments_of(run: Run, chunk: str, paths: Sequence[Path]) -> xr.Dataset:

@@ -1,13 +1,17 @@
 """Stage aggregate: one dataset per study, with everything that figures and claims read."""
 
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from descentflow import store
 from descentflow.experiment import Experiment
-from descentflow.measures.table import tabulate
-from descentflow.measures.trained import assemble
+from descentflow.measures.study import collect
+from descentflow.measures.trained import blocks, rows_of
+from descentflow.measures.written import write
 from descentflow.plan import runs_of
 from descentflow.stages import command
 from descentflow.stages.specs import AggregateSpec
@@ -22,12 +26,24 @@ def aggregate(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> N
         for name, settings in spec["experiments"].items()
     }
     runs = runs_of(block, spec["seed"], job["lock"])
-    rows = assemble(runs, iter(inputs))
     study = STUDIES[spec["study"]]
-    measure = import_module(f"descentflow.measures.{study.name}").measure
-    dataset = measure(tabulate(rows), rows)
-    dataset.attrs["references"] = study.paper
-    store.write(dataset, outputs[0], _without_chunks(spec), study.title)
+    measures = import_module(f"descentflow.measures.{study.name}")
+    with scratch(outputs[0]) as folder:
+        dataset, columns = collect(measures, rows_of(runs), blocks(runs, iter(inputs)), folder)
+        dataset.attrs["references"] = study.paper
+        write(dataset, columns, outputs[0], _without_chunks(spec), study.title)
+
+
+@contextlib.contextmanager
+def scratch(path: Path) -> Iterator[Path]:
+    """A folder beside the file to be written; what killed attempts left there is swept first."""
+    for stale in path.parent.glob(f".{path.name}.*.scratch"):
+        shutil.rmtree(stale, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=path.parent, prefix=f".{path.name}.", suffix=".scratch"
+    ) as folder:
+        yield Path(folder)
 
 
 def _without_chunks(spec: dict[str, Any]) -> dict[str, Any]:

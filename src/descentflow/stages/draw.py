@@ -15,19 +15,19 @@ from descentflow.studies import FIGURE_FORMATS, STUDIES
 def draw(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
     """Draw each figure named by the output files from the study's dataset."""
     study = job["spec"]["study"]
-    dataset = store.read_study(inputs[0], study)
-    module = import_module(f"descentflow.figures.{study}")
     for path in outputs:
         if path.stem not in STUDIES[study].figures or path.suffix[1:] not in FIGURE_FORMATS:
             allowed = ", ".join(STUDIES[study].figures)
             formats = ", ".join(FIGURE_FORMATS)
             raise Refused(f"{path}: no figure of {study}; allowed: {allowed} as {formats}")
-    for figure in dict.fromkeys(path.stem for path in outputs):
-        with style.paper():
-            drawn = getattr(module, figure)(dataset)
-            for path in outputs:
-                if path.stem == figure:
-                    style.save(drawn, path)
+    module = import_module(f"descentflow.figures.{study}")
+    with store.opened_study(inputs[0], study) as dataset:
+        for figure in dict.fromkeys(path.stem for path in outputs):
+            with style.paper():
+                drawn = getattr(module, figure)(dataset)
+                for path in outputs:
+                    if path.stem == figure:
+                        style.save(drawn, path)
 
 
 def main() -> None:

@@ -20,7 +20,8 @@ def judge(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
         raise Refused(f"--input: one dataset per study is needed, {len(studies)} of them")
     for study, path in zip(studies, inputs, strict=True):
         module = import_module(f"descentflow.claims.{study}")
-        claims += module.judge(store.read_study(path, study))
+        with store.opened_study(path, study) as dataset:
+            claims += module.judge(dataset)
     with store.whole(outputs[0]) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)

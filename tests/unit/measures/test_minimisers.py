@@ -1,5 +1,6 @@
 """Verdicts: on synthetic ends of flows, rule by rule, and on small real flows."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from descentflow.config import Experiment
 from descentflow.landscape import KINDS
 from descentflow.measures import blow_up, minimisers
 from descentflow.measures.minimisers import STILL, VERDICTS
-from descentflow.measures.table import tabulate
+from descentflow.measures.study import whole
 from descentflow.measures.trained import Trained
 from descentflow.plan import Run
 
@@ -35,11 +36,11 @@ def run_of(case: str, hidden: int, activation: str, **starts: Any) -> Run:
             "training": {"method": "gf", "until": 1e4},
         }
     )
-    return Run("affine", setting, (None,), 1, "")
+    return Run(1, "", "affine", setting, (None,))
 
 
 def trained(case: str, activation: str, until: float) -> Trained:
-    """Two flows with one neuron, as ``assemble`` hands them out, without the files."""
+    """Two flows with one neuron, as if read from files."""
     points = [[0.6, 0.3, 1.6, -0.3], [0.61, 0.29, 1.6, -0.3]]
     run = run_of(case, 1, activation, law="around", points=points)
     data = df.flow(run.setting, np.array(points), until=until, snapshots=2)
@@ -170,10 +171,10 @@ def test_what_is_listed_is_beside_the_verdict(rows: Any) -> None:
 # ---- real flows
 
 
-def test_small_real_flows_get_their_verdicts() -> None:
+def test_small_real_flows_get_their_verdicts(tmp_path: Path) -> None:
     """ReLU attains f = x, tanh blows up on it; the exponents of |v| at 1e8 are within 2%."""
     rows = [trained("affine", name, 1e8) for name in ("relu", "tanh")]
-    data = blow_up.measure(tabulate(rows), rows)
+    data = whole(blow_up, rows, tmp_path)
     assert data["verdict"].values.tolist() == [VERDICTS["attained"], VERDICTS["not_attained"]]
     assert data["verdict"].attrs["flag_meanings"] == "attained not_attained undecided"
     assert data["best_end_risk"].values[0] < 1e-20
@@ -185,7 +186,7 @@ def test_small_real_flows_get_their_verdicts() -> None:
     assert data["rate_growth"].values[1] == 1 / 6
 
 
-def test_a_flow_cut_short_is_undecided() -> None:
+def test_a_flow_cut_short_is_undecided(tmp_path: Path) -> None:
     rows = [trained("step", "tanh", 10.0)]
-    data = blow_up.measure(tabulate(rows), rows)
+    data = whole(blow_up, rows, tmp_path)
     assert data["verdict"].values.tolist() == [VERDICTS["undecided"]]

@@ -1,0 +1,70 @@
+"""A study's dataset written out of columns, a slab at a time."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+import xarray as xr
+
+from descentflow import store
+from descentflow.measures.columns import Columns
+from descentflow.measures.study import public
+
+PIECE = 2**17
+"""Numbers in a piece of a variable in the file, about: a megabyte."""
+
+
+def write(
+    dataset: xr.Dataset, columns: Columns, path: Path, spec: Mapping[str, Any], title: str
+) -> None:
+    """Write the dataset together with the columns' variables; raises CannotWrite, naming the file."""
+    with store.whole(path) as temporary, store.as_full_disk(path):
+        store.save(dataset, temporary, store.described(dataset, spec, title))
+        with netCDF4.Dataset(temporary, "a") as file:
+            file.set_auto_maskandscale(False)
+            for name in public(columns):
+                _append(file, dataset, columns, name)
+        store.seal(temporary)
+
+
+def _append(file: Any, dataset: xr.Dataset, columns: Columns, name: str) -> None:
+    kind, most = columns.kinds[name], max(columns.counts)
+    dims = ("run", "initialization", *kind.inner)
+    inner = (max(columns.longest(dim), dataset.sizes.get(dim, 0)) for dim in kind.inner)
+    sizes = (len(columns.counts), most, *inner)
+    for dimension, size in zip(dims, sizes, strict=True):
+        if dimension not in file.dimensions:
+            file.createDimension(dimension, size)
+    inside = max(1, int(np.prod(sizes[2:])))
+    slab = max(1, min(most, PIECE // inside))
+    variable = file.createVariable(
+        name,
+        kind.dtype,
+        dims,
+        zlib=True,
+        complevel=1,
+        fill_value=False,
+        chunksizes=(1, slab, *sizes[2:]),
+    )
+    variable.setncatts(kind.attributes)
+    known = [str(c) for c, values in dataset.coords.items() if {*values.dims} <= {*dims}]
+    variable.coordinates = " ".join(c for c in known if c not in dims)
+    for run in range(sizes[0]):
+        for first, values in _slabs(columns, name, run, slab, sizes):
+            variable[run, first : first + len(values)] = values
+
+
+def _slabs(
+    columns: Columns, name: str, run: int, slab: int, sizes: tuple[int, ...]
+) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+    """A run's numbers, slab by slab, with what is missing."""
+    kind, count = columns.kinds[name], columns.counts[run]
+    for first in range(0, sizes[1], slab):
+        last = min(first + slab, sizes[1])
+        values = np.full((last - first, *sizes[2:]), kind.missing, kind.dtype)
+        if columns.has(name, run) and first < count:
+            part = columns.some(name, run, first, min(last, count))
+            values[tuple(map(slice, part.shape))] = part
+        yield first, values
