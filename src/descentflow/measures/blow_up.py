@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from descentflow.landscape import exponents, least_critical_risk
 from descentflow.measures import minimisers
 from descentflow.measures.ends import add_ends
+from descentflow.measures.padding import coordinate
 from descentflow.measures.table import named, pad
 from descentflow.measures.trained import Trained
 from descentflow.problem import Problem
@@ -103,7 +104,7 @@ def _realizations(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         else:
             parts.append(np.empty((0, GRID)))
             times.append(np.empty(0))
-    dataset = dataset.assign_coords(x=x)
+    dataset = dataset.assign_coords(x=coordinate("x", x, "input"))
     dataset["realization"] = (("run", "snapshot", "x"), pad(parts), named("N at the snapshots"))
     dataset["snapshot_at"] = (("run", "snapshot"), pad(times), named("t or n of the snapshots"))
     return dataset
@@ -122,7 +123,8 @@ def _search(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         problem = Problem(inputs=known.inputs, target=known.target, network=network)
         found = least_critical_risk(problem, starts=starts, seed=chosen[0].run.seed)
         levels.append(found["risk"].values)
-    dataset = dataset.assign_coords(searched_width=list(SEARCHED))
+    widths = coordinate("searched_width", SEARCHED, "number of hidden neurons searched")
+    dataset = dataset.assign_coords(searched_width=widths)
     title = f"critical risks found for alpha = 1/2, {starts} starts per search, ascending"
     dataset["critical_risk_found"] = (("searched_width", "found"), pad(levels), named(title))
     return dataset

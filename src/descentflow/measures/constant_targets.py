@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from descentflow.measures.padding import coordinate
 from descentflow.measures.table import named, pad
 from descentflow.measures.trained import Trained
 from descentflow.theory import constant_targets as theory
@@ -73,7 +74,8 @@ def _quantiles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         dataset[f"{name}_quantiles"].attrs = named(f"quantiles of {name} over initialisations")
     dataset["envelope_median"] = dataset["envelope_constant"].median("initialization")
     dataset["envelope_median"].attrs = named("median of envelope_constant")
-    return dataset.assign_coords(quantile=list(QUANTILES))
+    levels = coordinate("quantile", QUANTILES, "level of the quantile")
+    return dataset.assign_coords(quantile=levels)
 
 
 def _flow(dataset: xr.Dataset) -> xr.Dataset:

@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from descentflow.measures.ends import add_ends
+from descentflow.measures.padding import coordinate
 from descentflow.measures.table import named, pad
 from descentflow.measures.trained import Trained
 from descentflow.targets import Affine
@@ -74,7 +75,8 @@ def _identities(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         ]
         dataset[f"{name}_quantiles"] = (("run", "quantile", "record"), np.stack(parts))
         dataset[f"{name}_quantiles"].attrs = named(f"quantiles of {name} over initialisations")
-    return dataset.assign_coords(quantile=list(QUANTILES))
+    levels = coordinate("quantile", QUANTILES, "level of the quantile")
+    return dataset.assign_coords(quantile=levels)
 
 
 def _saddles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
@@ -86,7 +88,10 @@ def _saddles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     counts = list(range(0, problem.network.hidden + 1, 2))
     points = np.stack([theory.saddle(problem, count) for count in counts])
     x = np.linspace(0.0, 1.0, GRID)
-    dataset = dataset.assign_coords(x=x, saddle=counts)
+    dataset = dataset.assign_coords(
+        x=coordinate("x", x, "input"),
+        saddle=coordinate("saddle", counts, "number of kinks of the zig-zag"),
+    )
     values = problem.network.realization(points, x)
     dataset["saddle_realization"] = (("saddle", "x"), values, named("N at the saddle"))
     spectrum = np.linalg.eigvalsh(problem.hessian(points))

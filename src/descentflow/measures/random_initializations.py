@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
+from descentflow.measures.padding import coordinate
 from descentflow.measures.table import named, pad
 from descentflow.measures.trained import Trained
 from descentflow.theory import random_initializations as theory
@@ -108,7 +109,9 @@ def _best_of(dataset: xr.Dataset) -> xr.Dataset:
         np.stack(least, axis=1),
         named("least risk of the first K runs"),
     )
-    return dataset.assign_coords(best_of=list(GROUPS))
+    return dataset.assign_coords(
+        best_of=coordinate("best_of", GROUPS, "number K of runs in a group")
+    )
 
 
 def _decay(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
@@ -144,7 +147,7 @@ def _decay(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         shares / dataset["count"].values[:, None],
         named("share of runs by how the risk falls"),
     )
-    return dataset.assign_coords(kind=KINDS.split())
+    return dataset.assign_coords(kind=coordinate("kind", KINDS.split(), "how the risk falls"))
 
 
 def _slope(risk: Array, steps: NDArray[np.int64], start: float, end: float) -> Array:
