@@ -20,9 +20,8 @@ version = release = __version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
-    "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "docstrings",
     "mathml",
     "repository",
 ]
@@ -44,8 +43,4 @@ myst_heading_anchors = 4
 myst_dmath_double_inline = False
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
-autodoc_typehints_format = "short"
-napoleon_numpy_docstring = True
-napoleon_google_docstring = False
-napoleon_use_rtype = False
+autodoc_typehints = "none"
