@@ -13,7 +13,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env develop figures smoke test torture lint gallery bench manifest verify archive clean
+.PHONY: help env develop figures smoke test torture lint docs gallery bench manifest verify archive clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -42,8 +42,14 @@ lint: develop
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
-gallery: figures ## copy the README's pictures from figures/ to docs/gallery/
-	cp figures/random_initializations/success.png docs/gallery/success.png
+# The network is not needed, and opening results/docs/index.html does not need it either.
+docs: develop ## build the documentation into results/docs, warnings are errors
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet \
+	  --doctree-dir results/.doctrees docs results/docs
+	@echo "results/docs/index.html"
+
+gallery: figures ## the README's pictures and count of claims, from figures/ and results/
+	$(BIN)/python docs/_site/gallery.py results figures
 
 bench: $(VENV)-peers/run.stamp env ## descent, flow and Gram matrices against their peers, in one run each
 	$(BIN)/python benchmarks/descent.py
