@@ -25,7 +25,7 @@ PAGES = sorted(
         *(REPOSITORY / folder / "README.md" for folder in ("config", "benchmarks")),
     )
 )
-PARTS = ("Makefile", "pyproject.toml", "CITATION.cff", "README.md", "LICENSE", "config", "docs")
+PARTS = ("Makefile", "pyproject.toml", "CITATION.cff", "LICENSE", "config", "docs", "benchmarks")
 
 
 def page(name: str) -> str:
