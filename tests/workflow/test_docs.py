@@ -25,7 +25,10 @@ PAGES = sorted(
         *(REPOSITORY / folder / "README.md" for folder in ("config", "benchmarks")),
     )
 )
-PARTS = ("Makefile", "pyproject.toml", "CITATION.cff", "LICENSE", "config", "docs", "benchmarks")
+PARTS = (
+    *("Makefile", "pyproject.toml", "CITATION.cff", "LICENSE", "envs/develop.lock"),
+    *("config", "docs", "benchmarks"),
+)
 
 
 def page(name: str) -> str:
