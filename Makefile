@@ -82,6 +82,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run.stamp: envs/requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing what envs/requirements.lock lists into $(VENV), once: about 1 GB, some minutes"
 	$(INSTALL) --require-hashes --requirement envs/requirements.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@

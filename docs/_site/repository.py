@@ -17,8 +17,11 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 _INCLUDE = re.compile(r"^```\{include\} (\S+)\n```$", re.MULTILINE)
-_LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)")
-_CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`(?!\]))", re.MULTILINE | re.DOTALL)
+_LINK_OR_CODE = re.compile(
+    r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^()\s]+)\)"
+    r"|^```.*?^```$|`[^`\n]+`",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -53,16 +56,13 @@ def _pages(app: Sphinx) -> dict[Path, Path]:
 
 def _relinked(text: str, origin: Path, page: Path, pages: dict[Path, Path]) -> str:
     """The text of the file ``origin`` as ``page`` shows it."""
-    parts = _CODE.split(text)
-    for n in range(0, len(parts), 2):
-        parts[n] = _LINK.sub(lambda found: _link(found, origin, page, pages), parts[n])
-    return "".join(parts)
+    return _LINK_OR_CODE.sub(lambda found: _link(found, origin, page, pages), text)
 
 
 def _link(found: re.Match[str], origin: Path, page: Path, pages: dict[Path, Path]) -> str:
-    image, text, target = found.groups()
-    path, mark, fragment = target.partition("#")
-    if not path or re.match(r"[a-z]+:", path):
+    image, text, target = found.group("image", "text", "target")
+    path, mark, fragment = (target or "").partition("#")
+    if not path or re.match(r"[a-z]+:", path):  # code, a place on this page, or the web
         return found[0]
     wanted = (origin.parent / path).resolve()
     if not wanted.exists():
