@@ -97,3 +97,22 @@ def test_tables_have_as_many_cells_in_every_row(name: str) -> None:
         rows = table.splitlines()
         cells = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
         assert len(cells) == 1, f"{rows[0]}: a bar inside a formula is written \\lvert or \\rvert"
+
+
+def test_the_site_builds_without_warnings_and_fetches_nothing(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "docs", tmp_path],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    assert (tmp_path / "_static" / "math.ttf").exists()
+    fetched = re.compile(
+        r"""<(?:script|img|link|iframe)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//"""
+    )
+    for file in tmp_path.rglob("*.html"):
+        assert not fetched.search(file.read_text(encoding="utf-8")), file
+    for file in tmp_path.rglob("*.css"):
+        assert not re.search(r"url\(.?https?:|@import", file.read_text(encoding="utf-8")), file
