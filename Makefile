@@ -14,8 +14,8 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env develop figures smoke test torture fuzz lint reference report gallery bench manifest \
-  verify archive clean
+.PHONY: help env develop figures smoke test torture fuzz lint docs reference report gallery bench \
+  manifest verify archive clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -59,8 +59,14 @@ report: env ## the workflow, then results/report.html: figures, claims, run time
 	@mv -f $(REPORT:.html=.part.html) $(REPORT)
 	@echo "$(REPORT): open it in a browser"
 
-gallery: figures ## copy the README's pictures to docs/gallery/, write docs/claims.md
-	cp figures/random_initializations/success.png docs/gallery/success.png
+# The network is not needed, and opening results/docs/index.html does not need it either.
+docs: develop ## build the documentation into results/docs, warnings are errors
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet \
+	  --doctree-dir results/.doctrees docs results/docs
+	@echo "results/docs/index.html"
+
+gallery: develop figures ## the README's pictures and count of claims, and docs/claims.md
+	$(BIN)/python docs/_site/gallery.py results figures
 	cp figures/claims.svg docs/gallery/claims.svg
 	$(BIN)/descentflow claims-page
 
@@ -95,6 +101,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run.stamp: envs/requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing what envs/requirements.lock lists into $(VENV), once: about 1 GB, some minutes"
 	$(INSTALL) --require-hashes --requirement envs/requirements.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@

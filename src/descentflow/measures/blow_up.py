@@ -14,7 +14,7 @@ from descentflow.landscape import exponents, least_critical_risk
 from descentflow.measures import minimisers
 from descentflow.measures.columns import Columns
 from descentflow.measures.ends import add_ends
-from descentflow.measures.padding import named, pad
+from descentflow.measures.padding import coordinate, named, pad
 from descentflow.measures.study import EACH, Small
 from descentflow.measures.trained import Trained
 from descentflow.problem import Problem
@@ -65,7 +65,9 @@ def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
 
 def conclude(dataset: xr.Dataset, _columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
     """Add a search for critical points."""
-    return _search(dataset.assign_coords(x=np.linspace(0.0, 1.0, GRID)), rows)
+    return _search(
+        dataset.assign_coords(x=coordinate("x", np.linspace(0.0, 1.0, GRID), "input")), rows
+    )
 
 
 def _jump(row: Trained) -> float:
@@ -150,7 +152,8 @@ def _search(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         problem = Problem(inputs=known.inputs, target=known.target, network=network)
         found = least_critical_risk(problem, starts=starts, seed=chosen[0].run.seed)
         levels.append(found["risk"].values)
-    dataset = dataset.assign_coords(searched_width=list(SEARCHED))
+    widths = coordinate("searched_width", SEARCHED, "number of hidden neurons searched")
+    dataset = dataset.assign_coords(searched_width=widths)
     title = f"critical risks found for alpha = 1/2, {starts} starts per search, ascending"
     dataset["critical_risk_found"] = (("searched_width", "found"), pad(levels), named(title))
     return dataset

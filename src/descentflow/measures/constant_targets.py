@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from descentflow.experiment import Flow
 from descentflow.measures.columns import Columns
-from descentflow.measures.padding import named
+from descentflow.measures.padding import coordinate, named
 from descentflow.measures.study import Small
 from descentflow.measures.trained import Trained
 from descentflow.theory import constant_targets as theory
@@ -120,7 +120,8 @@ def _quantiles(columns: Columns, name: str, number: int, scale: Array) -> Array:
 
 def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
     """Add the phase diagram: from the experiment ``step_sizes``."""
-    return _phases(dataset.assign_coords(quantile=list(QUANTILES)), columns, rows)
+    levels = coordinate("quantile", QUANTILES, "level of the quantile")
+    return _phases(dataset.assign_coords(quantile=levels), columns, rows)
 
 
 def _identity_error(row: Trained) -> float:

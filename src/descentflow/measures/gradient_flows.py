@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from descentflow.measures.columns import Columns
 from descentflow.measures.ends import add_ends
-from descentflow.measures.padding import named, pad
+from descentflow.measures.padding import coordinate, named, pad
 from descentflow.measures.study import Small
 from descentflow.measures.trained import Trained
 from descentflow.targets import Affine
@@ -100,7 +100,8 @@ def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
 def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
     """Add the saddles and the distance of GD to GF."""
     _small_steps(columns, rows)
-    dataset = dataset.assign_coords(quantile=list(QUANTILES))
+    levels = coordinate("quantile", QUANTILES, "level of the quantile")
+    dataset = dataset.assign_coords(quantile=levels)
     return _saddles(dataset, rows)
 
 
@@ -113,7 +114,10 @@ def _saddles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     counts = list(range(0, problem.network.hidden + 1, 2))
     points = np.stack([theory.saddle(problem, count) for count in counts])
     x = np.linspace(0.0, 1.0, GRID)
-    dataset = dataset.assign_coords(x=x, saddle=counts)
+    dataset = dataset.assign_coords(
+        x=coordinate("x", x, "input"),
+        saddle=coordinate("saddle", counts, "number of kinks of the zig-zag"),
+    )
     values = problem.network.realization(points, x)
     dataset["saddle_realization"] = (("saddle", "x"), values, named("N at the saddle"))
     spectrum = np.linalg.eigvalsh(problem.hessian(points))

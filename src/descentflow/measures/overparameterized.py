@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from descentflow.measures.deep_rows import DeepRow
 from descentflow.measures.deep_table import EACH, TIMED, each, tabulate
-from descentflow.measures.padding import named, pad
+from descentflow.measures.padding import coordinate, named, pad
 from descentflow.theory import overparameterized as theory
 
 Array = NDArray[np.float64]
@@ -43,7 +43,8 @@ def measure(rows: Sequence[DeepRow]) -> xr.Dataset:
     for name in EXPONENTS.values():
         dataset[f"{name}_quantiles"] = (("run", "quantile"), _quantiles(dataset[name]))
         dataset[f"{name}_quantiles"].attrs = named(f"quantiles of {name} over initialisations")
-    return _exponents(dataset.assign_coords(quantile=list(QUANTILES)))
+    levels = coordinate("quantile", QUANTILES, "level of the quantile")
+    return _exponents(dataset.assign_coords(quantile=levels))
 
 
 def _limits(dataset: xr.Dataset, rows: Sequence[DeepRow]) -> xr.Dataset:
@@ -212,7 +213,10 @@ def _exponents(dataset: xr.Dataset) -> xr.Dataset:
             slopes[line, column] = _power(
                 dataset["network_width"].values[chosen], dataset[variable].values[chosen]
             )
-    dataset = dataset.assign_coords(quantity=list(EXPONENTS), group=groups)
+    dataset = dataset.assign_coords(
+        quantity=coordinate("quantity", list(EXPONENTS), "what the power is of"),
+        group=coordinate("group", groups, "runs that differ in width alone"),
+    )
     dims = ("quantity", "group")
     dataset["exponent"] = (dims, slopes[..., 0], named("fitted power of the width"))
     dataset["exponent_error"] = (dims, slopes[..., 1], named("its standard error"))

@@ -14,6 +14,12 @@ def named(name: str) -> dict[str, str]:
     return {"long_name": name, "units": "1"}
 
 
+def coordinate(name: str, values: object, title: str) -> tuple[str, NDArray[Any], dict[str, str]]:
+    """A coordinate for ``assign_coords``, with CF attributes; texts have no units."""
+    numbers = np.asarray(values)
+    return name, numbers, named(title) if numbers.dtype.kind in "fiu" else {"long_name": title}
+
+
 def pad(arrays: Sequence[NDArray[Any]], least: Sequence[int] = ()) -> Array:
     """Stack arrays of one number of dimensions, nan where one is shorter than the longest.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
 from descentflow.measures.columns import Columns
-from descentflow.measures.padding import named, pad
+from descentflow.measures.padding import coordinate, named, pad
 from descentflow.measures.study import MOST, Small
 from descentflow.measures.trained import Trained
 from descentflow.theory import random_initializations as theory
@@ -77,7 +77,10 @@ def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
 
 def conclude(dataset: xr.Dataset, _columns: Columns, _rows: Sequence[Trained]) -> xr.Dataset:
     """Add the coordinates of the summaries."""
-    return dataset.assign_coords(best_of=list(GROUPS), kind=KINDS.split())
+    return dataset.assign_coords(
+        best_of=coordinate("best_of", GROUPS, "number K of runs in a group"),
+        kind=coordinate("kind", KINDS.split(), "how the risk falls"),
+    )
 
 
 def _best_of(success: NDArray[np.bool_], level: float) -> dict[str, tuple[Any, Any, str]]:

@@ -54,7 +54,10 @@ def segment_dataset(
     ``grams`` holds G^(1)(0), .., G^(H+1)(0) of each initialisation; with ``stored`` the weights at
     the end are kept.
     """
-    dataset = xr.Dataset(coords={"step": trajectories[0][0].records.steps})
+    steps = trajectories[0][0].records.steps
+    dataset = xr.Dataset(
+        coords={"step": ("step", steps, _named("number of gradient descent steps"))}
+    )
     for name, (title, dims) in RECORDED.items():
         values = [[getattr(one.records, name) for one in row] for row in trajectories]
         dataset[name] = (("size", "initialization", "step", *dims), np.array(values))

@@ -13,7 +13,7 @@ from descentflow.training.flow import (
     advance,
     flow_dataset,
 )
-from descentflow.training.recording import record_times, within
+from descentflow.training.recording import describe, record_times, within
 
 CARRIED = ("parameters", "status", "stopped_at", "sums", "balances")
 
@@ -43,8 +43,8 @@ def flow_segment(
         progress,
     )
     dataset = flow_dataset(problem, state, records)
-    dataset["sums"] = (("initialization", "sum"), state.sums)
-    dataset["balances"] = (("initialization", "neuron"), state.balances)
+    dataset["sums"] = (("initialization", "sum"), state.sums, describe("sums"))
+    dataset["balances"] = (("initialization", "neuron"), state.balances, describe("balances"))
     return dataset.expand_dims("size")
 
 

@@ -15,6 +15,7 @@ from descentflow.stages.descend_segment import descend_segment
 from descentflow.stages.flow_segment import flow_segment
 from descentflow.stages.sample import chunk_range
 from descentflow.stages.specs import TrainSpec
+from descentflow.training.recording import describe
 
 SEGMENTS = {"gd": descend_segment, "gf": flow_segment}
 
@@ -33,7 +34,10 @@ def train(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
     snapshots = max(0, min(training["snapshots"] - first, count))
     dataset = segment(problem, before, training, (start, stop), snapshots, progress)
     progress.close()
-    dataset = dataset.assign_coords(initialization=np.arange(first, first + count))
+    numbers = np.arange(first, first + count)
+    dataset = dataset.assign_coords(
+        initialization=("initialization", numbers, describe("initialization"))
+    )
     store.write(dataset, outputs[0], spec, "Training, one segment")
 
 

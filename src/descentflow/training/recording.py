@@ -32,6 +32,8 @@ LONG_NAMES = {
     "integrated_risk": "integral of the risk from 0",
     "balance_drift": "largest change of |w_i|^2 + b_i^2 - |v_i|^2, constant along the exact flow",
     "risk_increase": "largest increase of the risk over one step of the integrator",
+    "sums": "what dissipated, integrated_risk and risk_increase go on from",
+    "balances": "|w_i|^2 + b_i^2 - |v_i|^2 at time 0",
     "step_count": "steps the integrator tried",
     "refused_count": "steps it refused",
     "step": "number of gradient descent steps",

@@ -1,0 +1,68 @@
+"""What the README and the documentation show of the results: pictures, and a count of claims.
+
+`python docs/_site/gallery.py RESULTS FIGURES` copies every figure into docs/gallery/, made small, and
+writes the counts of `RESULTS/claims.csv` between the marks in README.md.
+"""
+
+import csv
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+WIDEST = 1500
+COLOURS = 96
+MARKS = ("<!-- claims: written by make gallery -->", "<!-- end of claims -->")
+VERDICTS = {"yes": "hold", "NO": "fail", "not measured": "not measured"}
+
+
+def shrink(figure: Path, picture: Path) -> None:
+    """A copy at most ``WIDEST`` pixels wide with a palette of its own."""
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(figure) as image:
+        shown = Image.new("RGB", image.size, "white")
+        shown.paste(image, mask=image.getchannel("A") if "A" in image.getbands() else None)
+    if shown.width > WIDEST:
+        height = round(shown.height * WIDEST / shown.width)
+        shown = shown.resize((WIDEST, height), Image.Resampling.LANCZOS)
+    shown.quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
+
+
+def counted(claims: Path) -> str:
+    """A table with one row per study and one column per verdict; verdicts are those of the file."""
+    with claims.open(newline="", encoding="utf-8") as file:
+        rows = [(row["study"], VERDICTS[row["holds"]]) for row in csv.DictReader(file)]
+    counts = Counter(rows)
+    studies = list(dict.fromkeys(study for study, _ in rows))
+    lines = ["| claims about | " + " | ".join(VERDICTS.values()) + " |", "|---|---|---|---|"]
+    for study in studies:
+        cells = [str(counts[study, verdict]) for verdict in VERDICTS.values()]
+        lines.append(f"| [`{study}`](docs/{study}.md) | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def between_marks(text: str, table: str) -> str:
+    """``text`` with ``table`` between the two marks."""
+    start, end = map(re.escape, MARKS)
+    found = re.compile(f"{start}.*?{end}", re.DOTALL)
+    if len(found.findall(text)) != 1:
+        raise SystemExit(f"README.md: needs one pair of {MARKS[0]} and {MARKS[1]}")
+    return found.sub(lambda _: f"{MARKS[0]}\n{table}\n{MARKS[1]}", text)
+
+
+def main() -> None:
+    """Copy the pictures and write the table."""
+    results, figures = map(Path, sys.argv[1:])
+    readme = ROOT / "README.md"
+    table = counted(results / "claims.csv")
+    readme.write_text(between_marks(readme.read_text(encoding="utf-8"), table), encoding="utf-8")
+    studies = re.findall(r"`(\w+)`", table)
+    for figure in (path for study in studies for path in sorted((figures / study).glob("*.png"))):
+        shrink(figure, ROOT / "docs" / "gallery" / figure.relative_to(figures))
+
+
+if __name__ == "__main__":
+    main()
