@@ -6,6 +6,7 @@ when it changes, and a shared cache may use it as a key.
 """
 
 import hashlib
+import math
 import os
 import platform
 import sys
@@ -29,6 +30,13 @@ PLANS: dict[str, Callable[[Block, int, str], Sequence[PlannedRun]]] = {
 
 AGGREGATES = {"overparameterized": "aggregate_deep"}
 """The stage that joins a study's files, where it is not ``aggregate``."""
+
+SHALLOW, DEEP = ("train",), ("gram_deep", "train_deep")
+"""The stages that make the files of runs: of shallow networks, and of deep ones."""
+
+BASE_MB, AGGREGATE_MB = 1000, 2000
+WEIGHT_COPIES = 12
+"""What a job needs beside its arrays, and how many arrays like its weights a deep one holds."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,48 @@ class Jobs:
         """Rough seconds, for starting long jobs first."""
         return 1 + int(self._run_by_id[run, chunk].cost)
 
+    def seconds(self, run: str, chunk: str, segment: int) -> float:
+        """Rough seconds of one segment of one chunk, by its share of the run."""
+        known = self._run_by_id[run, chunk]
+        start, stop = known.segments[segment]
+        length = (stop - start) / known.horizon if known.horizon else 1.0
+        return known.cost * max(length, 1.0 / len(known.segments))
+
+    def memory_mb(self, run: str, chunk: str, segment: int) -> int:  # noqa: ARG002
+        """Rough memory of one segment of one chunk, in megabytes."""
+        weights = int(getattr(self._run_by_id[run, chunk].start, "weights", 0))
+        return BASE_MB + WEIGHT_COPIES * 8 * weights // 10**6
+
+    def aggregate_memory_mb(self, study: str) -> int:  # noqa: ARG002
+        """Rough memory of joining a study's files, in megabytes."""
+        return AGGREGATE_MB
+
+    def most(self, need: Callable[[str, str, int], float], stages: Sequence[str]) -> Any:
+        """The largest ``need``, ``seconds`` or ``memory_mb``, of the stages' segments; 0 of none."""
+        key = need.__name__, tuple(stages)
+        if key not in self._most:
+            self._most[key] = max(
+                (
+                    need(run.id, chunk, segment)
+                    for run in self._of(stages)
+                    for chunk in run.chunks[:1]
+                    for segment in range(len(run.segments))
+                ),
+                default=0,
+            )
+        return self._most[key]
+
+    def ids(self, stages: Sequence[str]) -> str:
+        """A regular expression for the ids of the stages' runs; one that matches none for none."""
+        return "|".join(sorted({run.id for run in self._of(stages)})) or r"(?!)"
+
+    def _of(self, stages: Sequence[str]) -> list[PlannedRun]:
+        return [run for runs in self.runs.values() for run in runs if run.stage in stages]
+
+    @cached_property
+    def _most(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        return {}
+
     def sample_job(self, start: str, chunk: str) -> str:
         """Identity of a sample job."""
         known = self._start_by_id[start]
@@ -162,6 +212,14 @@ class Jobs:
             "python": platform.python_version(),
         }
         return canonical(job)
+
+
+def minutes(attempt: int, seconds: float) -> int:
+    """A time limit for what is thought to take ``seconds``: more with every attempt.
+
+    Three times as long, since a limit costs nothing, and ten minutes for starting and compiling.
+    """
+    return attempt * (10 + math.ceil(3 * seconds / 60))
 
 
 def lock_digest(lock: Path) -> str:

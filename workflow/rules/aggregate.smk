@@ -7,6 +7,9 @@ rule aggregate:
         f"{RESULTS}/logs/datasets/{{study}}.log",
     conda:
         "../../envs/descentflow.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * JOBS.aggregate_memory_mb(wildcards.study),
+        runtime=lambda wildcards, attempt: attempt * 60,
     params:
         job=lambda wildcards: JOBS.aggregate_job(wildcards.study),
     shell:
@@ -15,6 +18,7 @@ rule aggregate:
 
 
 rule judge:
+    localrule: True
     input:
         [JOBS.dataset(study) for study in STUDIES],
     output:

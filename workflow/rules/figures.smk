@@ -4,6 +4,7 @@ for study in STUDIES:
     rule:
         name:
             study
+        localrule: True
         input:
             JOBS.dataset(study),
         output:
