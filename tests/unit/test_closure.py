@@ -36,7 +36,7 @@ FLOORS = (
     {"claims", "figures"},
     {"archive"},
     {"stages"},
-    {"launch"},
+    {"cluster", "launch"},
     {"cli"},
 )
 """The house of the design: each floor imports only from those above it in this list."""

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,15 @@ import pytest
 
 from descentflow import closure, plan
 from descentflow.errors import ConfigurationError, Refused
-from descentflow.jobs import Jobs, lock_digest, put_interpreter_first
+from descentflow.jobs import (
+    BASE_MB,
+    DEEP,
+    SHALLOW,
+    Jobs,
+    lock_digest,
+    minutes,
+    put_interpreter_first,
+)
 from descentflow.store import canonical
 from descentflow.studies import FIGURE_FORMATS, STUDIES
 
@@ -246,3 +255,33 @@ def test_costs_are_whole_seconds(jobs: Jobs) -> None:
         cost = jobs.cost(run, chunk)
         assert isinstance(cost, int)
         assert cost >= 1
+
+
+# ---- what a scheduler is asked for
+
+
+def test_seconds_of_segments_add_up(jobs: Jobs) -> None:
+    """Or say more: a short segment is not thought shorter than its share by number."""
+    for run in (run for runs in jobs.runs.values() for run in runs):
+        parts = [jobs.seconds(run.id, run.chunks[0], n) for n in range(len(run.segments))]
+        assert run.cost <= sum(parts) <= 2 * run.cost
+        assert min(parts) > 0
+
+
+def test_the_most_that_a_stage_needs(jobs: Jobs) -> None:
+    found = [jobs.seconds(*wildcards) for wildcards in trainings(jobs)]
+    assert jobs.most(jobs.seconds, SHALLOW) == max(found)
+    assert jobs.most(jobs.memory_mb, SHALLOW) == BASE_MB
+    assert jobs.most(jobs.seconds, DEEP) == 0
+
+
+def test_ids_as_a_regular_expression(jobs: Jobs) -> None:
+    ids = {run for run, *_ in trainings(jobs)}
+    assert all(re.fullmatch(jobs.ids(SHALLOW), run) for run in ids)
+    assert not re.fullmatch(jobs.ids(SHALLOW), "0" * 12)
+    assert not any(re.search(jobs.ids(DEEP), run) for run in [*ids, ""])
+
+
+def test_minutes_grow_with_the_attempt() -> None:
+    assert [minutes(attempt, 0.0) for attempt in (1, 2, 3)] == [10, 20, 30]
+    assert minutes(1, 601.0) == 10 + 31

@@ -8,7 +8,8 @@ rule aggregate:
     conda:
         "../../envs/descentflow.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * JOBS.aggregate_memory_mb(wildcards.study),
+        mem_mb=lambda wildcards, attempt: attempt
+        * JOBS.aggregate_memory_mb(wildcards.study),
         runtime=lambda wildcards, attempt: attempt * 60,
     params:
         job=lambda wildcards: JOBS.aggregate_job(wildcards.study),
@@ -18,13 +19,13 @@ rule aggregate:
 
 
 rule judge:
-    localrule: True
     input:
         [JOBS.dataset(study) for study in STUDIES],
     output:
         JOBS.claims,
     log:
         f"{RESULTS}/logs/claims.log",
+    localrule: True
     conda:
         "../../envs/descentflow.yaml"
     params:

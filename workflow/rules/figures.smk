@@ -4,13 +4,13 @@ for study in STUDIES:
     rule:
         name:
             study
-        localrule: True
         input:
             JOBS.dataset(study),
         output:
             JOBS.figures(study),
         log:
             f"{RESULTS}/logs/figures/{study}.log",
+        localrule: True
         conda:
             "../../envs/descentflow.yaml"
         params:

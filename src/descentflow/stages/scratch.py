@@ -51,7 +51,8 @@ def own_kernels(scratch: Path, job: str) -> Iterator[None]:
 def _key(job: str) -> str:
     """Digest of what decides which kernels a job compiles: its code, and words but no numbers."""
     described = json.loads(job)
-    words = [described.get("code"), described.get("python"), _words(described.get("spec"))]
+    spec = {key: value for key, value in described["spec"].items() if key != "chunk"}
+    words = [described.get("code"), described.get("python"), _words(spec)]
     return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -60,7 +61,7 @@ def _words(value: Any) -> Any:
         return {key: _words(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return _words(value[0]) if value else None
-    return value if isinstance(value, str) and not value[:1].isdigit() else None
+    return value if isinstance(value, str) else None
 
 
 def _fetch(key: str, kernels: Path) -> int:

@@ -1,0 +1,113 @@
+"""The environment of jobs, and jobs that a dead head left."""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from descentflow import cluster
+from descentflow.errors import Refused
+
+OURS = "descentflow_01234567-89ab-cdef-0123-456789abcdef"
+VARIABLES = ("HDF5_USE_FILE_LOCKING", "SQUEUE_ARRAY", "DESCENTFLOW_SCRATCH", "SLURM_TMPDIR")
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Without the variables, which are as they were afterwards."""
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_head_has_no_scratch_folder() -> None:
+    cluster.prepare_environment(remote=False)
+    assert os.environ["HDF5_USE_FILE_LOCKING"] == "FALSE"
+    assert os.environ["SQUEUE_ARRAY"] == "1"
+    assert "DESCENTFLOW_SCRATCH" not in os.environ
+
+
+def test_jobs_use_the_nodes_disk(environment: pytest.MonkeyPatch) -> None:
+    cluster.prepare_environment(remote=True)
+    assert os.environ["DESCENTFLOW_SCRATCH"] == tempfile.gettempdir()
+    del os.environ["DESCENTFLOW_SCRATCH"]
+    environment.setenv("SLURM_TMPDIR", "/local/7")
+    cluster.prepare_environment(remote=True)
+    assert os.environ["DESCENTFLOW_SCRATCH"] == "/local/7"
+
+
+def test_what_a_site_says_wins(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("DESCENTFLOW_SCRATCH", "")
+    environment.setenv("HDF5_USE_FILE_LOCKING", "BEST_EFFORT")
+    cluster.prepare_environment(remote=True)
+    assert os.environ["DESCENTFLOW_SCRATCH"] == ""
+    assert os.environ["HDF5_USE_FILE_LOCKING"] == "BEST_EFFORT"
+
+
+class Slurm:
+    """A squeue that prints a file, and a scancel that empties it at the second look."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        (folder / cluster.LOGS).mkdir(parents=True)
+        self.script("squeue", f"cat {folder}/queue; [ ! -e {folder}/gone ] || : > {folder}/queue")
+        self.script("scancel", f'echo "$@" >> {folder}/cancelled; touch {folder}/gone')
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(cluster, "SECONDS_BETWEEN_LOOKS", 0.0)
+
+    def script(self, name: str, body: str) -> None:
+        path = self.folder / name
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+    def queue(self, *lines: str) -> None:
+        (self.folder / "queue").write_text("".join(f"{line}\n" for line in lines))
+
+    @property
+    def cancelled(self) -> list[str]:
+        path = self.folder / "cancelled"
+        return path.read_text().split() if path.exists() else []
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slurm:
+    return Slurm(tmp_path, monkeypatch)
+
+
+def test_left_over_jobs_are_cancelled_and_waited_for(slurm: Slurm) -> None:
+    """Those of this folder and of ours alone; each once, whatever the tasks of its array."""
+    here = slurm.folder
+    slurm.queue(
+        f"7|{OURS}|{here}",
+        f"8|{OURS}|{here}",
+        f"8|{OURS}|{here}",
+        f"9|{OURS}|/elsewhere",
+        f"10|notebook|{here}",
+        f"11|descentflow_head|{here}",
+    )
+    cluster.cancel_left_over()
+    assert slurm.cancelled == ["7", "8"]
+    assert (here / "queue").read_text() == ""
+
+
+def test_nothing_left(slurm: Slurm) -> None:
+    slurm.queue()
+    cluster.cancel_left_over()
+    assert slurm.cancelled == []
+
+
+def test_a_silent_slurm_is_refused(slurm: Slurm) -> None:
+    slurm.script("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    with pytest.raises(Refused, match=r"Unable to contact.*start again when Slurm answers"):
+        cluster.cancel_left_over()
+
+
+def test_a_folder_that_never_used_slurm_does_not_ask(slurm: Slurm) -> None:
+    slurm.script("squeue", "exit 1")
+    (slurm.folder / cluster.LOGS).rmdir()
+    cluster.cancel_left_over()
