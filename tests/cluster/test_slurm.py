@@ -43,10 +43,10 @@ def segments(scene: Scene) -> list[str]:
 
 
 def cancelled(scene: Scene) -> str:
-    """An array that waits is cancelled as a whole; then a job that runs is."""
+    """A job that runs."""
     first, second = segments(scene)
     scene.hold(second)
-    head = scene.head("--slurm-array-limit", "100", *ARGUMENTS)
+    head = scene.head(*ARGUMENTS)
     job = scene.held(second).job
     scene.cluster.ask("scancel", job)
     scene.reaches(job, "CANCELLED")
@@ -81,16 +81,17 @@ def over_time(scene: Scene) -> str:
     first, second = segments(scene)
     scene.hold(second)
     head = scene.head("--set-resources", "train:runtime=attempt", *ARGUMENTS)
-    job = scene.held(second).job
+    job, before = scene.held(second).job, len(scene.lines("start", first))
     scene.reaches(job, "TIMEOUT")
     scene.ends_well(head)
-    (again,) = scene.lines("start", second)
+    again = scene.lines("start", second)[-1]
     limits = scene.cluster.ask(
         "sacct", "-X", "-n", "-P", "--format=TimelimitRaw", "-j", f"{job},{again.job}"
     )
-    assert limits.split() == ["1", "2"]
-    assert len(scene.lines("start", first)) == 1
-    return "resumed from its last segment with twice the time"
+    short, long = sorted(map(int, limits.split()))
+    assert short < long
+    assert len(scene.lines("start", first)) == before
+    return "resumed from its last segment with more time"
 
 
 def head_killed(scene: Scene) -> str:
@@ -142,7 +143,25 @@ def controller_restarted(scene: Scene) -> str:
     return f"{len(scene.lines('start', second))} jobs lost"
 
 
-TOGETHER = (cancelled, over_time, head_killed)
+def unequal(scene: Scene) -> str:
+    """The second task of an array does not wait for the first one's output."""
+    written = [str(c.outputs[0]) for c in scene.checkout.commands() if c.stage == "train"]
+    both = [path for path in written if path.endswith(".0.nc")]
+    for path in both:
+        scene.hold(path)
+    head = scene.head("--latency-wait", "5", *ARGUMENTS)
+    jobs = {path: scene.held(path).job for path in both}
+    late, early = sorted(both, key=lambda path: jobs[path])
+    assert [jobs[path].split("_")[1] for path in (late, early)] == ["1", "2"]
+    scene.release(early)
+    scene.reaches(jobs[early], "COMPLETED")
+    scene.release(late)
+    scene.ends_well(head)
+    assert scene.lines("start", late) == scene.lines("start", early) == []
+    return "each task counts for itself"
+
+
+TOGETHER = (cancelled, unequal, over_time, head_killed)
 ALONE = (cancelled_array, node_failed, controller_restarted)
 """Faults that other jobs would notice."""
 

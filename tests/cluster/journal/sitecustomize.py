@@ -20,7 +20,9 @@ def named_after(option: str) -> str:
 
 def note(journal: Path, what: str, output: str) -> None:
     """Add a line; short ones arrive whole."""
-    fields = (what, output, os.uname().nodename, os.environ.get("SLURM_JOB_ID", "-"), os.getpid())
+    array, task = (os.environ.get(f"SLURM_ARRAY_{word}_ID") for word in ("JOB", "TASK"))
+    job = f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "-")
+    fields = (what, output, os.uname().nodename, job, os.getpid())
     with (journal / "lines").open("a") as file:
         file.write("\t".join(map(str, fields)) + "\n")
 
