@@ -71,7 +71,9 @@ class Scene:
 
     # ---- heads
 
-    def head(self, *arguments: str, command: str = "snakemake") -> subprocess.Popen[bytes]:
+    def head(
+        self, *arguments: str, command: str = "snakemake", **environment: str
+    ) -> subprocess.Popen[bytes]:
         """Start Snakemake with the Slurm profile; ``descentflow run`` clears what a kill left."""
         run = "-m", "snakemake"
         if command == "descentflow":
@@ -80,7 +82,7 @@ class Scene:
             return subprocess.Popen(
                 [sys.executable, *run, "--profile", "profiles/slurm", *HASTE, *arguments],
                 cwd=self.root,
-                env=self.environment,
+                env={**self.environment, **environment},
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

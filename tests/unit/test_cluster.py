@@ -1,8 +1,13 @@
 """The environment of jobs, and jobs that a dead head left."""
 
+import base64
+import json
 import os
 import stat
+import subprocess
+import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -46,6 +51,28 @@ def test_what_a_site_says_wins(environment: pytest.MonkeyPatch) -> None:
     cluster.prepare_environment(remote=True)
     assert os.environ["DESCENTFLOW_SCRATCH"] == ""
     assert os.environ["HDF5_USE_FILE_LOCKING"] == "BEST_EFFORT"
+
+
+TASK = "from descentflow.cluster import run_own_task; run_own_task(); print('as it was')"
+
+
+@pytest.mark.parametrize(
+    ("number", "printed"), [("3", "third\n"), ("1", "as it was\n"), (None, "as it was\n")]
+)
+def test_a_task_of_an_array_becomes_its_own_command(number: str | None, printed: str) -> None:
+    """The first task has no command among the array's: it is what it is."""
+    commands = {"2": "echo second", "3": "echo third"}
+    packed = {key: zlib.compress(command.encode()).hex() for key, command in commands.items()}
+    option = f"{cluster.ARRAY}={base64.b64encode(json.dumps(packed).encode()).decode()}"
+    task = {} if number is None else {"SLURM_ARRAY_TASK_ID": number}
+    said = subprocess.run(
+        [sys.executable, "-c", TASK, "--jobs", "1", option],
+        env={**os.environ, **task},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == printed
 
 
 class Slurm:

@@ -33,10 +33,12 @@ def own_kernels(scratch: Path, job: str) -> Iterator[None]:
     prefix = f"descentflow-{os.getuid()}-"
     _sweep(scratch, prefix)
     key = _key(job)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=prefix, ignore_cleanup_errors=True) as own:
-        folder = Path(own)
-        lock = (folder / "lock").open("w")
+    with (
+        tempfile.TemporaryDirectory(dir=scratch, prefix=prefix, ignore_cleanup_errors=True) as own,
+        (Path(own) / "lock").open("w") as lock,
+    ):
         fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = Path(own)
         kernels = folder / "kernels"
         kernels.mkdir()
         known = _fetch(key, kernels)
