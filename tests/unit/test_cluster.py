@@ -1,6 +1,7 @@
 """The environment of jobs, and jobs that a dead head left."""
 
 import base64
+import fcntl
 import json
 import os
 import stat
@@ -10,9 +11,11 @@ import tempfile
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
 
-from descentflow import cluster
+from descentflow import cluster, store
 from descentflow.errors import Refused
 
 OURS = "descentflow_01234567-89ab-cdef-0123-456789abcdef"
@@ -51,6 +54,31 @@ def test_what_a_site_says_wins(environment: pytest.MonkeyPatch) -> None:
     cluster.prepare_environment(remote=True)
     assert os.environ["DESCENTFLOW_SCRATCH"] == ""
     assert os.environ["HDF5_USE_FILE_LOCKING"] == "BEST_EFFORT"
+
+
+READ = """
+import sys
+from pathlib import Path
+from descentflow import store
+from descentflow.cluster import prepare_environment
+if sys.argv[2:]:
+    prepare_environment(remote=False)
+print(store.read(Path(sys.argv[1]))["a"].values.tolist())
+"""
+
+
+@pytest.mark.parametrize(("prepared", "code"), [(["prepared"], 0), ([], 1)])
+@pytest.mark.usefixtures("environment")
+def test_files_are_read_where_locks_are_refused(
+    tmp_path: Path, prepared: list[str], code: int
+) -> None:
+    """Somebody else's lock stands for a file system without any."""
+    path = tmp_path / "a.nc"
+    store.write(xr.Dataset({"a": ("x", np.arange(2.0))}), path, {}, "A file")
+    with path.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        command = [sys.executable, "-c", READ, str(path), *prepared]
+        assert subprocess.run(command, capture_output=True, check=False).returncode == code
 
 
 TASK = "from descentflow.cluster import run_own_task; run_own_task(); print('as it was')"
