@@ -219,4 +219,4 @@ def test_gpu_is_a_line_of_the_profile(local: Checkout) -> None:
     smoke = Path(__file__).parents[2] / "config" / "smoke.yaml"
     arguments = ("--dry-run", "--set-resources", "train_deep:gpu=1")
     said = local.snakemake(*arguments, config=str(smoke)).text
-    assert said.count("gpu=1") == said.count("\nrule train_deep:") > 0
+    assert said.count(" gpu=1") == said.count("\nrule train_deep:") > 0
