@@ -14,8 +14,8 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env develop figures smoke test torture fuzz lint docs reference report gallery bench \
-  manifest verify archive clean
+.PHONY: help env develop cluster-env figures smoke test test-cluster torture fuzz lint docs \
+  reference report gallery bench manifest verify archive clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -23,6 +23,8 @@ help: ## show this list
 env: $(VENV)/run.stamp ## set up .venv from envs/requirements.lock
 
 develop: $(VENV)/develop.stamp ## the same environment with what tests and linters need
+
+cluster-env: $(VENV)/cluster.stamp ## add to it what submits jobs to Slurm and other schedulers
 
 figures: env ## run the workflow on config.yaml: results/ and figures/
 	$(BIN)/descentflow run --cores $(CORES)
@@ -33,6 +35,11 @@ smoke: env ## the same workflow at toy sizes, in about a minute
 test: develop ## linters, type checks and tests
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
+	@command -v slurmctld > /dev/null || \
+	  echo "Slurm is not installed: the tests on a cluster were left out (make test-cluster)"
+
+test-cluster: develop cluster-env ## start a real Slurm here (as root), inject faults, compare digests
+	TEST_CLUSTER=1 $(BIN)/python -m pytest -n 0 tests/cluster
 
 torture: develop ## kill the toy workflow 200 times at random moments and compare its bytes
 	cd tests/workflow && ../../$(BIN)/python torture.py
@@ -108,6 +115,10 @@ $(VENV)/run.stamp: envs/requirements.lock pyproject.toml | $(BIN)/python
 
 $(VENV)/develop.stamp: envs/develop.lock $(VENV)/run.stamp
 	$(INSTALL) --require-hashes --requirement envs/develop.lock
+	@touch $@
+
+$(VENV)/cluster.stamp: envs/cluster.lock $(VENV)/run.stamp
+	$(INSTALL) --require-hashes --requirement envs/cluster.lock
 	@touch $@
 
 PEERS_INSTALL := $(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check

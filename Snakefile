@@ -1,5 +1,7 @@
 # The front door. config.yaml is read unless the command line gave studies of its own, so that
 # --configfile replaces the shipped studies instead of adding to them.
+from descentflow.cluster import cancel_left_over
+
 if "studies" not in config:
 
     configfile: "config.yaml"
@@ -13,3 +15,8 @@ module descentflow:
 
 
 use rule * from descentflow
+
+
+# On a cluster: jobs that a killed run left are ended before any is submitted again.
+onstart:
+    cancel_left_over()

@@ -6,6 +6,7 @@ the processor Numba compiles for. This happens when this module is imported, whi
 does before its first decorator runs.
 """
 
+import fcntl
 import hashlib
 import os
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
 import numba
+from numba.core.caching import FunctionCache
 
 KERNEL_FILES = ("activations.py", "formulas.py", "targets.py", "risk/*.py", "training/*.py")
 """Files with kernels, and with numbers that are compiled into them."""
@@ -57,9 +59,33 @@ OPTIONS: Any = {"fastmath": False, "error_model": "numpy", "nogil": True}
 """IEEE arithmetic as written, no interpreter lock."""
 
 
+class _Cache(FunctionCache):
+    """Numba's cache of one function, written by one process at a time.
+
+    Numba names a file, lists the name and writes the file in turn: two processes that compile one
+    function for different types at the same moment could take the same name.
+    """
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled for a signature."""
+        try:
+            lock = (Path(_CONFIG.CACHE_DIR) / "lock").open("w")
+        except OSError:  # a read-only cache: nothing is kept
+            return
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+
+
+def _kernel(function: F, **options: Any) -> F:
+    dispatcher = numba.njit(**options, **OPTIONS)(function)
+    dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call]
+    return cast(F, dispatcher)
+
+
 def compiled(function: F) -> F:
     """Compile for the processor, cached on disk, into every function that calls it."""
-    return cast(F, numba.njit(cache=True, forceinline=True, **OPTIONS)(function))
+    return _kernel(function, forceinline=True)
 
 
 def outlined(function: F) -> F:
@@ -67,4 +93,4 @@ def outlined(function: F) -> F:
 
     For what is long and called in many places, or compiling would take minutes.
     """
-    return cast(F, numba.njit(cache=True, **OPTIONS)(function))
+    return _kernel(function)

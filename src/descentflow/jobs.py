@@ -10,7 +10,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,9 @@ from descentflow.studies import FIGURE_FORMATS, STUDIES
 
 AGGREGATES = {"overparameterized": "aggregate_deep"}
 """The stage that joins a study's files, where it is not ``aggregate``."""
+
+SHALLOW, DEEP = ("train",), ("gram_deep", "train_deep")
+"""The stages that make the files of runs: of shallow networks, and of deep ones."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,32 @@ class Jobs:
     def _cost(self, run: str, chunk: str, segment: int) -> costs.Cost:
         return costs.segment(self._run_by_id[run, chunk], segment, shipped())
 
+    def most(self, need: Callable[[str, str, int], float], stages: Sequence[str]) -> Any:
+        """The largest ``need``, ``seconds`` or ``memory_mb``, of the stages' segments; 0 of none."""
+        key = need.__name__, tuple(stages)
+        if key not in self._most:
+            self._most[key] = max(
+                (
+                    need(run.id, chunk, segment)
+                    for run in self._of(stages)
+                    for chunk in run.chunks[:1]
+                    for segment in range(len(run.segments))
+                ),
+                default=0,
+            )
+        return self._most[key]
+
+    def ids(self, stages: Sequence[str]) -> str:
+        """A regular expression for the ids of the stages' runs; one that matches none for none."""
+        return "|".join(sorted({run.id for run in self._of(stages)})) or r"(?!)"
+
+    def _of(self, stages: Sequence[str]) -> list[PlannedRun]:
+        return [run for runs in self.runs.values() for run in runs if run.stage in stages]
+
+    @cached_property
+    def _most(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        return {}
+
     def sample_job(self, start: str, chunk: str) -> str:
         """Identity of a sample job."""
         known = self._start_by_id[start]
@@ -185,6 +214,14 @@ class Jobs:
             "python": platform.python_version(),
         }
         return canonical(job)
+
+
+def minutes(attempt: int, seconds: float) -> int:
+    """A time limit for what is thought to take ``seconds``: more with every attempt.
+
+    Three times as long, since a limit costs nothing, and ten minutes for starting and compiling.
+    """
+    return attempt * (10 + math.ceil(3 * seconds / 60))
 
 
 def lock_digest(lock: Path) -> str:

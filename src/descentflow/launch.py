@@ -29,7 +29,8 @@ def run(arguments: Sequence[str]) -> int:
     command = [sys.executable, "-m", "snakemake", *arguments]
     with _alone():
         if any((FOLDER / "locks").glob("*.lock")):
-            subprocess.run([*command, "--unlock", "--quiet"], check=False)
+            clear = [*command[:3], "--quiet", "all", "--unlock", *arguments]
+            subprocess.run(clear, check=False)
         _bring_back_from_the_future()
         return subprocess.run(command, check=False).returncode
 

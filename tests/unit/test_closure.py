@@ -38,7 +38,7 @@ FLOORS = (
     {"report"},
     {"archive"},
     {"stages"},
-    {"launch"},
+    {"cluster", "launch"},
     {"editors", "reference"},
     {"cli"},
 )

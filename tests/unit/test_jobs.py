@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,14 @@ import pytest
 
 from descentflow import closure, plan
 from descentflow.errors import ConfigurationError, Refused
-from descentflow.jobs import Jobs, lock_digest, put_interpreter_first
+from descentflow.jobs import (
+    DEEP,
+    SHALLOW,
+    Jobs,
+    lock_digest,
+    minutes,
+    put_interpreter_first,
+)
 from descentflow.store import canonical
 from descentflow.studies import FIGURE_FORMATS, STUDIES
 
@@ -251,3 +259,21 @@ def test_every_job_says_what_it_will_take(jobs: Jobs) -> None:
     for study in jobs.blocks:
         assert isinstance(jobs.aggregate_memory_mb(study), int)
         assert 100 < jobs.aggregate_memory_mb(study) < 10_000
+
+
+def test_the_most_that_a_stage_needs(jobs: Jobs) -> None:
+    for need in (jobs.seconds, jobs.memory_mb):
+        assert jobs.most(need, SHALLOW) == max(need(*wildcards) for wildcards in trainings(jobs))
+        assert jobs.most(need, DEEP) == 0
+
+
+def test_ids_as_a_regular_expression(jobs: Jobs) -> None:
+    ids = {run for run, *_ in trainings(jobs)}
+    assert all(re.fullmatch(jobs.ids(SHALLOW), run) for run in ids)
+    assert not re.fullmatch(jobs.ids(SHALLOW), "0" * 12)
+    assert not any(re.search(jobs.ids(DEEP), run) for run in [*ids, ""])
+
+
+def test_minutes_grow_with_the_attempt() -> None:
+    assert [minutes(attempt, 0.0) for attempt in (1, 2, 3)] == [10, 20, 30]
+    assert minutes(1, 601.0) == 10 + 31

@@ -7,6 +7,10 @@ rule aggregate:
         f"{RESULTS}/logs/datasets/{{study}}.log",
     conda:
         "../../envs/descentflow.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt
+        * JOBS.aggregate_memory_mb(wildcards.study),
+        runtime=lambda wildcards, attempt: attempt * 60,
     params:
         job=lambda wildcards: JOBS.aggregate_job(wildcards.study),
     shell:
@@ -26,6 +30,7 @@ rule judge:
         ),
     log:
         f"{RESULTS}/logs/claims.log",
+    localrule: True
     conda:
         "../../envs/descentflow.yaml"
     params:

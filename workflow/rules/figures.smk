@@ -18,6 +18,7 @@ for study in STUDIES:
             ],
         log:
             f"{RESULTS}/logs/figures/{study}.log",
+        localrule: True
         conda:
             "../../envs/descentflow.yaml"
         params:

@@ -5,6 +5,9 @@ rule sample:
         f"{RESULTS}/logs/samples/{{start}}/{{chunk}}.log",
     conda:
         "../../envs/descentflow.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * 1000,
+        runtime=lambda wildcards, attempt: attempt * 15,
     params:
         job=lambda wildcards: JOBS.sample_job(wildcards.start, wildcards.chunk),
     shell:

@@ -2,17 +2,20 @@
 
 The stage is the one that the job names, the arguments are those of its own command,
 ``python -m descentflow.stages.STAGE``. Where the variable DESCENTFLOW_CACHE names a folder, the
-outputs are looked for there first and kept there afterwards.
+outputs are looked for there first and kept there afterwards. Where DESCENTFLOW_SCRATCH names a
+folder, on a cluster the node's own disk, kernels are compiled there.
 """
 
 import argparse
 import json
 import os
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
 from descentflow.stages import cache
+from descentflow.stages.scratch import own_kernels
 
 SHALLOW = ("sample", "train", "aggregate")
 DEEP = ("gram_deep", "train_deep", "aggregate_deep")
@@ -33,7 +36,9 @@ def main() -> None:
         key = cache.key_of(arguments.job, arguments.input, arguments.output)
         if cache.fetch(Path(folder), key, arguments.output):
             return
-    import_module(f"descentflow.stages.{stage}").main()
+    scratch = os.environ.get("DESCENTFLOW_SCRATCH")
+    with own_kernels(Path(scratch), arguments.job) if scratch else nullcontext():
+        import_module(f"descentflow.stages.{stage}").main()
     if folder and key:
         cache.store(Path(folder), key, arguments.output)
 
