@@ -31,7 +31,7 @@ FLOORS = (
     {"deep"},
     {"theory"},
     {"experiment", "planning", "config", "plan", "deep_plan"}
-    | {"reading", "sweeps", "needs", "limits"}
+    | {"reading", "sweeps", "needs", "limits", "plans", "calibration", "costs"}
     | {"store", "studies", "closure", "jobs"},
     {"measures"},
     {"claims", "figures"},
@@ -39,7 +39,7 @@ FLOORS = (
     {"archive"},
     {"stages"},
     {"cluster", "launch"},
-    {"editors", "reference"},
+    {"editors", "reference", "estimate"},
     {"cli"},
 )
 """The house of the design: each floor imports only from those above it in this list."""

@@ -59,10 +59,10 @@ def test_what_a_site_says_wins(environment: pytest.MonkeyPatch) -> None:
 READ = """
 import sys
 from pathlib import Path
-from descentflow import store
 from descentflow.cluster import prepare_environment
 if sys.argv[2:]:
     prepare_environment(remote=False)
+from descentflow import store  # HDF5 looks at its environment once, when it is loaded
 print(store.read(Path(sys.argv[1]))["a"].values.tolist())
 """
 

@@ -117,8 +117,8 @@ def finish(jobs: Jobs) -> None:
         for planned in runs:
             for chunk in planned.chunks:
                 start = jobs.samples(planned.id, chunk)
-                if not Path(start).exists():
-                    _run(jobs.sample_job(planned.start.id, chunk), [], [start])
+                if start and not Path(*start).exists():
+                    _run(jobs.sample_job(planned.start.id, chunk), [], start)
                 for number in range(len(planned.segments)):
                     inputs = jobs.train_inputs(planned.id, chunk, number)
                     output = jobs.segment(planned.id, chunk, number)

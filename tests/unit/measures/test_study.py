@@ -10,6 +10,7 @@ import pytest
 
 from descentflow import store
 from descentflow.jobs import Jobs
+from descentflow.measures import written
 from descentflow.measures.columns import Columns
 from descentflow.stages.aggregate import aggregate
 from descentflow.stages.sample import sample
@@ -61,7 +62,11 @@ def peak(folder: Path, count: int) -> int:
         tracemalloc.stop()
 
 
-def test_memory_grows_with_scalars_alone(tmp_path: Path) -> None:
+def test_memory_grows_with_scalars_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the slabs in which numbers are copied, which are made small here."""
+    monkeypatch.setattr(store, "SLAB", 2**12)
+    monkeypatch.setattr(written, "PIECE", 2**12)
+    peak(tmp_path / "first", CHUNK)  # imports
     few, many = peak(tmp_path / "few", 4 * CHUNK), peak(tmp_path / "many", 24 * CHUNK)
     assert many - few < BYTES_EACH * 20 * CHUNK
     with store.opened_study(tmp_path / "many" / "datasets" / f"{STUDY}.nc", STUDY) as dataset:
