@@ -1,8 +1,8 @@
 """Configurations gone wrong: one or two experiments of the shipped files, with mistakes in them."""
 
 import copy
-import itertools
 import datetime
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
