@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from descentflow.errors import CannotWrite
 from descentflow.experiment import Experiment
 from descentflow.measures.study import collect
 from descentflow.measures.trained import blocks, rows_of
@@ -36,14 +37,20 @@ def aggregate(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> N
 
 @contextlib.contextmanager
 def scratch(path: Path) -> Iterator[Path]:
-    """A folder beside the file to be written; what killed attempts left there is swept first."""
+    """A folder beside the file to be written; what killed attempts left there is swept first.
+
+    Raises CannotWrite, naming the file.
+    """
     for stale in path.parent.glob(f".{path.name}.*.scratch"):
         shutil.rmtree(stale, ignore_errors=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".scratch"
-    ) as folder:
-        yield Path(folder)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".scratch"
+        ) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise CannotWrite(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _without_chunks(spec: dict[str, Any]) -> dict[str, Any]:
