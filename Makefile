@@ -77,10 +77,11 @@ gallery: develop figures ## the README's pictures and count of claims, and docs/
 	cp figures/claims.svg docs/gallery/claims.svg
 	$(BIN)/descentflow claims-page
 
-bench: $(VENV)-peers/run.stamp env ## descent, flow and Gram matrices against their peers, in one run each
+bench: $(VENV)-peers/run.stamp env ## descent, flow and Gram matrices against their peers, and how cost grows
 	$(BIN)/python benchmarks/descent.py
 	$(BIN)/python benchmarks/flow.py
 	$(BIN)/python benchmarks/gram.py
+	$(BIN)/python benchmarks/growth.py --figure benchmarks/growth.png
 
 manifest: env ## write figures/MANIFEST.json: digests of datasets, figures and claims
 	$(BIN)/descentflow run --cores $(CORES) --configfile $(CONFIG)

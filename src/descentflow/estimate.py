@@ -39,7 +39,8 @@ def estimate(jobs: Jobs, known: Calibration) -> list[Row]:
         stages[AGGREGATES.get(study, "aggregate")] = [(1, total)]
         stages["draw"] = [(1, costs.draw(total.disk, known))]
         rows += [_row(study, stage, found) for stage, found in stages.items()]
-    return [*rows, _row("all", "judge", [(1, costs.judge(datasets, known))])]
+    judge, show = costs.judge(datasets, known), costs.draw(0.0, known)
+    return [*rows, _row("all", "judge", [(1, judge)]), _row("all", "show_claims", [(1, show)])]
 
 
 def _runs(

@@ -60,8 +60,8 @@ def test_every_job_is_counted_once(name: str) -> None:
 def test_the_table_has_a_line_per_stage_and_a_total() -> None:
     lines = table(estimate(descent(), KNOWN)).splitlines()
     stages = [line.split()[1] for line in lines[1:-1]]
-    assert stages == ["sample", "train", "aggregate", "draw", "judge"]
-    assert lines[-1].split()[:2] == ["total", "5"]
+    assert stages == ["sample", "train", "aggregate", "draw", "judge", "show_claims"]
+    assert lines[-1].split()[:2] == ["total", "6"]
 
 
 def test_the_cluster_configuration_stays_plannable() -> None:
