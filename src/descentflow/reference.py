@@ -16,7 +16,7 @@ from descentflow.studies import STUDIES
 from descentflow.sweeps import MOST_RUNS, UNSWEPT
 
 INTRODUCTION = """\
-# Configuration
+# Configuration reference
 
 Every key of `config.yaml`, its type, what is allowed, and what it means. This page is made from the
 models that check a configuration (`make reference`); how sweeps and formulas work, and how files are
