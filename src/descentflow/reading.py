@@ -5,7 +5,7 @@ would grow beyond measure. :func:`oversized` asks the same of mappings that some
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def oversized(value: object) -> str:
 
     It takes as long as the mapping is written, not as long as its aliases make it.
     """
-    count, height = _extent(value, {}, set(), 0)
+    count, height = _extent(value, _inside_value, {}, set())
     return _too_much(count, height)
 
 
@@ -90,7 +90,7 @@ def _part(key: object) -> str | int:
 
 def extent(value: object) -> int:
     """How many numbers, words and keys a value holds, aliases counted wherever they stand."""
-    return int(_extent(value, {}, set(), 0)[0])
+    return int(_extent(value, _inside_value, {}, set())[0])
 
 
 def _too_much(count: float, height: float) -> str:
@@ -102,25 +102,41 @@ def _too_much(count: float, height: float) -> str:
 
 
 def _extent(
-    value: object, known: dict[int, tuple[float, float]], active: set[int], depth: int
+    value: Any,
+    inside: Callable[[Any], list[Any] | None],
+    known: dict[int, tuple[float, float]],
+    active: set[int],
+    depth: int = 0,
 ) -> tuple[float, float]:
-    """How many values there are, and how deep they lie; both infinite where it has no end."""
-    if isinstance(value, Mapping):
-        inner = [*value.keys(), *value.values()]
-    elif isinstance(value, list | tuple | set | frozenset):
-        inner = list(value)
-    else:
+    """How many values there are, and how deep they lie; both infinite where it has no end.
+
+    ``inside`` lists what a value holds, None for one that holds nothing else.
+    """
+    inner = inside(value)
+    if inner is None:
         return 1.0, 0.0
     number = id(value)
     if number in active or depth > DEEPEST:
         return float("inf"), float("inf")
     if number not in known:
         active.add(number)
-        parts = [_extent(item, known, active, depth + 1) for item in inner]
+        parts = [_extent(item, inside, known, active, depth + 1) for item in inner]
         active.remove(number)
         count = 1.0 + sum(part[0] for part in parts)
         known[number] = count, 1.0 + max((part[1] for part in parts), default=0.0)
     return known[number]
+
+
+def _inside_value(value: object) -> list[Any] | None:
+    if isinstance(value, Mapping):
+        return [*value.keys(), *value.values()]
+    return list(value) if isinstance(value, list | tuple | set | frozenset) else None
+
+
+def _inside_node(node: yaml.Node) -> list[yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        return [item for pair in node.value for item in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else None
 
 
 def _read(text: str) -> Any:
@@ -129,37 +145,13 @@ def _read(text: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        if too_much := _too_much(*_node_extent(node, {}, set(), 0)):
+        if too_much := _too_much(*_extent(node, _inside_node, {}, set())):
             raise ConfigurationError(too_much)
         if twice := list(_given_twice(node, (), set())):
             raise ConfigurationError("\n".join(twice))
         return loader.construct_document(node)
     finally:
         loader.dispose()
-
-
-def _node_extent(
-    node: yaml.Node, known: dict[int, tuple[float, float]], active: set[int], depth: int
-) -> tuple[float, float]:
-    """As :func:`_extent`, before anything is made of the nodes."""
-    if isinstance(node, yaml.ScalarNode):
-        return 1.0, 0.0
-    number = id(node)
-    if number in active or depth > DEEPEST:
-        return float("inf"), float("inf")
-    if number not in known:
-        active.add(number)
-        parts = [_node_extent(item, known, active, depth + 1) for item in _inside(node)]
-        active.remove(number)
-        count = 1.0 + sum(part[0] for part in parts)
-        known[number] = count, 1.0 + max((part[1] for part in parts), default=0.0)
-    return known[number]
-
-
-def _inside(node: yaml.Node) -> list[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        return [item for pair in node.value for item in pair]
-    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
 def _given_twice(node: yaml.Node, path: tuple[str | int, ...], seen: set[int]) -> Iterator[str]:
