@@ -32,6 +32,7 @@ from protocol import Array, Case
 from scipy.integrate import solve_ivp
 
 import descentflow as df
+from descentflow.training.rosenbrock import STAGES
 
 HIDDEN = 8
 STARTS = 3
@@ -45,13 +46,22 @@ PEER = Side("flow_peer.py", "sksundae", "scikit-sundae and diffrax", ())
 Solve = Callable[[Array], tuple[Array, int, int]]
 """Takes a start, returns the end, and how many steps and evaluations it took (-1: unknown)."""
 
-PROBLEM = df.Problem.from_mapping(
-    {
-        "inputs": {"law": "uniform", "low": 0.0, "high": 1.0},
-        "target": {"kind": "affine", "slope": 1.0, "intercept": 0.0},
-        "network": {"hidden": HIDDEN, "activation": "relu"},
-    }
-)
+WIDTHS = (8, 16, 32, 64, 128, 256)
+WIDTHS_UNTIL = 100.0
+
+
+def problem_of(hidden: int) -> df.Problem:
+    """f = x on [0, 1]."""
+    return df.Problem.from_mapping(
+        {
+            "inputs": {"law": "uniform", "low": 0.0, "high": 1.0},
+            "target": {"kind": "affine", "slope": 1.0, "intercept": 0.0},
+            "network": {"hidden": hidden, "activation": "relu"},
+        }
+    )
+
+
+PROBLEM = problem_of(HIDDEN)
 
 
 @dataclass
@@ -131,9 +141,32 @@ def batch(until: float, repeats: int) -> Row:
     return row
 
 
-def starts(count: int) -> Array:
+def starts(count: int, hidden: int = HIDDEN) -> Array:
     """Standard normal parameters; the first ones are those that every method gets."""
-    return np.random.default_rng(SEED).standard_normal((count, 3 * HIDDEN + 1))
+    return np.random.default_rng(SEED).standard_normal((count, 3 * hidden + 1))
+
+
+def print_widths() -> None:
+    """What a trajectory costs over the width: time, factorisations and gradients."""
+    print(
+        f"{'H':>7}{'P':>7}{'until':>9}{'ms':>10}{'factorisations':>16}{'gradients':>11}{'us/step':>9}"
+    )
+    for hidden in WIDTHS:
+        problem, theta = problem_of(hidden), starts(STARTS, hidden)
+        taken, steps, refused = [], [], []
+        for start in theta:
+            began = time.perf_counter()
+            ended = df.flow(problem, start, until=WIDTHS_UNTIL, rtol=RTOL, records_per_decade=1)
+            taken.append(1e3 * (time.perf_counter() - began))
+            steps.append(int(ended["step_count"][0]))
+            refused.append(int(ended["refused_count"][0]))
+        gradients = (STAGES + 1) * median(steps) - median(refused)
+        each = 1e3 * sum(taken) / sum(steps)
+        print(
+            f"{hidden:>7}{3 * hidden + 1:>7}{WIDTHS_UNTIL:>9.0e}{median(taken):>10.2f}"
+            f"{median(steps):>16.0f}{gradients:>11.0f}{each:>9.1f}",
+            flush=True,
+        )
 
 
 def peer_rows(
@@ -237,6 +270,7 @@ def run(options: argparse.Namespace) -> None:
             with ExitStack() as stack:
                 rows += peer_rows(stack, options, Path(folder), until, core)
             print_rows(rows, exact, until)
+        print_widths()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
 import numba
+import numpy as np
 from numba.core.caching import FunctionCache
 
 KERNEL_FILES = ("activations.py", "formulas.py", "targets.py", "risk/*.py", "training/*.py")
@@ -23,6 +24,9 @@ KERNEL_FILES = ("activations.py", "formulas.py", "targets.py", "risk/*.py", "tra
 _CONFIG: Any = numba.config
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+Index = np.uint64
+"""The type of indices in kernels: a signed one is tested for being negative each time."""
 
 
 def kernel_digest() -> str:

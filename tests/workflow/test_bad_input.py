@@ -16,6 +16,7 @@ from checkout import Checkout, Command, Configuration, Ended, commands, experime
 
 from descentflow.errors import ConfigurationError
 from descentflow.jobs import Jobs
+from descentflow.stages import command as command_line
 
 CONVERGENCE = "studies.constant_targets.convergence"
 SUCCESS = "studies.random_initializations.success"
@@ -463,6 +464,7 @@ def stopped(command: Command, job: str, monkeypatch: pytest.MonkeyPatch) -> str:
     arguments = ["--input", *map(str, command.inputs)] if command.inputs else []
     arguments += ["--output", *map(str, command.outputs)]
     monkeypatch.setattr(sys, "argv", ["stage", "--job", job, *arguments])
+    monkeypatch.setattr(command_line, "_give_up", sys.exit)
     module = import_module(f"descentflow.stages.{command.stage}")
     with pytest.raises(SystemExit) as end:
         module.main()

@@ -136,6 +136,23 @@ def test_a_full_disk_is_one_line(warm: Checkout, tmp_path: Path, stage: str) -> 
     assert again.code == 0, again.text
 
 
+def test_a_full_disk_with_the_log_on_it(warm: Checkout, tmp_path: Path) -> None:
+    """The message that finds no room in the log goes to standard output."""
+    command = next(c for c in warm.commands() if c.stage == "draw").into(tmp_path)
+    shell = 'exec "$@" 2> /dev/full'
+    program = [sys.executable, *command.reading(tmp_path / "none.nc").arguments]
+    ended = subprocess.run(
+        ["sh", "-c", shell, "sh", *program],
+        cwd=warm.root,
+        env=environment(warm),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stdout.startswith(f"error: {tmp_path / 'none.nc'}")
+
+
 def test_a_folder_that_cannot_be_made(warm: Checkout, tmp_path: Path) -> None:
     (tmp_path / "new").write_text("a file where a folder should be")
     command = next(c for c in warm.commands() if c.stage == "sample").into(tmp_path / "new")

@@ -1,25 +1,34 @@
-"""The long version of test_faults: kills of every kind on the toy studies; prints a table.
+"""The long version of test_faults: every fault, many times, on the toy studies; prints a table.
 
 Run by ``make torture``; ``KILLS=50 make torture`` for fewer. A checkout is killed at random moments
-(fixed seed), the whole run or one of its workers, and at the end must hold the bytes of one that was
-left in peace.
+(fixed seed), the whole run or one of its workers, and between the kills it meets the other faults.
+After each of those, and at the end, it must hold the bytes of one that was left in peace. Full and
+closed disks are mounted, which only root may do; where that is refused they are left out.
 """
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from checkout import REPOSITORY, Checkout
+from checkout import REPOSITORY, Checkout, Ended
 from test_faults import SEED, digests, kill_a_worker, launch, rerun
 
 KILLS = int(os.environ.get("KILLS", "200"))
+BETWEEN = 10
+"""Kills between two of the other faults."""
+
+WHOLE, WORKER, REMOVED = "the run killed (kill -9)", "a worker killed (kill -9)", "files removed"
+AFTER = {"samples": "runs", "runs": "datasets", "datasets": "claims.csv"}
+"""What is removed so that a damaged file of a folder is read again."""
 
 
 def main() -> None:
@@ -30,50 +39,165 @@ def main() -> None:
         (peace.root / "tiny.yaml").write_text(smoke)
         war = peace.copy(Path(folder) / "war")
         started = time.monotonic()
-        assert rerun(peace).code == 0
-        alone = time.monotonic() - started
-        counts = torture(war, alone)
-        last = rerun(war)
-        same = digests(war) == digests(peace)
-        parts = len(list(war.root.rglob("*.part")))
+        finish(peace)
+        counts = torture(war, peace, time.monotonic() - started)
+        finish(war)
+        wrong = differing(war, peace)
         files = len(digests(peace))
-        shutil.rmtree(war.root)
+        leftovers = len(list(war.root.rglob("*.part")))
     print("| fault | times |\n|---|---|")
-    for name, count in counts.items():
+    for name, count in sorted(counts.items()):
         print(f"| {name} | {count} |")
-    print(
-        f"\nlast run: status {last.code}; {files} files, all bytes equal: {same}; leftovers: {parts}"
-    )
-    sys.exit(0 if last.code == 0 and same and not parts else 1)
+    print(f"\n{files} files compared, {wrong} differ; files left half written: {leftovers}")
+    sys.exit(1 if wrong or leftovers else 0)
 
 
-def torture(war: Checkout, alone: float) -> dict[str, int]:
-    """Kill KILLS times; how often what."""
-    chance = random.Random(SEED)
-    counts = {"the run killed (kill -9)": 0, "a worker killed (kill -9)": 0, "files removed": 0}
-    whole, worker, removed = counts
-    while counts[whole] + counts[worker] < KILLS:
-        process, moment = launch(war), chance.uniform(0.3, min(10.0, 0.3 * alone))
-        try:
-            process.wait(timeout=moment)
-        except subprocess.TimeoutExpired:
-            if chance.random() < 0.3:
-                counts[worker] += 1
-                try:
-                    kill_a_worker(process)
-                    process.wait(timeout=600)
-                except psutil.NoSuchProcess:
-                    pass
-            else:
-                counts[whole] += 1
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        else:
-            counts[removed] += 1
-            made = sorted(digests(war))
-            for path in chance.sample(made, min(5, len(made))):
-                (war.root / path).unlink()
+def finish(checkout: Checkout) -> None:
+    """Run to the end, as a person would after a fault."""
+    ended = rerun(checkout)
+    assert ended.code == 0, ended.text
+
+
+def differing(war: Checkout, peace: Checkout) -> int:
+    """How many files are missing, too many or not the same."""
+    return len(digests(war).items() ^ digests(peace).items())
+
+
+def torture(war: Checkout, peace: Checkout, alone: float) -> Counter[str]:
+    """Kill KILLS times, with another fault after each BETWEEN; how often what."""
+    chance, counts = random.Random(SEED), Counter[str]()
+    others = list(OTHER_FAULTS)
+    while (killed := counts[WHOLE] + counts[WORKER]) < KILLS:
+        counts[kill(war, chance, min(10.0, 0.3 * alone))] += 1
+        if counts[WHOLE] + counts[WORKER] == killed or (killed + 1) % BETWEEN:
+            continue
+        name = others[(killed // BETWEEN) % len(others)]
+        print(f"after {killed + 1} kills: {name}", file=sys.stderr, flush=True)
+        if OTHER_FAULTS[name](war, chance):
+            counts[name] += 1
+            finish(war)
+            assert not differing(war, peace), name
+            remove_some(war, chance)
     return counts
+
+
+def kill(war: Checkout, chance: random.Random, longest: float) -> str:
+    """Start a run, and kill it or one of its workers, unless it is done before; say which."""
+    process, moment = launch(war), chance.uniform(0.3, longest)
+    try:
+        process.wait(timeout=moment)
+    except subprocess.TimeoutExpired:
+        if chance.random() < 0.3:
+            try:
+                kill_a_worker(process)
+                process.wait(timeout=600)
+            except psutil.NoSuchProcess:
+                pass
+            return WORKER
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return WHOLE
+    remove_some(war, chance)
+    return REMOVED
+
+
+def remove_some(war: Checkout, chance: random.Random) -> None:
+    """Delete a few files, so that there is work to be killed in."""
+    made = sorted(digests(war))
+    for path in chance.sample(made, min(8, len(made))):
+        (war.root / path).unlink()
+
+
+def full_disk(war: Checkout, chance: random.Random) -> bool:
+    """A disk of a few kB instead of the folder of results; False where it cannot be mounted."""
+    with mounted(war, f"size={chance.randrange(16, 400)}k") as possible:
+        if possible:
+            failed_in_a_line(rerun(war), "results")
+    return possible
+
+
+def closed_folder(war: Checkout, _chance: random.Random) -> bool:
+    """A folder of results that can be read only."""
+    with mounted(war, "ro") as possible:
+        if possible:
+            failed_in_a_line(rerun(war), "results")
+    return possible
+
+
+@contextmanager
+def mounted(war: Checkout, options: str) -> Iterator[bool]:
+    """Another file system as ``results``; False where that is not allowed."""
+    folder = war.root / "results"
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    possible = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    try:
+        yield possible
+    finally:
+        if possible:
+            subprocess.run(["umount", str(folder)], check=True)
+
+
+def damage(change: Callable[[bytes, random.Random], bytes]) -> Callable[..., bool]:
+    """A fault that changes one netCDF file, and what would be made from it is made again."""
+
+    def fault(war: Checkout, chance: random.Random) -> bool:
+        finish(war)
+        files = [p for p in war.files("results") if p.suffix == ".nc" and p.parts[1] in AFTER]
+        chosen = chance.choice(files)
+        for path in war.files(f"results/{AFTER[chosen.parts[1]]}"):
+            (war.root / path).unlink()
+        (war.root / "results" / "claims.csv").unlink(missing_ok=True)
+        before = (war.root / chosen).stat()
+        (war.root / chosen).write_bytes(change((war.root / chosen).read_bytes(), chance))
+        os.utime(war.root / chosen, ns=(before.st_atime_ns, before.st_mtime_ns))
+        ended = rerun(war)
+        if ended.code:  # else no content was changed, as what was made from it must show
+            failed_in_a_line(ended, str(chosen))
+        (war.root / chosen).unlink()
+        return True
+
+    return fault
+
+
+def truncated(data: bytes, chance: random.Random) -> bytes:
+    return data[: chance.randrange(len(data))]
+
+
+def bit_flipped(data: bytes, chance: random.Random) -> bytes:
+    """Any bit; some are room that HDF5 keeps for its own use."""
+    place = chance.randrange(len(data))
+    return data[:place] + bytes([data[place] ^ 1 << chance.randrange(8)]) + data[place + 1 :]
+
+
+def foreign(_data: bytes, _chance: random.Random) -> bytes:
+    return b"CDF\x01" + bytes(64)
+
+
+def clock_set_back(war: Checkout, _chance: random.Random) -> bool:
+    """All results are from tomorrow."""
+    ahead = time.time() + 86_400.0
+    for path in war.files("results"):
+        os.utime(war.root / path, (ahead, ahead))
+    return True
+
+
+def failed_in_a_line(ended: Ended, words: str) -> None:
+    """The run failed, and a line of a stage's says why; nothing of Python shows."""
+    said = [line for line in ended.text.splitlines() if "error: " in line and words in line]
+    assert ended.code != 0, ended.text
+    assert said, ended.text
+    assert "Traceback" not in ended.text, ended.text
+
+
+OTHER_FAULTS: dict[str, Callable[[Checkout, random.Random], bool]] = {
+    "no room on the disk": full_disk,
+    "results cannot be written": closed_folder,
+    "a netCDF file cut short": damage(truncated),
+    "a bit of a netCDF file flipped": damage(bit_flipped),
+    "a netCDF file of something else": damage(foreign),
+    "the clock set back a day": clock_set_back,
+}
 
 
 if __name__ == "__main__":

@@ -15,12 +15,11 @@ that is two thirds of the time of a step. The arrays are
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled
+from descentflow.compiled import Index, compiled
 from descentflow.targets import EDGE
 
 Array = NDArray[np.float64]
 Slots = NDArray[np.uint64]
-Index = np.uint64
 
 DEAD, LEFT, RIGHT, ALWAYS = 0, 1, 2, 3
 """Sides: active nowhere, left of the kink, right of the kink, on the whole interval."""

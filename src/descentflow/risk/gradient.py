@@ -15,7 +15,7 @@ C¹ smoothings of the ReLU, so relu'(0) = 0 (docs/mathematics.md, 0.2).
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled
+from descentflow.compiled import Index, compiled
 from descentflow.risk.geometry import (
     ALWAYS,
     DEAD,
@@ -30,7 +30,6 @@ from descentflow.risk.geometry import (
     SIDE,
     SLOPE,
     ZERO,
-    Index,
     Slots,
     locate,
 )

@@ -128,6 +128,18 @@ def _splat(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
     return builder.shuffle_vector(lone, undefined, zeros)
 
 
+def _spread(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    lane = builder.trunc(values[1], INDEX)
+    return _splat(context, builder, signature, [builder.extract_element(values[0], lane)])
+
+
+def _total(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    terms = [builder.extract_element(values[0], INDEX(lane)) for lane in range(LANES)]
+    while len(terms) > 1:
+        terms = [builder.fadd(*terms[k : k + 2]) for k in range(0, len(terms), 2)]
+    return terms[0]
+
+
 def _no_lane(_context: Any, _builder: Any, _signature: Any, _values: Any) -> Any:
     return ir.Constant(BITS, [0] * LANES)
 
@@ -160,6 +172,16 @@ def store(array: Any, row: Any, value: Lanes) -> None:
 @_generated_by(_splat, LANES_TYPE, types.float64)
 def splat(number: float) -> Lanes:
     """The number in every lane."""
+
+
+@_generated_by(_spread, LANES_TYPE, LANES_TYPE, types.uint64)
+def spread(value: Lanes, lane: int) -> Lanes:
+    """What is in one lane, in every lane."""
+
+
+@_generated_by(_total, types.float64, LANES_TYPE)
+def total(value: Lanes) -> Any:
+    """The sum of the lanes, a number: of pairs of neighbours, then of pairs of pairs."""
 
 
 @_generated_by(_no_lane, MASK_TYPE)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled, outlined
+from descentflow.compiled import Index, compiled, outlined
 from descentflow.formulas import (
     ABS,
     ADD,
@@ -41,7 +41,6 @@ from descentflow.formulas import (
 
 Array = NDArray[np.float64]
 Code = NDArray[np.int64]
-Index = np.uint64
 
 
 @outlined

@@ -9,7 +9,7 @@ of 1e-28 keeps its digits. Only + − × ÷ are used: the bits do not depend on 
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled
+from descentflow.compiled import Index, compiled
 from descentflow.risk.double_double import add, add_product, scale, two_product
 from descentflow.risk.geometry import (
     ALWAYS,
@@ -19,7 +19,6 @@ from descentflow.risk.geometry import (
     ORDER,
     RIGHT,
     SIDE,
-    Index,
     Slots,
     locate,
 )

@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -36,7 +37,20 @@ def run(stage: Stage, description: str, spec: type[Model], inputs: int | None) -
             raise Refused(f"--input: {inputs} files are needed, found {len(arguments.input)}")
         stage(job, arguments.input, arguments.output)
     except Refused as refusal:
-        sys.exit(f"error: {refusal}")
+        _give_up(f"error: {refusal}")
+
+
+def _give_up(message: str) -> NoReturn:
+    """End with status 1 and the message on standard error, which the workflow sends to a log.
+
+    Where the log is on the disk that is full, it goes to standard output, which nobody redirects.
+    """
+    line = f"{message}\n".encode()
+    try:
+        os.write(2, line)
+    except OSError:
+        os.write(1, line)
+    raise SystemExit(1)
 
 
 def _job(text: str) -> dict[str, Any]:

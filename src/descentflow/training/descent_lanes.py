@@ -3,17 +3,18 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import outlined
+from descentflow.compiled import Index, outlined
 from descentflow.risk.closed_form import new_scratch
 from descentflow.risk.lanes import LANES
 from descentflow.training.descent_kernel import LEFT_FINITE, record
-from descentflow.training.lane_block import Index, clear, new_block, unload
+from descentflow.training.lane_block import clear, new_block, unload
 from descentflow.training.lane_step import march
 from descentflow.training.recording import Steps
 
 Array = NDArray[np.float64]
 
 
+@outlined
 def descend_lanes(
     thetas: Array,
     status: NDArray[np.int8],
@@ -32,39 +33,7 @@ def descend_lanes(
 
     The largest increase of V is summed in the order of the block instead of that of θ.
     """
-    _descend(
-        new_block(pieces, thetas),
-        thetas,
-        status,
-        stopped_at,
-        increase,
-        step_sizes,
-        pieces,
-        start,
-        steps,
-        values,
-        snapshots_at,
-        kept,
-        centre,
-    )
-
-
-@outlined
-def _descend(
-    block: Array,
-    thetas: Array,
-    status: NDArray[np.int8],
-    stopped_at: Steps,
-    increase: Array,
-    step_sizes: Array,
-    pieces: Array,
-    start: int,
-    steps: Steps,
-    values: Array,
-    snapshots_at: Steps,
-    kept: Array,
-    centre: Array,
-) -> None:
+    block = new_block(pieces, thetas)
     gammas, largest = np.zeros((1, LANES)), np.full((1, LANES), -np.inf)
     for k in range(thetas.shape[0]):
         gammas[0, k], largest[0, k] = step_sizes[k], increase[k]

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled, outlined
+from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk.engine import Model, gradient, hessian, new_scratch, places, risk
+from descentflow.risk.lanes import LANES, load, splat, store
+from descentflow.training.factorisation import padded, shifted_factor, solve
 from descentflow.training.norms import lyapunov, square
 from descentflow.training.recording import STATUS
 from descentflow.training.rosenbrock import (
@@ -20,9 +22,8 @@ from descentflow.training.rosenbrock import (
     GAMMA,
     RISK,
     STAGES,
+    Order,
     advance_integral,
-    shifted_factor,
-    solve,
     stages_of_step,
 )
 
@@ -76,8 +77,16 @@ def flow_rows(
     where V and ∫L are wanted, else empty. ``restarts`` marks the
     times at which the integrator starts afresh, ``kept_at`` those of snapshots (rows of ``kept``).
     """
-    memory = np.zeros((7 + STAGES, thetas.shape[1]))
-    matrices = np.zeros((5, thetas.shape[1], thetas.shape[1]))
+    count = thetas.shape[1]
+    size = padded(count)
+    point, slope, order = np.empty(count), np.empty(count), np.empty(count, np.uint64)
+    hessians, corners = np.empty((2, count, count)), np.empty((2, balances.shape[1]))
+    matrix, factors = np.zeros((size, size)), np.zeros((2, size + 1, size))
+    rates, stages, integrals = (
+        np.zeros((2, size)),
+        np.zeros((STAGES, size)),
+        np.zeros((2, STAGES)),
+    )
     for k in range(thetas.shape[0]):
         theta, t, s = thetas[k], start, 0
         step = max(FIRST_STEP, RESTART_FRACTION * start)
@@ -94,9 +103,16 @@ def flow_rows(
                     tolerances,
                     centre.size > 0,
                     scratch,
-                    memory,
-                    matrices,
-                    balances.shape[1],
+                    point,
+                    slope,
+                    order,
+                    hessians,
+                    corners,
+                    matrix,
+                    factors,
+                    rates,
+                    stages,
+                    integrals,
                     status[k : k + 1],
                 )
                 stopped_at[k] = t
@@ -104,7 +120,7 @@ def flow_rows(
                     step = max(FIRST_STEP, RESTART_FRACTION * times[r])
             if status[k] == LEFT_FINITE or status[k] == BUDGET_SPENT:
                 break
-            _record(model, theta, sums[k], scratch, memory[0], centre, values[k, r])
+            _record(model, theta, sums[k], scratch, slope, centre, values[k, r])
             values[k, r, BALANCE_DRIFT] = _drift(theta, balances[k], outputs)
             if kept_at[r]:
                 if k < kept.shape[0]:
@@ -123,29 +139,40 @@ def _to_time(
     tolerances: Array,
     carried: bool,
     scratch: Any,
-    memory: Array,
-    matrices: Array,
-    hidden: int,
+    point: Array,
+    slope: Array,
+    order: Order,
+    hessians: Array,
+    corners: Array,
+    matrix: Array,
+    factors: Array,
+    rates: Array,
+    stages: Array,
+    integrals: Array,
     status: NDArray[np.int8],
 ) -> tuple[float, float]:
-    """Integrate from t to ``end`` or to a stop; return the time reached and the next step."""
-    slope, point, rates, stages = memory[0], memory[1], memory[2:4], memory[7:]
-    integrals = np.zeros((2, STAGES))
-    current, factors = matrices[0], matrices[1:3]
-    stale, before = True, risk(model, theta, scratch)
+    """Integrate from t to ``end`` or to a stop; return the time reached and the next step.
+
+    The last arrays are memory: two Hessians (2, P, P), what the factorisation and the stages need.
+    """
+    stale, coupled, before = True, 0, risk(model, theta, scratch)
     while t < end:
         if sums[STEPS] >= tolerances[3]:
             status[0] = BUDGET_SPENT
             break
         if stale:
-            norm = _derivatives(model, theta, scratch, slope, current, rates)
-            if tolerances[2] > 0.0 and norm <= tolerances[2]:
+            hessians[0] = 0.0
+            hessian(model, theta, scratch, hessians[0])
+            gradient(model, theta, scratch, slope)
+            coupled = _coupled_first(hessians[0], order)
+            _arrange(hessians[0], slope, order, coupled, matrix, rates)
+            if tolerances[2] > 0.0 and np.sqrt(square(slope)) <= tolerances[2]:
                 status[0] = TOLERANCE_REACHED
                 break
             stale = False
         length = _fit(step, end - t)
         sums[STEPS] += 1.0
-        if not shifted_factor(current, length, factors):
+        if not shifted_factor(matrix, 1.0 / (GAMMA * length), coupled, factors):
             sums[REFUSED] += 1.0
             step = 0.25 * length
             continue
@@ -153,6 +180,8 @@ def _to_time(
             model,
             theta,
             length,
+            order,
+            coupled,
             factors,
             rates,
             carried,
@@ -162,9 +191,23 @@ def _to_time(
             stages,
             integrals,
         )
-        error = _error(theta, point, stages, sums, integrals, tolerances)
+        for p in range(Index(theta.size)):
+            point[order[p]] += stages[STAGES - 1, p]
+        error = _error(theta, point, order, stages, sums, integrals, tolerances)
         if error <= 1.0:
-            corner = _corner(model, theta, point, stages, scratch, tolerances, matrices, hidden)
+            corner = _corner(
+                model,
+                theta,
+                point,
+                scratch,
+                tolerances,
+                order,
+                coupled,
+                hessians,
+                corners,
+                factors,
+                stages,
+            )
             error = max(error, corner)
         growth = _growth(error)
         if error > 1.0:
@@ -175,7 +218,7 @@ def _to_time(
                 break
             continue
         for p in range(theta.size):
-            theta[p] = point[p] + stages[STAGES - 1, p]
+            theta[p] = point[p]
         sums[ENERGY_SUM] += advance_integral(integrals, ENERGY)
         sums[RISK_SUM] += advance_integral(integrals, RISK)
         after = risk(model, theta, scratch)
@@ -212,40 +255,67 @@ def _growth(error: float) -> float:
     return min(MOST_FACTOR, max(LEAST_FACTOR, SAFETY * root))
 
 
-@outlined
-def _derivatives(
-    model: Model,
-    theta: Array,
-    scratch: Any,
-    slope: Array,
-    current: Array,
-    rates: Array,
-) -> float:
-    """Hessian into ``current``, derivatives of ‖G‖² and L into ``rates``; return ‖G‖."""
-    current[:] = 0.0
-    hessian(model, theta, scratch, current)
-    gradient(model, theta, scratch, slope)
-    rates[:] = 0.0
-    for q in range(theta.size):
-        twice = 2.0 * slope[q]
-        for p in range(theta.size):
-            rates[ENERGY, p] += current[q, p] * twice
-        rates[RISK, q] = slope[q]
-    return float(np.sqrt(square(slope)))
+@compiled
+def _coupled_first(matrix: Array, order: Order) -> int:
+    """Order the parameters: first those with a row of the Hessian that is not zero; their number.
+
+    The others, those of dead neurons, need no factorisation: their steps are multiples of their slope,
+    and that is zero too as long as the neuron is dead.
+    """
+    first, last = Index(0), Index(order.size)
+    for p in range(Index(order.size)):
+        coupled = matrix[p, p] != 0.0
+        if not coupled:
+            for q in range(Index(order.size)):
+                coupled |= matrix[p, q] != 0.0
+        if coupled:
+            order[first] = p
+            first += Index(1)
+        else:
+            last -= Index(1)
+            order[last] = p
+    return int(first)
+
+
+@compiled
+def _arrange(
+    hessian: Array, slope: Array, order: Order, coupled: int, matrix: Array, rates: Array
+) -> None:
+    """Write the Hessian's rows that are not zero, and the derivatives of ‖G‖² and L, in ``order``."""
+    vectors, used = Index(rates.shape[1] // LANES), Index(padded(coupled) // LANES)
+    for i in range(used * Index(LANES)):
+        for block in range(vectors):
+            store(matrix, i * vectors + block, splat(0.0))
+    for block in range(vectors):
+        store(rates, block, splat(0.0))
+    for p in range(Index(order.size)):
+        rates[RISK, p] = slope[order[p]]
+    for i in range(Index(coupled)):
+        for k in range(Index(coupled)):
+            matrix[i, k] = hessian[order[i], order[k]]
+        twice = splat(2.0 * rates[RISK, i])
+        for block in range(used):
+            store(rates, block, load(rates, block) + twice * load(matrix, i * vectors + block))
 
 
 @outlined
 def _error(
-    theta: Array, point: Array, stages: Array, sums: Array, integrals: Array, tolerances: Array
+    theta: Array,
+    point: Array,
+    order: Order,
+    stages: Array,
+    sums: Array,
+    integrals: Array,
+    tolerances: Array,
 ) -> float:
     """Largest component of the embedded error in units of its tolerance; huge where not finite."""
     relative, absolute = tolerances[0], tolerances[1]
     worst = 0.0
-    for p in range(theta.size):
-        error = stages[STAGES - 1, p]
-        size = max(abs(theta[p]), abs(point[p] + error))
-        worst = max(worst, abs(error) / (absolute + relative * size))
-        if not abs(error) < np.inf:
+    for k in range(Index(theta.size)):
+        p, error = order[k], abs(stages[STAGES - 1, k])
+        size = max(abs(theta[p]), abs(point[p]))
+        worst = max(worst, error / (absolute + relative * size))
+        if not error < np.inf:
             return 1e12
     for q in range(2):
         error = abs(integrals[q, STAGES - 1]) / (absolute + relative * abs(sums[q]))
@@ -258,11 +328,14 @@ def _corner(
     model: Model,
     theta: Array,
     point: Array,
-    stages: Array,
     scratch: Any,
     tolerances: Array,
-    matrices: Array,
-    hidden: int,
+    order: Order,
+    coupled: int,
+    hessians: Array,
+    corners: Array,
+    factors: Array,
+    stages: Array,
 ) -> float:
     """Error of a step across a corner, in units of its tolerance; 0 where there is none.
 
@@ -271,31 +344,24 @@ def _corner(
     place changes is also held to W⁻¹ ΔHess Δθ/γ with the blocks (w_i, b_i) of such neurons, about
     h ΔHess Δθ in directions that are not stiff.
     """
-    before, after = matrices[4, 0, :hidden], matrices[4, 1, :hidden]
-    places(model, theta, scratch, NEAR, before)
-    for p in range(theta.size):
-        point[p] += stages[STAGES - 1, p]
-    places(model, point, scratch, NEAR, after)
-    changed = False
-    for i in range(hidden):
-        changed |= before[i] != after[i]
-    worst = 0.0
-    if changed:
-        current, ahead, rhs = matrices[0], matrices[3], stages[0]
-        ahead[:] = 0.0
-        hessian(model, point, scratch, ahead)
-        rhs[:] = 0.0
-        for i in range(hidden):
-            if before[i] != after[i]:
-                for p in (i, hidden + i):
-                    for q in (i, hidden + i):
-                        rhs[p] += (ahead[p, q] - current[p, q]) * (point[q] - theta[q]) / GAMMA
-        solve(matrices[1:3], stages, 0)
-        for p in range(theta.size):
-            size = max(abs(theta[p]), abs(point[p]))
-            worst = max(worst, abs(rhs[p]) / (tolerances[1] + tolerances[0] * size))
-    for p in range(theta.size):
-        point[p] -= stages[STAGES - 1, p]
+    hidden, worst = corners.shape[1], 0.0
+    places(model, theta, scratch, NEAR, corners[0])
+    places(model, point, scratch, NEAR, corners[1])
+    if (corners[0] != corners[1]).any():
+        hessians[1] = 0.0
+        hessian(model, point, scratch, hessians[1])
+        for k in range(Index(theta.size)):
+            p = int(order[k])
+            i, change = p % hidden, 0.0
+            if p < 2 * hidden and corners[0, i] != corners[1, i]:
+                for q in (i, hidden + i):
+                    difference = hessians[1, p, q] - hessians[0, p, q]
+                    change += difference * (point[q] - theta[q]) / GAMMA
+            stages[0, k] = change
+        solve(factors, coupled, stages, 0)
+        for k in range(Index(theta.size)):
+            size = max(abs(theta[order[k]]), abs(point[order[k]]))
+            worst = max(worst, abs(stages[0, k]) / (tolerances[1] + tolerances[0] * size))
     return worst
 
 

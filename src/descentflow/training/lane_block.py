@@ -9,12 +9,11 @@ like such with w = b = v = 0, which descent leaves alone.
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled, outlined
+from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk.lanes import LANES
 from descentflow.targets import EDGE
 
 Array = NDArray[np.float64]
-Index = np.uint64
 
 W, B, V, NEXT = 0, 1, 2, 3
 """Sections: θ, from section 0 or from section NEXT on; a step reads the one and writes the other."""
@@ -33,29 +32,40 @@ last kink, and over everything up to there. Two rows for c follow, now and next.
 """
 
 
+@outlined
 def new_block(pieces: Array, thetas: Array) -> Array:
     """A block for the rows of ``thetas`` (K, 3H+1), K ≤ 8; lanes without a row hold zeros."""
     hidden, edges = thetas.shape[1] // 3, pieces[EDGE]
-    places = hidden + len(edges) - 2
-    rest = np.concatenate([np.full(hidden, edges[-1]), edges[1:-1]])
-    parts = np.zeros((3, places, LANES))
-    parts[:, :hidden, : len(thetas)] = thetas[:, :-1].reshape(-1, 3, hidden).transpose(1, 2, 0)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        kinks = -parts[B] / parts[W]
-    inside = (kinks > edges[0]) & (kinks < edges[-1])
-    order = np.argsort(np.where(inside, kinks, rest[:, None]), axis=0, kind="stable")
+    places = hidden + edges.size - 2
     block = _aligned(SECTIONS * places + 2)
-    sections = block[: SECTIONS * places].reshape(places, SECTIONS, LANES).swapaxes(0, 1)
-    sections[:NEXT] = np.take_along_axis(parts, order[None], axis=1)
-    sections[NUMBER], sections[REST] = order, rest[order]
-    block[SECTIONS * places, : len(thetas)] = thetas[:, -1]
+    rows = block[: SECTIONS * places].reshape(places, SECTIONS, LANES)
+    theta, rest = np.zeros(thetas.shape[1]), np.full(places, edges[-1])
+    rest[hidden:] = edges[1:-1]
+    for lane in range(LANES):
+        if lane < thetas.shape[0]:
+            theta[:] = thetas[lane]
+        else:
+            theta[:] = 0.0
+        kinks = rest.copy()
+        for i in range(hidden):
+            kink = -theta[hidden + i] / theta[i]
+            if edges[0] < kink < edges[-1]:
+                kinks[i] = kink
+        order = np.argsort(kinks, kind="mergesort")
+        for q in range(places):
+            i = order[q]
+            rows[q, NUMBER, lane], rows[q, REST, lane] = i, rest[i]
+            for part in range(NEXT if i < hidden else 0):
+                rows[q, part, lane] = theta[part * hidden + i]
+        block[SECTIONS * places, lane] = theta[3 * hidden]
     return block
 
 
+@outlined
 def _aligned(rows: int) -> Array:
     """Zeros (rows, 8) that begin where a line of the processor's cache does."""
     memory = np.zeros((rows + 1) * LANES)
-    skipped = -memory.ctypes.data % 64 // 8
+    skipped = (64 - int(memory.ctypes.data) % 64) % 64 // 8
     return memory[skipped : skipped + rows * LANES].reshape(rows, LANES)
 
 

@@ -8,7 +8,7 @@ so its parameters have the same bits. Only the order of neurons in memory differ
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled, outlined
+from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk.gradient import TWELFTH
 from descentflow.risk.lanes import (
     LANES,
@@ -38,7 +38,6 @@ from descentflow.training.lane_block import (
     SUM_ONE,
     SUM_ZERO,
     B,
-    Index,
     V,
     W,
     row_of_c,

@@ -9,7 +9,7 @@ In transformed variables, with W = I/(hγ) + Hess L(θ),
 Two integrals are carried along as further components, ∫‖G‖² and, where asked for, ∫L. They depend on
 θ alone, so their stages need one inner product each and no larger matrix.
 
-A Cholesky factorisation that fails means that h is too long for the fastest growing direction: the
+A factorisation that fails means that h is too long for the fastest growing direction: the
 step is refused, so a step never jumps over the escape from a saddle.
 """
 
@@ -18,10 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled, outlined
+from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk.engine import Model, gradient, risk
+from descentflow.risk.lanes import LANES, load, splat, store, total
+from descentflow.training.factorisation import solve
 
 Array = NDArray[np.float64]
+Order = NDArray[np.uint64]
 
 STAGES = 8
 GAMMA = 0.21193756319429014
@@ -91,66 +94,13 @@ ENERGY, RISK = 0, 1
 """Rows of the carried integrals: of ‖G‖² and of L."""
 
 
-@compiled
-def factorise(factors: Array) -> bool:
-    """Cholesky factor of the symmetric ``factors[0]`` in place; False where it is not positive.
-
-    ``factors`` (2, P, P): the upper factor R, A = RᵀR, and its transpose with inverted diagonal. So
-    every inner loop here and in :func:`solve` runs along a row and adds to independent entries,
-    which compilers vectorise without changing the order of any sum.
-    """
-    count = factors.shape[1]
-    for j in range(count):
-        pivot = factors[0, j, j]
-        if not pivot > 0.0:
-            return False
-        root = np.sqrt(pivot)
-        inverse = 1.0 / root
-        factors[0, j, j] = root
-        factors[1, j, j] = inverse
-        for k in range(j + 1, count):
-            entry = factors[0, j, k] * inverse
-            factors[0, j, k] = entry
-            factors[1, k, j] = entry
-        for i in range(j + 1, count):
-            entry = factors[0, j, i]
-            for k in range(i, count):
-                factors[0, i, k] -= entry * factors[0, j, k]
-    return True
-
-
-@compiled
-def solve(factors: Array, stages: Array, row: int) -> None:
-    """Solve with the factors of :func:`factorise`, the right-hand side ``stages[row]`` in place."""
-    count = factors.shape[1]
-    for i in range(count):
-        entry = stages[row, i] * factors[1, i, i]
-        stages[row, i] = entry
-        for k in range(i + 1, count):
-            stages[row, k] -= factors[0, i, k] * entry
-    for back in range(count):
-        i = count - 1 - back
-        entry = stages[row, i] * factors[1, i, i]
-        stages[row, i] = entry
-        for k in range(i):
-            stages[row, k] -= factors[1, i, k] * entry
-
-
-@outlined
-def shifted_factor(hessian: Array, step: float, factors: Array) -> bool:
-    """Factorise I/(hγ) + Hess L; False where it is not positive definite."""
-    for i in range(hessian.shape[0]):
-        for j in range(i, hessian.shape[0]):
-            factors[0, i, j] = hessian[i, j]
-        factors[0, i, i] += 1.0 / (GAMMA * step)
-    return factorise(factors)
-
-
 @outlined
 def stages_of_step(
     model: Model,
     theta: Array,
     step: float,
+    order: Order,
+    coupled: int,
     factors: Array,
     rates: Array,
     carried: bool,
@@ -160,35 +110,52 @@ def stages_of_step(
     stages: Array,
     integrals: Array,
 ) -> None:
-    """Fill ``stages`` (8, P) and ``integrals`` (2, 8); leave θ + Σ a_8j u_j in ``point``.
+    """Fill ``stages`` (8, N) and ``integrals`` (2, 8); leave θ + Σ a_8j u_j in ``point`` (P,).
 
-    ``rates`` (2, P) are the derivatives of ‖G‖² and L at θ; the row RISK is used where ``carried``.
+    Stages, ``rates`` and ``factors`` are in an ``order`` (P,) of the parameters that begins with those
+    the factors couple, padded with zeros to N. ``rates`` (2, N) are the derivatives of ‖G‖² and L at θ;
+    the row RISK is used where ``carried``.
     """
-    count = theta.size
-    for i in range(STAGES):
-        for p in range(count):
-            point[p] = theta[p]
-        for j in range(i):
-            weight = A[i, j]
-            for p in range(count):
-                point[p] += weight * stages[j, p]
+    vectors = Index(stages.shape[1] // LANES)
+    for i in range(Index(STAGES)):
+        _shifted_point(theta, order, stages, Index(i), point)
         gradient(model, point, scratch, slope)
-        square = 0.0
-        for p in range(count):
-            square += slope[p] * slope[p]
-            stages[i, p] = -slope[p]
-        for j in range(i):
-            weight = C[i, j] / step
-            for p in range(count):
-                stages[i, p] += weight * stages[j, p]
-        solve(factors, stages, i)
-        for q in range(2 if carried else 1):
-            total = square if q == ENERGY else risk(model, point, scratch)
-            for p in range(count):
-                total += rates[q, p] * stages[i, p]
+        for p in range(Index(theta.size)):
+            stages[i, p] = -slope[order[p]]
+        energy = splat(0.0)
+        for at in range(i * vectors, (i + Index(1)) * vectors):
+            energy = energy + load(stages, at) * load(stages, at)
+        for block in range(vectors):
+            value = load(stages, i * vectors + block)
             for j in range(i):
-                total += C[i, j] / step * integrals[q, j]
-            integrals[q, i] = total * GAMMA * step
+                value = value + splat(C[i, j] / step) * load(stages, j * vectors + block)
+            store(stages, i * vectors + block, value)
+        solve(factors, coupled, stages, i)
+        for q in range(Index(2 if carried else 1)):
+            change = splat(0.0)
+            for block in range(vectors):
+                rate = load(rates, q * vectors + block)
+                change = change + rate * load(stages, i * vectors + block)
+            here = total(energy) if q == ENERGY else risk(model, point, scratch)
+            here += total(change)
+            for j in range(i):
+                here += C[i, j] / step * integrals[q, j]
+            integrals[q, i] = here * GAMMA * step
+
+
+@compiled
+def _shifted_point(theta: Array, order: Order, stages: Array, i: Index, point: Array) -> None:
+    """Write θ + Σ a_ij u_j, summed over j < i; the row i of ``stages`` is used for it."""
+    vectors = Index(stages.shape[1] // LANES)
+    for p in range(Index(theta.size)):
+        stages[i, p] = theta[order[p]]
+    for block in range(vectors):
+        value = load(stages, i * vectors + block)
+        for j in range(i):
+            value = value + splat(A[i, j]) * load(stages, j * vectors + block)
+        store(stages, i * vectors + block, value)
+    for p in range(Index(theta.size)):
+        point[order[p]] = stages[i, p]
 
 
 @compiled
