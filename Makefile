@@ -77,11 +77,14 @@ gallery: develop figures ## the README's pictures and count of claims, and docs/
 	cp figures/claims.svg docs/gallery/claims.svg
 	$(BIN)/descentflow claims-page
 
-bench: $(VENV)-peers/run.stamp env ## descent, flow and Gram matrices against their peers, and how cost grows
+bench: $(VENV)-peers/run.stamp env ## kernels against their peers, how cost grows, and what the estimate is worth
 	$(BIN)/python benchmarks/descent.py
 	$(BIN)/python benchmarks/flow.py
 	$(BIN)/python benchmarks/gram.py
 	$(BIN)/python benchmarks/growth.py --figure benchmarks/growth.png
+	@mkdir -p results
+	$(BIN)/python benchmarks/calibrate.py --output results/calibration.json
+	$(BIN)/python benchmarks/estimate.py --calibration results/calibration.json
 
 manifest: env ## write figures/MANIFEST.json: digests of datasets, figures and claims
 	$(BIN)/descentflow run --cores $(CORES) --configfile $(CONFIG)

@@ -138,7 +138,7 @@ def draw(measured: list[tuple[Series, Array, float]], path: Path) -> None:
         axis.set_xlabel("size over the smallest")
         axis.set_ylabel("time over that of the smallest")
         axis.legend(title="measured (predicted) exponent", title_fontsize=7, loc="upper left")
-        style.save(figure, path)
+        style.save(figure, [path])
 
 
 def main() -> None:

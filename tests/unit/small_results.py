@@ -116,4 +116,4 @@ def picture(path: Path, width: float = 1.0) -> None:
     with style.paper():
         figure = Figure(figsize=(1.0, 1.0))
         figure.subplots().plot([0, 1], [0, 1], linewidth=width)
-        style.save(figure, path)
+        style.save(figure, [path])

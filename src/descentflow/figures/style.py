@@ -90,15 +90,24 @@ def legend_above(figure: Figure, panel: Axes, columns: int, title: str | None = 
     )
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure whole, without dates or versions, so that equal data give equal bytes."""
-    kind = path.suffix[1:]
+def save(figure: Figure, paths: Sequence[Path]) -> None:
+    """Write the figure in the formats that the paths name, each file whole.
+
+    There are no dates or versions in them, so that equal data give equal bytes. The layout is found
+    once, as it takes longer than drawing.
+    """
     metadata: dict[str, Any] = {
         "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
         "svg": {"Creator": None, "Date": None},
         "png": {"Software": None},
     }
-    drawn = io.BytesIO()  # matplotlib leaves half-written files where the disk is full
-    figure.savefig(drawn, format=kind, metadata=metadata[kind])
-    with whole(path) as temporary:
-        temporary.write_bytes(drawn.getvalue())
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    for path in paths:
+        kind = path.suffix[1:]
+        drawn = io.BytesIO()  # matplotlib leaves half-written files where the disk is full
+        figure.savefig(drawn, format=kind, metadata=metadata[kind])
+        with whole(path) as temporary:
+            temporary.write_bytes(drawn.getvalue())

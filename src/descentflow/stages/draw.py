@@ -25,9 +25,7 @@ def draw(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
         for figure in dict.fromkeys(path.stem for path in outputs):
             with style.paper():
                 drawn = getattr(module, figure)(dataset)
-                for path in outputs:
-                    if path.stem == figure:
-                        style.save(drawn, path)
+                style.save(drawn, [path for path in outputs if path.stem == figure])
 
 
 def main() -> None:

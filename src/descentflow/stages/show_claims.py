@@ -31,10 +31,8 @@ def show_claims(_job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -
             with whole(path) as temporary:
                 temporary.write_text(claims_html.page(rows), encoding="utf-8")
     with style.paper():
-        drawn = claims.claims(rows)
-        for path in outputs:
-            if path.suffix[1:] in FIGURE_FORMATS:
-                style.save(drawn, path)
+        pictures = [path for path in outputs if path.suffix[1:] in FIGURE_FORMATS]
+        style.save(claims.claims(rows), pictures)
 
 
 def main() -> None:
