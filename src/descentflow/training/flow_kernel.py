@@ -22,8 +22,10 @@ from descentflow.training.rosenbrock import (
     GAMMA,
     RISK,
     STAGES,
+    Memory,
     Order,
     advance_integral,
+    new_memory,
     stages_of_step,
 )
 
@@ -77,16 +79,7 @@ def flow_rows(
     where V and ∫L are wanted, else empty. ``restarts`` marks the
     times at which the integrator starts afresh, ``kept_at`` those of snapshots (rows of ``kept``).
     """
-    count = thetas.shape[1]
-    size = padded(count)
-    point, slope, order = np.empty(count), np.empty(count), np.empty(count, np.uint64)
-    hessians, corners = np.empty((2, count, count)), np.empty((2, balances.shape[1]))
-    matrix, factors = np.zeros((size, size)), np.zeros((2, size + 1, size))
-    rates, stages, integrals = (
-        np.zeros((2, size)),
-        np.zeros((STAGES, size)),
-        np.zeros((2, STAGES)),
-    )
+    memory = new_memory(thetas.shape[1], balances.shape[1])
     for k in range(thetas.shape[0]):
         theta, t, s = thetas[k], start, 0
         step = max(FIRST_STEP, RESTART_FRACTION * start)
@@ -103,16 +96,7 @@ def flow_rows(
                     tolerances,
                     centre.size > 0,
                     scratch,
-                    point,
-                    slope,
-                    order,
-                    hessians,
-                    corners,
-                    matrix,
-                    factors,
-                    rates,
-                    stages,
-                    integrals,
+                    memory,
                     status[k : k + 1],
                 )
                 stopped_at[k] = t
@@ -120,7 +104,7 @@ def flow_rows(
                     step = max(FIRST_STEP, RESTART_FRACTION * times[r])
             if status[k] == LEFT_FINITE or status[k] == BUDGET_SPENT:
                 break
-            _record(model, theta, sums[k], scratch, slope, centre, values[k, r])
+            _record(model, theta, sums[k], scratch, memory.slope, centre, values[k, r])
             values[k, r, BALANCE_DRIFT] = _drift(theta, balances[k], outputs)
             if kept_at[r]:
                 if k < kept.shape[0]:
@@ -139,75 +123,34 @@ def _to_time(
     tolerances: Array,
     carried: bool,
     scratch: Any,
-    point: Array,
-    slope: Array,
-    order: Order,
-    hessians: Array,
-    corners: Array,
-    matrix: Array,
-    factors: Array,
-    rates: Array,
-    stages: Array,
-    integrals: Array,
+    memory: Memory,
     status: NDArray[np.int8],
 ) -> tuple[float, float]:
-    """Integrate from t to ``end`` or to a stop; return the time reached and the next step.
-
-    The last arrays are memory: two Hessians (2, P, P), what the factorisation and the stages need.
-    """
+    """Integrate from t to ``end`` or to a stop; return the time reached and the next step."""
+    point, order, stages, integrals = memory.point, memory.order, memory.stages, memory.integrals
     stale, coupled, before = True, 0, risk(model, theta, scratch)
     while t < end:
         if sums[STEPS] >= tolerances[3]:
             status[0] = BUDGET_SPENT
             break
         if stale:
-            hessians[0] = 0.0
-            hessian(model, theta, scratch, hessians[0])
-            gradient(model, theta, scratch, slope)
-            coupled = _coupled_first(hessians[0], order)
-            _arrange(hessians[0], slope, order, coupled, matrix, rates)
-            if tolerances[2] > 0.0 and np.sqrt(square(slope)) <= tolerances[2]:
+            coupled = _derivatives(model, theta, scratch, memory)
+            if tolerances[2] > 0.0 and np.sqrt(square(memory.slope)) <= tolerances[2]:
                 status[0] = TOLERANCE_REACHED
                 break
             stale = False
         length = _fit(step, end - t)
         sums[STEPS] += 1.0
-        if not shifted_factor(matrix, 1.0 / (GAMMA * length), coupled, factors):
+        if not shifted_factor(memory.matrix, 1.0 / (GAMMA * length), coupled, memory.factors):
             sums[REFUSED] += 1.0
             step = 0.25 * length
             continue
-        stages_of_step(
-            model,
-            theta,
-            length,
-            order,
-            coupled,
-            factors,
-            rates,
-            carried,
-            scratch,
-            point,
-            slope,
-            stages,
-            integrals,
-        )
+        stages_of_step(model, theta, length, coupled, carried, scratch, memory)
         for p in range(Index(theta.size)):
             point[order[p]] += stages[STAGES - 1, p]
-        error = _error(theta, point, order, stages, sums, integrals, tolerances)
+        error = _error(theta, memory, sums, tolerances)
         if error <= 1.0:
-            corner = _corner(
-                model,
-                theta,
-                point,
-                scratch,
-                tolerances,
-                order,
-                coupled,
-                hessians,
-                corners,
-                factors,
-                stages,
-            )
+            corner = _corner(model, theta, scratch, tolerances, coupled, memory)
             error = max(error, corner)
         growth = _growth(error)
         if error > 1.0:
@@ -255,6 +198,18 @@ def _growth(error: float) -> float:
     return min(MOST_FACTOR, max(LEAST_FACTOR, SAFETY * root))
 
 
+@outlined
+def _derivatives(model: Model, theta: Array, scratch: Any, memory: Memory) -> int:
+    """Find G and the Hessian at θ, and what a step needs of them; return how many are coupled."""
+    current = memory.hessians[0]
+    current[:] = 0.0
+    hessian(model, theta, scratch, current)
+    gradient(model, theta, scratch, memory.slope)
+    coupled = _coupled_first(current, memory.order)
+    _arrange(current, memory.slope, memory.order, coupled, memory.matrix, memory.rates)
+    return coupled
+
+
 @compiled
 def _coupled_first(matrix: Array, order: Order) -> int:
     """Order the parameters: first those with a row of the Hessian that is not zero; their number.
@@ -299,16 +254,9 @@ def _arrange(
 
 
 @outlined
-def _error(
-    theta: Array,
-    point: Array,
-    order: Order,
-    stages: Array,
-    sums: Array,
-    integrals: Array,
-    tolerances: Array,
-) -> float:
+def _error(theta: Array, memory: Memory, sums: Array, tolerances: Array) -> float:
     """Largest component of the embedded error in units of its tolerance; huge where not finite."""
+    point, order, stages, integrals = memory.point, memory.order, memory.stages, memory.integrals
     relative, absolute = tolerances[0], tolerances[1]
     worst = 0.0
     for k in range(Index(theta.size)):
@@ -327,15 +275,10 @@ def _error(
 def _corner(
     model: Model,
     theta: Array,
-    point: Array,
     scratch: Any,
     tolerances: Array,
-    order: Order,
     coupled: int,
-    hessians: Array,
-    corners: Array,
-    factors: Array,
-    stages: Array,
+    memory: Memory,
 ) -> float:
     """Error of a step across a corner, in units of its tolerance; 0 where there is none.
 
@@ -344,21 +287,23 @@ def _corner(
     place changes is also held to W⁻¹ ΔHess Δθ/γ with the blocks (w_i, b_i) of such neurons, about
     h ΔHess Δθ in directions that are not stiff.
     """
-    hidden, worst = corners.shape[1], 0.0
-    places(model, theta, scratch, NEAR, corners[0])
-    places(model, point, scratch, NEAR, corners[1])
-    if (corners[0] != corners[1]).any():
-        hessians[1] = 0.0
-        hessian(model, point, scratch, hessians[1])
+    point, order, stages = memory.point, memory.order, memory.stages
+    current, ahead = memory.hessians[0], memory.hessians[1]
+    before, after = memory.places[0], memory.places[1]
+    hidden, worst = before.size, 0.0
+    places(model, theta, scratch, NEAR, before)
+    places(model, point, scratch, NEAR, after)
+    if (before != after).any():
+        ahead[:] = 0.0
+        hessian(model, point, scratch, ahead)
         for k in range(Index(theta.size)):
             p = int(order[k])
             i, change = p % hidden, 0.0
-            if p < 2 * hidden and corners[0, i] != corners[1, i]:
+            if p < 2 * hidden and before[i] != after[i]:
                 for q in (i, hidden + i):
-                    difference = hessians[1, p, q] - hessians[0, p, q]
-                    change += difference * (point[q] - theta[q]) / GAMMA
+                    change += (ahead[p, q] - current[p, q]) * (point[q] - theta[q]) / GAMMA
             stages[0, k] = change
-        solve(factors, coupled, stages, 0)
+        solve(memory.factors, coupled, stages, 0)
         for k in range(Index(theta.size)):
             size = max(abs(theta[order[k]]), abs(point[order[k]]))
             worst = max(worst, abs(stages[0, k]) / (tolerances[1] + tolerances[0] * size))

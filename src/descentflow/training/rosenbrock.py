@@ -13,7 +13,7 @@ A factorisation that fails means that h is too long for the fastest growing dire
 step is refused, so a step never jumps over the escape from a saddle.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk.engine import Model, gradient, risk
 from descentflow.risk.lanes import LANES, load, splat, store, total
-from descentflow.training.factorisation import solve
+from descentflow.training.factorisation import padded, solve
 
 Array = NDArray[np.float64]
 Order = NDArray[np.uint64]
@@ -94,28 +94,62 @@ ENERGY, RISK = 0, 1
 """Rows of the carried integrals: of ‖G‖² and of L."""
 
 
+class Memory(NamedTuple):
+    """What a flow works in. P parameters, padded with zeros to N, a whole number of vectors.
+
+    ``order`` (P,): the parameters, those first that the Hessian couples. In this order are ``matrix``
+    (N, N), the Hessian; its ``factors``; ``rates`` (2, N), the derivatives of ‖G‖² and L;
+    ``stages`` (8, N). In the order of θ are ``point`` and ``slope`` (P,), θ and G inside a step, and
+    ``hessians`` (2, P, P) before and after it. ``integrals`` (2, 8) are the stages of those
+    carried along, ``places`` (2, H) where the neurons' kinks are before and after a step.
+    """
+
+    order: Order
+    matrix: Array
+    factors: Array
+    rates: Array
+    stages: Array
+    point: Array
+    slope: Array
+    hessians: Array
+    integrals: Array
+    places: Array
+
+
+@compiled
+def new_memory(parameters: int, hidden: int) -> Memory:
+    """Memory for networks with so many parameters and neurons."""
+    size = padded(parameters)
+    return Memory(
+        np.zeros(parameters, np.uint64),
+        np.zeros((size, size)),
+        np.zeros((2, size + 1, size)),
+        np.zeros((2, size)),
+        np.zeros((STAGES, size)),
+        np.zeros(parameters),
+        np.zeros(parameters),
+        np.zeros((2, parameters, parameters)),
+        np.zeros((2, STAGES)),
+        np.zeros((2, hidden)),
+    )
+
+
 @outlined
 def stages_of_step(
     model: Model,
     theta: Array,
     step: float,
-    order: Order,
     coupled: int,
-    factors: Array,
-    rates: Array,
     carried: bool,
     scratch: Any,
-    point: Array,
-    slope: Array,
-    stages: Array,
-    integrals: Array,
+    memory: Memory,
 ) -> None:
-    """Fill ``stages`` (8, N) and ``integrals`` (2, 8); leave θ + Σ a_8j u_j in ``point`` (P,).
+    """Fill ``stages`` and ``integrals`` of the memory; leave θ + Σ a_8j u_j in its ``point``.
 
-    Stages, ``rates`` and ``factors`` are in an ``order`` (P,) of the parameters that begins with those
-    the factors couple, padded with zeros to N. ``rates`` (2, N) are the derivatives of ‖G‖² and L at θ;
-    the row RISK is used where ``carried``.
+    ``order``, ``factors`` and ``rates`` must be known; the integral of L is taken where ``carried``.
     """
+    order, factors, rates, stages = memory.order, memory.factors, memory.rates, memory.stages
+    point, slope, integrals = memory.point, memory.slope, memory.integrals
     vectors = Index(stages.shape[1] // LANES)
     for i in range(Index(STAGES)):
         _shifted_point(theta, order, stages, Index(i), point)

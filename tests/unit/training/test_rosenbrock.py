@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 import descentflow as df
 from descentflow.risk.closed_form import new_scratch
 from descentflow.training import rosenbrock
-from descentflow.training.factorisation import padded, shifted_factor
+from descentflow.training.factorisation import shifted_factor
 from descentflow.training.rosenbrock import ENERGY, GAMMA, RISK, STAGES
 
 Array = NDArray[np.float64]
@@ -172,35 +172,25 @@ ACTIVE = np.array([0.6, -0.4, 0.9, 1.3, 0.8, -0.5, 0.2])
 
 def step(problem: df.Problem, theta: Array, length: float) -> tuple[Array, Array, Array] | None:
     """(new state, error estimate, what the two integrals gain) of one step; None if refused."""
-    count, size = theta.size, padded(theta.size)
-    factors, stages, integrals = (
-        np.zeros((2, size + 1, size)),
-        np.zeros((STAGES, size)),
-        np.zeros((2, STAGES)),
-    )
-    hessian, slope, point = problem.hessian(theta), problem.gradient(theta), np.empty(count)
-    matrix, rates = np.zeros((size, size)), np.zeros((2, size))
-    matrix[:count, :count], rates[:, :count] = hessian, [2 * hessian @ slope, slope]
-    if not shifted_factor(matrix, 1 / (GAMMA * length), count, factors):
+    count, hessian, slope = theta.size, problem.hessian(theta), problem.gradient(theta)
+    memory = rosenbrock.new_memory(count, count // 3)
+    memory.order[:] = np.arange(count)
+    memory.matrix[:count, :count] = hessian
+    memory.rates[:, :count] = [2 * hessian @ slope, slope]
+    if not shifted_factor(memory.matrix, 1 / (GAMMA * length), count, memory.factors):
         return None
     rosenbrock.stages_of_step(
         problem.model,
         theta,
         length,
-        np.arange(count, dtype=np.uint64),
         count,
-        factors,
-        rates,
         True,
         new_scratch(problem.pieces, count),
-        point,
-        slope,
-        stages,
-        integrals,
+        memory,
     )
-    gains = np.array([rosenbrock.advance_integral(integrals, which) for which in (ENERGY, RISK)])
-    error = stages[-1, :count].copy()
-    return point + error, error, gains
+    gains = [rosenbrock.advance_integral(memory.integrals, which) for which in (ENERGY, RISK)]
+    error = memory.stages[-1, :count].copy()
+    return memory.point + error, error, np.array(gains)
 
 
 def fixed_steps(problem: df.Problem, theta: Array, end: float, count: int) -> tuple[Array, Array]:
