@@ -36,6 +36,7 @@ from descentflow.deep.network import DeepNetwork
 from descentflow.deep.training import advance, fit, reference, start
 from descentflow.deep.weights import draw_weights, weights_digest
 from descentflow.landscape import finish
+from descentflow.risk.lanes import LANES
 
 INTERVAL = {"law": "uniform", "low": 0.0, "high": 1.0}
 HAT = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0.5, 0, 0.5]}
@@ -69,8 +70,11 @@ def starts(known: df.Problem, count: int) -> np.ndarray:
 
 
 def descent_step(hidden: int) -> float:
-    """Seconds of one step by closed forms, over runs long enough to forget their start."""
-    known, rows = problem(HAT, hidden), max(1, 64 // hidden)
+    """Seconds of one step by closed forms, over runs long enough to forget their start.
+
+    Eight initialisations share a vector, so eight there must be.
+    """
+    known, rows = problem(HAT, hidden), max(LANES, 64 // hidden)
     theta, steps = starts(known, rows), int(NEURON_STEPS / (rows * (hidden + 8)))
     size = min(0.03, 0.3 / hidden)
 
