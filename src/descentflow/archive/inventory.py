@@ -1,6 +1,6 @@
 """The jobs behind a configuration's results: which command made which files from which."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from descentflow.jobs import Jobs
@@ -25,7 +25,15 @@ def all_jobs(jobs: Jobs) -> list[Made]:
     found.append(Made("judge", "", "", jobs.judge_job(), datasets, (jobs.claims,)))
     shown = (*jobs.claims_figures, jobs.claims_page)
     found.append(Made("show_claims", "", "", jobs.show_claims_job(), (jobs.claims,), shown))
-    return list({made.outputs: made for made in reversed(found)}.values())[::-1]
+    return once(found)
+
+
+def once(found: Iterable[Made]) -> list[Made]:
+    """The jobs without repetitions, each where it stands first: samples serve several runs."""
+    first: dict[tuple[str, ...], Made] = {}
+    for made in found:
+        first.setdefault(made.outputs, made)
+    return list(first.values())
 
 
 def of_study(jobs: Jobs, study: str) -> Iterator[Made]:

@@ -19,7 +19,7 @@ from descentflow.archive import compare, content, records
 from descentflow.archive.build import ABOUT, LOCK
 from descentflow.archive.bundle import Archive, safe
 from descentflow.archive.compare import Finding, Outcome
-from descentflow.archive.inventory import Made, all_jobs, of_study
+from descentflow.archive.inventory import Made, all_jobs, of_study, once
 from descentflow.archive.manifest import exact_runs
 from descentflow.errors import DamagedFile, Refused
 from descentflow.jobs import Jobs, lock_digest
@@ -60,7 +60,7 @@ def chosen(jobs: Jobs, part: str) -> list[Made]:
             f"--recompute: the archive has no '{part}'; studies: {', '.join(jobs.blocks)}; "
             "run ids are the folders of its runs"
         )
-    return list({made.outputs: made for made in reversed(wanted)}.values())[::-1]
+    return once(wanted)
 
 
 def notes(root: Path, made: list[Made]) -> list[str]:
