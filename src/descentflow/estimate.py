@@ -37,7 +37,8 @@ def estimate(jobs: Jobs, known: Calibration) -> list[Row]:
         total = costs.aggregate(jobs.runs[study], known)
         datasets += total.disk
         stages[AGGREGATES.get(study, "aggregate")] = [(1, total)]
-        stages["draw"] = [(1, costs.draw(total.disk, known))]
+        if jobs.figures(study):
+            stages["draw"] = [(1, costs.draw(total.disk, known))]
         rows += [_row(study, stage, found) for stage, found in stages.items()]
     judge, show = costs.judge(datasets, known), costs.draw(0.0, known)
     return [*rows, _row("all", "judge", [(1, judge)]), _row("all", "show_claims", [(1, show)])]

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import yaml
 from checkout import REPOSITORY, Checkout, Ended
 from test_faults import SEED, digests, kill_a_worker, launch, rerun
 
@@ -27,16 +28,17 @@ BETWEEN = 20
 """Kills between two of the other faults."""
 
 WHOLE, WORKER, REMOVED = "the run killed (kill -9)", "a worker killed (kill -9)", "files removed"
-AFTER = {"samples": "runs", "runs": "datasets", "datasets": "claims.csv"}
-"""What is removed so that a damaged file of a folder is read again."""
+AFTER = {"samples": ("runs", "datasets"), "runs": ("datasets",), "datasets": ()}
+"""What is removed, besides the claims, so that a damaged file of a folder is read again."""
 
 
 def main() -> None:
     """Torture, compare, print."""
     with tempfile.TemporaryDirectory() as folder:
         peace = Checkout.new(Path(folder) / "peace", Path(folder) / "kernels")
-        smoke = (REPOSITORY / "config" / "smoke.yaml").read_text()
-        (peace.root / "tiny.yaml").write_text(smoke)
+        smoke = yaml.safe_load((REPOSITORY / "config" / "smoke.yaml").read_text())
+        del smoke["outputs"]
+        (peace.root / "tiny.yaml").write_text(yaml.safe_dump(smoke, sort_keys=False))
         war = peace.copy(Path(folder) / "war")
         started = time.monotonic()
         finish(peace)
@@ -102,10 +104,18 @@ def kill(war: Checkout, chance: random.Random, longest: float) -> str:
 
 
 def remove_some(war: Checkout, chance: random.Random) -> None:
-    """Delete a few files, so that there is work to be killed in."""
-    made = sorted(digests(war))
-    for path in chance.sample(made, min(8, len(made))):
+    """Delete a few trained files and what is made from all of them: there is work to be killed in."""
+    trained = war.files("results/runs")
+    for path in chance.sample(trained, min(8, len(trained))):
         (war.root / path).unlink()
+    forget(war, "results/datasets")
+
+
+def forget(war: Checkout, *folders: str) -> None:
+    """Delete the files of folders, and the claims."""
+    for path in (path for folder in folders for path in war.files(folder)):
+        (war.root / path).unlink()
+    (war.root / "results" / "claims.csv").unlink(missing_ok=True)
 
 
 def full_disk(war: Checkout, chance: random.Random) -> bool:
@@ -145,9 +155,7 @@ def damage(change: Callable[[bytes, random.Random], bytes]) -> Callable[..., boo
         finish(war)
         files = [p for p in war.files("results") if p.suffix == ".nc" and p.parts[1] in AFTER]
         chosen = chance.choice(files)
-        for path in war.files(f"results/{AFTER[chosen.parts[1]]}"):
-            (war.root / path).unlink()
-        (war.root / "results" / "claims.csv").unlink(missing_ok=True)
+        forget(war, *(f"results/{folder}" for folder in AFTER[chosen.parts[1]]))
         before = (war.root / chosen).stat()
         (war.root / chosen).write_bytes(change((war.root / chosen).read_bytes(), chance))
         os.utime(war.root / chosen, ns=(before.st_atime_ns, before.st_mtime_ns))

@@ -51,4 +51,6 @@ def of_study(jobs: Jobs, study: str) -> Iterator[Made]:
     dataset = jobs.dataset(study)
     trained = tuple(jobs.trained(study))
     yield Made("aggregate", study, "", jobs.aggregate_job(study), trained, (dataset,))
-    yield Made("draw", study, "", jobs.draw_job(study), (dataset,), tuple(jobs.figures(study)))
+    figures = tuple(jobs.figures(study))
+    if figures:
+        yield Made("draw", study, "", jobs.draw_job(study), (dataset,), figures)
