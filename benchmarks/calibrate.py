@@ -41,6 +41,7 @@ from descentflow.risk.lanes import LANES
 INTERVAL = {"law": "uniform", "low": 0.0, "high": 1.0}
 HAT = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0.5, 0, 0.5]}
 AFFINE = {"kind": "affine", "slope": 1.0, "intercept": 0.0}
+STEP = {"kind": "step", "at": 0.5}
 CONSTANT = {"kind": "constant", "value": 1.0}
 SQUARE = {**INTERVAL, "dimension": 2, "rule": "tensor", "nodes": 8}
 ROUNDS = 3
@@ -104,10 +105,10 @@ def flow_step(hidden: int, activation: str = "relu") -> float:
     return taken / float(df.flow(known, theta, until=until)["step_count"].sum())
 
 
-def flow_end(hidden: int) -> float:
+def flow_end(hidden: int, target: dict[str, Any] = AFFINE) -> float:
     """Seconds of finishing the end of one flow."""
-    known = problem(AFFINE, hidden)
-    ends = df.flow(known, starts(known, 32), until=1e4)
+    known = problem(target, hidden)
+    ends = df.flow(known, starts(known, 32), until=1e8)
     finish(known, ends["parameters"].values, records=ends)
     return seconds(lambda: finish(known, ends["parameters"].values, records=ends)) / 32
 
@@ -228,6 +229,7 @@ def calibrate() -> dict[str, Any]:
         "flow_step": {hidden: flow_step(hidden) for hidden in (1, 2, 4, 8, 16, 64)},
         "flow_node": max(smooth - flow_step(2), 1e-9) / 2,
         "flow_end": ends,
+        "jump_end": flow_end(2, STEP),
         "draw_entry": wide["draw"],
         "deep_step": max(narrow["step"] - 8 * product, 1e-10),
         "deep_product": product,

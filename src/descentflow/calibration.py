@@ -44,6 +44,9 @@ class Calibration(Model):
     flow_end: ByWidth
     """Finishing the end of one flow, when its study is aggregated."""
 
+    jump_end: Positive
+    """The same for a target with a jump, where there is no end to be found."""
+
     draw_entry: Positive
     """Drawing one standard normal number and hashing it."""
 

@@ -39,6 +39,10 @@ DEEP_ACTIVATIONS = 8.0
 """How often it holds the activations of a layer, for each layer."""
 PATCH = 3
 
+TRAINED, DATASET = {"gd": 1.0, "gf": 0.4}, {"gd": 0.6, "gf": 0.45}
+"""What compression leaves of a trained file and of a dataset: flows at rest repeat themselves. As
+benchmarks/estimate.py shows."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -84,9 +88,9 @@ def _train(run: Run, first: float, last: float, known: Calibration) -> Cost:
     snapshots = min(training.snapshots, setting.initialization.chunk) * len(run.step_sizes)
     size = setting.parameter_count
     total = trajectories * (numbers + size) + snapshots * kept * size
-    written = _megabytes(total)
+    held = _megabytes(total)
     seconds = trajectories * work + total * known.written_number
-    return _job("train", known, seconds, COPIES * written, written)
+    return _job("train", known, seconds, COPIES * held, TRAINED[training.method] * held)
 
 
 def _descent_step(run: Run, known: Calibration) -> float:
@@ -117,11 +121,17 @@ def flow_steps(run: Run, first: float, last: float) -> float:
     kind = "fit"
     if setting.engine != "closed_form":
         kind = "rule"
-    elif any(target.kind == "step" for target in setting.targets) and setting.network.hidden > 1:
+    elif _jumps(run):
         kind = "ramp" if setting.initialization.law == "around" else "jump"
     finer = (1e-9 / training.rtol) ** (1.0 / STEP_ORDER)
     steps = STEPS_PER_DECADE[kind] * float(max(finer, 0.3)) * max(math.log10(last / start), 0.1)
     return min(steps, float(training.max_steps))
+
+
+def _jumps(run: Run) -> bool:
+    """Whether the target has a jump that the network can come close to, at the cost of its norm."""
+    setting = run.setting
+    return setting.network.hidden > 1 and any(target.kind == "step" for target in setting.targets)
 
 
 def by_width(table: ByWidth, hidden: int) -> float:
@@ -184,8 +194,10 @@ def aggregate(runs: Sequence[PlannedRun], known: Calibration) -> Cost:
         )
         chunks, columns = max(chunks, held), max(columns, HELD_COLUMNS * law.count)
         if flows:
-            ends += law.count * by_width(known.flow_end, _neurons(run))
-    disk = _megabytes(rows * most * (recorded * longest + SCALARS))
+            end = known.jump_end if _jumps(run) else by_width(known.flow_end, _neurons(run))
+            ends += law.count * end
+    method = "gf" if any(isinstance(run.setting.training, Flow) for run in shallow) else "gd"
+    disk = DATASET[method] * _megabytes(rows * most * (recorded * longest + SCALARS))
     seconds = numbers * AGGREGATING * (known.written_number + known.checked_number) + ends
     memory = COPIES * _megabytes(chunks) + _megabytes(columns)
     return _job("aggregate", known, seconds, memory, disk)
