@@ -10,17 +10,27 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled, outlined
+from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk import sums
-from descentflow.risk.sums import Shape, row_count, shape_of, target_row
+from descentflow.risk.lanes import LANES
+from descentflow.risk.sums import (
+    Shape,
+    new_block,
+    new_sums,
+    padded,
+    row_count,
+    shape_of,
+    target_row,
+)
 
 Array = NDArray[np.float64]
 
 _evaluate, _add_risk = sums.evaluate, sums.add_risk
 _add_gradient, _add_hessian, _mirror = sums.add_gradient, sums.add_hessian, sums.mirror
+_write_gradient = sums.write_gradient
 
 BLOCK = 64
-"""Nodes that are evaluated together."""
+"""Nodes that are evaluated together, a multiple of 8."""
 
 
 class Sample(NamedTuple):
@@ -33,10 +43,11 @@ class Sample(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory: a block of nodes, and a row for the Hessian."""
+    """Memory: a block of nodes, a row for the Hessian, a gradient's sums."""
 
     rows: Array
     line: Array
+    sums: Array
 
 
 @compiled
@@ -48,7 +59,8 @@ def _shape(sample: Sample, theta: Array) -> Shape:
 def new_scratch(sample: Sample, parameters: int) -> Scratch:
     """Scratch memory for θ with so many entries."""
     shape = shape_of(parameters, sample.inputs, sample.outputs, sample.activation)
-    return Scratch(np.zeros((row_count(shape), BLOCK)), np.zeros((1, parameters)))
+    rows = new_block(row_count(shape), BLOCK)
+    return Scratch(rows, np.zeros((1, parameters)), new_sums(parameters))
 
 
 @outlined
@@ -56,8 +68,8 @@ def risk(sample: Sample, theta: Array, scratch: Scratch) -> float:
     """L(θ) for one θ (P,)."""
     shape, total = _shape(sample, theta), 0.0
     for first in range(0, sample.table.shape[1], BLOCK):
-        count = _fill(theta, shape, sample.table, first, scratch.rows)
-        total += _add_risk(shape, count, scratch.rows)
+        vectors = _fill(theta, shape, sample.table, first, scratch.rows)
+        total += _add_risk(shape, vectors, scratch.rows)
     return total
 
 
@@ -65,11 +77,10 @@ def risk(sample: Sample, theta: Array, scratch: Scratch) -> float:
 def gradient(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the generalised gradient G(θ) into ``out`` (P,)."""
     shape = _shape(sample, theta)
-    for p in range(out.size):
-        out[p] = 0.0
     for first in range(0, sample.table.shape[1], BLOCK):
-        count = _fill(theta, shape, sample.table, first, scratch.rows)
-        _add_gradient(theta, shape, count, scratch.rows, out)
+        vectors = _fill(theta, shape, sample.table, first, scratch.rows)
+        _add_gradient(theta, shape, vectors, scratch.rows, scratch.sums)
+    _write_gradient(scratch.sums, out)
 
 
 @outlined
@@ -77,8 +88,8 @@ def hessian(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the Hessian at θ into ``out`` (P, P), which must hold zeros."""
     shape = _shape(sample, theta)
     for first in range(0, sample.table.shape[1], BLOCK):
-        count = _fill(theta, shape, sample.table, first, scratch.rows)
-        _add_hessian(theta, shape, count, scratch.rows, scratch.line, out)
+        vectors = _fill(theta, shape, sample.table, first, scratch.rows)
+        _add_hessian(theta, shape, vectors, scratch.rows, scratch.line, out)
     _mirror(out)
 
 
@@ -90,11 +101,18 @@ def places(_sample: Sample, _theta: Array, _scratch: Scratch, _near: float, out:
 
 
 @outlined
-def _fill(theta: Array, shape: Shape, table: Array, first: int, rows: Array) -> int:
-    """Load the nodes from ``first`` on, evaluate the network there; return how many they are."""
-    count = int(min(BLOCK, table.shape[1] - first))
+def _fill(theta: Array, shape: Shape, table: Array, first: int, rows: Array) -> np.uint64:
+    """Load the nodes from ``first`` on, evaluate the network there; return how many vectors they fill.
+
+    The last vector is filled up with the last node, without weight.
+    """
+    last = table.shape[1] - 1
+    count = min(BLOCK, padded(last + 1 - first))
     for row in range(target_row(shape) + shape.outputs):
         for q in range(count):
-            rows[row, q] = table[row, first + q]
-    _evaluate(theta, shape, count, rows)
-    return count
+            rows[row, q] = table[row, min(first + q, last)]
+    for q in range(last + 1 - first, count):
+        rows[shape.inputs, q] = 0.0
+    vectors = Index(count // LANES)
+    _evaluate(theta, shape, vectors, rows)
+    return vectors

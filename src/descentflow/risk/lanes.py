@@ -1,11 +1,12 @@
-"""Vectors of eight doubles for Numba kernels: eight initialisations advance in the lanes of one.
+"""Vectors of eight doubles for Numba kernels: eight initialisations, or eight nodes, side by side.
 
 Every lane sees plain IEEE arithmetic of its own, so it holds the bits that a scalar would. Left to
 itself, LLVM finds no vectors in loops as short as these; here they are named. On processors with
 narrower registers it takes several for one vector, with the same bits.
 
-Between vectors there are + - * / and the comparisons < > ==, which make masks; between masks & | ^ ~.
-Nothing of this exists outside kernels.
+Between vectors there are + - * / and the comparisons < > ==, which make masks; a number beside a
+vector stands for itself in every lane. Between masks there are & | ^ ~. Nothing of this exists outside
+kernels.
 """
 
 import inspect
@@ -44,6 +45,9 @@ LANES_TYPE: Any = _LanesType("Lanes")
 MASK_TYPE: Any = _MaskType("Mask")
 INDEX, WHOLE = ir.IntType(32), ir.IntType(LANES)
 VECTOR, BITS = ir.VectorType(ir.DoubleType(), LANES), ir.VectorType(ir.IntType(1), LANES)
+PATTERN = ir.VectorType(ir.IntType(64), LANES)
+SIGN, ONE = 1 << 63, 1023 << 52
+"""The bit of a double's sign; the bits of 1.0."""
 
 
 @register_model(_LanesType)
@@ -76,10 +80,41 @@ def _comparison(symbol: str) -> Generate:
     return lambda _context, builder, _signature, values: builder.fcmp_ordered(symbol, *values)
 
 
+def _splat(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    undefined = ir.Constant(ir.VectorType(values[0].type, LANES), ir.Undefined)
+    lone = builder.insert_element(undefined, values[0], INDEX(0))
+    zeros = ir.Constant(ir.VectorType(INDEX, LANES), [0] * LANES)
+    return builder.shuffle_vector(lone, undefined, zeros)
+
+
+def _widening(generate: Generate) -> Generate:
+    """The same with numbers widened to vectors."""
+
+    def widened(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        wide = [
+            _splat(context, builder, signature, [value]) if found == types.float64 else value
+            for value, found in zip(values, signature.args, strict=True)
+        ]
+        return generate(context, builder, signature, wide)
+
+    return widened
+
+
+def _define_between(symbol: Any, result: types.Type, generate: Generate) -> None:
+    """Define an operator between two vectors, and between a vector and a number."""
+    for arguments in (
+        (LANES_TYPE, LANES_TYPE),
+        (LANES_TYPE, types.float64),
+        (types.float64, LANES_TYPE),
+    ):
+        _define(symbol, result, _widening(generate), *arguments)
+
+
 for _symbol, _name in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
-    _define(getattr(operator, _symbol), LANES_TYPE, _instruction(_name), LANES_TYPE, LANES_TYPE)
+    _define_between(getattr(operator, _symbol), LANES_TYPE, _instruction(_name))
 for _symbol, _name in (("lt", "<"), ("gt", ">"), ("eq", "==")):
-    _define(getattr(operator, _symbol), MASK_TYPE, _comparison(_name), LANES_TYPE, LANES_TYPE)
+    _define_between(getattr(operator, _symbol), MASK_TYPE, _comparison(_name))
+_define(operator.neg, LANES_TYPE, _instruction("fneg"), LANES_TYPE)
 for _symbol in ("and_", "or_", "xor"):
     _define(getattr(operator, _symbol), MASK_TYPE, _instruction(_symbol), MASK_TYPE, MASK_TYPE)
 _define(operator.invert, MASK_TYPE, _instruction("not_"), MASK_TYPE)
@@ -121,13 +156,6 @@ def _store(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return context.get_dummy_value()
 
 
-def _splat(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-    undefined = ir.Constant(VECTOR, ir.Undefined)
-    lone = builder.insert_element(undefined, values[0], INDEX(0))
-    zeros = ir.Constant(ir.VectorType(INDEX, LANES), [0] * LANES)
-    return builder.shuffle_vector(lone, undefined, zeros)
-
-
 def _spread(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     lane = builder.trunc(values[1], INDEX)
     return _splat(context, builder, signature, [builder.extract_element(values[0], lane)])
@@ -138,6 +166,14 @@ def _total(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
     while len(terms) > 1:
         terms = [builder.fadd(*terms[k : k + 2]) for k in range(0, len(terms), 2)]
     return terms[0]
+
+
+def _lane_of(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    return builder.extract_element(values[0], builder.trunc(values[1], INDEX))
+
+
+def _with_lane(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    return builder.insert_element(values[0], values[2], builder.trunc(values[1], INDEX))
 
 
 def _no_lane(_context: Any, _builder: Any, _signature: Any, _values: Any) -> Any:
@@ -157,6 +193,70 @@ def _infect(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
     name = f"llvm.fmuladd.v{LANES}f64"
     add = get_or_insert_function(builder.module, function, name)  # type: ignore[no-untyped-call]
     return builder.call(add, [values[1], ir.Constant(VECTOR, [0.0] * LANES), values[0]])
+
+
+def _all(pattern: int) -> Any:
+    return ir.Constant(PATTERN, [pattern] * LANES)
+
+
+def _magnitude(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    bits = builder.bitcast(values[0], PATTERN)
+    return builder.bitcast(builder.and_(bits, _all(SIGN - 1)), VECTOR)
+
+
+def _signed_as(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    size, sign = (builder.bitcast(value, PATTERN) for value in values)
+    parts = builder.and_(size, _all(SIGN - 1)), builder.and_(sign, _all(SIGN))
+    return builder.bitcast(builder.or_(*parts), VECTOR)
+
+
+def _power_of_two(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    moved = builder.shl(builder.bitcast(values[0], PATTERN), _all(52))
+    return builder.bitcast(builder.add(moved, _all(ONE)), VECTOR)
+
+
+def _bit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    places = _splat(context, builder, signature, [values[1]])
+    return builder.trunc(builder.lshr(builder.bitcast(values[0], PATTERN), places), BITS)
+
+
+def _polynomial(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    """Estrin's scheme: neighbours a, b become a + bx, then x becomes x², so that few have to wait."""
+    power, table = values
+    count = table.type.count
+    terms = [_splat(None, builder, None, [builder.extract_value(table, k)]) for k in range(count)]
+    while len(terms) > 1:
+        pairs = [terms[k : k + 2] for k in range(0, len(terms), 2)]
+        terms = [
+            builder.fadd(pair[0], builder.fmul(power, pair[1])) if len(pair) == 2 else pair[0]
+            for pair in pairs
+        ]
+        power = builder.fmul(power, power)
+    return terms[0]
+
+
+def _root(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    function = ir.FunctionType(VECTOR, [VECTOR])
+    name = f"llvm.sqrt.v{LANES}f64"
+    root = get_or_insert_function(builder.module, function, name)  # type: ignore[no-untyped-call]
+    return builder.call(root, [values[0]])
+
+
+def _pairs(_context: Any, builder: Any, left: Any, right: Any) -> Any:
+    """The sums of neighbours in ``left``, then those in ``right``."""
+    width = ir.VectorType(INDEX, LANES)
+    even = builder.shuffle_vector(left, right, ir.Constant(width, list(range(0, 2 * LANES, 2))))
+    odd = builder.shuffle_vector(left, right, ir.Constant(width, list(range(1, 2 * LANES, 2))))
+    return builder.fadd(even, odd)
+
+
+def _totals(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    array, first = values
+    rows = [builder.add(first, first.type(lane)) for lane in range(LANES)]
+    sums = [_load(context, builder, signature, (array, row)) for row in rows]
+    while len(sums) > 1:
+        sums = [_pairs(context, builder, *sums[k : k + 2]) for k in range(0, len(sums), 2)]
+    return sums[0]
 
 
 @_generated_by(_load, LANES_TYPE, None, types.uint64)
@@ -210,3 +310,48 @@ def infect(total: Lanes, value: Lanes) -> Lanes:
 
     It is total + 0 value, rounded once or twice: the result is the same.
     """
+
+
+@_generated_by(_lane_of, types.float64, LANES_TYPE, types.uint64)
+def lane_of(value: Lanes, lane: int) -> Any:
+    """What is in one lane, a number."""
+
+
+@_generated_by(_with_lane, LANES_TYPE, LANES_TYPE, types.uint64, types.float64)
+def with_lane(value: Lanes, lane: int, number: float) -> Lanes:
+    """``value`` with a number in one lane."""
+
+
+@_generated_by(_totals, LANES_TYPE, None, types.uint64)
+def totals(array: Any, row: Any) -> Lanes:
+    """In lane k the :func:`total` of row ``row`` + k, with its bits."""
+
+
+@_generated_by(_magnitude, LANES_TYPE, LANES_TYPE)
+def magnitude(value: Lanes) -> Lanes:
+    """The values without their signs."""
+
+
+@_generated_by(_signed_as, LANES_TYPE, LANES_TYPE, LANES_TYPE)
+def signed_as(size: Lanes, sign: Lanes) -> Lanes:
+    """The magnitude of ``size`` with the sign of ``sign``."""
+
+
+@_generated_by(_root, LANES_TYPE, LANES_TYPE)
+def root(value: Lanes) -> Lanes:
+    """The square root, correctly rounded."""
+
+
+@_generated_by(_polynomial, LANES_TYPE, LANES_TYPE, None)
+def polynomial(x: Lanes, coefficients: tuple[float, ...]) -> Lanes:
+    """The polynomial with these coefficients, lowest power first, at least two."""
+
+
+@_generated_by(_power_of_two, LANES_TYPE, LANES_TYPE)
+def power_of_two(shifted: Lanes) -> Lanes:
+    """2^k from k + 1.5·2^52, for whole numbers k from −1022 to 1023."""
+
+
+@_generated_by(_bit, MASK_TYPE, LANES_TYPE, types.uint64)
+def bit(value: Lanes, place: int) -> Mask:
+    """Whether bit ``place`` of the 64 bits of the doubles is set, counted from the last."""

@@ -45,7 +45,13 @@ Code = NDArray[np.int64]
 
 @outlined
 def evaluate(
-    codes: Code, numbers: Array, operands: int, start: int, count: int, stack: Array, bottom: int
+    codes: Code,
+    numbers: Array,
+    operands: int,
+    start: int,
+    count: int | np.uint64,
+    stack: Array,
+    bottom: int,
 ) -> None:
     """Run the program that begins at ``codes[start]``; its value is left in row ``bottom``.
 

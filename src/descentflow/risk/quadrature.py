@@ -17,11 +17,21 @@ from numpy.typing import NDArray
 
 from descentflow import gauss_legendre
 from descentflow.activations import Activation
-from descentflow.compiled import compiled, outlined
+from descentflow.compiled import Index, compiled, outlined
 from descentflow.formulas import DEPTH
 from descentflow.risk import program, sums
+from descentflow.risk.lanes import LANES, Lanes, load, splat, store
 from descentflow.risk.panels import FINE, SPARE, cut, new_lines
-from descentflow.risk.sums import Shape, residual_row, row_count, shape_of, target_row
+from descentflow.risk.sums import (
+    Shape,
+    new_block,
+    new_sums,
+    padded,
+    residual_row,
+    row_count,
+    shape_of,
+    target_row,
+)
 from descentflow.targets import Chart
 
 Array = NDArray[np.float64]
@@ -29,18 +39,18 @@ Codes = NDArray[np.int64]
 
 _run, _evaluate = program.evaluate, sums.evaluate
 _add_risk, _add_gradient, _add_hessian = sums.add_risk, sums.add_gradient, sums.add_hessian
-_mirror = sums.mirror
+_mirror, _write_gradient = sums.mirror, sums.write_gradient
 
 
 class Rule(NamedTuple):
     """What the integrals are against: two tables, and where in them things lie.
 
     ``numbers`` holds, one after the other, the nodes and the weights of the Gauss-Legendre rule on
-    [−1, 1]; the ``edges`` of the pieces on which the targets are smooth; the coefficients of the
-    ``density``, lowest power first; the activation's ``kinks`` and the jumps of σ' there; the
-    ``corners`` where a target jumps; the operands of the programs. ``codes`` holds where the program of
-    each target on each piece begins, target by target, and then the programs; the operand of
-    ``codes[j]`` is ``numbers[operands + j]``. Pairs are a first index and the index behind.
+    [−1, 1], whole vectors of them; the ``edges`` of the pieces on which the targets are smooth; the
+    coefficients of the ``density``, lowest power first; the activation's ``kinks`` and the jumps of σ'
+    there; the ``corners`` where a target jumps; the operands of the programs. ``codes`` holds where the
+    program of each target on each piece begins, target by target, and then the programs; the operand
+    of ``codes[j]`` is ``numbers[operands + j]``. Pairs are a first index and the index behind.
     """
 
     numbers: Array
@@ -64,7 +74,7 @@ def new_rule(charts: Sequence[Chart], density: Sequence[float], activation: Acti
     """
     edges = np.unique(np.concatenate([chart.edges for chart in charts]))
     codes, operands = _programs(charts, edges)
-    nodes, weights = gauss_legendre.rule(_node_count(charts, density, activation))
+    nodes, weights = _whole_vectors(*gauss_legendre.rule(_node_count(charts, density, activation)))
     bends = np.array([activation.kinks, activation.jumps], np.float64)
     parts = [nodes, weights, edges, np.array(density), *bends, _jumps(charts), operands]
     ends = np.cumsum([0, *(part.size for part in parts)]).tolist()
@@ -111,6 +121,12 @@ def _node_count(charts: Sequence[Chart], density: Sequence[float], activation: A
     return min(exact, gauss_legendre.NODES)
 
 
+def _whole_vectors(nodes: Array, weights: Array) -> tuple[Array, Array]:
+    """The rule with nodes of weight 0 at the centre, as many as fill the last vector."""
+    spare = padded(nodes.size) - nodes.size
+    return np.pad(nodes, (0, spare)), np.pad(weights, (0, spare))
+
+
 def _jumps(charts: Sequence[Chart]) -> Array:
     """Where a target jumps: its values 1e-9 of the interval left and right of an edge differ."""
     found: set[float] = set()
@@ -125,10 +141,11 @@ def _jumps(charts: Sequence[Chart]) -> Array:
 
 
 class Scratch(NamedTuple):
-    """Memory: a block of nodes with the programs' stack below it, and the panels' lines."""
+    """Memory: a block of nodes and below it the programs' stack, panels' lines, a gradient's sums."""
 
     rows: Array
     lines: Array
+    sums: Array
 
 
 @outlined
@@ -136,8 +153,9 @@ def new_scratch(rule: Rule, parameters: int) -> Scratch:
     """Scratch memory for θ with so many entries."""
     shape = shape_of(parameters, 1, rule.outputs, rule.activation)
     edges, kinks = rule.edges[1] - rule.edges[0], rule.kinks[1] - rule.kinks[0]
-    rows = np.zeros((row_count(shape) + DEPTH, rule.nodes))
-    return Scratch(rows, new_lines(edges, kinks, shape.hidden, parameters))
+    rows = new_block(row_count(shape) + DEPTH, rule.nodes)
+    lines = new_lines(edges, kinks, shape.hidden, parameters)
+    return Scratch(rows, lines, new_sums(parameters))
 
 
 @outlined
@@ -145,10 +163,10 @@ def risk(rule: Rule, theta: Array, scratch: Scratch) -> float:
     """L(θ) for one θ (P,)."""
     shape = shape_of(theta.size, 1, rule.outputs, rule.activation)
     panels = _cut(rule, theta, shape, scratch)
-    total, m = 0.0 if panels else np.nan, 0
+    total, m = 0.0 if panels else np.nan, np.int64(0)
     for j in range(panels):
         m = _fill(rule, theta, shape, scratch, j, m)
-        total += _add_risk(shape, rule.nodes, scratch.rows)
+        total += _add_risk(shape, Index(rule.nodes // LANES), scratch.rows)
     return total
 
 
@@ -156,25 +174,26 @@ def risk(rule: Rule, theta: Array, scratch: Scratch) -> float:
 def gradient(rule: Rule, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the generalised gradient G(θ) into ``out`` (P,)."""
     shape = shape_of(theta.size, 1, rule.outputs, rule.activation)
-    panels, m = _cut(rule, theta, shape, scratch), 0
-    for p in range(out.size):
-        out[p] = 0.0 if panels else np.nan
+    panels, m = _cut(rule, theta, shape, scratch), np.int64(0)
     for j in range(panels):
         m = _fill(rule, theta, shape, scratch, j, m)
-        _add_gradient(theta, shape, rule.nodes, scratch.rows, out)
+        _add_gradient(theta, shape, Index(rule.nodes // LANES), scratch.rows, scratch.sums)
+    _write_gradient(scratch.sums, out)
+    if not panels:
+        out[:] = np.nan
 
 
 @outlined
 def hessian(rule: Rule, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the Hessian at θ into ``out`` (P, P), which must hold zeros."""
     shape = shape_of(theta.size, 1, rule.outputs, rule.activation)
-    panels, m = _cut(rule, theta, shape, scratch), 0
+    panels, m = _cut(rule, theta, shape, scratch), np.int64(0)
     if not panels:
         out[:] = np.nan
     for j in range(panels):
         m = _fill(rule, theta, shape, scratch, j, m)
         line = scratch.lines[SPARE : SPARE + 1]
-        _add_hessian(theta, shape, rule.nodes, scratch.rows, line, out)
+        _add_hessian(theta, shape, Index(rule.nodes // LANES), scratch.rows, line, out)
     _add_kinks(rule, theta, shape, scratch, out)
     _mirror(out)
 
@@ -221,23 +240,26 @@ def _cut(rule: Rule, theta: Array, shape: Shape, scratch: Scratch) -> int:
 
 
 @outlined
-def _fill(rule: Rule, theta: Array, shape: Shape, scratch: Scratch, panel: int, m: int) -> int:
+def _fill(
+    rule: Rule, theta: Array, shape: Shape, scratch: Scratch, panel: int, m: np.int64
+) -> np.int64:
     """Evaluate everything on a panel; ``m`` is the piece of the panel before, returned is its own."""
     numbers, rows = rule.numbers, scratch.rows
     left, right = scratch.lines[FINE, panel], scratch.lines[FINE, panel + 1]
     m = _piece(rule, left, right, m)
     half, middle = 0.5 * (right - left), 0.5 * (left + right)
-    for q in range(rule.nodes):
-        x = middle + half * numbers[q]
-        rows[0, q] = x
-        rows[1, q] = half * numbers[rule.nodes + q] * _density(rule, x)
-    _evaluate_targets(rule, shape, m, rule.nodes, rows)
-    _evaluate(theta, shape, rule.nodes, rows)
+    count = Index(rule.nodes // LANES)
+    for at in range(count):
+        x = middle + half * load(numbers, at)
+        store(rows, at, x)
+        store(rows, count + at, half * load(numbers, count + at) * _densities(rule, x))
+    _evaluate_targets(rule, shape, m, Index(rule.nodes), rows)
+    _evaluate(theta, shape, count, rows)
     return m
 
 
 @compiled
-def _piece(rule: Rule, left: float, right: float, m: int) -> int:
+def _piece(rule: Rule, left: float, right: float, m: np.int64) -> np.int64:
     """The piece that [left, right] lies in, looked for from piece m on."""
     middle = 0.5 * (left + right)
     while rule.numbers[rule.edges[0] + m + 1] <= middle and rule.edges[0] + m + 2 < rule.edges[1]:
@@ -246,7 +268,7 @@ def _piece(rule: Rule, left: float, right: float, m: int) -> int:
 
 
 @compiled
-def _evaluate_targets(rule: Rule, shape: Shape, m: int, count: int, rows: Array) -> None:
+def _evaluate_targets(rule: Rule, shape: Shape, m: np.int64, count: np.uint64, rows: Array) -> None:
     pieces = rule.edges[1] - rule.edges[0] - 1
     stack, target = row_count(shape), target_row(shape)
     for k in range(rule.outputs):
@@ -254,6 +276,14 @@ def _evaluate_targets(rule: Rule, shape: Shape, m: int, count: int, rows: Array)
         _run(rule.codes, rule.numbers, rule.operands, start, count, rows, stack)
         for q in range(count):
             rows[target + k, q] = rows[stack, q]
+
+
+@compiled
+def _densities(rule: Rule, x: Lanes) -> Lanes:
+    values = splat(0.0)
+    for back in range(rule.density[1] - rule.density[0]):
+        values = values * x + rule.numbers[rule.density[1] - 1 - back]
+    return values
 
 
 @compiled
@@ -275,9 +305,11 @@ def _add_kinks(rule: Rule, theta: Array, shape: Shape, scratch: Scratch, out: Ar
             q = (numbers[j] - theta[hidden + i]) / theta[i]
             if not low < q < high or numbers[j + count] == 0.0:
                 continue
-            rows[0, 0] = q
-            _evaluate_targets(rule, shape, _piece(rule, q, q, 0), 1, rows)
-            _evaluate(theta, shape, 1, rows)
+            for lane in range(LANES):
+                rows[0, lane] = q
+            piece = _piece(rule, q, q, np.int64(0))
+            _evaluate_targets(rule, shape, piece, Index(LANES), rows)
+            _evaluate(theta, shape, Index(1), rows)
             pull = 0.0
             for k in range(rule.outputs):
                 pull += theta[(2 + k) * hidden + i] * rows[residual + k, 0]

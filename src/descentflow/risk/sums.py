@@ -1,7 +1,9 @@
 """Risk, gradient and Hessian as sums over weighted nodes, for any activation and any layout of θ.
 
 The engines that integrate by rules fill a *block* of nodes at a time and add it up here, block after
-block, so that the order of every sum is a function of θ alone. With r = N − f at the nodes,
+block: node q of each block to lane q mod 8, and the lanes at the end, so that the order of every sum is
+a function of θ alone. Blocks are whole vectors, filled up with nodes of weight 0. With r = N − f at the
+nodes,
 
     L = Σ weight |r|²,        G_c = 2 Σ weight r,
     G_v = 2 Σ weight r σ,     G_(w,b) = 2 Σ weight ⟨v, r⟩ σ' (x, 1).
@@ -16,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled, outlined
+from descentflow.compiled import Index, compiled, outlined
+from descentflow.risk.lanes import LANES, load, select, splat, store, total, totals
 from descentflow.risk.sigma import sigma
 
 Array = NDArray[np.float64]
@@ -62,100 +65,172 @@ def row_count(shape: Shape) -> int:
 
 
 @outlined
-def evaluate(theta: Array, shape: Shape, count: int, rows: Array) -> None:
-    """Write σ, σ', σ'' and the residuals at the first ``count`` nodes of the block."""
-    inputs, hidden, outputs, activation = shape
-    first_b, first_v = hidden * inputs, hidden * (inputs + 1)
-    first_c = first_v + hidden * outputs
-    target, residual = target_row(shape), residual_row(shape)
-    for k in range(outputs):
-        for q in range(count):
-            rows[residual + k, q] = theta[first_c + k] - rows[target + k, q]
-    for i in range(hidden):
-        level = level_row(shape) + i
-        slope, bend = level + hidden, level + 2 * hidden
-        for q in range(count):
-            rows[level, q] = theta[first_b + i]
-        for e in range(inputs):
-            weight = theta[inputs * i + e]
-            for q in range(count):
-                rows[level, q] += weight * rows[e, q]
-        for q in range(count):
-            rows[level, q], rows[slope, q], rows[bend, q] = sigma(activation, rows[level, q])
-        for k in range(outputs):
-            v = theta[first_v + hidden * k + i]
-            for q in range(count):
-                rows[residual + k, q] += v * rows[level, q]
+def evaluate(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
+    """Write σ, σ', σ'' and the residuals at the nodes of the block's first ``vectors`` vectors."""
+    _write_arguments(theta, shape, vectors, rows)
+    stride, bends = Index(rows.shape[1] // LANES), Index(shape.hidden * rows.shape[1] // LANES)
+    for i in range(Index(shape.hidden)):
+        first = (Index(level_row(shape)) + i) * stride
+        for at in range(first, first + vectors):
+            value, slope, bend = sigma(shape.activation, load(rows, at))
+            store(rows, at, value)
+            store(rows, at + bends, slope)
+            store(rows, at + bends + bends, bend)
+    _write_residuals(theta, shape, vectors, rows)
 
 
 @compiled
-def add_risk(shape: Shape, count: int, rows: Array) -> float:
-    """Σ weight |r|² over the block."""
-    residual, total = residual_row(shape), 0.0
-    for k in range(shape.outputs):
-        for q in range(count):
-            total += rows[shape.inputs, q] * rows[residual + k, q] * rows[residual + k, q]
-    return float(total)
+def _write_arguments(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
+    """Write wx + b to where σ will be."""
+    inputs, first_b = Index(shape.inputs), Index(shape.inputs * shape.hidden)
+    stride = Index(rows.shape[1] // LANES)
+    for i in range(Index(shape.hidden)):
+        first = (Index(level_row(shape)) + i) * stride
+        for at in range(vectors):
+            z = splat(theta[first_b + i])
+            for e in range(inputs):
+                z = z + theta[inputs * i + e] * load(rows, e * stride + at)
+            store(rows, first + at, z)
 
 
 @compiled
-def weigh_back(theta: Array, shape: Shape, count: int, rows: Array) -> None:
+def _write_residuals(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
+    hidden, stride = Index(shape.hidden), Index(rows.shape[1] // LANES)
+    first_v = Index(shape.hidden * (shape.inputs + 1))
+    first_c = first_v + hidden * Index(shape.outputs)
+    target, residual = Index(target_row(shape)), Index(residual_row(shape))
+    level = Index(level_row(shape)) * stride
+    for k in range(Index(shape.outputs)):
+        for at in range(vectors):
+            sum_of = theta[first_c + k] - load(rows, (target + k) * stride + at)
+            for i in range(hidden):
+                v = theta[first_v + hidden * k + i]
+                sum_of = sum_of + v * load(rows, level + i * stride + at)
+            store(rows, (residual + k) * stride + at, sum_of)
+
+
+@compiled
+def add_risk(shape: Shape, vectors: np.uint64, rows: Array) -> float:
+    """Σ weight |r|² over the block; nodes without weight add nothing, even where r overflows."""
+    stride, residual = Index(rows.shape[1] // LANES), Index(residual_row(shape))
+    sums = splat(0.0)
+    for k in range(Index(shape.outputs)):
+        for at in range(vectors):
+            weight = load(rows, Index(shape.inputs) * stride + at)
+            r = load(rows, (residual + k) * stride + at)
+            sums = sums + select(weight == 0.0, weight, weight * r * r)
+    return float(total(sums))
+
+
+@compiled
+def weigh_back(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
     """Write ⟨v_i, r⟩ at the nodes."""
-    inputs, hidden, outputs, _ = shape
-    residual, first_v = residual_row(shape), hidden * (inputs + 1)
+    hidden, stride = Index(shape.hidden), Index(rows.shape[1] // LANES)
+    first_v = Index(shape.hidden * (shape.inputs + 1))
+    residual, back = Index(residual_row(shape)), Index(level_row(shape)) + hidden * Index(3)
     for i in range(hidden):
-        back = level_row(shape) + 3 * hidden + i
-        for q in range(count):
-            rows[back, q] = 0.0
-        for k in range(outputs):
-            v = theta[first_v + hidden * k + i]
-            for q in range(count):
-                rows[back, q] += v * rows[residual + k, q]
+        for at in range(vectors):
+            pull = splat(0.0)
+            for k in range(Index(shape.outputs)):
+                r = load(rows, (residual + k) * stride + at)
+                pull = pull + theta[first_v + hidden * k + i] * r
+            store(rows, (back + i) * stride + at, pull)
+
+
+@compiled
+def new_block(rows: int, columns: int) -> Array:
+    """Zeros (rows, columns) that begin where a line of the processor's cache does.
+
+    Vectors that lie across two lines take twice as long to load and store.
+    """
+    whole = np.zeros(rows * columns + LANES)
+    start = -(whole.ctypes.data // 8) % LANES
+    return whole[start : start + rows * columns].reshape(rows, columns)
+
+
+@compiled
+def padded(count: int) -> int:
+    """``count`` rounded up to whole vectors."""
+    return (count + LANES - 1) // LANES * LANES
+
+
+@compiled
+def new_sums(parameters: int) -> Array:
+    """Zeros for :func:`add_gradient`: a vector for every entry of θ."""
+    return new_block(padded(parameters), LANES)
 
 
 @outlined
-def add_gradient(theta: Array, shape: Shape, count: int, rows: Array, out: Array) -> None:
-    """Add the block's part of G to ``out`` (P,)."""
-    inputs, hidden, outputs, _ = shape
-    first_b, first_v = hidden * inputs, hidden * (inputs + 1)
-    first_c = first_v + hidden * outputs
-    weight, residual = inputs, residual_row(shape)
-    weigh_back(theta, shape, count, rows)
+def add_gradient(theta: Array, shape: Shape, vectors: np.uint64, rows: Array, sums: Array) -> None:
+    """Add the block's part of G/2 to ``sums``, node by node to one of eight lanes."""
+    hidden, inputs, outputs = Index(shape.hidden), Index(shape.inputs), Index(shape.outputs)
+    first_b, first_v = hidden * inputs, hidden * (inputs + Index(1))
+    stride, level = Index(rows.shape[1] // LANES), Index(level_row(shape))
+    residual = Index(residual_row(shape)) * stride
+    _weigh_residuals(shape, vectors, rows, sums)
     for i in range(hidden):
-        level = level_row(shape) + i
-        slope, back = level + hidden, level + 3 * hidden
-        bias = 0.0
-        for q in range(count):
-            rows[back, q] = rows[weight, q] * rows[back, q] * rows[slope, q]
-            bias += rows[back, q]
-        out[first_b + i] += 2.0 * bias
+        slope, back = (level + hidden + i) * stride, (level + hidden * Index(3) + i) * stride
+        bias = load(sums, first_b + i)
+        for at in range(vectors):
+            pull = splat(0.0)
+            for k in range(outputs):
+                pull = pull + theta[first_v + hidden * k + i] * load(
+                    rows, residual + k * stride + at
+                )
+            pull = pull * load(rows, slope + at)
+            bias = bias + pull
+            store(rows, back + at, pull)
+        store(sums, first_b + i, bias)
         for e in range(inputs):
-            total = 0.0
-            for q in range(count):
-                total += rows[back, q] * rows[e, q]
-            out[inputs * i + e] += 2.0 * total
+            change = load(sums, inputs * i + e)
+            for at in range(vectors):
+                change = change + load(rows, back + at) * load(rows, e * stride + at)
+            store(sums, inputs * i + e, change)
         for k in range(outputs):
-            total = 0.0
-            for q in range(count):
-                total += rows[weight, q] * rows[residual + k, q] * rows[level, q]
-            out[first_v + hidden * k + i] += 2.0 * total
-    for k in range(outputs):
-        total = 0.0
-        for q in range(count):
-            total += rows[weight, q] * rows[residual + k, q]
-        out[first_c + k] += 2.0 * total
+            change = load(sums, first_v + hidden * k + i)
+            for at in range(vectors):
+                r = load(rows, residual + k * stride + at)
+                change = change + r * load(rows, (level + i) * stride + at)
+            store(sums, first_v + hidden * k + i, change)
+
+
+@compiled
+def _weigh_residuals(shape: Shape, vectors: np.uint64, rows: Array, sums: Array) -> None:
+    """Multiply the residuals by the weights and add them up."""
+    stride, residual = Index(rows.shape[1] // LANES), Index(residual_row(shape))
+    first_c = Index(shape.hidden * (shape.inputs + 1 + shape.outputs))
+    for k in range(Index(shape.outputs)):
+        change = load(sums, first_c + k)
+        for at in range(vectors):
+            place = (residual + k) * stride + at
+            r = load(rows, Index(shape.inputs) * stride + at) * load(rows, place)
+            change = change + r
+            store(rows, place, r)
+        store(sums, first_c + k, change)
+
+
+@compiled
+def write_gradient(sums: Array, out: Array) -> None:
+    """Write twice the totals of ``sums`` into ``out`` (P,), and zeros into ``sums``."""
+    for block in range(Index(sums.shape[0] // LANES)):
+        first = block * Index(LANES)
+        store(sums, first, totals(sums, first))
+        for lane in range(min(Index(LANES), Index(out.size) - first)):
+            out[first + lane] = 2.0 * sums[first, lane]
+        for row in range(first, first + Index(LANES)):
+            store(sums, row, splat(0.0))
 
 
 @outlined
 def add_hessian(
-    theta: Array, shape: Shape, count: int, rows: Array, jacobian: Array, out: Array
+    theta: Array, shape: Shape, vectors: np.uint64, rows: Array, jacobian: Array, out: Array
 ) -> None:
     """Add the block's part of 2E[∇N ∇Nᵀ] + 2E[r D²N] to the upper triangle of ``out`` (P, P).
 
     ``jacobian`` (1, at least P) is scratch memory for one row of ∇N.
     """
-    weigh_back(theta, shape, count, rows)
-    for q in range(count):
+    weigh_back(theta, shape, vectors, rows)
+    for q in range(vectors * Index(LANES)):
         double = 2.0 * rows[shape.inputs, q]
         for k in range(shape.outputs):
             _write_jacobian(theta, shape, q, k, rows, jacobian)
