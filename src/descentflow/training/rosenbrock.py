@@ -181,6 +181,7 @@ def stages_of_step(
 def _shifted_point(theta: Array, order: Order, stages: Array, i: Index, point: Array) -> None:
     """Write θ + Σ a_ij u_j, summed over j < i; the row i of ``stages`` is used for it."""
     vectors = Index(stages.shape[1] // LANES)
+    store(stages, (i + Index(1)) * vectors - Index(1), splat(0.0))  # also what pads it
     for p in range(Index(theta.size)):
         stages[i, p] = theta[order[p]]
     for block in range(vectors):

@@ -49,11 +49,19 @@ print("every activation", digest.hexdigest())
 
 
 SMOOTH = """
+import math
 import sys
+import numba
 import numpy as np
 import descentflow as df
 
-found = {"library": np.array([np.sin(0.1), np.exp(-0.7)])}
+@numba.njit
+def library(x, out):
+    for i in range(x.size):
+        out[0, i], out[1, i] = math.exp(x[i]), math.cos(20.0 * x[i])
+
+found = {"library": np.zeros((2, 10_000))}
+library(np.linspace(0.0, 1.0, 10_000), found["library"])
 for activation in ("softplus", "tanh", "erf", "sin", "gelu"):
     problem = df.Problem.from_mapping(
         {
@@ -111,5 +119,5 @@ def test_another_libm_stays_within_the_promise(tmp_path: Path) -> None:
     for name in set(native) - {"library"}:
         tolerance = 1e-6 if name.endswith("end") else 1e-13
         np.testing.assert_allclose(plain[name], native[name], rtol=tolerance, atol=tolerance)
-    if all(np.array_equal(plain[name], native[name]) for name in native):
+    if np.array_equal(plain["library"], native["library"]):
         pytest.skip("this libm has one variant only: nothing was compared")
