@@ -70,7 +70,7 @@ def torture(war: Checkout, peace: Checkout, alone: float) -> Counter[str]:
     chance, counts = random.Random(SEED), Counter[str]()
     others = list(OTHER_FAULTS)
     while (killed := counts[WHOLE] + counts[WORKER]) < KILLS:
-        counts[kill(war, chance, min(10.0, 0.3 * alone))] += 1
+        counts[kill(war, chance, min(6.0, 0.3 * alone))] += 1
         if counts[WHOLE] + counts[WORKER] == killed or (killed + 1) % BETWEEN:
             continue
         name = others[(killed // BETWEEN) % len(others)]
