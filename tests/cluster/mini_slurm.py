@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -149,6 +149,7 @@ class MiniSlurm:
     state: Path
     nodes: int = 3
     cpus: int = 2
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def conf(self) -> Path:
@@ -191,6 +192,8 @@ class MiniSlurm:
             self._end(name, signal.SIGKILL)
         for name in ("slurmctld", "slurmdbd", "mariadbd", "munged"):
             self._end(name, signal.SIGTERM)
+        for process in self.started:
+            process.poll()  # psutil has waited for it, and it is told so
         shutil.rmtree(self.state, ignore_errors=True)
 
     def wait_for_nodes(self) -> None:
@@ -235,6 +238,7 @@ class MiniSlurm:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        self.started.append(process)
         born = psutil.Process(process.pid).create_time()
         (self.state / "processes" / name).write_text(json.dumps([process.pid, born]))
 

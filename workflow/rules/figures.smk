@@ -49,6 +49,7 @@ rule claims:
         ),
     log:
         f"{RESULTS}/logs/figures/claims.log",
+    localrule: True
     conda:
         "../../envs/descentflow.yaml"
     params:
