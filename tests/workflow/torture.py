@@ -155,7 +155,8 @@ def damage(change: Callable[[bytes, random.Random], bytes]) -> Callable[..., boo
         finish(war)
         files = [p for p in war.files("results") if p.suffix == ".nc" and p.parts[1] in AFTER]
         chosen = chance.choice(files)
-        forget(war, *(f"results/{folder}" for folder in AFTER[chosen.parts[1]]))
+        made = [f"results/{folder}" for folder in AFTER[chosen.parts[1]]]
+        forget(war, *made)
         before = (war.root / chosen).stat()
         (war.root / chosen).write_bytes(change((war.root / chosen).read_bytes(), chance))
         os.utime(war.root / chosen, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -163,6 +164,7 @@ def damage(change: Callable[[bytes, random.Random], bytes]) -> Callable[..., boo
         if ended.code:  # else no content was changed, as what was made from it must show
             failed_in_a_line(ended, str(chosen))
         (war.root / chosen).unlink()
+        forget(war, *made)
         return True
 
     return fault
