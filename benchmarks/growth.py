@@ -88,12 +88,14 @@ def finite(number: int, width: int) -> Call:
 
 
 SERIES = (
-    Series("descent", "H", (8, 16, 32, 64, 128), 1.0, lambda h: descent(64, h, 1000)),
-    Series("descent", "initialisations", (64, 128, 256, 512), 1.0, lambda k: descent(k, 16, 1000)),
-    Series("descent", "steps", (1000, 2000, 4000, 8000), 1.0, lambda n: descent(64, 16, n)),
-    Series("descent, tanh", "H", (4, 8, 16, 32), 1.0, lambda h: descent(8, h, 100, "tanh")),
-    Series("flow", "H", (8, 16, 32, 64), 3.0, flow),
-    Series("limit of G", "n", (16, 32, 64, 128), 2.0, limit),
+    Series("descent", "H", (8, 16, 32, 64, 128), 1.0, lambda h: descent(64, h, 10_000)),
+    Series(
+        "descent", "initialisations", (64, 128, 256, 512), 1.0, lambda k: descent(k, 16, 10_000)
+    ),
+    Series("descent", "steps", (10_000, 20_000, 40_000, 80_000), 1.0, lambda n: descent(64, 16, n)),
+    Series("descent, tanh", "H", (4, 8, 16, 32), 1.0, lambda h: descent(8, h, 2000, "tanh")),
+    Series("flow", "H", (16, 32, 64, 128, 256), 3.0, flow),
+    Series("limit of G", "n", (64, 128, 256, 512), 2.0, limit),
     Series("G at width m", "n", (8, 16, 32, 64), 1.0, lambda n: finite(n, 512)),
     Series("G at width m", "m", (256, 512, 1024, 2048), 2.0, lambda m: finite(16, m)),
 )
