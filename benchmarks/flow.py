@@ -160,7 +160,7 @@ def print_widths() -> None:
             taken.append(1e3 * (time.perf_counter() - began))
             steps.append(int(ended["step_count"][0]))
             refused.append(int(ended["refused_count"][0]))
-        gradients = (STAGES + 1) * median(steps) - median(refused)
+        gradients = STAGES * median(steps) - median(refused)
         each = 1e3 * sum(taken) / sum(steps)
         print(
             f"{hidden:>7}{3 * hidden + 1:>7}{WIDTHS_UNTIL:>9.0e}{median(taken):>10.2f}"

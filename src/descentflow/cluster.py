@@ -17,6 +17,7 @@ import zlib
 from pathlib import Path
 
 from descentflow.errors import Refused
+from descentflow.stages import warm
 
 NAME = re.compile(r"descentflow_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Names of our jobs: the profile's prefix, then what the executor plugin puts behind it."""
@@ -33,12 +34,14 @@ def prepare_environment(remote: bool) -> None:
 
     Results are never written in place, but under a temporary name, so HDF5 need not lock files,
     which many network file systems refuse. ``remote`` says that this process runs a job on a node:
-    its kernels and temporary files then go to the node's own disk, ``DESCENTFLOW_SCRATCH``.
+    its kernels and temporary files then go to the node's own disk, ``DESCENTFLOW_SCRATCH``, and no
+    other process does its work.
     """
     os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
     # squeue shortens waiting tasks of an array to 7_[2-9], which the executor plugin cannot read.
     os.environ.setdefault("SQUEUE_ARRAY", "1")
     if remote:
+        os.environ.pop(warm.VARIABLE, None)  # a process of the head's machine
         local = os.environ.get("SLURM_TMPDIR") or tempfile.gettempdir()
         os.environ.setdefault("DESCENTFLOW_SCRATCH", local)
 

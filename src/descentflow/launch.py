@@ -14,7 +14,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from descentflow.cluster import prepare_environment
 from descentflow.errors import Refused
+from descentflow.stages import warm
 
 FOLDER = Path(".snakemake")
 
@@ -32,7 +34,9 @@ def run(arguments: Sequence[str]) -> int:
             clear = [*command[:3], "--quiet", "all", "--unlock", *arguments]
             subprocess.run(clear, check=False)
         _bring_back_from_the_future()
-        return subprocess.run(command, check=False).returncode
+        prepare_environment(remote=False)
+        with warm.process() as variables:
+            return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
 
 
 def _bring_back_from_the_future() -> None:

@@ -320,14 +320,14 @@ def imported(stage: Stage, listing: Path) -> set[str]:
 
 COMPILERS = {"numba", "llvmlite", "jax"}
 FORBIDDEN = {
-    "sample": {"numba", "llvmlite", "matplotlib", "seaborn", "scipy.stats"},
-    "gram_deep": {"numba", "llvmlite", "matplotlib", "seaborn"},
-    "train_deep": {"numba", "llvmlite", "matplotlib", "seaborn"},
-    "aggregate_deep": {*COMPILERS, "matplotlib", "seaborn"},
-    "train": {"matplotlib", "seaborn", "scipy.stats"},
-    "aggregate": {"matplotlib", "seaborn"},
-    "draw": {"numba", "llvmlite"},
-    "judge": {"matplotlib", "seaborn"},
+    "sample": {"numba", "llvmlite", "matplotlib", "scipy.stats"},
+    "gram_deep": {"numba", "llvmlite", "matplotlib"},
+    "train_deep": {"numba", "llvmlite", "matplotlib"},
+    "aggregate_deep": {*COMPILERS, "matplotlib"},
+    "train": {"matplotlib", "scipy.stats"},
+    "aggregate": {"matplotlib"},
+    "draw": {"numba", "llvmlite", "scipy.stats"},
+    "judge": {"matplotlib"},
     "show_claims": {"numba", "llvmlite"},
 }
 NOWHERE = {"snakemake"}

@@ -1,6 +1,5 @@
 """Killed runs, full disks, closed folders, clocks set back: a rerun by the same command ends right."""
 
-import hashlib
 import os
 import random
 import signal
@@ -9,89 +8,19 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
-from checkout import CALLER, Checkout, Ended
+from checkout import Checkout, Ended
+from faults import REMOVED, digests, environment, kill, launch, rerun
 
 KILLS = 30
 SEED = 20221115
-LAUNCH = "from descentflow.cli import main; main()"
-ARGUMENTS = ("run", "--cores", "2", "--configfile", "tiny.yaml")
-
-
-def environment(checkout: Checkout) -> dict[str, str]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(CALLER)}
-    return {
-        **inherited,
-        "PYTHONPATH": str(checkout.source),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "NUMBA_CACHE_DIR": str(checkout.kernels),
-        "NO_COLOR": "1",
-    }
-
-
-def launch(checkout: Checkout) -> subprocess.Popen[bytes]:
-    """The command behind ``make figures``, in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", LAUNCH, *ARGUMENTS],
-        cwd=checkout.root,
-        env=environment(checkout),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def rerun(checkout: Checkout) -> Ended:
-    return checkout.python("-c", LAUNCH, *ARGUMENTS)
-
-
-def digests(checkout: Checkout) -> dict[str, str]:
-    """SHA-256 of everything computed, logs left out."""
-    found = {}
-    for folder in ("results", "figures"):
-        for path in checkout.files(folder):
-            if "logs" not in path.parts:
-                found[str(path)] = hashlib.sha256((checkout.root / path).read_bytes()).hexdigest()
-    return found
-
-
-def kill_a_worker(process: subprocess.Popen[bytes]) -> None:
-    """Kill one of the stages that run now, where there is one; Snakemake lives on."""
-    children = psutil.Process(process.pid).children(recursive=True)
-    stages = [c for c in children if "descentflow.stages" in " ".join(c.cmdline())]
-    for stage in stages[:1]:
-        stage.kill()
 
 
 def test_random_kills(fresh: Checkout, finished: Checkout) -> None:
-    """The whole run or one of its workers dies at a random moment, KILLS times over.
-
-    A run that ends before its moment comes has some of its files removed, so that there is work
-    left to be killed in.
-    """
-    chance = random.Random(SEED)
-    killed = 0
+    """The whole run or one of its workers dies at a random moment, KILLS times over."""
+    chance, killed = random.Random(SEED), 0
     while killed < KILLS:
-        process, moment = launch(fresh), chance.uniform(0.3, 3.5)
-        try:
-            process.wait(timeout=moment)
-        except subprocess.TimeoutExpired:
-            killed += 1
-            if chance.random() < 0.3:
-                try:
-                    kill_a_worker(process)
-                    process.wait(timeout=120)
-                except psutil.NoSuchProcess:
-                    pass
-            else:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        else:
-            made = [p for p in digests(fresh) if not p.endswith((".svg", ".png"))]
-            for path in chance.sample(made, min(3, len(made))):
-                (fresh.root / path).unlink()
+        killed += kill(fresh, chance, 3.5) != REMOVED
     last = rerun(fresh)
     assert last.code == 0, last.text
     assert digests(fresh) == digests(finished)

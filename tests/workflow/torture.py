@@ -8,7 +8,6 @@ closed disks are mounted, which only root may do; where that is refused they are
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,16 +17,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import yaml
 from checkout import REPOSITORY, Checkout, Ended
-from test_faults import SEED, digests, kill_a_worker, launch, rerun
+from faults import WHOLE, WORKER, digests, forget, kill, remove_some, rerun
 
+SEED = 20221115
 KILLS = int(os.environ.get("KILLS", "200"))
 BETWEEN = 20
 """Kills between two of the other faults."""
 
-WHOLE, WORKER, REMOVED = "the run killed (kill -9)", "a worker killed (kill -9)", "files removed"
 AFTER = {"samples": ("runs", "datasets"), "runs": ("datasets",), "datasets": ()}
 """What is removed, besides the claims, so that a damaged file of a folder is read again."""
 
@@ -81,41 +79,6 @@ def torture(war: Checkout, peace: Checkout, alone: float) -> Counter[str]:
             assert not differing(war, peace), name
             remove_some(war, chance)
     return counts
-
-
-def kill(war: Checkout, chance: random.Random, longest: float) -> str:
-    """Start a run, and kill it or one of its workers, unless it is done before; say which."""
-    process, moment = launch(war), chance.uniform(0.3, longest)
-    try:
-        process.wait(timeout=moment)
-    except subprocess.TimeoutExpired:
-        if chance.random() < 0.3:
-            try:
-                kill_a_worker(process)
-                process.wait(timeout=600)
-            except psutil.NoSuchProcess:
-                pass
-            return WORKER
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return WHOLE
-    remove_some(war, chance)
-    return REMOVED
-
-
-def remove_some(war: Checkout, chance: random.Random) -> None:
-    """Delete a few trained files and what is made from all of them: there is work to be killed in."""
-    trained = war.files("results/runs")
-    for path in chance.sample(trained, min(8, len(trained))):
-        (war.root / path).unlink()
-    forget(war, "results/datasets")
-
-
-def forget(war: Checkout, *folders: str) -> None:
-    """Delete the files of folders, and the claims."""
-    for path in (path for folder in folders for path in war.files(folder)):
-        (war.root / path).unlink()
-    (war.root / "results" / "claims.csv").unlink(missing_ok=True)
 
 
 def full_disk(war: Checkout, chance: random.Random) -> bool:

@@ -17,7 +17,7 @@ from descentflow.archive import sources
 
 PACKAGES = (
     "numpy", "scipy", "numba", "llvmlite", "jax", "jaxlib", "xarray", "netCDF4", "matplotlib",
-    "seaborn", "pydantic", "snakemake", "rocrate",
+    "pydantic", "snakemake", "rocrate",
 )  # fmt: skip
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import seaborn as sns
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from descentflow.store import whole
@@ -65,7 +68,8 @@ def marker(number: int) -> str:
 
 def colors(count: int) -> list[tuple[float, float, float]]:
     """``count`` colours whose lightness falls evenly, told apart in grey and by the colour-blind."""
-    return list(sns.color_palette("viridis", count + 1))[:count]
+    places = np.linspace(0.0, 1.0, count + 3)[1 : count + 1]
+    return [(red, green, blue) for red, green, blue, _ in mpl.colormaps["viridis"](places)]
 
 
 def new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
@@ -94,20 +98,31 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
     """Write the figure in the formats that the paths name, each file whole.
 
     There are no dates or versions in them, so that equal data give equal bytes. The layout is found
-    once, as it takes longer than drawing.
+    once, as it takes longer than drawing; ``Figure.savefig`` would draw twice, for a layout's sake.
     """
-    metadata: dict[str, Any] = {
-        "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
-        "svg": {"Creator": None, "Date": None},
-        "png": {"Software": None},
-    }
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)
         figure.set_layout_engine("none")
     for path in paths:
-        kind = path.suffix[1:]
         drawn = io.BytesIO()  # matplotlib leaves half-written files where the disk is full
-        figure.savefig(drawn, format=kind, metadata=metadata[kind])
+        WRITERS[path.suffix[1:]](figure, drawn)
         with whole(path) as temporary:
             temporary.write_bytes(drawn.getvalue())
+
+
+def _write_pdf(figure: Figure, file: io.BytesIO) -> None:
+    nothing = {"Creator": None, "Producer": None, "CreationDate": None}
+    FigureCanvasPdf(figure).print_pdf(file, metadata=nothing)  # type: ignore[no-untyped-call]
+
+
+def _write_svg(figure: Figure, file: io.BytesIO) -> None:
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Creator": None, "Date": None})  # type: ignore[no-untyped-call]
+
+
+def _write_png(figure: Figure, file: io.BytesIO) -> None:
+    figure.dpi = mpl.rcParams["savefig.dpi"]
+    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})  # type: ignore[no-untyped-call]
+
+
+WRITERS = {"pdf": _write_pdf, "svg": _write_svg, "png": _write_png}

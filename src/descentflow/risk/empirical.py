@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk import sums
+from descentflow.risk.aligned import aligned_zeros, padded
 from descentflow.risk.lanes import LANES
 from descentflow.risk.sums import (
     Shape,
-    new_block,
+    new_jacobian,
     new_sums,
-    padded,
     row_count,
     shape_of,
     target_row,
@@ -43,10 +43,10 @@ class Sample(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory: a block of nodes, a row for the Hessian, a gradient's sums."""
+    """Memory: a block of nodes, and what its sums need."""
 
     rows: Array
-    line: Array
+    jacobian: Array
     sums: Array
 
 
@@ -59,8 +59,8 @@ def _shape(sample: Sample, theta: Array) -> Shape:
 def new_scratch(sample: Sample, parameters: int) -> Scratch:
     """Scratch memory for θ with so many entries."""
     shape = shape_of(parameters, sample.inputs, sample.outputs, sample.activation)
-    rows = new_block(row_count(shape), BLOCK)
-    return Scratch(rows, np.zeros((1, parameters)), new_sums(parameters))
+    rows = aligned_zeros(row_count(shape), BLOCK)
+    return Scratch(rows, new_jacobian(parameters, BLOCK), new_sums(parameters))
 
 
 @outlined
@@ -89,7 +89,7 @@ def hessian(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None:
     shape = _shape(sample, theta)
     for first in range(0, sample.table.shape[1], BLOCK):
         vectors = _fill(theta, shape, sample.table, first, scratch.rows)
-        _add_hessian(theta, shape, vectors, scratch.rows, scratch.line, out)
+        _add_hessian(theta, shape, vectors, scratch.rows, scratch.jacobian, out)
     _mirror(out)
 
 

@@ -9,108 +9,139 @@ this formula's value. Source: docs/mathematics.md, 0.7 (derived).
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled
-from descentflow.risk.geometry import DEAD, KINK, LEFT, ONE, ORDER, RIGHT, SIDE, ZERO, Slots
+from descentflow.compiled import Index, compiled
+from descentflow.risk.geometry import (
+    DEAD,
+    KINK,
+    LEFT,
+    ONE,
+    ORDER,
+    PART_ONE,
+    PART_ZERO,
+    RIGHT,
+    SIDE,
+    ZERO,
+    Slots,
+)
 from descentflow.risk.gradient import active_integrals
+from descentflow.risk.lanes import LANES, load_part, select, splat, store_part
 from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 
 Array = NDArray[np.float64]
 
 
+BEGIN, END = PART_ZERO, PART_ONE
+"""Rows of ``rows`` that are free again: the ends of every neuron's active interval."""
+
+
 @compiled
 def hessian(theta: Array, pieces: Array, slots: Slots, rows: Array, out: Array) -> None:
     """Write the Hessian at θ into ``out`` (P, P), which must hold zeros."""
-    hidden = rows.shape[1]
+    hidden = Index(rows.shape[1])
     low, high = pieces[EDGE, 0], pieces[EDGE, pieces.shape[1] - 1]
     factor = 2.0 / (high - low)
     active_integrals(theta, pieces, slots, rows)
-    ends = _active_ends(pieces, slots, rows)
+    _write_active_ends(pieces, slots, rows)
     for i in range(hidden):
-        _write_constant_row(theta, ends, factor, i, out)
-        for j in range(i, hidden):
-            _write_pair(theta, ends, factor, i, j, out)
-    out[3 * hidden, 3 * hidden] = 2.0
+        if rows[BEGIN, i] < rows[END, i]:
+            _write_rows(theta, rows, factor, Index(i), out)
+            _write_entries_with_c(theta, rows, factor, Index(i), out)
+    out[Index(3) * hidden, Index(3) * hidden] = 2.0
     for i in range(hidden):
-        out[i, 2 * hidden + i] += factor * rows[ONE, i]
-        out[hidden + i, 2 * hidden + i] += factor * rows[ZERO, i]
-    for j in range(int(slots[ORDER, hidden])):
-        q, i = rows[KINK, j], int(slots[ORDER, j])
+        _add_both(out, Index(i), Index(2) * hidden + i, factor * rows[ONE, i])
+        _add_both(out, hidden + i, Index(2) * hidden + i, factor * rows[ZERO, i])
+    for j in range(slots[ORDER, hidden]):
+        q, i = rows[KINK, j], slots[ORDER, j]
         if low < q < high:
             residual = _residual(theta, pieces, hidden, q)
-            weight = factor * theta[2 * hidden + i] * residual / abs(theta[i])
+            weight = factor * theta[Index(2) * hidden + i] * residual / abs(theta[i])
             out[i, i] += weight * q * q
-            out[i, hidden + i] += weight * q
+            _add_both(out, i, hidden + i, weight * q)
             out[hidden + i, hidden + i] += weight
-    for row in range(out.shape[0]):
-        for column in range(row):
-            out[row, column] = out[column, row]
 
 
 @compiled
-def _active_ends(pieces: Array, slots: Slots, rows: Array) -> Array:
-    """Ends (2, H) of every neuron's active interval, equal where it is dead."""
-    hidden = rows.shape[1]
-    ends = np.empty((2, hidden))
+def _add_both(out: Array, row: np.uint64, column: np.uint64, change: float) -> None:
+    """Add to an entry and to its mirror image."""
+    out[row, column] += change
+    out[column, row] += change
+
+
+@compiled
+def _write_active_ends(pieces: Array, slots: Slots, rows: Array) -> None:
+    """Write where every neuron's active interval begins and ends, at one point where it is dead."""
+    hidden = Index(rows.shape[1])
     for i in range(hidden):
-        ends[0, i] = pieces[EDGE, 0]
-        ends[1, i] = pieces[EDGE, pieces.shape[1] - 1]
+        rows[BEGIN, i] = pieces[EDGE, 0]
+        rows[END, i] = pieces[EDGE, pieces.shape[1] - 1]
         if slots[SIDE, i] == DEAD:
-            ends[1, i] = ends[0, i]
-    for j in range(int(slots[ORDER, hidden])):
-        i = int(slots[ORDER, j])
+            rows[END, i] = rows[BEGIN, i]
+    for j in range(slots[ORDER, hidden]):
+        i = slots[ORDER, j]
         if slots[SIDE, i] == RIGHT:
-            ends[0, i] = rows[KINK, j]
+            rows[BEGIN, i] = rows[KINK, j]
         if slots[SIDE, i] == LEFT:
-            ends[1, i] = rows[KINK, j]
-    return ends
+            rows[END, i] = rows[KINK, j]
 
 
 @compiled
-def _moments(left: float, right: float) -> tuple[float, float, float]:
-    """Integrals of 1, x and x² over [left, right]; zero where it is empty."""
-    width = max(right - left, 0.0)
-    middle = 0.5 * (left + right)
-    return width, middle * width, width * (middle * middle + width * width / 12.0)
-
-
-@compiled
-def _write_constant_row(theta: Array, ends: Array, factor: float, i: int, out: Array) -> None:
+def _write_entries_with_c(
+    theta: Array, rows: Array, factor: float, i: np.uint64, out: Array
+) -> None:
     """Entries of neuron i with c."""
-    hidden = ends.shape[1]
-    w, b, v = theta[i], theta[hidden + i], theta[2 * hidden + i]
-    zero, one, _ = _moments(ends[0, i], ends[1, i])
-    out[i, 3 * hidden] = factor * v * one
-    out[hidden + i, 3 * hidden] = factor * v * zero
-    out[2 * hidden + i, 3 * hidden] = factor * (w * one + b * zero)
+    hidden = Index(rows.shape[1])
+    w, b, v = theta[i], theta[hidden + i], theta[Index(2) * hidden + i]
+    width, middle = rows[END, i] - rows[BEGIN, i], 0.5 * (rows[BEGIN, i] + rows[END, i])
+    zero, one = width, middle * width
+    last = Index(3) * hidden
+    _add_both(out, i, last, factor * v * one)
+    _add_both(out, hidden + i, last, factor * v * zero)
+    _add_both(out, Index(2) * hidden + i, last, factor * (w * one + b * zero))
 
 
 @compiled
-def _write_pair(theta: Array, ends: Array, factor: float, i: int, j: int, out: Array) -> None:
-    """Upper entries of 2E[∇N ∇Nᵀ] for the neurons i <= j."""
-    hidden = ends.shape[1]
-    zero, one, two = _moments(max(ends[0, i], ends[0, j]), min(ends[1, i], ends[1, j]))
-    if zero == 0.0:
-        return
-    zero, one, two = factor * zero, factor * one, factor * two
-    wi, bi, vi = theta[i], theta[hidden + i], theta[2 * hidden + i]
-    wj, bj, vj = theta[j], theta[hidden + j], theta[2 * hidden + j]
-    out[i, j] = vi * vj * two
-    out[hidden + i, hidden + j] = vi * vj * zero
-    out[i, hidden + j] = vi * vj * one
-    out[j, hidden + i] = vi * vj * one
-    out[i, 2 * hidden + j] = vi * (wj * two + bj * one)
-    out[j, 2 * hidden + i] = vj * (wi * two + bi * one)
-    out[hidden + i, 2 * hidden + j] = vi * (wj * one + bj * zero)
-    out[hidden + j, 2 * hidden + i] = vj * (wi * one + bi * zero)
-    out[2 * hidden + i, 2 * hidden + j] = wi * wj * two + (wi * bj + wj * bi) * one + bi * bj * zero
+def _write_rows(theta: Array, rows: Array, factor: float, i: np.uint64, out: Array) -> None:
+    """Rows w_i, b_i and v_i of 2E[∇N ∇Nᵀ], without the column of c, eight neurons at a time.
+
+    With the moments over where both neurons are active, times ``factor``. The entry of a pair has
+    the same bits in both of its places.
+    """
+    hidden, parameters = Index(rows.shape[1]), Index(theta.size)
+    wi, bi, vi = splat(theta[i]), splat(theta[hidden + i]), splat(theta[Index(2) * hidden + i])
+    nothing, begin, end = splat(0.0), splat(rows[BEGIN, i]), splat(rows[END, i])
+    row_w, row_b = i * parameters, (hidden + i) * parameters
+    row_v = (Index(2) * hidden + i) * parameters
+    for j in range(Index(0), hidden, Index(LANES)):
+        count = min(Index(LANES), hidden - j)
+        left = load_part(rows, Index(BEGIN) * hidden + j, count)
+        right = load_part(rows, Index(END) * hidden + j, count)
+        left, right = select(left > begin, left, begin), select(right < end, right, end)
+        width, middle = right - left, splat(0.5) * (left + right)
+        some = width > nothing
+        zero, one = splat(factor) * width, splat(factor) * (middle * width)
+        two = splat(factor) * (width * (middle * middle + width * width / splat(12.0)))
+        w, b = load_part(theta, j, count), load_part(theta, hidden + j, count)
+        v = load_part(theta, Index(2) * hidden + j, count)
+        vv, wv, bv = vi * v, vi * (w * two + b * one), vi * (w * one + b * zero)
+        store_part(out, row_w + j, count, select(some, vv * two, nothing))
+        store_part(out, row_b + j, count, select(some, vv * one, nothing))
+        store_part(out, row_w + hidden + j, count, select(some, vv * one, nothing))
+        store_part(out, row_b + hidden + j, count, select(some, vv * zero, nothing))
+        store_part(out, row_w + Index(2) * hidden + j, count, select(some, wv, nothing))
+        store_part(out, row_b + Index(2) * hidden + j, count, select(some, bv, nothing))
+        vw, vb = v * (wi * two + bi * one), v * (wi * one + bi * zero)
+        both = wi * w * two + (wi * b + w * bi) * one + bi * b * zero
+        store_part(out, row_v + j, count, select(some, vw, nothing))
+        store_part(out, row_v + hidden + j, count, select(some, vb, nothing))
+        store_part(out, row_v + Index(2) * hidden + j, count, select(some, both, nothing))
 
 
 @compiled
-def _residual(theta: Array, pieces: Array, hidden: int, x: float) -> float:
+def _residual(theta: Array, pieces: Array, hidden: np.uint64, x: float) -> float:
     """N(x) − f(x)."""
-    value = float(theta[3 * hidden])
+    value = float(theta[Index(3) * hidden])
     for i in range(hidden):
-        value += theta[2 * hidden + i] * max(theta[i] * x + theta[hidden + i], 0.0)
+        value += theta[Index(2) * hidden + i] * max(theta[i] * x + theta[hidden + i], 0.0)
     m = 0
     while pieces[EDGE, m + 1] < x:
         m += 1

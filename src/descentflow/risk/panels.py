@@ -21,15 +21,15 @@ FINEST = 2.0**-50
 PANELS_PER_NEURON = 512
 MOST_HALVINGS = 64
 
-COARSE, FINE, PENDING, SPARE = range(4)
-"""Rows of ``lines``: edges and kinks; the ends of the panels; panels still to halve; an engine's."""
+COARSE, FINE, PENDING = range(3)
+"""Rows of ``lines``: edges and kinks; the ends of the panels; panels still to halve."""
 
 
 @compiled
-def new_lines(edges: int, kinks: int, hidden: int, parameters: int) -> Array:
+def new_lines(edges: int, kinks: int, hidden: int) -> Array:
     """Scratch memory ``lines`` for a target with so many edges and neurons with so many kinks."""
     most = edges + kinks * hidden + PANELS_PER_NEURON * (hidden + 1)
-    return np.zeros((4, max(most, parameters)))
+    return np.zeros((3, most))
 
 
 @outlined

@@ -20,13 +20,13 @@ from descentflow.activations import Activation
 from descentflow.compiled import Index, compiled, outlined
 from descentflow.formulas import DEPTH
 from descentflow.risk import program, sums
+from descentflow.risk.aligned import aligned_zeros, padded
 from descentflow.risk.lanes import LANES, Lanes, load, splat, store
-from descentflow.risk.panels import FINE, SPARE, cut, new_lines
+from descentflow.risk.panels import FINE, cut, new_lines
 from descentflow.risk.sums import (
     Shape,
-    new_block,
+    new_jacobian,
     new_sums,
-    padded,
     residual_row,
     row_count,
     shape_of,
@@ -141,11 +141,12 @@ def _jumps(charts: Sequence[Chart]) -> Array:
 
 
 class Scratch(NamedTuple):
-    """Memory: a block of nodes and below it the programs' stack, panels' lines, a gradient's sums."""
+    """Memory: a block of nodes and below it the programs' stack, the panels' lines, what sums need."""
 
     rows: Array
     lines: Array
     sums: Array
+    jacobian: Array
 
 
 @outlined
@@ -153,9 +154,9 @@ def new_scratch(rule: Rule, parameters: int) -> Scratch:
     """Scratch memory for θ with so many entries."""
     shape = shape_of(parameters, 1, rule.outputs, rule.activation)
     edges, kinks = rule.edges[1] - rule.edges[0], rule.kinks[1] - rule.kinks[0]
-    rows = new_block(row_count(shape) + DEPTH, rule.nodes)
-    lines = new_lines(edges, kinks, shape.hidden, parameters)
-    return Scratch(rows, lines, new_sums(parameters))
+    rows = aligned_zeros(row_count(shape) + DEPTH, rule.nodes)
+    lines = new_lines(edges, kinks, shape.hidden)
+    return Scratch(rows, lines, new_sums(parameters), new_jacobian(parameters, rule.nodes))
 
 
 @outlined
@@ -192,8 +193,8 @@ def hessian(rule: Rule, theta: Array, scratch: Scratch, out: Array) -> None:
         out[:] = np.nan
     for j in range(panels):
         m = _fill(rule, theta, shape, scratch, j, m)
-        line = scratch.lines[SPARE : SPARE + 1]
-        _add_hessian(theta, shape, Index(rule.nodes // LANES), scratch.rows, line, out)
+        vectors = Index(rule.nodes // LANES)
+        _add_hessian(theta, shape, vectors, scratch.rows, scratch.jacobian, out)
     _add_kinks(rule, theta, shape, scratch, out)
     _mirror(out)
 

@@ -19,7 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
-from descentflow.risk.lanes import LANES, load, select, splat, store, total, totals
+from descentflow.risk.aligned import aligned_zeros, padded
+from descentflow.risk.lanes import (
+    LANES,
+    load,
+    load_part,
+    select,
+    splat,
+    store,
+    store_part,
+    total,
+    totals,
+)
 from descentflow.risk.sigma import sigma
 
 Array = NDArray[np.float64]
@@ -123,41 +134,9 @@ def add_risk(shape: Shape, vectors: np.uint64, rows: Array) -> float:
 
 
 @compiled
-def weigh_back(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
-    """Write ⟨v_i, r⟩ at the nodes."""
-    hidden, stride = Index(shape.hidden), Index(rows.shape[1] // LANES)
-    first_v = Index(shape.hidden * (shape.inputs + 1))
-    residual, back = Index(residual_row(shape)), Index(level_row(shape)) + hidden * Index(3)
-    for i in range(hidden):
-        for at in range(vectors):
-            pull = splat(0.0)
-            for k in range(Index(shape.outputs)):
-                r = load(rows, (residual + k) * stride + at)
-                pull = pull + theta[first_v + hidden * k + i] * r
-            store(rows, (back + i) * stride + at, pull)
-
-
-@compiled
-def new_block(rows: int, columns: int) -> Array:
-    """Zeros (rows, columns) that begin where a line of the processor's cache does.
-
-    Vectors that lie across two lines take twice as long to load and store.
-    """
-    whole = np.zeros(rows * columns + LANES)
-    start = -(whole.ctypes.data // 8) % LANES
-    return whole[start : start + rows * columns].reshape(rows, columns)
-
-
-@compiled
-def padded(count: int) -> int:
-    """``count`` rounded up to whole vectors."""
-    return (count + LANES - 1) // LANES * LANES
-
-
-@compiled
 def new_sums(parameters: int) -> Array:
     """Zeros for :func:`add_gradient`: a vector for every entry of θ."""
-    return new_block(padded(parameters), LANES)
+    return aligned_zeros(padded(parameters), LANES)
 
 
 @outlined
@@ -221,68 +200,137 @@ def write_gradient(sums: Array, out: Array) -> None:
             store(sums, row, splat(0.0))
 
 
+@compiled
+def new_jacobian(parameters: int, nodes: int) -> Array:
+    """Scratch memory for :func:`add_hessian`: a row for every node of a block."""
+    return aligned_zeros(nodes, padded(parameters))
+
+
 @outlined
 def add_hessian(
     theta: Array, shape: Shape, vectors: np.uint64, rows: Array, jacobian: Array, out: Array
 ) -> None:
-    """Add the block's part of 2E[∇N ∇Nᵀ] + 2E[r D²N] to the upper triangle of ``out`` (P, P).
+    """Add the block's part of 2E[∇N ∇Nᵀ] + 2E[r D²N] to ``out`` (P, P), right in its upper triangle.
 
-    ``jacobian`` (1, at least P) is scratch memory for one row of ∇N.
+    ``jacobian`` is memory made by :func:`new_jacobian`.
     """
-    weigh_back(theta, shape, vectors, rows)
-    for q in range(vectors * Index(LANES)):
-        double = 2.0 * rows[shape.inputs, q]
-        for k in range(shape.outputs):
-            _write_jacobian(theta, shape, q, k, rows, jacobian)
-            for p in range(theta.size):
-                factor = double * jacobian[0, p]
-                if factor != 0.0:
-                    for column in range(p, theta.size):
-                        out[p, column] += factor * jacobian[0, column]
-        _add_second_derivatives(shape, q, rows, out)
+    for k in range(Index(shape.outputs)):
+        _write_jacobian(theta, shape, vectors, k, rows, jacobian)
+        _add_products(shape, vectors, rows, jacobian, out)
+    _weigh_back(theta, shape, vectors, rows)
+    for i in range(Index(shape.hidden)):
+        _add_second_derivatives(shape, vectors, Index(i), rows, out)
 
 
 @compiled
 def _write_jacobian(
-    theta: Array, shape: Shape, q: int, k: int, rows: Array, jacobian: Array
+    theta: Array, shape: Shape, vectors: np.uint64, k: int, rows: Array, jacobian: Array
 ) -> None:
-    """Write the gradient of output k of N at node q."""
-    inputs, hidden, outputs, _ = shape
-    first_b, first_v = hidden * inputs, hidden * (inputs + 1)
-    first_c = first_v + hidden * outputs
-    for p in range(first_v, theta.size):
-        jacobian[0, p] = 0.0
-    jacobian[0, first_c + k] = 1.0
-    for i in range(hidden):
-        level = level_row(shape) + i
-        inner = theta[first_v + hidden * k + i] * rows[level + hidden, q]
-        for e in range(inputs):
-            jacobian[0, inputs * i + e] = inner * rows[e, q]
-        jacobian[0, first_b + i] = inner
-        jacobian[0, first_v + hidden * k + i] = rows[level, q]
+    """Write the gradients of output k of N, a row for each node."""
+    hidden, inputs, outputs = Index(shape.hidden), Index(shape.inputs), Index(shape.outputs)
+    first_b, first_v = hidden * inputs, hidden * (inputs + Index(1))
+    first_c, level = first_v + hidden * outputs, Index(level_row(shape))
+    for q in range(vectors * Index(LANES)):
+        for p in range(first_v, first_c + outputs):
+            jacobian[q, p] = 0.0
+        jacobian[q, first_c + k] = 1.0
+        for i in range(hidden):
+            inner = theta[first_v + hidden * k + i] * rows[level + hidden + i, q]
+            for e in range(inputs):
+                jacobian[q, inputs * i + e] = inner * rows[e, q]
+            jacobian[q, first_b + i] = inner
+            jacobian[q, first_v + hidden * k + i] = rows[level + i, q]
 
 
 @compiled
-def _add_second_derivatives(shape: Shape, q: int, rows: Array, out: Array) -> None:
-    """Add 2 weight r D²N at node q: blocks (w_i, b_i) × (w_i, b_i) and (w_i, b_i) × v_i."""
-    inputs, hidden, outputs, _ = shape
-    first_b, first_v = hidden * inputs, hidden * (inputs + 1)
-    residual, double = residual_row(shape), 2.0 * rows[shape.inputs, q]
+def _add_products(
+    shape: Shape, vectors: np.uint64, rows: Array, jacobian: Array, out: Array
+) -> None:
+    """Add 2 Σ weight ∇N ∇Nᵀ over the block, node by node, eight entries of a row at a time."""
+    size, stride = Index(out.shape[0]), Index(jacobian.shape[1] // LANES)
+    for p in range(size):
+        for block in range(p // Index(LANES), stride):
+            column = block * Index(LANES)
+            count = min(Index(LANES), size - column)
+            change = splat(0.0)
+            for q in range(vectors * Index(LANES)):
+                factor = splat(rows[shape.inputs, q] * jacobian[q, p])
+                change = change + factor * load(jacobian, q * stride + block)
+            old = load_part(out, p * size + column, count)
+            store_part(out, p * size + column, count, old + (change + change))
+
+
+@compiled
+def _weigh_back(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
+    """Write 2 weight r over the residuals, and 2 weight ⟨v_i, r⟩ σ'' at the nodes."""
+    hidden, stride = Index(shape.hidden), Index(rows.shape[1] // LANES)
+    first_v = Index(shape.hidden * (shape.inputs + 1))
+    residual, level = Index(residual_row(shape)), Index(level_row(shape))
+    for k in range(Index(shape.outputs)):
+        for at in range(vectors):
+            place = (residual + k) * stride + at
+            weight = load(rows, Index(shape.inputs) * stride + at)
+            store(rows, place, splat(2.0) * weight * load(rows, place))
     for i in range(hidden):
-        level, b = level_row(shape) + i, first_b + i
-        curved = double * rows[level + 3 * hidden, q] * rows[level + 2 * hidden, q]
-        out[b, b] += curved
+        for at in range(vectors):
+            pull = splat(0.0)
+            for k in range(Index(shape.outputs)):
+                r = load(rows, (residual + k) * stride + at)
+                pull = pull + theta[first_v + hidden * k + i] * r
+            bend = load(rows, (level + hidden * Index(2) + i) * stride + at)
+            store(rows, (level + hidden * Index(3) + i) * stride + at, pull * bend)
+
+
+@compiled
+def _add_second_derivatives(
+    shape: Shape, vectors: np.uint64, i: np.uint64, rows: Array, out: Array
+) -> None:
+    """Add 2E[r D²N] of neuron i: its blocks (w_i, b_i) × (w_i, b_i) and (w_i, b_i) × v_i."""
+    hidden, inputs = Index(shape.hidden), Index(shape.inputs)
+    b, first_v = hidden * inputs + i, hidden * (inputs + Index(1)) + i
+    level = Index(level_row(shape))
+    curved, slope = level + hidden * Index(3) + i, level + hidden + i
+    out[b, b] += _sum(vectors, rows, curved)
+    for e in range(inputs):
+        w = inputs * i + e
+        out[w, b] += _moment(vectors, rows, curved, Index(e))
+        for f in range(e, inputs):
+            out[w, inputs * i + f] += _second_moment(vectors, rows, curved, Index(e), Index(f))
+    for k in range(Index(shape.outputs)):
+        v, r = first_v + hidden * k, Index(residual_row(shape)) + k
+        out[b, v] += _moment(vectors, rows, slope, r)
         for e in range(inputs):
-            w, x = inputs * i + e, rows[e, q]
-            out[w, b] += curved * x
-            for f in range(e, inputs):
-                out[w, inputs * i + f] += curved * x * rows[f, q]
-        for k in range(outputs):
-            v = first_v + hidden * k + i
-            mixed = double * rows[residual + k, q] * rows[level + hidden, q]
-            out[b, v] += mixed
-            for e in range(inputs):
-                out[inputs * i + e, v] += mixed * rows[e, q]
+            out[inputs * i + e, v] += _second_moment(vectors, rows, slope, r, Index(e))
+
+
+@compiled
+def _sum(vectors: np.uint64, rows: Array, row: np.uint64) -> float:
+    """The sum of a row over the block."""
+    stride, found = Index(rows.shape[1] // LANES), splat(0.0)
+    for at in range(vectors):
+        found = found + load(rows, row * stride + at)
+    return float(total(found))
+
+
+@compiled
+def _moment(vectors: np.uint64, rows: Array, row: np.uint64, by: np.uint64) -> float:
+    """The sum over the block of a row times another."""
+    stride, found = Index(rows.shape[1] // LANES), splat(0.0)
+    for at in range(vectors):
+        found = found + load(rows, row * stride + at) * load(rows, by * stride + at)
+    return float(total(found))
+
+
+@compiled
+def _second_moment(
+    vectors: np.uint64, rows: Array, row: np.uint64, by: np.uint64, and_by: np.uint64
+) -> float:
+    """The sum over the block of a row times two others."""
+    stride, found = Index(rows.shape[1] // LANES), splat(0.0)
+    for at in range(vectors):
+        product = load(rows, row * stride + at) * load(rows, by * stride + at)
+        found = found + product * load(rows, and_by * stride + at)
+    return float(total(found))
 
 
 @compiled

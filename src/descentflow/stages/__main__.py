@@ -3,7 +3,8 @@
 The stage is the one that the job names, the arguments are those of its own command,
 ``python -m descentflow.stages.STAGE``. Where the variable DESCENTFLOW_CACHE names a folder, the
 outputs are looked for there first and kept there afterwards. Where DESCENTFLOW_SCRATCH names a
-folder, on a cluster the node's own disk, kernels are compiled there.
+folder, on a cluster the node's own disk, kernels are compiled there. Where DESCENTFLOW_WARM names a
+process that is ready for work (descentflow.stages.warm), the job becomes a fork of that.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
-from descentflow.stages import cache
+from descentflow.stages import cache, warm
 from descentflow.stages.scratch import own_kernels
 
 SHALLOW = ("sample", "train", "aggregate")
@@ -36,9 +37,13 @@ def main() -> None:
         key = cache.key_of(arguments.job, arguments.input, arguments.output)
         if cache.fetch(Path(folder), key, arguments.output):
             return
-    scratch = os.environ.get("DESCENTFLOW_SCRATCH")
-    with own_kernels(Path(scratch), arguments.job) if scratch else nullcontext():
-        import_module(f"descentflow.stages.{stage}").main()
+    status = warm.hand_over(stage)
+    if status:
+        sys.exit(status)
+    if status is None:
+        scratch = os.environ.get("DESCENTFLOW_SCRATCH")
+        with own_kernels(Path(scratch), arguments.job) if scratch else nullcontext():
+            import_module(f"descentflow.stages.{stage}").main()
     if folder and key:
         cache.store(Path(folder), key, arguments.output)
 

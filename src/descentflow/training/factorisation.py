@@ -4,8 +4,8 @@ Entries of a row are independent of one another, so vectors change the order of 
 are padded to whole vectors. The arrays are
 
 - ``factors`` (2, N + 1, N) with N the number of unknowns, rounded up to a multiple of 8: first the
-  matrix, of which the upper half is read and becomes Lᵀ without its diagonal of ones, then L in the
-  same way; the last row of the first part holds D⁻¹;
+  matrix, of which the upper half is read and becomes Lᵀ, then L, both with the inverses of their
+  8 × 8 blocks on the diagonal; the last row of the first part holds D⁻¹;
 - ``vectors`` (M, N), of which one row is the right-hand side and becomes the solution.
 
 Only the first ``count`` unknowns are coupled. For the others ``factors`` holds nothing but D⁻¹.
@@ -15,15 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
-from descentflow.risk.lanes import LANES, load, splat, spread, store
+from descentflow.risk.aligned import padded
+from descentflow.risk.lanes import LANES, Lanes, load, splat, spread, store, with_lane
 
 Array = NDArray[np.float64]
-
-
-@compiled
-def padded(count: int) -> int:
-    """``count`` rounded up to whole vectors."""
-    return (count + LANES - 1) // LANES * LANES
 
 
 @outlined
@@ -32,9 +27,9 @@ def shifted_factor(matrix: Array, shift: float, count: int, factors: Array) -> b
 
     ``matrix`` (N, N) holds M, whose rows and columns from ``count`` on are zero.
     """
-    stride = Index(matrix.shape[1] // LANES)
-    for i in range(Index(padded(count))):
-        for at in range(i // Index(LANES), stride):
+    stride, used = Index(matrix.shape[1] // LANES), Index(padded(count) // LANES)
+    for i in range(used * Index(LANES)):
+        for at in range(i // Index(LANES), used):
             store(factors, i * stride + at, load(matrix, i * stride + at))
         factors[0, i, i] += shift
     for i in range(matrix.shape[0]):
@@ -61,14 +56,30 @@ def factorise(factors: Array, count: int) -> bool:
         for at in range(j // Index(LANES), used):
             store(factors, j * stride + at, load(factors, j * stride + at) * splat(inverse))
         factors[0, last, j] = inverse
-    for i in range(Index(count)):
-        for k in range(i // Index(LANES) * Index(LANES), i + Index(1)):
-            factors[0, i, k] = 0.0
     for i in range(Index(count), used * Index(LANES)):
         for k in range(last):
             factors[0, i, k] = 0.0
             factors[1, i, k] = 0.0
+    for block in range(used):
+        _invert_block(factors, Index(block))
     return True
+
+
+@compiled
+def _invert_block(factors: Array, block: Index) -> None:
+    """Replace a block of L on the diagonal by its inverse, and that of Lᵀ by the transposed one."""
+    stride = Index(factors.shape[2] // LANES)
+    first = block * Index(LANES)
+    lower = Index(factors.shape[1]) * stride + block
+    for i in range(Index(LANES)):
+        row = with_lane(splat(0.0), i, 1.0)
+        for k in range(i):
+            entry = factors[1, first + i, first + k]
+            row = row - splat(entry) * load(factors, lower + (first + k) * stride)
+        store(factors, lower + (first + i) * stride, row)
+    for i in range(Index(LANES)):
+        for k in range(Index(LANES)):
+            factors[0, first + k, first + i] = factors[1, first + i, first + k]
 
 
 @compiled
@@ -76,34 +87,34 @@ def solve(factors: Array, count: int, vectors: Array, row: int) -> None:
     """Solve with the factors of :func:`factorise`, the right-hand side ``vectors[row]`` in place."""
     stride = Index(factors.shape[2] // LANES)
     used, start = Index(padded(count) // LANES), Index(row) * stride
-    last, lower = Index(LANES - 1), Index(factors.shape[1]) * stride
+    lower = Index(factors.shape[1]) * stride
     for block in range(used):
         first = Index(block) * Index(LANES) * stride
-        solved = load(vectors, start + block)
-        for lane in range(Index(LANES)):
-            entries = load(factors, first + lane * stride + block)
-            solved = solved - entries * spread(solved, lane)
+        solved = _product(factors, first + block, load(vectors, start + block))
         store(vectors, start + block, solved)
         for other in range(block + Index(1), used):
-            rest = load(vectors, start + other)
-            for lane in range(Index(LANES)):
-                entries = load(factors, first + lane * stride + other)
-                rest = rest - entries * spread(solved, lane)
-            store(vectors, start + other, rest)
+            change = _product(factors, first + other, solved)
+            store(vectors, start + other, load(vectors, start + other) - change)
     for block in range(stride):
         value = load(vectors, start + block) * load(factors, lower - stride + block)
         store(vectors, start + block, value)
     for back in range(used):
         diagonal = used - Index(1) - Index(back)
         first = lower + diagonal * Index(LANES) * stride
-        solved = load(vectors, start + diagonal)
-        for back_lane in range(Index(LANES)):
-            entries = load(factors, first + (last - Index(back_lane)) * stride + diagonal)
-            solved = solved - entries * spread(solved, last - Index(back_lane))
+        solved = _product(factors, first + diagonal, load(vectors, start + diagonal))
         store(vectors, start + diagonal, solved)
         for other in range(diagonal):
-            rest = load(vectors, start + other)
-            for lane in range(Index(LANES)):
-                entries = load(factors, first + lane * stride + other)
-                rest = rest - entries * spread(solved, lane)
-            store(vectors, start + other, rest)
+            change = _product(factors, first + other, solved)
+            store(vectors, start + other, load(vectors, start + other) - change)
+
+
+@compiled
+def _product(factors: Array, at: Index, vector: Lanes) -> Lanes:
+    """The transpose of an 8 × 8 block, whose first row is row ``at`` of vectors, times a vector."""
+    stride = Index(factors.shape[2] // LANES)
+    even, odd = splat(0.0), splat(0.0)
+    for half in range(Index(LANES // 2)):
+        left, right = Index(2) * half, Index(2) * half + Index(1)
+        even = even + load(factors, at + left * stride) * spread(vector, left)
+        odd = odd + load(factors, at + right * stride) * spread(vector, right)
+    return even + odd

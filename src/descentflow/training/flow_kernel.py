@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
+from descentflow.risk.aligned import padded
 from descentflow.risk.engine import Model, gradient, hessian, new_scratch, places, risk
-from descentflow.risk.lanes import LANES, load, splat, store
-from descentflow.training.factorisation import padded, shifted_factor, solve
+from descentflow.risk.lanes import LANES, flags, gather, load, load_part, no_lane, splat, store
+from descentflow.training.factorisation import shifted_factor, solve
 from descentflow.training.norms import lyapunov, square
 from descentflow.training.recording import STATUS
 from descentflow.training.rosenbrock import (
@@ -27,6 +28,7 @@ from descentflow.training.rosenbrock import (
     advance_integral,
     new_memory,
     stages_of_step,
+    write_point,
 )
 
 Array = NDArray[np.float64]
@@ -127,7 +129,7 @@ def _to_time(
     status: NDArray[np.int8],
 ) -> tuple[float, float]:
     """Integrate from t to ``end`` or to a stop; return the time reached and the next step."""
-    point, order, stages, integrals = memory.point, memory.order, memory.stages, memory.integrals
+    point, integrals = memory.point, memory.integrals
     stale, coupled, before = True, 0, risk(model, theta, scratch)
     while t < end:
         if sums[STEPS] >= tolerances[3]:
@@ -146,8 +148,7 @@ def _to_time(
             step = 0.25 * length
             continue
         stages_of_step(model, theta, length, coupled, carried, scratch, memory)
-        for p in range(Index(theta.size)):
-            point[order[p]] += stages[STAGES - 1, p]
+        _take_last_stage(memory, theta.size)
         error = _error(theta, memory, sums, tolerances)
         if error <= 1.0:
             corner = _corner(model, theta, scratch, tolerances, coupled, memory)
@@ -184,18 +185,25 @@ def _fit(step: float, left: float) -> float:
 
 @compiled
 def _growth(error: float) -> float:
-    """Factor for the next step, SAFETY · error^(−1/5) within its limits.
+    """Factor for the next step, SAFETY · error^(−1/5) within its limits, to some three digits.
 
     The root is found by Newton's method: a library's power function may differ in its last bit
     from one processor to the next, and the steps would with it.
     """
-    root = LEAST_FACTOR
-    for _ in range(40):
-        power = root * root
-        root = root * (1.2 - 0.2 * error * power * power * root)
-        if root > MOST_FACTOR / SAFETY or not root > LEAST_FACTOR:
-            break
+    root = MOST_FACTOR / SAFETY
+    while root > LEAST_FACTOR and error * _fifth_power(root) > 2.0:
+        root *= 0.75
+    if root <= LEAST_FACTOR:
+        return LEAST_FACTOR
+    for _ in range(4):
+        root *= 1.2 - 0.2 * error * _fifth_power(root)
     return min(MOST_FACTOR, max(LEAST_FACTOR, SAFETY * root))
+
+
+@compiled
+def _fifth_power(x: float) -> float:
+    square_of = x * x
+    return square_of * square_of * x
 
 
 @outlined
@@ -206,7 +214,7 @@ def _derivatives(model: Model, theta: Array, scratch: Any, memory: Memory) -> in
     hessian(model, theta, scratch, current)
     gradient(model, theta, scratch, memory.slope)
     coupled = _coupled_first(current, memory.order)
-    _arrange(current, memory.slope, memory.order, coupled, memory.matrix, memory.rates)
+    _arrange(theta, coupled, memory)
     return coupled
 
 
@@ -217,13 +225,9 @@ def _coupled_first(matrix: Array, order: Order) -> int:
     The others, those of dead neurons, need no factorisation: their steps are multiples of their slope,
     and that is zero too as long as the neuron is dead.
     """
-    first, last = Index(0), Index(order.size)
-    for p in range(Index(order.size)):
-        coupled = matrix[p, p] != 0.0
-        if not coupled:
-            for q in range(Index(order.size)):
-                coupled |= matrix[p, q] != 0.0
-        if coupled:
+    first, last = Index(0), Index(matrix.shape[0])
+    for p in range(Index(matrix.shape[0])):
+        if matrix[p, p] != 0.0 or _has_entries(matrix, Index(p)):
             order[first] = p
             first += Index(1)
         else:
@@ -233,24 +237,45 @@ def _coupled_first(matrix: Array, order: Order) -> int:
 
 
 @compiled
-def _arrange(
-    hessian: Array, slope: Array, order: Order, coupled: int, matrix: Array, rates: Array
-) -> None:
-    """Write the Hessian's rows that are not zero, and the derivatives of ‖G‖² and L, in ``order``."""
-    vectors, used = Index(rates.shape[1] // LANES), Index(padded(coupled) // LANES)
-    for i in range(used * Index(LANES)):
-        for block in range(vectors):
-            store(matrix, i * vectors + block, splat(0.0))
+def _has_entries(matrix: Array, row: np.uint64) -> bool:
+    """Whether a row holds anything but zeros."""
+    size, found = Index(matrix.shape[1]), no_lane()
+    for first in range(Index(0), size, Index(LANES)):
+        part = load_part(matrix, row * size + first, min(Index(LANES), size - first))
+        found = found | ~(part == splat(0.0))
+    return bool(flags(found) != Index(0))
+
+
+@compiled
+def _arrange(theta: Array, coupled: int, memory: Memory) -> None:
+    """Write θ, the Hessian's rows that are not zero, and the derivatives of ‖G‖² and L, in order."""
+    order, matrix, rates = memory.order, memory.matrix, memory.rates
+    hessian, parameters = memory.hessians, Index(theta.size)
+    vectors, used = Index(order.size // LANES), Index(padded(coupled) // LANES)
     for block in range(vectors):
-        store(rates, block, splat(0.0))
-    for p in range(Index(order.size)):
-        rates[RISK, p] = slope[order[p]]
+        store(memory.thetas, block, gather(theta, Index(0), order, block))
+        store(rates, Index(ENERGY) * vectors + block, splat(0.0))
+        slope = gather(memory.slope, Index(0), order, block)
+        store(rates, Index(RISK) * vectors + block, slope)
     for i in range(Index(coupled)):
-        for k in range(Index(coupled)):
-            matrix[i, k] = hessian[order[i], order[k]]
         twice = splat(2.0 * rates[RISK, i])
         for block in range(used):
-            store(rates, block, load(rates, block) + twice * load(matrix, i * vectors + block))
+            row = gather(hessian, order[i] * parameters, order, block)
+            store(matrix, i * vectors + block, row)
+            store(rates, block, load(rates, block) + twice * row)
+    for i in range(Index(coupled), used * Index(LANES)):
+        for block in range(used):
+            store(matrix, i * vectors + block, splat(0.0))
+
+
+@compiled
+def _take_last_stage(memory: Memory, parameters: int) -> None:
+    """Add u_8 to ``thetas[1]`` and ``point``: θ at the end of the step."""
+    vectors = Index(memory.order.size // LANES)
+    for block in range(vectors):
+        last = load(memory.stages, Index(STAGES - 1) * vectors + block)
+        store(memory.thetas, vectors + block, load(memory.thetas, vectors + block) + last)
+    write_point(memory, parameters)
 
 
 @outlined
@@ -293,7 +318,7 @@ def _corner(
     hidden, worst = before.size, 0.0
     places(model, theta, scratch, NEAR, before)
     places(model, point, scratch, NEAR, after)
-    if (before != after).any():
+    if _differ(before, after):
         ahead[:] = 0.0
         hessian(model, point, scratch, ahead)
         for k in range(Index(theta.size)):
@@ -308,6 +333,14 @@ def _corner(
             size = max(abs(theta[order[k]]), abs(point[order[k]]))
             worst = max(worst, abs(stages[0, k]) / (tolerances[1] + tolerances[0] * size))
     return worst
+
+
+@compiled
+def _differ(left: Array, right: Array) -> bool:
+    found = False
+    for i in range(Index(left.size)):
+        found |= left[i] != right[i]
+    return found
 
 
 @outlined

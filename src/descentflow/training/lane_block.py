@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
+from descentflow.risk.aligned import aligned_zeros
 from descentflow.risk.lanes import LANES
 from descentflow.targets import EDGE
 
@@ -37,7 +38,7 @@ def new_block(pieces: Array, thetas: Array) -> Array:
     """A block for the rows of ``thetas`` (K, 3H+1), K ≤ 8; lanes without a row hold zeros."""
     hidden, edges = thetas.shape[1] // 3, pieces[EDGE]
     places = hidden + edges.size - 2
-    block = _aligned(SECTIONS * places + 2)
+    block = aligned_zeros(SECTIONS * places + 2, LANES)
     rows = block[: SECTIONS * places].reshape(places, SECTIONS, LANES)
     theta, rest = np.zeros(thetas.shape[1]), np.full(places, edges[-1])
     rest[hidden:] = edges[1:-1]
@@ -59,14 +60,6 @@ def new_block(pieces: Array, thetas: Array) -> Array:
                 rows[q, part, lane] = theta[part * hidden + i]
         block[SECTIONS * places, lane] = theta[3 * hidden]
     return block
-
-
-@outlined
-def _aligned(rows: int) -> Array:
-    """Zeros (rows, 8) that begin where a line of the processor's cache does."""
-    memory = np.zeros((rows + 1) * LANES)
-    skipped = (64 - int(memory.ctypes.data) % 64) % 64 // 8
-    return memory[skipped : skipped + rows * LANES].reshape(rows, LANES)
 
 
 @compiled

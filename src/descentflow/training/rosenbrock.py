@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
+from descentflow.risk.aligned import padded
 from descentflow.risk.engine import Model, gradient, risk
-from descentflow.risk.lanes import LANES, load, splat, store, total
-from descentflow.training.factorisation import padded, solve
+from descentflow.risk.lanes import LANES, NOWHERE, gather, load, splat, store, total
+from descentflow.training.factorisation import solve
 
 Array = NDArray[np.float64]
 Order = NDArray[np.uint64]
@@ -97,17 +98,19 @@ ENERGY, RISK = 0, 1
 class Memory(NamedTuple):
     """What a flow works in. P parameters, padded with zeros to N, a whole number of vectors.
 
-    ``order`` (P,): the parameters, those first that the Hessian couples. In this order are ``matrix``
-    (N, N), the Hessian; its ``factors``; ``rates`` (2, N), the derivatives of ‖G‖² and L;
-    ``stages`` (8, N). In the order of θ are ``point`` and ``slope`` (P,), θ and G inside a step, and
-    ``hessians`` (2, P, P) before and after it. ``integrals`` (2, 8) are the stages of those
-    carried along, ``places`` (2, H) where the neurons' kinks are before and after a step.
+    ``order`` (N,): the parameters, those first that the Hessian couples, then NOWHERE. In this order
+    are ``matrix`` (N, N), the Hessian; its ``factors``; ``rates`` (2, N), the derivatives of ‖G‖² and
+    L; ``thetas`` (2, N), θ before and inside a step; ``stages`` (8, N). In the order of θ are ``point``
+    and ``slope`` (P,), θ and G inside a step, and ``hessians`` (2, P, P) before and after it.
+    ``integrals`` (2, 8) are the stages of those carried along, ``places`` (2, H) where the neurons'
+    kinks are before and after a step.
     """
 
     order: Order
     matrix: Array
     factors: Array
     rates: Array
+    thetas: Array
     stages: Array
     point: Array
     slope: Array
@@ -121,9 +124,10 @@ def new_memory(parameters: int, hidden: int) -> Memory:
     """Memory for networks with so many parameters and neurons."""
     size = padded(parameters)
     return Memory(
-        np.zeros(parameters, np.uint64),
+        np.full(size, NOWHERE, np.uint64),
         np.zeros((size, size)),
         np.zeros((2, size + 1, size)),
+        np.zeros((2, size)),
         np.zeros((2, size)),
         np.zeros((STAGES, size)),
         np.zeros(parameters),
@@ -144,27 +148,28 @@ def stages_of_step(
     scratch: Any,
     memory: Memory,
 ) -> None:
-    """Fill ``stages`` and ``integrals`` of the memory; leave θ + Σ a_8j u_j in its ``point``.
+    """Fill ``stages`` and ``integrals`` of the memory; leave θ + Σ a_8j u_j in its ``thetas[1]``.
 
-    ``order``, ``factors`` and ``rates`` must be known; the integral of L is taken where ``carried``.
+    ``order``, ``factors``, ``rates`` and ``thetas[0]`` must be known; the integral of L is taken where
+    ``carried``.
     """
-    order, factors, rates, stages = memory.order, memory.factors, memory.rates, memory.stages
-    point, slope, integrals = memory.point, memory.slope, memory.integrals
-    vectors = Index(stages.shape[1] // LANES)
+    order, rates, stages, slope = memory.order, memory.rates, memory.stages, memory.slope
+    point, integrals = memory.point, memory.integrals
+    vectors, rate_of_steps = Index(stages.shape[1] // LANES), 1.0 / step
     for i in range(Index(STAGES)):
-        _shifted_point(theta, order, stages, Index(i), point)
-        gradient(model, point, scratch, slope)
-        for p in range(Index(theta.size)):
-            stages[i, p] = -slope[order[p]]
+        _move_to(memory, i, theta.size)
+        if i > Index(0):  # G(θ) is known, as the derivative of L
+            gradient(model, point, scratch, slope)
         energy = splat(0.0)
-        for at in range(i * vectors, (i + Index(1)) * vectors):
-            energy = energy + load(stages, at) * load(stages, at)
         for block in range(vectors):
-            value = load(stages, i * vectors + block)
+            known = load(rates, Index(RISK) * vectors + block)
+            value = gather(slope, Index(0), order, block) if i > Index(0) else known
+            energy = energy + value * value
+            before = splat(0.0)
             for j in range(i):
-                value = value + splat(C[i, j] / step) * load(stages, j * vectors + block)
-            store(stages, i * vectors + block, value)
-        solve(factors, coupled, stages, i)
+                before = before + splat(C[i, j]) * load(stages, j * vectors + block)
+            store(stages, i * vectors + block, before * splat(rate_of_steps) - value)
+        solve(memory.factors, coupled, stages, i)
         for q in range(Index(2 if carried else 1)):
             change = splat(0.0)
             for block in range(vectors):
@@ -172,25 +177,30 @@ def stages_of_step(
                 change = change + rate * load(stages, i * vectors + block)
             here = total(energy) if q == ENERGY else risk(model, point, scratch)
             here += total(change)
+            carried_before = 0.0
             for j in range(i):
-                here += C[i, j] / step * integrals[q, j]
-            integrals[q, i] = here * GAMMA * step
+                carried_before += C[i, j] * integrals[q, j]
+            integrals[q, i] = (here * step + carried_before) * GAMMA
 
 
 @compiled
-def _shifted_point(theta: Array, order: Order, stages: Array, i: Index, point: Array) -> None:
-    """Write θ + Σ a_ij u_j, summed over j < i; the row i of ``stages`` is used for it."""
+def _move_to(memory: Memory, i: int, parameters: int) -> None:
+    """Write θ + Σ a_ij u_j, summed over j < i, into ``thetas[1]`` and ``point``."""
+    stages, thetas = memory.stages, memory.thetas
     vectors = Index(stages.shape[1] // LANES)
-    store(stages, (i + Index(1)) * vectors - Index(1), splat(0.0))  # also what pads it
-    for p in range(Index(theta.size)):
-        stages[i, p] = theta[order[p]]
     for block in range(vectors):
-        value = load(stages, i * vectors + block)
+        value = load(thetas, block)
         for j in range(i):
             value = value + splat(A[i, j]) * load(stages, j * vectors + block)
-        store(stages, i * vectors + block, value)
-    for p in range(Index(theta.size)):
-        point[order[p]] = stages[i, p]
+        store(thetas, vectors + block, value)
+    write_point(memory, parameters)
+
+
+@compiled
+def write_point(memory: Memory, parameters: int) -> None:
+    """Bring ``thetas[1]`` into the order of θ, as ``point``."""
+    for p in range(Index(parameters)):
+        memory.point[memory.order[p]] = memory.thetas[1, p]
 
 
 @compiled

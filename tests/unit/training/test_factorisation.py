@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from descentflow.training.factorisation import padded, shifted_factor, solve
+from descentflow.risk.aligned import padded
+from descentflow.training.factorisation import shifted_factor, solve
 
 Array = NDArray[np.float64]
 UNIT = 2.0**-53
@@ -25,22 +26,40 @@ def positive(count: int, seed: int = 3) -> Array:
     return np.asarray(root @ root.T)
 
 
+def inverse_of_lower(matrix: Array) -> Array:
+    """The inverse of a lower triangular matrix with ones on its diagonal, rounded once."""
+    count = len(matrix)
+    rows = [[Fraction(x) for x in row] for row in matrix.tolist()]
+    inverse = [[Fraction(int(i == j)) for j in range(count)] for i in range(count)]
+    for i in range(count):
+        for k in range(i):
+            inverse[i] = [x - rows[i][k] * y for x, y in zip(inverse[i], inverse[k], strict=True)]
+    return np.array(inverse, np.float64)
+
+
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 16, 17, 40])
 def test_factors(count: int) -> None:
-    """L D Lᵀ is the matrix to n u (Higham, Accuracy and Stability, 10.1), ones and zeros in place."""
+    """L D Lᵀ is the matrix to n u (Higham, Accuracy and Stability, 10.1), ones and zeros in place.
+
+    On the diagonal there are inverses of 8 × 8 blocks, each to 8 u |L⁻¹||L||L⁻¹| (14.1).
+    """
     matrix, shift = positive(count), 0.5
     factors = factored(matrix, shift, count)
     assert factors is not None
     size = padded(count)
     upper, lower = factors[0, :count, :count], factors[1, :count, :count]
-    assert (np.tril(upper) == 0.0).all()
+    assert (np.tril(upper, -1) == 0.0).all()
+    assert (np.diag(upper) == 1.0).all()
     assert (lower == upper.T).all()
-    assert (factors[:, count:size] == 0.0).all()
-    unit, pivots = lower + np.eye(count), 1 / factors[0, size, :count]
+    unit, size_of, pivots = lower.copy(), np.abs(lower), 1 / factors[0, size, :count]
+    for first in range(0, count, 8):
+        block = (slice(first, first + 8),) * 2
+        unit[block] = inverse_of_lower(lower[block])
+        size_of[block] = np.abs(unit[block]) @ np.abs(lower[block]) @ np.abs(unit[block])
     made = unit @ np.diag(pivots) @ unit.T
     assert (
         np.abs(made - matrix - shift * np.eye(count)).max()
-        <= (count + 3) * UNIT * (np.abs(unit) @ np.diag(pivots) @ np.abs(unit.T)).max()
+        <= (count + 3 + 2 * 8) * UNIT * (size_of @ np.diag(pivots) @ size_of.T).max()
     )
 
 

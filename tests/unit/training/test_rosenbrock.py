@@ -180,7 +180,9 @@ def step(
     count, hessian, slope = theta.size, problem.hessian(theta), problem.gradient(theta)
     memory = rosenbrock.new_memory(count, count // 3)
     memory.stages[:] = memory.point[:] = memory.slope[:] = memory.integrals[:] = left
-    memory.order[:] = np.arange(count)
+    memory.thetas[1] = left
+    memory.thetas[0, :count] = theta
+    memory.order[:count] = np.arange(count)
     memory.matrix[:count, :count] = hessian
     memory.rates[:, :count] = [2 * hessian @ slope, slope]
     if not shifted_factor(memory.matrix, 1 / (GAMMA * length), count, memory.factors):
@@ -196,7 +198,7 @@ def step(
     )
     gains = [rosenbrock.advance_integral(memory.integrals, which) for which in (ENERGY, RISK)]
     error = memory.stages[-1, :count].copy()
-    return memory.point + error, error, np.array(gains)
+    return memory.thetas[1, :count] + error, error, np.array(gains)
 
 
 def test_what_an_overflow_left_is_forgotten() -> None:
