@@ -1,10 +1,11 @@
 """Gradient descent on a GPU, one initialisation per thread, from the source that processors run.
 
 Numba compiles the scalar kernels of the closed form for CUDA; it needs the package ``numba-cuda``
-(the extra ``gpu``). CUDA's compiler may fuse products with sums, so numbers agree with a processor's
-to rounding and not in every bit. In Numba's simulator (``NUMBA_ENABLE_CUDASIM=1`` and
-``NUMBA_DISABLE_JIT=1``) every bit is the same. Threads that run side by side read neighbouring
-numbers: initialisations are the last dimension of every array here.
+(the extra ``gpu``). CUDA's compiler may fuse products with sums: numbers then agree with a processor's
+to rounding and not in every bit, and recorded risks may lose what double-double arithmetic gains, so
+that those below 1e-20 or so have few digits. No GPU was at hand to see. In Numba's simulator
+(``NUMBA_ENABLE_CUDASIM=1`` and ``NUMBA_DISABLE_JIT=1``) every bit is the same. Threads that run side
+by side read neighbouring numbers: initialisations are the last dimension of every array here.
 """
 
 import math
@@ -24,6 +25,7 @@ from descentflow.training.descent import (
     Records,
     check_start,
     check_step_sizes,
+    check_whole,
     descent_dataset,
 )
 from descentflow.training.descent_kernel import LEFT_FINITE, step
@@ -54,9 +56,8 @@ def descend_on_gpu(
     """
     start = check_start(problem, theta0)
     sizes = check_step_sizes(step_size, len(start))
-    for name, value in (("steps", steps), ("records_per_decade", records_per_decade)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise Refused(f"{name}: a whole number from 1 is needed, found {value!r}")
+    check_whole("steps", steps, 1)
+    check_whole("records_per_decade", records_per_decade, 1)
     if problem.engine != "closed_form":
         raise Refused(
             f"problem: the engine {problem.engine} does not run on a GPU, closed_form does"

@@ -19,7 +19,13 @@ from descentflow import cluster, store
 from descentflow.errors import Refused
 
 OURS = "descentflow_01234567-89ab-cdef-0123-456789abcdef"
-VARIABLES = ("HDF5_USE_FILE_LOCKING", "SQUEUE_ARRAY", "DESCENTFLOW_SCRATCH", "SLURM_TMPDIR")
+VARIABLES = (
+    "HDF5_USE_FILE_LOCKING",
+    "SQUEUE_ARRAY",
+    "DESCENTFLOW_SCRATCH",
+    "DESCENTFLOW_WARM",
+    "SLURM_TMPDIR",
+)
 
 
 @pytest.fixture
@@ -29,6 +35,15 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     return monkeypatch
+
+
+@pytest.mark.parametrize("remote", [True, False])
+def test_only_the_heads_jobs_go_to_its_warm_process(
+    environment: pytest.MonkeyPatch, remote: bool
+) -> None:
+    environment.setenv("DESCENTFLOW_WARM", "a name")
+    cluster.prepare_environment(remote=remote)
+    assert ("DESCENTFLOW_WARM" in os.environ) == (not remote)
 
 
 @pytest.mark.usefixtures("environment")

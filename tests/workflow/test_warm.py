@@ -1,6 +1,9 @@
 """Jobs that are forks of a warm process: same bytes, same words, and they end with their commands."""
 
+import contextlib
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +17,8 @@ from faults import environment
 
 from descentflow.stages import warm as warm_process
 
+PATIENCE = 60.0
+
 
 @pytest.fixture
 def variables(warm: Checkout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mapping[str, str]]:
@@ -21,39 +26,89 @@ def variables(warm: Checkout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mappi
     for name, value in environment(warm).items():
         monkeypatch.setenv(name, value)
     with warm_process.process() as found:
-        yield found
+        try:
+            yield found
+        finally:
+            for process in servers():
+                process.kill()
 
 
 def run(checkout: Checkout, command: Command, variables: Mapping[str, str]) -> Ended:
-    return checkout.python("-m", "descentflow.stages", *command.arguments[2:], **variables)
+    """What the command does, which may take a minute at most."""
+    process = started(checkout, command, variables)
+    text, _ = process.communicate(timeout=PATIENCE)
+    return Ended(process.returncode, text)
+
+
+def started(
+    checkout: Checkout, command: Command, variables: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "descentflow.stages", *command.arguments[2:]],
+        cwd=checkout.root,
+        env={**environment(checkout), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def servers() -> list[psutil.Process]:
-    """The processes that fork, and their forks."""
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "descentflow.stages.warm" in child.cmdline()]
+    """The process that forks, and its forks."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "descentflow.stages.warm" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def of_stage(checkout: Checkout, stage: str) -> Command:
     return next(c for c in checkout.commands() if c.stage == stage)
 
 
-@pytest.mark.parametrize("stage", ["sample", "train", "aggregate", "judge"])
+@contextlib.contextmanager
+def endless(
+    checkout: Checkout, folder: Path, variables: Mapping[str, str]
+) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
+    """A descent that takes hours: its command, and the fork that is at work."""
+    command = of_stage(checkout, "train").changed(segment=[0, 10**12]).into(folder / "endless")
+    process, deadline = started(checkout, command, variables), time.monotonic() + PATIENCE
+    try:
+        while len(servers()) < 2:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process, servers()[1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("stage", ["sample", "train", "aggregate", "judge", "draw"])
 def test_same_bytes(
     warm: Checkout, tmp_path: Path, variables: Mapping[str, str], stage: str
 ) -> None:
     command = of_stage(warm, stage)
-    ended = run(warm, command.into(tmp_path / "new"), variables)
+    ended = run(warm, command.into(tmp_path / "new"), only_warm(warm, tmp_path, variables))
     assert (ended.code, ended.text) == (0, "")
     for path in command.outputs:
         assert (tmp_path / "new" / path.name).read_bytes() == (warm.root / path).read_bytes()
+
+
+def only_warm(checkout: Checkout, folder: Path, variables: Mapping[str, str]) -> Mapping[str, str]:
+    """Variables with which a command that does the work itself finds a NumPy that raises."""
+    (folder / "broken").mkdir()
+    (folder / "broken" / "numpy.py").write_text("raise ImportError('the command works alone')")
+    path = os.pathsep.join([str(folder / "broken"), str(checkout.source)])
+    return {**variables, "PYTHONPATH": path}
 
 
 def test_a_refusal_is_one_line(
     warm: Checkout, tmp_path: Path, variables: Mapping[str, str]
 ) -> None:
     command = of_stage(warm, "train").reading(tmp_path / "none.nc").into(tmp_path)
-    ended = run(warm, command, variables)
+    ended = run(warm, command, only_warm(warm, tmp_path, variables))
     assert ended.code == 1
     assert ended.text.startswith(f"error: {tmp_path / 'none.nc'}")
     assert len(ended.text.splitlines()) == 1
@@ -62,55 +117,44 @@ def test_a_refusal_is_one_line(
 def test_a_fork_ends_with_its_command(
     warm: Checkout, tmp_path: Path, variables: Mapping[str, str]
 ) -> None:
-    process = started(warm, endless(warm, tmp_path), variables)
-    (fork,) = servers()[1:]
-    process.kill()
-    process.communicate()
-    fork.wait(timeout=60)
-    assert not list((tmp_path / "new").rglob("*.nc"))
+    with endless(warm, tmp_path, variables) as (process, fork):
+        process.kill()
+        fork.wait(timeout=PATIENCE)
+    assert not list((tmp_path / "endless").rglob("*.nc"))
 
 
 def test_a_command_tells_that_its_fork_was_killed(
     warm: Checkout, tmp_path: Path, variables: Mapping[str, str]
 ) -> None:
-    process = started(warm, endless(warm, tmp_path), variables)
-    servers()[1].kill()
-    _, said = process.communicate(timeout=60)
+    with endless(warm, tmp_path, variables) as (process, fork):
+        fork.kill()
+        said, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, said) == (1, f"{warm_process.KILLED}\n")
 
 
-def test_commands_work_without_it(
-    warm: Checkout, tmp_path: Path, variables: Mapping[str, str]
-) -> None:
-    """The process is killed, or belongs to another environment."""
+def test_commands_work_alone(warm: Checkout, tmp_path: Path, variables: Mapping[str, str]) -> None:
+    """The process belongs to another environment, or is killed while one of its forks lives."""
     command = of_stage(warm, "sample").into(tmp_path / "new")
     name, value = next(iter(variables.items()))
-    other = {name: value.replace(sys.prefix, "elsewhere")}
     servers()[0].send_signal(signal.SIGSTOP)
-    assert run(warm, command, other).code == 0
-    servers()[0].kill()
-    assert run(warm, command, variables).code == 0
-
-
-def endless(checkout: Checkout, folder: Path) -> Command:
-    """A descent that takes hours."""
-    return of_stage(checkout, "train").changed(segment=[0, 10**12]).into(folder / "new")
-
-
-def started(
-    checkout: Checkout, command: Command, variables: Mapping[str, str]
-) -> subprocess.Popen[str]:
-    """The command's process, when its fork is at work."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "descentflow.stages", *command.arguments[2:]],
-        cwd=checkout.root,
-        env={**environment(checkout), **variables},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60.0
-    while len(servers()) < 2:
+    assert run(warm, command, {name: value.replace(sys.prefix, "elsewhere")}).code == 0
+    servers()[0].send_signal(signal.SIGCONT)
+    with endless(warm, tmp_path, variables) as (process, fork):
+        servers()[0].kill()
+        assert run(warm, command, variables).code == 0
+        assert fork.is_running()
         assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return process
+
+
+def test_half_a_request_harms_nobody(
+    warm: Checkout, tmp_path: Path, variables: Mapping[str, str]
+) -> None:
+    """A command that is killed while it asks, and one that asks for a stage that there is not."""
+    name = variables[warm_process.VARIABLE].partition(os.pathsep)[0]
+    for data in (b"", b"\0\0\1\0{", warm_process.LENGTH.pack(17) + b'{"stage": "none"}'):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(f"\0{name}")
+            if data:
+                socket.send_fds(connection, [data], warm_process.STREAMS)
+    command = of_stage(warm, "sample").into(tmp_path / "new")
+    assert run(warm, command, only_warm(warm, tmp_path, variables)).code == 0

@@ -105,6 +105,7 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
         layout.execute(figure)
         figure.set_layout_engine("none")
     for path in paths:
+        figure.dpi = mpl.rcParams["savefig.dpi"]  # writers leave their own behind
         drawn = io.BytesIO()  # matplotlib leaves half-written files where the disk is full
         WRITERS[path.suffix[1:]](figure, drawn)
         with whole(path) as temporary:
@@ -121,7 +122,6 @@ def _write_svg(figure: Figure, file: io.BytesIO) -> None:
 
 
 def _write_png(figure: Figure, file: io.BytesIO) -> None:
-    figure.dpi = mpl.rcParams["savefig.dpi"]
     FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})  # type: ignore[no-untyped-call]
 
 

@@ -1,16 +1,17 @@
 """Risk, gradient and Hessian as sums over weighted nodes, for any activation and any layout of θ.
 
 The engines that integrate by rules fill a *block* of nodes at a time and add it up here, block after
-block: node q of each block to lane q mod 8, and the lanes at the end, so that the order of every sum is
-a function of θ alone. Blocks are whole vectors, filled up with nodes of weight 0. With r = N − f at the
-nodes,
+block: node q of each block to lane q mod 8, and the lanes at the end; in the Hessian's products of
+gradients node by node. So the order of every sum is a function of θ alone. Blocks are whole vectors,
+filled up with nodes of weight 0. With r = N − f at the nodes,
 
     L = Σ weight |r|²,        G_c = 2 Σ weight r,
     G_v = 2 Σ weight r σ,     G_(w,b) = 2 Σ weight ⟨v, r⟩ σ' (x, 1).
 
 A block is an array ``rows`` with a column per node. Its rows are, from above: the d coordinates x, the
-weight, the o targets, the o residuals; then σ, σ', σ'' and ⟨v, r⟩, a row per neuron each; then whatever
-an engine adds. One array and plain offsets, because every array passed on costs reference counts.
+weight, the o targets, the o residuals; then σ, σ', σ'' and what ⟨v, r⟩ enters, a row per neuron each;
+then whatever an engine adds. One array and plain offsets, because every array passed on costs
+reference counts.
 """
 
 from typing import NamedTuple

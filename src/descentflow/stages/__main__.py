@@ -3,8 +3,9 @@
 The stage is the one that the job names, the arguments are those of its own command,
 ``python -m descentflow.stages.STAGE``. Where the variable DESCENTFLOW_CACHE names a folder, the
 outputs are looked for there first and kept there afterwards. Where DESCENTFLOW_SCRATCH names a
-folder, on a cluster the node's own disk, kernels are compiled there. Where DESCENTFLOW_WARM names a
-process that is ready for work (descentflow.stages.warm), the job becomes a fork of that.
+folder, on a cluster the node's own disk, kernels are compiled there. Elsewhere, and where
+DESCENTFLOW_WARM names a process that is ready for work (descentflow.stages.warm), the job becomes a
+fork of that.
 """
 
 import argparse
@@ -37,11 +38,11 @@ def main() -> None:
         key = cache.key_of(arguments.job, arguments.input, arguments.output)
         if cache.fetch(Path(folder), key, arguments.output):
             return
-    status = warm.hand_over(stage)
+    scratch = os.environ.get("DESCENTFLOW_SCRATCH")
+    status = None if scratch else warm.hand_over(stage)
     if status:
         sys.exit(status)
     if status is None:
-        scratch = os.environ.get("DESCENTFLOW_SCRATCH")
         with own_kernels(Path(scratch), arguments.job) if scratch else nullcontext():
             import_module(f"descentflow.stages.{stage}").main()
     if folder and key:

@@ -2,10 +2,10 @@
 
 A stage's imports and the start of Numba take two seconds, many a job's own work takes a tenth of one.
 Where the variable DESCENTFLOW_WARM names such a process, a stage's command hands it its arguments,
-environment and standard streams, and waits for the status. It does the work itself where there is
-none, or where that one belongs to another environment. The forked job ends when its command is killed,
-so nothing changes for whoever watches or kills commands. Linux only: elsewhere forks after such
-imports are not safe. Only the standard library is imported here.
+working directory, variables and standard streams, and waits for the status. It does the work itself
+where that process is gone, cannot do it, or belongs to another environment. The forked job ends when
+its command is killed. Limits and priorities are those of the run, not of the command. Linux only:
+elsewhere forks after such imports are not safe. Only the standard library is imported here.
 """
 
 import gc
@@ -21,7 +21,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -30,6 +30,10 @@ VARIABLE = "DESCENTFLOW_WARM"
 STREAMS = (0, 1, 2)
 LENGTH = struct.Struct("!I")
 PEER = struct.Struct("3i")
+PATIENCE = 5.0
+"""Seconds in which a command must have told what it wants: nobody else is served meanwhile."""
+
+STARTED = b"started"
 KILLED = "error: the process of this job was killed"
 
 
@@ -71,14 +75,21 @@ def hand_over(stage: str) -> int | None:
             connection.sendall(data)
         except OSError:
             return None
-        try:
-            status = connection.recv(1)
-        except ConnectionResetError:
-            status = b""
+        if _receive(connection, len(STARTED)) != STARTED:
+            return None
+        status = _receive(connection, 1)
     if not status:
         print(KILLED, file=sys.stderr)
         return 1
     return status[0]
+
+
+def _receive(connection: socket.socket, length: int) -> bytes:
+    """So many bytes, or none where the other side ends."""
+    try:
+        return connection.recv(length, socket.MSG_WAITALL)
+    except ConnectionError:
+        return b""
 
 
 def _serve(listener: socket.socket) -> None:
@@ -91,24 +102,28 @@ def _serve(listener: socket.socket) -> None:
         selector.register(sys.stdin, selectors.EVENT_READ)
         while all(key.fileobj is listener for key, _ in selector.select()):
             connection, _ = listener.accept()
-            with connection:
-                _fork(connection, own)
+            with (
+                connection,
+                suppress(Exception),
+            ):  # the command then does the work and says what fails
+                _fork(connection, listener, own)
 
 
-def _fork(connection: socket.socket, own: Mapping[str, str]) -> None:
+def _fork(connection: socket.socket, listener: socket.socket, own: Mapping[str, str]) -> None:
     """Import what the job needs, and fork; in the fork, become the job."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
     if PEER.unpack(credentials)[1] != os.getuid():
         return
+    connection.settimeout(PATIENCE)
     head, streams, _, _ = socket.recv_fds(connection, LENGTH.size, len(STREAMS))
     try:
-        if len(head) == LENGTH.size:  # else the command was killed
-            with connection.makefile("rb") as file:
-                request = json.loads(file.read(LENGTH.unpack(head)[0]) or b"null")
-            if request is not None:
-                _prepare(request["stage"])
-                if os.fork() == 0:
-                    _become(request, streams, connection, own)
+        with connection.makefile("rb") as file:
+            request = json.loads(file.read(LENGTH.unpack(head)[0]))
+        connection.settimeout(None)
+        _prepare(request["stage"])
+        if os.fork() == 0:
+            listener.close()  # or commands would wait for a server that is gone
+            _become(request, streams, connection, own)
     finally:
         for stream in streams:
             os.close(stream)
@@ -128,30 +143,38 @@ def _become(
     """Run the stage as its command would, send the status, and end."""
     status = 1
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for stream, standard in zip(streams, STREAMS, strict=True):
-            os.dup2(stream, standard)
-        os.chdir(request["folder"])
-        # What the imports have set stays, what the command's environment says otherwise is taken.
-        changed = {k: v for k, v in request["environment"].items() if own.get(k) != v}
-        _limit_threads(changed.pop("NUMBA_NUM_THREADS", ""))
-        os.environ.update(changed)
-        sys.argv[1:] = request["arguments"]
+        connection.sendall(STARTED)
+        _take_over(request, streams, own)
         threading.Thread(target=_die_with, args=(connection,), daemon=True).start()
         sys.modules[f"descentflow.stages.{request['stage']}"].main()
         status = 0
     except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        status = end.code & 0xFF if isinstance(end.code, int) else int(end.code is not None)
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        connection.sendall(bytes([status]))
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        with suppress(OSError):
+            connection.sendall(bytes([status]))
         os._exit(status)
+
+
+def _take_over(request: dict[str, Any], streams: list[int], own: Mapping[str, str]) -> None:
+    """Get signals, standard streams, folder, variables and arguments of the command."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for stream, standard in zip(streams, STREAMS, strict=True):
+        os.dup2(stream, standard)
+    os.chdir(request["folder"])
+    # What the imports have set stays, what the command's variables say otherwise is taken.
+    changed = {k: v for k, v in request["environment"].items() if own.get(k) != v}
+    _limit_threads(changed.pop("NUMBA_NUM_THREADS", ""))
+    os.environ.update(changed)
+    sys.argv[1:] = request["arguments"]
 
 
 def _limit_threads(count: str) -> None:

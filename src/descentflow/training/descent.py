@@ -100,9 +100,9 @@ def descend(
 
     """
     start = check_start(problem, theta0)
-    _check_whole("steps", steps, 1)
-    _check_whole("records_per_decade", records_per_decade, 1)
-    _check_whole("snapshots", snapshots, 0)
+    check_whole("steps", steps, 1)
+    check_whole("records_per_decade", records_per_decade, 1)
+    check_whole("snapshots", snapshots, 0)
     sizes = check_step_sizes(step_size, len(start))
     state, records = advance(
         problem,
@@ -129,7 +129,8 @@ def check_start(problem: Problem, theta0: ArrayLike) -> Array:
     return start
 
 
-def _check_whole(name: str, value: int, least: int) -> None:
+def check_whole(name: str, value: int, least: int) -> None:
+    """Refuse what is not a whole number from ``least`` to 1e13."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or not least <= value <= LONGEST:
         raise Refused(f"{name}: a whole number from {least} to 1e13 is needed, found {value!r}")

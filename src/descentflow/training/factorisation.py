@@ -1,7 +1,8 @@
 """Symmetric positive definite systems: the factorisation L D Lᵀ, eight entries of a row at a time.
 
-Entries of a row are independent of one another, so vectors change the order of no sum and no bit. Rows
-are padded to whole vectors. The arrays are
+Every sum has an order of its own, whatever the processor: entries of a row are independent of one
+another in the factorisation, and products with 8 × 8 blocks add even and odd terms apart. Rows are
+padded to whole vectors. The arrays are
 
 - ``factors`` (2, N + 1, N) with N the number of unknowns, rounded up to a multiple of 8: first the
   matrix, of which the upper half is read and becomes Lᵀ, then L, both with the inverses of their

@@ -42,8 +42,8 @@ def test_parts(count: int) -> None:
 def test_gather() -> None:
     """Entries in any order, counted from a start; nothing, not even nan, from NOWHERE."""
     array, order = np.full(40, np.nan), np.full(16, NOWHERE, np.uint64)
-    array[7:20] = np.arange(13.0)
-    order[8:13] = [12, 0, 5, 5, 3]
+    array[8:20] = np.arange(1.0, 13.0)  # the entry at the start is nan
+    order[8:13] = [12, 1, 5, 5, 3]
     out = np.full(LANES, np.nan)
     gathered(array, 7, order, 1, out)
-    assert out.tolist() == [12.0, 0.0, 5.0, 5.0, 3.0, 0.0, 0.0, 0.0]
+    assert out.tolist() == [12.0, 1.0, 5.0, 5.0, 3.0, 0.0, 0.0, 0.0]
