@@ -102,10 +102,8 @@ def _serve(listener: socket.socket) -> None:
         selector.register(sys.stdin, selectors.EVENT_READ)
         while all(key.fileobj is listener for key, _ in selector.select()):
             connection, _ = listener.accept()
-            with (
-                connection,
-                suppress(Exception),
-            ):  # the command then does the work and says what fails
+            with connection, suppress(Exception):
+                # After a failure here the command does the work itself, and says what fails.
                 _fork(connection, listener, own)
 
 
