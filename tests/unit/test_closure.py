@@ -27,7 +27,7 @@ FLOORS = (
     {"risk"},
     {"problem"},
     {"training"},
-    {"landscape"},
+    {"landscape", "gpu"},
     {"deep"},
     {"theory"},
     {"experiment", "planning", "config", "plan", "deep_plan"}
