@@ -80,7 +80,8 @@ def _run(
         cuda.to_device(np.zeros((*rows.shape, count))),
         cuda.to_device(np.zeros((2, parameters, count))),
     )
-    status, stopped_at = cuda.to_device(np.zeros(count, np.int8)), cuda.to_device(np.zeros(count))
+    status = cuda.to_device(np.zeros(count, np.int8))
+    stopped_at = cuda.to_device(np.zeros(count, np.int64))
     device_sizes, centre = cuda.to_device(sizes), cuda.to_device(problem.lyapunov_centre)
     found = cuda.to_device(np.full((4, count), np.nan))
     blocks, values = (count + THREADS - 1) // THREADS, np.full((count, len(steps), 4), np.nan)
@@ -92,7 +93,7 @@ def _run(
         np.ascontiguousarray(thetas.copy_to_host().T),
         int(steps[-1]),
         status.copy_to_host(),
-        stopped_at.copy_to_host().astype(np.int64),
+        stopped_at.copy_to_host(),
         np.full(count, -np.inf),
     )
     none = np.empty(0, np.int64), np.empty((0, 0, parameters))
@@ -103,7 +104,7 @@ def _run(
 def _advance(
     thetas: Array,
     status: NDArray[np.int8],
-    taken: Array,
+    taken: Steps,
     sizes: Array,
     until: int,
     pieces: Array,
@@ -120,7 +121,7 @@ def _advance(
             if step(theta, slope, sizes[k], trial):
                 for p in range(theta.size):
                     theta[p] = trial[p]
-                taken[k] += 1.0
+                taken[k] += 1
             else:
                 status[k] = LEFT_FINITE
 

@@ -10,6 +10,7 @@ import sys
 import psutil
 from checkout import CALLER, Checkout, Ended
 
+SEED = 20221115
 LAUNCH = "from descentflow.cli import main; main()"
 ARGUMENTS = ("run", "--cores", "2", "--configfile", "tiny.yaml")
 

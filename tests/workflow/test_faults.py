@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 from checkout import Checkout, Ended
-from faults import REMOVED, digests, environment, kill, launch, rerun
+from faults import REMOVED, SEED, digests, environment, kill, launch, rerun
 
 KILLS = 30
-SEED = 20221115
 
 
 def test_random_kills(fresh: Checkout, finished: Checkout) -> None:

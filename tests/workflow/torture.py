@@ -19,9 +19,8 @@ from pathlib import Path
 
 import yaml
 from checkout import REPOSITORY, Checkout, Ended
-from faults import WHOLE, WORKER, digests, forget, kill, remove_some, rerun
+from faults import SEED, WHOLE, WORKER, digests, forget, kill, remove_some, rerun
 
-SEED = 20221115
 KILLS = int(os.environ.get("KILLS", "200"))
 BETWEEN = 20
 """Kills between two of the other faults."""
