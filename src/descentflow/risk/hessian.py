@@ -24,7 +24,8 @@ from descentflow.risk.geometry import (
     Slots,
 )
 from descentflow.risk.gradient import active_integrals
-from descentflow.risk.lanes import LANES, load_part, select, splat, store_part
+from descentflow.risk.lanes import LANES, select, splat
+from descentflow.risk.memory import load_part, store_part
 from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 
 Array = NDArray[np.float64]

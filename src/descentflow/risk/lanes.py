@@ -23,9 +23,6 @@ from numba.extending import intrinsic, lower_builtin, register_model, type_calla
 LANES = 8
 """How many doubles a vector holds."""
 
-NOWHERE = 2**64 - 1
-"""A number for no entry; see :func:`gather`."""
-
 Lanes = Any
 """Eight doubles, in annotations."""
 
@@ -83,7 +80,8 @@ def _comparison(symbol: str) -> Generate:
     return lambda _context, builder, _signature, values: builder.fcmp_ordered(symbol, *values)
 
 
-def _splat(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+def make_splat(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    """Instructions that put a number in every lane."""
     undefined = ir.Constant(ir.VectorType(values[0].type, LANES), ir.Undefined)
     lone = builder.insert_element(undefined, values[0], INDEX(0))
     zeros = ir.Constant(ir.VectorType(INDEX, LANES), [0] * LANES)
@@ -95,7 +93,7 @@ def _widening(generate: Generate) -> Generate:
 
     def widened(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         wide = [
-            _splat(context, builder, signature, [value]) if found == types.float64 else value
+            make_splat(context, builder, signature, [value]) if found == types.float64 else value
             for value, found in zip(values, signature.args, strict=True)
         ]
         return generate(context, builder, signature, wide)
@@ -123,7 +121,7 @@ for _symbol in ("and_", "or_", "xor"):
 _define(operator.invert, MASK_TYPE, _instruction("not_"), MASK_TYPE)
 
 
-def _generated_by(
+def generated_by(
     generate: Generate, result: types.Type, *arguments: types.Type | None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Let kernels call a function without a body; None stands for any type of argument."""
@@ -143,25 +141,9 @@ def _generated_by(
     return define
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, row: Any) -> Any:
-    structure = context.make_array(array_type)(context, builder, array)
-    offset = builder.mul(row, row.type(LANES))
-    return builder.bitcast(builder.gep(structure.data, [offset]), VECTOR.as_pointer())
-
-
-def _load(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    return builder.load(_address(context, builder, signature.args[0], *values), align=8)
-
-
-def _store(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    place = _address(context, builder, signature.args[0], *values[:2])
-    builder.store(values[2], place, align=8)
-    return context.get_dummy_value()
-
-
 def _spread(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     lane = builder.trunc(values[1], INDEX)
-    return _splat(context, builder, signature, [builder.extract_element(values[0], lane)])
+    return make_splat(context, builder, signature, [builder.extract_element(values[0], lane)])
 
 
 def _total(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
@@ -219,7 +201,7 @@ def _power_of_two(_context: Any, builder: Any, _signature: Any, values: Any) -> 
 
 
 def _bit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    places = _splat(context, builder, signature, [values[1]])
+    places = make_splat(context, builder, signature, [values[1]])
     return builder.trunc(builder.lshr(builder.bitcast(values[0], PATTERN), places), BITS)
 
 
@@ -227,7 +209,9 @@ def _polynomial(_context: Any, builder: Any, _signature: Any, values: Any) -> An
     """Estrin's scheme: neighbours a, b become a + bx, then x becomes x², so that few have to wait."""
     power, table = values
     count = table.type.count
-    terms = [_splat(None, builder, None, [builder.extract_value(table, k)]) for k in range(count)]
+    terms = [
+        make_splat(None, builder, None, [builder.extract_value(table, k)]) for k in range(count)
+    ]
     while len(terms) > 1:
         pairs = [terms[k : k + 2] for k in range(0, len(terms), 2)]
         terms = [
@@ -245,129 +229,42 @@ def _root(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
     return builder.call(root, [values[0]])
 
 
-def _pairs(_context: Any, builder: Any, left: Any, right: Any) -> Any:
-    """The sums of neighbours in ``left``, then those in ``right``."""
-    width = ir.VectorType(INDEX, LANES)
-    even = builder.shuffle_vector(left, right, ir.Constant(width, list(range(0, 2 * LANES, 2))))
-    odd = builder.shuffle_vector(left, right, ir.Constant(width, list(range(1, 2 * LANES, 2))))
-    return builder.fadd(even, odd)
-
-
-def _totals(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    array, first = values
-    rows = [builder.add(first, first.type(lane)) for lane in range(LANES)]
-    sums = [_load(context, builder, signature, (array, row)) for row in rows]
-    while len(sums) > 1:
-        sums = [_pairs(context, builder, *sums[k : k + 2]) for k in range(0, len(sums), 2)]
-    return sums[0]
-
-
-def _part(
-    context: Any, builder: Any, array_type: Any, array: Any, first: Any, count: Any
-) -> tuple[Any, Any]:
-    """Where a vector from entry ``first`` on lies, and the mask of its first ``count`` lanes."""
-    data = context.make_array(array_type)(context, builder, array).data
-    numbers = ir.Constant(PATTERN, list(range(LANES)))
-    limit = _splat(context, builder, None, [count])
-    place = builder.bitcast(builder.gep(data, [first]), VECTOR.as_pointer())
-    return place, builder.icmp_unsigned("<", numbers, limit)
-
-
-def _load_part(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    place, mask = _part(context, builder, signature.args[0], *values)
-    function = ir.FunctionType(VECTOR, [VECTOR.as_pointer(), INDEX, BITS, VECTOR])
-    name = f"llvm.masked.load.v{LANES}f64.p0"
-    load = get_or_insert_function(builder.module, function, name)  # type: ignore[no-untyped-call]
-    return builder.call(load, [place, INDEX(8), mask, ir.Constant(VECTOR, [0.0] * LANES)])
-
-
-def _store_part(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    place, mask = _part(context, builder, signature.args[0], *values[:3])
-    function = ir.FunctionType(ir.VoidType(), [VECTOR, VECTOR.as_pointer(), INDEX, BITS])
-    name = f"llvm.masked.store.v{LANES}f64.p0"
-    store = get_or_insert_function(builder.module, function, name)  # type: ignore[no-untyped-call]
-    builder.call(store, [values[3], place, INDEX(8), mask])
-    return context.get_dummy_value()
-
-
-def _gather(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    array, start, order, row = values
-    place = _address(context, builder, signature.args[2], order, row)
-    names = builder.load(builder.bitcast(place, PATTERN.as_pointer()), align=8)
-    nowhere = builder.icmp_signed("<", names, _all(0))
-    names = builder.select(nowhere, _all(0), names)
-    data = context.make_array(signature.args[0])(context, builder, array).data
-    found = ir.Constant(VECTOR, ir.Undefined)
-    for lane in range(LANES):
-        entry = builder.add(builder.extract_element(names, INDEX(lane)), start)
-        found = builder.insert_element(found, builder.load(builder.gep(data, [entry])), INDEX(lane))
-    return builder.select(nowhere, ir.Constant(VECTOR, [0.0] * LANES), found)
-
-
-@_generated_by(_load, LANES_TYPE, None, types.uint64)
-def load(array: Any, row: Any) -> Lanes:
-    """Row ``row`` of a contiguous array (.., 8), its rows counted through all other dimensions."""
-
-
-@_generated_by(_store, types.void, None, types.uint64, LANES_TYPE)
-def store(array: Any, row: Any, value: Lanes) -> None:
-    """Write a vector to where :func:`load` finds it."""
-
-
-@_generated_by(_gather, LANES_TYPE, None, types.uint64, None, types.uint64)
-def gather(array: Any, start: int, order: Any, row: Any) -> Lanes:
-    """The entries of an array that row ``row`` of ``order`` (.., 8) names, 0 where that is NOWHERE.
-
-    Entries are counted through all dimensions from ``start`` on; ``order`` holds unsigned numbers.
-    """
-
-
-@_generated_by(_load_part, LANES_TYPE, None, types.uint64, types.uint64)
-def load_part(array: Any, first: Any, count: Any) -> Lanes:
-    """``count`` entries of a contiguous array from entry ``first`` on, and zeros; 1 ≤ count ≤ 8."""
-
-
-@_generated_by(_store_part, types.void, None, types.uint64, types.uint64, LANES_TYPE)
-def store_part(array: Any, first: Any, count: Any, value: Lanes) -> None:
-    """Write the first ``count`` lanes to where :func:`load_part` finds them."""
-
-
-@_generated_by(_splat, LANES_TYPE, types.float64)
+@generated_by(make_splat, LANES_TYPE, types.float64)
 def splat(number: float) -> Lanes:
     """The number in every lane."""
 
 
-@_generated_by(_spread, LANES_TYPE, LANES_TYPE, types.uint64)
+@generated_by(_spread, LANES_TYPE, LANES_TYPE, types.uint64)
 def spread(value: Lanes, lane: int) -> Lanes:
     """What is in one lane, in every lane."""
 
 
-@_generated_by(_total, types.float64, LANES_TYPE)
+@generated_by(_total, types.float64, LANES_TYPE)
 def total(value: Lanes) -> Any:
     """The sum of the lanes, a number: of pairs of neighbours, then of pairs of pairs."""
 
 
-@_generated_by(_no_lane, MASK_TYPE)
+@generated_by(_no_lane, MASK_TYPE)
 def no_lane() -> Mask:
     """The mask that is false everywhere."""
 
 
-@_generated_by(_instruction("select"), LANES_TYPE, MASK_TYPE, LANES_TYPE, LANES_TYPE)
+@generated_by(_instruction("select"), LANES_TYPE, MASK_TYPE, LANES_TYPE, LANES_TYPE)
 def select(mask: Mask, true: Lanes, false: Lanes) -> Lanes:
     """``true`` in the lanes of the mask, ``false`` in the others."""
 
 
-@_generated_by(_flags, types.uint64, MASK_TYPE)
+@generated_by(_flags, types.uint64, MASK_TYPE)
 def flags(mask: Mask) -> Any:
     """The mask as a whole number whose bit k is lane k."""
 
 
-@_generated_by(_mask_of, MASK_TYPE, types.uint64)
+@generated_by(_mask_of, MASK_TYPE, types.uint64)
 def mask_of(bits: int) -> Mask:
     """The mask whose :func:`flags` these are."""
 
 
-@_generated_by(_infect, LANES_TYPE, LANES_TYPE, LANES_TYPE)
+@generated_by(_infect, LANES_TYPE, LANES_TYPE, LANES_TYPE)
 def infect(total: Lanes, value: Lanes) -> Lanes:
     """``total``, which is 0 or nan, where ``value`` is finite; nan in the other lanes.
 
@@ -375,46 +272,41 @@ def infect(total: Lanes, value: Lanes) -> Lanes:
     """
 
 
-@_generated_by(_lane_of, types.float64, LANES_TYPE, types.uint64)
+@generated_by(_lane_of, types.float64, LANES_TYPE, types.uint64)
 def lane_of(value: Lanes, lane: int) -> Any:
     """What is in one lane, a number."""
 
 
-@_generated_by(_with_lane, LANES_TYPE, LANES_TYPE, types.uint64, types.float64)
+@generated_by(_with_lane, LANES_TYPE, LANES_TYPE, types.uint64, types.float64)
 def with_lane(value: Lanes, lane: int, number: float) -> Lanes:
     """``value`` with a number in one lane."""
 
 
-@_generated_by(_totals, LANES_TYPE, None, types.uint64)
-def totals(array: Any, row: Any) -> Lanes:
-    """In lane k the :func:`total` of row ``row`` + k, with its bits."""
-
-
-@_generated_by(_magnitude, LANES_TYPE, LANES_TYPE)
+@generated_by(_magnitude, LANES_TYPE, LANES_TYPE)
 def magnitude(value: Lanes) -> Lanes:
     """The values without their signs."""
 
 
-@_generated_by(_signed_as, LANES_TYPE, LANES_TYPE, LANES_TYPE)
+@generated_by(_signed_as, LANES_TYPE, LANES_TYPE, LANES_TYPE)
 def signed_as(size: Lanes, sign: Lanes) -> Lanes:
     """The magnitude of ``size`` with the sign of ``sign``."""
 
 
-@_generated_by(_root, LANES_TYPE, LANES_TYPE)
+@generated_by(_root, LANES_TYPE, LANES_TYPE)
 def root(value: Lanes) -> Lanes:
     """The square root, correctly rounded."""
 
 
-@_generated_by(_polynomial, LANES_TYPE, LANES_TYPE, None)
+@generated_by(_polynomial, LANES_TYPE, LANES_TYPE, None)
 def polynomial(x: Lanes, coefficients: tuple[float, ...]) -> Lanes:
     """The polynomial with these coefficients, lowest power first, at least two."""
 
 
-@_generated_by(_power_of_two, LANES_TYPE, LANES_TYPE)
+@generated_by(_power_of_two, LANES_TYPE, LANES_TYPE)
 def power_of_two(shifted: Lanes) -> Lanes:
     """2^k from k + 1.5·2^52, for whole numbers k from −1022 to 1023."""
 
 
-@_generated_by(_bit, MASK_TYPE, LANES_TYPE, types.uint64)
+@generated_by(_bit, MASK_TYPE, LANES_TYPE, types.uint64)
 def bit(value: Lanes, place: int) -> Mask:
     """Whether bit ``place`` of the 64 bits of the doubles is set, counted from the last."""

@@ -21,7 +21,8 @@ from descentflow.compiled import Index, compiled, outlined
 from descentflow.formulas import DEPTH
 from descentflow.risk import program, sums
 from descentflow.risk.aligned import aligned_zeros, padded
-from descentflow.risk.lanes import LANES, Lanes, load, splat, store
+from descentflow.risk.lanes import LANES, Lanes, splat
+from descentflow.risk.memory import load, store
 from descentflow.risk.panels import FINE, cut, new_lines
 from descentflow.risk.sums import (
     Shape,

@@ -34,7 +34,8 @@ from descentflow.risk.elementary import (
     scaled_error_tail,
     sine_cosine,
 )
-from descentflow.risk.lanes import LANES, Lanes, load, magnitude, select, signed_as, splat, store
+from descentflow.risk.lanes import LANES, Lanes, magnitude, select, signed_as, splat
+from descentflow.risk.memory import load, store
 
 Array = NDArray[np.float64]
 

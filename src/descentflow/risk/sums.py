@@ -21,17 +21,8 @@ from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk.aligned import aligned_zeros, padded
-from descentflow.risk.lanes import (
-    LANES,
-    load,
-    load_part,
-    select,
-    splat,
-    store,
-    store_part,
-    total,
-    totals,
-)
+from descentflow.risk.lanes import LANES, select, splat, total
+from descentflow.risk.memory import load, load_part, store, store_part, totals
 from descentflow.risk.sigma import sigma
 
 Array = NDArray[np.float64]

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk.aligned import padded
-from descentflow.risk.lanes import LANES, Lanes, load, splat, spread, store, with_lane
+from descentflow.risk.lanes import LANES, Lanes, splat, spread, with_lane
+from descentflow.risk.memory import load, store
 
 Array = NDArray[np.float64]
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk.aligned import padded
 from descentflow.risk.engine import Model, gradient, hessian, new_scratch, places, risk
-from descentflow.risk.lanes import LANES, flags, gather, load, load_part, no_lane, splat, store
+from descentflow.risk.lanes import LANES, flags, no_lane, splat
+from descentflow.risk.memory import gather, load, load_part, store
 from descentflow.training.factorisation import shifted_factor, solve
 from descentflow.training.norms import lyapunov, square
 from descentflow.training.recording import STATUS

@@ -10,18 +10,8 @@ from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk.gradient import TWELFTH
-from descentflow.risk.lanes import (
-    LANES,
-    Lanes,
-    flags,
-    infect,
-    load,
-    mask_of,
-    no_lane,
-    select,
-    splat,
-    store,
-)
+from descentflow.risk.lanes import LANES, Lanes, flags, infect, mask_of, no_lane, select, splat
+from descentflow.risk.memory import load, store
 from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 from descentflow.training.lane_block import (
     KINK,

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk.aligned import padded
 from descentflow.risk.engine import Model, gradient, risk
-from descentflow.risk.lanes import LANES, NOWHERE, gather, load, splat, store, total
+from descentflow.risk.lanes import LANES, splat, total
+from descentflow.risk.memory import NOWHERE, gather, load, store
 from descentflow.training.factorisation import solve
 
 Array = NDArray[np.float64]

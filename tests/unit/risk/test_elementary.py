@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from descentflow.risk import angles, elementary
-from descentflow.risk.lanes import load, store
+from descentflow.risk.memory import load, store
 
 Array = NDArray[np.float64]
 Real = Any

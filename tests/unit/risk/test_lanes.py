@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from descentflow.risk.lanes import LANES, NOWHERE, gather, load_part, store, store_part
+from descentflow.risk.lanes import LANES
+from descentflow.risk.memory import NOWHERE, gather, load_part, store, store_part
 
 Array = NDArray[np.float64]
 
