@@ -23,6 +23,13 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
 
 
 @compiled
+def fast_two_sum(a: float, b: float) -> tuple[float, float]:
+    """:func:`two_sum` where a is 0 or not smaller than b in size (Dekker)."""
+    total = a + b
+    return total, b - (total - a)
+
+
+@compiled
 def two_product(a: float, b: float) -> tuple[float, float]:
     """``a * b`` exactly (short of under- and overflow), as rounded product and error."""
     product = a * b
@@ -41,8 +48,8 @@ def add(high: float, low: float, other_high: float, other_low: float) -> tuple[f
     """Sum of two pairs, relative error below 2**-104 of the larger summand."""
     s, e = two_sum(high, other_high)
     t, f = two_sum(low, other_low)
-    s, e = two_sum(s, e + t)
-    return two_sum(s, e + f)
+    s, e = fast_two_sum(s, e + t)
+    return fast_two_sum(s, e + f)
 
 
 @compiled

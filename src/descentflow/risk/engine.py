@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from numba.core import types
-from numba.extending import overload
 from numpy.typing import NDArray
 
-from descentflow.compiled import OPTIONS, outlined
+from descentflow.compiled import outlined
 from descentflow.risk import closed_form, empirical, quadrature
+from descentflow.risk.lanes import as_intrinsic
 
 Array = NDArray[np.float64]
 Model = Array | quadrature.Rule | empirical.Sample
@@ -30,17 +30,19 @@ def engine_of(model: types.Type) -> ModuleType:
 
 
 def _per_engine(stub: Callable[..., Any]) -> Callable[..., Any]:
-    def choose(model: types.Type, *_others: types.Type) -> Callable[..., Any]:
-        function = getattr(engine_of(model), stub.__name__)
+    """Let kernels call the engine's function of the same name, without one of its own in between."""
 
-        def call(model: Model, *others: Any) -> Any:
-            return function(model, *others)
+    def typed(typing: Any, *found: types.Type) -> Any:
+        function = types.Dispatcher(getattr(engine_of(found[0]), stub.__name__))
 
-        return call
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            callee = context.get_function(function, signature)
+            context.add_linking_libs(callee.libs)
+            return callee(builder, values)
 
-    options: Any = {**OPTIONS, "forceinline": True}
-    overload(stub, jit_options=options, strict=False)(choose)
-    return stub
+        return typing.resolve_function_type(function, found, {}), generate
+
+    return as_intrinsic(stub, typed)
 
 
 @_per_engine

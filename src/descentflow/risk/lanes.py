@@ -29,6 +29,9 @@ Lanes = Any
 Mask = Any
 """Eight truth values, in annotations."""
 
+Eight = Any
+"""Eight vectors, in annotations."""
+
 Generate = Callable[[Any, Any, Any, Any], Any]
 """Makes instructions: (context, builder, signature, values) -> value."""
 
@@ -43,6 +46,7 @@ class _MaskType(types.Type):
 
 LANES_TYPE: Any = _LanesType("Lanes")
 MASK_TYPE: Any = _MaskType("Mask")
+EIGHT_TYPE: Any = types.UniTuple(LANES_TYPE, LANES)  # type: ignore[no-untyped-call]
 INDEX, WHOLE = ir.IntType(32), ir.IntType(LANES)
 VECTOR, BITS = ir.VectorType(ir.DoubleType(), LANES), ir.VectorType(ir.IntType(1), LANES)
 PATTERN = ir.VectorType(ir.IntType(64), LANES)
@@ -121,6 +125,20 @@ for _symbol in ("and_", "or_", "xor"):
 _define(operator.invert, MASK_TYPE, _instruction("not_"), MASK_TYPE)
 
 
+def as_intrinsic(stub: Callable[..., Any], typed: Callable[..., Any]) -> Callable[..., Any]:
+    """What kernels may call under the name and with the arguments of a function without a body.
+
+    ``typed`` takes the typing context and the arguments' types; it returns the call's signature and
+    what generates it.
+    """
+    typed.__name__, typed.__doc__ = stub.__name__, stub.__doc__
+    context = inspect.Parameter("_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    own = inspect.signature(stub).parameters.values()
+    typed.__signature__ = inspect.Signature([context, *own])  # type: ignore[attr-defined]
+    made: Callable[..., Any] = intrinsic(typed)
+    return made
+
+
 def generated_by(
     generate: Generate, result: types.Type, *arguments: types.Type | None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -131,12 +149,7 @@ def generated_by(
             wanted = [given or one for given, one in zip(arguments, found, strict=True)]
             return result(*wanted), generate
 
-        typed.__name__, typed.__doc__ = stub.__name__, stub.__doc__
-        context = inspect.Parameter("_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        own = inspect.signature(stub).parameters.values()
-        typed.__signature__ = inspect.Signature([context, *own])  # type: ignore[attr-defined]
-        made: Callable[..., Any] = intrinsic(typed)
-        return made
+        return as_intrinsic(stub, typed)
 
     return define
 
@@ -151,6 +164,27 @@ def _total(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
     while len(terms) > 1:
         terms = [builder.fadd(*terms[k : k + 2]) for k in range(0, len(terms), 2)]
     return terms[0]
+
+
+def _pairs(builder: Any, left: Any, right: Any) -> Any:
+    """The sums of neighbours in ``left``, then those in ``right``."""
+    width = ir.VectorType(INDEX, LANES)
+    even = builder.shuffle_vector(left, right, ir.Constant(width, list(range(0, 2 * LANES, 2))))
+    odd = builder.shuffle_vector(left, right, ir.Constant(width, list(range(1, 2 * LANES, 2))))
+    return builder.fadd(even, odd)
+
+
+def _totals(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    sums = [builder.extract_value(values[0], k) for k in range(LANES)]
+    while len(sums) > 1:
+        sums = [_pairs(builder, *sums[k : k + 2]) for k in range(0, len(sums), 2)]
+    return sums[0]
+
+
+def _each_lane(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    lanes = [builder.extract_element(values[0], INDEX(k)) for k in range(LANES)]
+    wide = [make_splat(context, builder, signature, [lane]) for lane in lanes]
+    return context.make_tuple(builder, signature.return_type, wide)
 
 
 def _lane_of(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
@@ -242,6 +276,16 @@ def spread(value: Lanes, lane: int) -> Lanes:
 @generated_by(_total, types.float64, LANES_TYPE)
 def total(value: Lanes) -> Any:
     """The sum of the lanes, a number: of pairs of neighbours, then of pairs of pairs."""
+
+
+@generated_by(_totals, LANES_TYPE, EIGHT_TYPE)
+def totals(rows: Eight) -> Lanes:
+    """In lane k the :func:`total` of row k, with its bits."""
+
+
+@generated_by(_each_lane, EIGHT_TYPE, LANES_TYPE)
+def each_lane(value: Lanes) -> Eight:
+    """What is in lane k, in every lane of row k."""
 
 
 @generated_by(_no_lane, MASK_TYPE)

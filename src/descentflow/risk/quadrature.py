@@ -172,7 +172,7 @@ def risk(rule: Rule, theta: Array, scratch: Scratch) -> float:
     return total
 
 
-@outlined
+@compiled
 def gradient(rule: Rule, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the generalised gradient G(θ) into ``out`` (P,)."""
     shape = shape_of(theta.size, 1, rule.outputs, rule.activation)

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk.aligned import aligned_zeros, padded
-from descentflow.risk.lanes import LANES, select, splat, total
-from descentflow.risk.memory import load, load_part, store, store_part, totals
+from descentflow.risk.lanes import LANES, select, splat, total, totals
+from descentflow.risk.memory import load, load_eight, load_part, store, store_part
 from descentflow.risk.sigma import sigma
 
 Array = NDArray[np.float64]
@@ -185,7 +185,7 @@ def write_gradient(sums: Array, out: Array) -> None:
     """Write twice the totals of ``sums`` into ``out`` (P,), and zeros into ``sums``."""
     for block in range(Index(sums.shape[0] // LANES)):
         first = block * Index(LANES)
-        store(sums, first, totals(sums, first))
+        store(sums, first, totals(load_eight(sums, first, Index(1))))
         for lane in range(min(Index(LANES), Index(out.size) - first)):
             out[first + lane] = 2.0 * sums[first, lane]
         for row in range(first, first + Index(LANES)):

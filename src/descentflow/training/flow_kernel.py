@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
-from descentflow.risk.aligned import padded
 from descentflow.risk.engine import Model, gradient, hessian, new_scratch, places, risk
-from descentflow.risk.lanes import LANES, flags, no_lane, splat
-from descentflow.risk.memory import gather, load, load_part, store
+from descentflow.risk.lanes import LANES
+from descentflow.risk.memory import load, store
 from descentflow.training.factorisation import shifted_factor, solve
+from descentflow.training.living import living, put, take
 from descentflow.training.norms import lyapunov, square
 from descentflow.training.recording import STATUS
 from descentflow.training.rosenbrock import (
@@ -25,11 +25,9 @@ from descentflow.training.rosenbrock import (
     RISK,
     STAGES,
     Memory,
-    Order,
     advance_integral,
     new_memory,
     stages_of_step,
-    write_point,
 )
 
 Array = NDArray[np.float64]
@@ -82,98 +80,31 @@ def flow_rows(
     where V and ∫L are wanted, else empty. ``restarts`` marks the
     times at which the integrator starts afresh, ``kept_at`` those of snapshots (rows of ``kept``).
     """
-    memory = new_memory(thetas.shape[1], balances.shape[1])
+    hidden, carried = balances.shape[1], centre.size > 0
     for k in range(thetas.shape[0]):
-        theta, t, s = thetas[k], start, 0
-        step = max(FIRST_STEP, RESTART_FRACTION * start)
-        scratch = new_scratch(model, theta.size)
+        theta, t, s, state = thetas[k], start, 0, status[k : k + 1]
+        scratch, slope = new_scratch(model, theta.size), np.empty(theta.size)
         for r in range(times.size):
+            if r == 0 or restarts[r - 1]:
+                step = max(FIRST_STEP, RESTART_FRACTION * t)
+                moving = living(model, theta, scratch, hidden, outputs)
+                alive = (moving.size - outputs) * hidden // (theta.size - outputs)
+                memory, inner = new_memory(moving.size, alive), new_scratch(model, moving.size)
+                take(theta, moving, memory.theta)
             if status[k] == 0:
                 t, step = _to_time(
-                    model,
-                    theta,
-                    t,
-                    times[r],
-                    step,
-                    sums[k],
-                    tolerances,
-                    centre.size > 0,
-                    scratch,
-                    memory,
-                    status[k : k + 1],
+                    model, t, times[r], step, sums[k], tolerances, carried, inner, memory, state
                 )
+                put(memory.theta, moving, theta)
                 stopped_at[k] = t
-                if restarts[r]:
-                    step = max(FIRST_STEP, RESTART_FRACTION * times[r])
             if status[k] == LEFT_FINITE or status[k] == BUDGET_SPENT:
                 break
-            _record(model, theta, sums[k], scratch, memory.slope, centre, values[k, r])
+            _record(model, theta, sums[k], scratch, slope, centre, values[k, r])
             values[k, r, BALANCE_DRIFT] = _drift(theta, balances[k], outputs)
             if kept_at[r]:
                 if k < kept.shape[0]:
                     kept[k, s] = theta
                 s += 1
-
-
-@outlined
-def _to_time(
-    model: Model,
-    theta: Array,
-    t: float,
-    end: float,
-    step: float,
-    sums: Array,
-    tolerances: Array,
-    carried: bool,
-    scratch: Any,
-    memory: Memory,
-    status: NDArray[np.int8],
-) -> tuple[float, float]:
-    """Integrate from t to ``end`` or to a stop; return the time reached and the next step."""
-    point, integrals = memory.point, memory.integrals
-    stale, coupled, before = True, 0, risk(model, theta, scratch)
-    while t < end:
-        if sums[STEPS] >= tolerances[3]:
-            status[0] = BUDGET_SPENT
-            break
-        if stale:
-            coupled = _derivatives(model, theta, scratch, memory)
-            if tolerances[2] > 0.0 and np.sqrt(square(memory.slope)) <= tolerances[2]:
-                status[0] = TOLERANCE_REACHED
-                break
-            stale = False
-        length = _fit(step, end - t)
-        sums[STEPS] += 1.0
-        if not shifted_factor(memory.matrix, 1.0 / (GAMMA * length), coupled, memory.factors):
-            sums[REFUSED] += 1.0
-            step = 0.25 * length
-            continue
-        stages_of_step(model, theta, length, coupled, carried, scratch, memory)
-        _take_last_stage(memory, theta.size)
-        error = _error(theta, memory, sums, tolerances)
-        if error <= 1.0:
-            corner = _corner(model, theta, scratch, tolerances, coupled, memory)
-            error = max(error, corner)
-        growth = _growth(error)
-        if error > 1.0:
-            sums[REFUSED] += 1.0
-            step = length * min(growth, 0.9)
-            if t + step == t:
-                status[0] = LEFT_FINITE
-                break
-            continue
-        for p in range(theta.size):
-            theta[p] = point[p]
-        sums[ENERGY_SUM] += advance_integral(integrals, ENERGY)
-        sums[RISK_SUM] += advance_integral(integrals, RISK)
-        after = risk(model, theta, scratch)
-        sums[RISK_INCREASE] = max(sums[RISK_INCREASE], after - before)
-        before = after
-        t = end if length == end - t else t + length
-        cut_short = length < step and growth >= 1.0
-        step = max(step, length * growth) if cut_short else length * growth
-        stale = True
-    return t, step
 
 
 @compiled
@@ -191,12 +122,12 @@ def _growth(error: float) -> float:
     The root is found by Newton's method: a library's power function may differ in its last bit
     from one processor to the next, and the steps would with it.
     """
-    root = MOST_FACTOR / SAFETY
+    root = 1.2
     while root > LEAST_FACTOR and error * _fifth_power(root) > 2.0:
         root *= 0.75
-    if root <= LEAST_FACTOR:
-        return LEAST_FACTOR
-    for _ in range(4):
+    while root < MOST_FACTOR and error * _fifth_power(root) < 0.5:
+        root *= 1.25
+    for _ in range(3):
         root *= 1.2 - 0.2 * error * _fifth_power(root)
     return min(MOST_FACTOR, max(LEAST_FACTOR, SAFETY * root))
 
@@ -208,85 +139,92 @@ def _fifth_power(x: float) -> float:
 
 
 @outlined
-def _derivatives(model: Model, theta: Array, scratch: Any, memory: Memory) -> int:
-    """Find G and the Hessian at θ, and what a step needs of them; return how many are coupled."""
-    current = memory.hessians[0]
-    current[:] = 0.0
-    hessian(model, theta, scratch, current)
-    gradient(model, theta, scratch, memory.slope)
-    coupled = _coupled_first(current, memory.order)
-    _arrange(theta, coupled, memory)
-    return coupled
+def _to_time(
+    model: Model,
+    t: float,
+    end: float,
+    step: float,
+    sums: Array,
+    tolerances: Array,
+    carried: bool,
+    scratch: Any,
+    memory: Memory,
+    status: NDArray[np.int8],
+) -> tuple[float, float]:
+    """Integrate ``theta`` of the memory from t to ``end`` or to a stop; return time and next step."""
+    integrals = memory.integrals
+    stale, before = True, risk(model, memory.theta, scratch)
+    places(model, memory.theta, scratch, NEAR, memory.places[0])
+    while t < end:
+        if sums[STEPS] >= tolerances[3]:
+            status[0] = BUDGET_SPENT
+            break
+        if stale:
+            memory.hessians[0] = 0.0
+            hessian(model, memory.theta, scratch, memory.hessians[0])
+            gradient(model, memory.theta, scratch, memory.slope)
+            if tolerances[2] > 0.0 and np.sqrt(square(memory.slope)) <= tolerances[2]:
+                status[0] = TOLERANCE_REACHED
+                break
+            stale = False
+        length = _fit(step, end - t)
+        sums[STEPS] += 1.0
+        if not shifted_factor(memory.hessians[0], 1.0 / (GAMMA * length), memory.factors):
+            sums[REFUSED] += 1.0
+            step = 0.25 * length
+            continue
+        stages_of_step(model, length, carried, scratch, memory)
+        _take_last_stage(memory)
+        error = _error(memory, sums, tolerances)
+        if error <= 1.0:
+            error = max(error, _corner(model, scratch, tolerances, memory))
+        growth = _growth(error)
+        if error > 1.0:
+            sums[REFUSED] += 1.0
+            step = length * min(growth, 0.9)
+            if t + step == t:
+                status[0] = LEFT_FINITE
+                break
+            continue
+        _accept(memory)
+        sums[ENERGY_SUM] += advance_integral(integrals, ENERGY)
+        sums[RISK_SUM] += advance_integral(integrals, RISK)
+        after = risk(model, memory.theta, scratch)
+        sums[RISK_INCREASE] = max(sums[RISK_INCREASE], after - before)
+        before = after
+        t = end if length == end - t else t + length
+        cut_short = length < step and growth >= 1.0
+        step = max(step, length * growth) if cut_short else length * growth
+        stale = True
+    return t, step
 
 
 @compiled
-def _coupled_first(matrix: Array, order: Order) -> int:
-    """Order the parameters: first those with a row of the Hessian that is not zero; their number.
-
-    The others, those of dead neurons, need no factorisation: their steps are multiples of their slope,
-    and that is zero too as long as the neuron is dead.
-    """
-    first, last = Index(0), Index(matrix.shape[0])
-    for p in range(Index(matrix.shape[0])):
-        if matrix[p, p] != 0.0 or _has_entries(matrix, Index(p)):
-            order[first] = p
-            first += Index(1)
-        else:
-            last -= Index(1)
-            order[last] = p
-    return int(first)
-
-
-@compiled
-def _has_entries(matrix: Array, row: np.uint64) -> bool:
-    """Whether a row holds anything but zeros."""
-    size, found = Index(matrix.shape[1]), no_lane()
-    for first in range(Index(0), size, Index(LANES)):
-        part = load_part(matrix, row * size + first, min(Index(LANES), size - first))
-        found = found | ~(part == splat(0.0))
-    return bool(flags(found) != Index(0))
-
-
-@compiled
-def _arrange(theta: Array, coupled: int, memory: Memory) -> None:
-    """Write θ, the Hessian's rows that are not zero, and the derivatives of ‖G‖² and L, in order."""
-    order, matrix, rates = memory.order, memory.matrix, memory.rates
-    hessian, parameters = memory.hessians, Index(theta.size)
-    vectors, used = Index(order.size // LANES), Index(padded(coupled) // LANES)
-    for block in range(vectors):
-        store(memory.thetas, block, gather(theta, Index(0), order, block))
-        store(rates, Index(ENERGY) * vectors + block, splat(0.0))
-        slope = gather(memory.slope, Index(0), order, block)
-        store(rates, Index(RISK) * vectors + block, slope)
-    for i in range(Index(coupled)):
-        twice = splat(2.0 * rates[RISK, i])
-        for block in range(used):
-            row = gather(hessian, order[i] * parameters, order, block)
-            store(matrix, i * vectors + block, row)
-            store(rates, block, load(rates, block) + twice * row)
-    for i in range(Index(coupled), used * Index(LANES)):
-        for block in range(used):
-            store(matrix, i * vectors + block, splat(0.0))
-
-
-@compiled
-def _take_last_stage(memory: Memory, parameters: int) -> None:
-    """Add u_8 to ``thetas[1]`` and ``point``: θ at the end of the step."""
-    vectors = Index(memory.order.size // LANES)
+def _take_last_stage(memory: Memory) -> None:
+    """Add u_8 to ``point``: θ at the end of the step."""
+    vectors = Index(memory.thetas.shape[1] // LANES)
     for block in range(vectors):
         last = load(memory.stages, Index(STAGES - 1) * vectors + block)
         store(memory.thetas, vectors + block, load(memory.thetas, vectors + block) + last)
-    write_point(memory, parameters)
 
 
-@outlined
-def _error(theta: Array, memory: Memory, sums: Array, tolerances: Array) -> float:
+@compiled
+def _accept(memory: Memory) -> None:
+    """Move on: what was inside or after the step is before the next."""
+    for p in range(Index(memory.thetas.shape[1])):
+        memory.thetas[0, p] = memory.thetas[1, p]
+    for i in range(Index(memory.places.shape[1])):
+        memory.places[0, i] = memory.places[1, i]
+
+
+@compiled
+def _error(memory: Memory, sums: Array, tolerances: Array) -> float:
     """Largest component of the embedded error in units of its tolerance; huge where not finite."""
-    point, order, stages, integrals = memory.point, memory.order, memory.stages, memory.integrals
+    theta, point, stages, integrals = memory.theta, memory.point, memory.stages, memory.integrals
     relative, absolute = tolerances[0], tolerances[1]
     worst = 0.0
-    for k in range(Index(theta.size)):
-        p, error = order[k], abs(stages[STAGES - 1, k])
+    for p in range(Index(theta.size)):
+        error = abs(stages[STAGES - 1, p])
         size = max(abs(theta[p]), abs(point[p]))
         worst = max(worst, error / (absolute + relative * size))
         if not error < np.inf:
@@ -297,15 +235,8 @@ def _error(theta: Array, memory: Memory, sums: Array, tolerances: Array) -> floa
     return worst if worst < 1e12 else 1e12
 
 
-@outlined
-def _corner(
-    model: Model,
-    theta: Array,
-    scratch: Any,
-    tolerances: Array,
-    coupled: int,
-    memory: Memory,
-) -> float:
+@compiled
+def _corner(model: Model, scratch: Any, tolerances: Array, memory: Memory) -> float:
     """Error of a step across a corner, in units of its tolerance; 0 where there is none.
 
     The Hessian jumps where a kink passes an end of the interval or a jump of the target. Inside a
@@ -313,26 +244,25 @@ def _corner(
     place changes is also held to W⁻¹ ΔHess Δθ/γ with the blocks (w_i, b_i) of such neurons, about
     h ΔHess Δθ in directions that are not stiff.
     """
-    point, order, stages = memory.point, memory.order, memory.stages
+    theta, point, stages = memory.theta, memory.point, memory.stages
     current, ahead = memory.hessians[0], memory.hessians[1]
     before, after = memory.places[0], memory.places[1]
     hidden, worst = before.size, 0.0
-    places(model, theta, scratch, NEAR, before)
     places(model, point, scratch, NEAR, after)
     if _differ(before, after):
         ahead[:] = 0.0
         hessian(model, point, scratch, ahead)
-        for k in range(Index(theta.size)):
-            p = int(order[k])
-            i, change = p % hidden, 0.0
-            if p < 2 * hidden and before[i] != after[i]:
+        stages[0] = 0.0
+        for p in range(2 * hidden):
+            i = p % hidden
+            if before[i] != after[i]:
                 for q in (i, hidden + i):
-                    change += (ahead[p, q] - current[p, q]) * (point[q] - theta[q]) / GAMMA
-            stages[0, k] = change
-        solve(memory.factors, coupled, stages, 0)
-        for k in range(Index(theta.size)):
-            size = max(abs(theta[order[k]]), abs(point[order[k]]))
-            worst = max(worst, abs(stages[0, k]) / (tolerances[1] + tolerances[0] * size))
+                    change = (ahead[p, q] - current[p, q]) * (point[q] - theta[q]) / GAMMA
+                    stages[0, p] += change
+        solve(memory.factors, stages, 0)
+        for p in range(Index(theta.size)):
+            size = max(abs(theta[p]), abs(point[p]))
+            worst = max(worst, abs(stages[0, p]) / (tolerances[1] + tolerances[0] * size))
     return worst
 
 

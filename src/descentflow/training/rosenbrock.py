@@ -19,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
-from descentflow.risk.aligned import padded
+from descentflow.risk.aligned import aligned_zeros, padded
 from descentflow.risk.engine import Model, gradient, risk
 from descentflow.risk.lanes import LANES, splat, total
-from descentflow.risk.memory import NOWHERE, gather, load, store
-from descentflow.training.factorisation import solve
+from descentflow.risk.memory import load, store
+from descentflow.training.factorisation import new_factors, solve
 
 Array = NDArray[np.float64]
-Order = NDArray[np.uint64]
 
 STAGES = 8
 GAMMA = 0.21193756319429014
@@ -97,96 +96,83 @@ ENERGY, RISK = 0, 1
 
 
 class Memory(NamedTuple):
-    """What a flow works in. P parameters, padded with zeros to N, a whole number of vectors.
+    """What a flow works in: P parameters, padded with zeros to N, a whole number of vectors.
 
-    ``order`` (N,): the parameters, those first that the Hessian couples, then NOWHERE. In this order
-    are ``matrix`` (N, N), the Hessian; its ``factors``; ``rates`` (2, N), the derivatives of ‖G‖² and
-    L; ``thetas`` (2, N), θ before and inside a step; ``stages`` (8, N). In the order of θ are ``point``
-    and ``slope`` (P,), θ and G inside a step, and ``hessians`` (2, P, P) before and after it.
-    ``integrals`` (2, 8) are the stages of those carried along, ``places`` (2, H) where the neurons'
-    kinks are before and after a step.
+    ``thetas`` (2, N): θ before and inside a step, with views ``theta`` and ``point`` (P,);
+    ``slopes`` (2, N): G there, with views ``slope`` and ``slope_inside``; ``hessians`` (2, P, P) before
+    and after the step; the ``factors`` of W; ``stages`` (8, N); ``integrals`` (2, 8), the stages of
+    those carried along; ``places`` (2, H), where the neurons' kinks are before and after.
     """
 
-    order: Order
-    matrix: Array
-    factors: Array
-    rates: Array
     thetas: Array
-    stages: Array
+    theta: Array
     point: Array
+    slopes: Array
     slope: Array
+    slope_inside: Array
     hessians: Array
+    factors: Array
+    stages: Array
     integrals: Array
     places: Array
 
 
-@compiled
+@outlined
 def new_memory(parameters: int, hidden: int) -> Memory:
     """Memory for networks with so many parameters and neurons."""
     size = padded(parameters)
+    thetas, slopes = aligned_zeros(2, size), aligned_zeros(2, size)
     return Memory(
-        np.full(size, NOWHERE, np.uint64),
-        np.zeros((size, size)),
-        np.zeros((2, size + 1, size)),
-        np.zeros((2, size)),
-        np.zeros((2, size)),
-        np.zeros((STAGES, size)),
-        np.zeros(parameters),
-        np.zeros(parameters),
+        thetas,
+        thetas[0, :parameters],
+        thetas[1, :parameters],
+        slopes,
+        slopes[0, :parameters],
+        slopes[1, :parameters],
         np.zeros((2, parameters, parameters)),
+        new_factors(parameters),
+        aligned_zeros(STAGES, size),
         np.zeros((2, STAGES)),
         np.zeros((2, hidden)),
     )
 
 
-@outlined
-def stages_of_step(
-    model: Model,
-    theta: Array,
-    step: float,
-    coupled: int,
-    carried: bool,
-    scratch: Any,
-    memory: Memory,
-) -> None:
-    """Fill ``stages`` and ``integrals`` of the memory; leave θ + Σ a_8j u_j in its ``thetas[1]``.
+@compiled
+def stages_of_step(model: Model, step: float, carried: bool, scratch: Any, memory: Memory) -> None:
+    """Fill ``stages`` and ``integrals`` of the memory; leave θ + Σ a_8j u_j in ``point``.
 
-    ``order``, ``factors``, ``rates`` and ``thetas[0]`` must be known; the integral of L is taken where
-    ``carried``.
+    ``theta``, G there and the ``factors`` must be known; the integral of L is taken where ``carried``.
     """
-    order, rates, stages, slope = memory.order, memory.rates, memory.stages, memory.slope
-    point, integrals = memory.point, memory.integrals
+    stages, slopes, integrals = memory.stages, memory.slopes, memory.integrals
     vectors, rate_of_steps = Index(stages.shape[1] // LANES), 1.0 / step
     for i in range(Index(STAGES)):
-        _move_to(memory, i, theta.size)
-        if i > Index(0):  # G(θ) is known, as the derivative of L
-            gradient(model, point, scratch, slope)
-        energy = splat(0.0)
+        _move_to(memory, i)
+        inside = Index(0) if i == Index(0) else vectors  # G(θ) is known
+        if i > Index(0):
+            gradient(model, memory.point, scratch, memory.slope_inside)
+        energy, along_right, along = splat(0.0), splat(0.0), splat(0.0)
         for block in range(vectors):
-            known = load(rates, Index(RISK) * vectors + block)
-            value = gather(slope, Index(0), order, block) if i > Index(0) else known
+            value, right = load(slopes, inside + block), splat(0.0)
+            for j in range(i):
+                right = right + splat(C[i, j]) * load(stages, j * vectors + block)
+            right = right * splat(rate_of_steps) - value
+            store(stages, i * vectors + block, right)
             energy = energy + value * value
-            before = splat(0.0)
-            for j in range(i):
-                before = before + splat(C[i, j]) * load(stages, j * vectors + block)
-            store(stages, i * vectors + block, before * splat(rate_of_steps) - value)
-        solve(memory.factors, coupled, stages, i)
-        for q in range(Index(2 if carried else 1)):
-            change = splat(0.0)
-            for block in range(vectors):
-                rate = load(rates, q * vectors + block)
-                change = change + rate * load(stages, i * vectors + block)
-            here = total(energy) if q == ENERGY else risk(model, point, scratch)
-            here += total(change)
-            carried_before = 0.0
-            for j in range(i):
-                carried_before += C[i, j] * integrals[q, j]
-            integrals[q, i] = (here * step + carried_before) * GAMMA
+            along_right = along_right + load(slopes, block) * right
+        solve(memory.factors, stages, i)
+        for block in range(vectors):
+            along = along + load(slopes, block) * load(stages, i * vectors + block)
+        # 2 Hess G · u, since Hess u is the right-hand side less u/(hγ)
+        turned = 2.0 * (total(along_right) - total(along) * (1.0 / (GAMMA * step)))
+        _advance(integrals, ENERGY, i, total(energy) + turned, step)
+        if carried:
+            here = risk(model, memory.point, scratch)
+            _advance(integrals, RISK, i, here + total(along), step)
 
 
 @compiled
-def _move_to(memory: Memory, i: int, parameters: int) -> None:
-    """Write θ + Σ a_ij u_j, summed over j < i, into ``thetas[1]`` and ``point``."""
+def _move_to(memory: Memory, i: int) -> None:
+    """Write θ + Σ a_ij u_j, summed over j < i, into ``point``."""
     stages, thetas = memory.stages, memory.thetas
     vectors = Index(stages.shape[1] // LANES)
     for block in range(vectors):
@@ -194,14 +180,15 @@ def _move_to(memory: Memory, i: int, parameters: int) -> None:
         for j in range(i):
             value = value + splat(A[i, j]) * load(stages, j * vectors + block)
         store(thetas, vectors + block, value)
-    write_point(memory, parameters)
 
 
 @compiled
-def write_point(memory: Memory, parameters: int) -> None:
-    """Bring ``thetas[1]`` into the order of θ, as ``point``."""
-    for p in range(Index(parameters)):
-        memory.point[memory.order[p]] = memory.thetas[1, p]
+def _advance(integrals: Array, which: int, i: int, rate: float, step: float) -> None:
+    """Find stage i of a carried integral from the rate of its change there."""
+    before = 0.0
+    for j in range(i):
+        before += C[i, j] * integrals[which, j]
+    integrals[which, i] = (rate * step + before) * GAMMA
 
 
 @compiled

@@ -1,12 +1,13 @@
-"""Vectors that begin anywhere, end early, or are gathered: what they read and what they leave alone."""
+"""Vectors that begin anywhere or end early, and eight at once: what they read and leave alone."""
 
 import numba
 import numpy as np
 import pytest
+from numba.core.errors import LoweringError
 from numpy.typing import NDArray
 
-from descentflow.risk.lanes import LANES
-from descentflow.risk.memory import NOWHERE, gather, load_part, store, store_part
+from descentflow.risk.lanes import LANES, each_lane, totals
+from descentflow.risk.memory import load_eight, load_part, store, store_eight, store_part
 
 Array = NDArray[np.float64]
 
@@ -23,8 +24,10 @@ def copy_part(array: Array, first: int, count: int, out: Array) -> None:
 
 
 @numba.njit
-def gathered(array: Array, start: int, order: NDArray[np.uint64], row: int, out: Array) -> None:
-    store(out, np.uint64(0), gather(array, np.uint64(start), order, np.uint64(row)))
+def each_and_totals(array: Array, out: Array) -> None:
+    rows = load_eight(array, np.uint64(1), np.uint64(2))
+    store(out, np.uint64(0), totals(rows))
+    store_eight(out, np.uint64(1), np.uint64(1), each_lane(rows[3]))
 
 
 @pytest.mark.parametrize("count", range(1, LANES + 1))
@@ -40,11 +43,17 @@ def test_parts(count: int) -> None:
     assert written.ravel().tolist() == wanted.tolist()
 
 
-def test_gather() -> None:
-    """Entries in any order, counted from a start; nothing, not even nan, from NOWHERE."""
-    array, order = np.full(40, np.nan), np.full(16, NOWHERE, np.uint64)
-    array[8:20] = np.arange(1.0, 13.0)  # the entry at the start is nan
-    order[8:13] = [12, 1, 5, 5, 3]
-    out = np.full(LANES, np.nan)
-    gathered(array, 7, order, 1, out)
-    assert out.tolist() == [12.0, 1.0, 5.0, 5.0, 3.0, 0.0, 0.0, 0.0]
+def test_eight_rows() -> None:
+    """Rows 1, 3, .., 15: their totals, and the lanes of one of them spread over eight rows."""
+    array = np.random.default_rng(0).normal(size=(16, LANES))
+    out = np.full((LANES + 1, LANES), np.nan)
+    each_and_totals(array, out)
+    pairs = array[1::2].reshape(-1, 4, 2).sum(axis=-1).reshape(-1, 2, 2).sum(axis=-1)
+    assert out[0].tolist() == (pairs[:, 0] + pairs[:, 1]).tolist()
+    assert (out[1:] == array[7][:, None]).all()
+
+
+def test_arrays_with_gaps_are_refused() -> None:
+    """Rows are counted in memory, which knows nothing of strides."""
+    with pytest.raises(LoweringError, match="contiguous"):
+        part(np.ones((5, 6))[:, :3], 0, 1, np.zeros(LANES))

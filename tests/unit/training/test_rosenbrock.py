@@ -5,6 +5,7 @@ from functools import cache
 from math import prod
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -170,6 +171,11 @@ ACTIVE = np.array([0.6, -0.4, 0.9, 1.3, 0.8, -0.5, 0.2])
 """Two neurons, both active on all of [0, 1], and so up to time 2: a polynomial flow."""
 
 
+@numba.njit
+def take_stages(model: Array, length: float, scratch: Any, memory: rosenbrock.Memory) -> None:
+    rosenbrock.stages_of_step(model, length, True, scratch, memory)
+
+
 def step(
     problem: df.Problem, theta: Array, length: float, left: float = 0.0
 ) -> tuple[Array, Array, Array] | None:
@@ -177,28 +183,15 @@ def step(
 
     ``left`` is what another step left in the memory.
     """
-    count, hessian, slope = theta.size, problem.hessian(theta), problem.gradient(theta)
-    memory = rosenbrock.new_memory(count, count // 3)
-    memory.stages[:] = memory.point[:] = memory.slope[:] = memory.integrals[:] = left
-    memory.thetas[1] = left
-    memory.thetas[0, :count] = theta
-    memory.order[:count] = np.arange(count)
-    memory.matrix[:count, :count] = hessian
-    memory.rates[:, :count] = [2 * hessian @ slope, slope]
-    if not shifted_factor(memory.matrix, 1 / (GAMMA * length), count, memory.factors):
+    memory = rosenbrock.new_memory(theta.size, theta.size // 3)
+    memory.stages[:] = memory.point[:] = memory.slope_inside[:] = memory.integrals[:] = left
+    memory.theta[:], memory.slope[:] = theta, problem.gradient(theta)
+    if not shifted_factor(problem.hessian(theta), 1 / (GAMMA * length), memory.factors):
         return None
-    rosenbrock.stages_of_step(
-        problem.model,
-        theta,
-        length,
-        count,
-        True,
-        new_scratch(problem.pieces, count),
-        memory,
-    )
+    take_stages(problem.model, length, new_scratch(problem.pieces, theta.size), memory)
     gains = [rosenbrock.advance_integral(memory.integrals, which) for which in (ENERGY, RISK)]
-    error = memory.stages[-1, :count].copy()
-    return memory.thetas[1, :count] + error, error, np.array(gains)
+    error = memory.stages[-1, : theta.size].copy()
+    return memory.point + error, error, np.array(gains)
 
 
 def test_what_an_overflow_left_is_forgotten() -> None:
