@@ -82,16 +82,19 @@ def finish(
     start = np.array(theta, dtype=np.float64)
     if start.ndim != 2:
         raise Refused(f"theta: must have shape (K, P), found {start.shape}")
-    end = _to_critical(problem, start, reach)
-    norm = _length(problem.gradient(end))
-    critical = norm <= CRITICAL * np.maximum(1.0, _length(end))
-    kind = np.where(critical, KINDS["critical"], KINDS["undecided"]).astype(np.int8)
+    diverging = np.zeros(len(start), np.bool_)
     if records is not None:
         if records.sizes["initialization"] != len(start):
             raise Refused(f"records: must be those of the {len(start)} flows of theta")
         names = ("time", "parameter_norm", "gradient_norm")
-        kind[is_diverging(*(records[name].values for name in names))] = KINDS["diverging"]
-    end[kind != KINDS["critical"]] = start[kind != KINDS["critical"]]
+        diverging = is_diverging(*(records[name].values for name in names))
+    end = start.copy()
+    end[~diverging] = _to_critical(problem, start[~diverging], reach)
+    norm = _length(problem.gradient(end))
+    critical = ~diverging & (norm <= CRITICAL * np.maximum(1.0, _length(end)))
+    end[~critical] = start[~critical]
+    kind = np.where(critical, KINDS["critical"], KINDS["undecided"]).astype(np.int8)
+    kind[diverging] = KINDS["diverging"]
     return _described(problem, start, end, kind)
 
 

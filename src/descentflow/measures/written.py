@@ -13,7 +13,9 @@ from descentflow.measures.columns import Columns
 from descentflow.measures.study import public
 
 PIECE = 2**17
-"""Numbers in a piece of a variable in the file, about: a megabyte."""
+"""Numbers that are written at once, about: a megabyte."""
+PART = 2**14
+"""Numbers in a part of a variable, about, as the file stores it: whole, or not at all."""
 
 
 def write(
@@ -38,32 +40,35 @@ def _append(file: Any, dataset: xr.Dataset, columns: Columns, name: str) -> None
         if dimension not in file.dimensions:
             file.createDimension(dimension, size)
     inside = max(1, int(np.prod(sizes[2:])))
-    slab = max(1, min(most, PIECE // inside))
+    slab, part = (max(1, min(most, numbers // inside)) for numbers in (PIECE, PART))
+    absent = kind.dtype.kind == "f"  # what is not written is nan then
     variable = file.createVariable(
         name,
         kind.dtype,
         dims,
         zlib=True,
         complevel=1,
-        fill_value=False,
-        chunksizes=(1, slab, *sizes[2:]),
+        fill_value=kind.missing if absent else False,
+        chunksizes=(1, part, *sizes[2:]),
     )
     variable.setncatts(kind.attributes)
     known = [str(c) for c, values in dataset.coords.items() if {*values.dims} <= {*dims}]
     variable.coordinates = " ".join(c for c in known if c not in dims)
     for run in range(sizes[0]):
-        for first, values in _slabs(columns, name, run, slab, sizes):
+        counted = columns.counts[run] if columns.has(name, run) else 0
+        end = counted if absent else most
+        for first, values in _slabs(columns, name, run, slab, end, sizes[2:]):
             variable[run, first : first + len(values)] = values
 
 
 def _slabs(
-    columns: Columns, name: str, run: int, slab: int, sizes: tuple[int, ...]
+    columns: Columns, name: str, run: int, slab: int, end: int, inner: tuple[int, ...]
 ) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
-    """A run's numbers, slab by slab, with what is missing."""
+    """A run's numbers up to initialisation ``end``, slab by slab, with what is missing."""
     kind, count = columns.kinds[name], columns.counts[run]
-    for first in range(0, sizes[1], slab):
-        last = min(first + slab, sizes[1])
-        values = np.full((last - first, *sizes[2:]), kind.missing, kind.dtype)
+    for first in range(0, end, slab):
+        last = min(first + slab, end)
+        values = np.full((last - first, *inner), kind.missing, kind.dtype)
         if columns.has(name, run) and first < count:
             part = columns.some(name, run, first, min(last, count))
             values[tuple(map(slice, part.shape))] = part

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
@@ -11,7 +12,7 @@ from descentflow import store
 from descentflow.deep.data import draw_inputs
 from descentflow.deep.gram_finite import last_gram
 from descentflow.deep.inputs import check_inputs
-from descentflow.deep.weights import draw_weights, weights_digest
+from descentflow.deep.weights import draw_into, new_memory, weights_digest
 from descentflow.schema import parse
 from descentflow.stages import command
 from descentflow.stages.deep_segment import digest_variable, initialization_numbers
@@ -25,11 +26,11 @@ def gram_deep(job: dict[str, Any], _inputs: list[Path], outputs: list[Path]) -> 
     data = check_inputs(draw_inputs(spec.inputs, spec.seed), network.architecture)
     progress = command.Progress(spec.count, "initialisations")
     numbers = range(spec.first, spec.first + spec.count)
-    grams, digests = [], []
+    grams, digests, drawn = [], [], new_memory(network, shape)
     for number in numbers:
-        drawn = draw_weights(network, shape, spec.seed, number)
+        draw_into(drawn, network, shape, spec.seed, number)
         digests.append(weights_digest(drawn))
-        weights = tuple(jnp.asarray(weight) for weight in drawn)
+        weights = tuple(jax.device_put(weight, may_alias=True) for weight in drawn)
         grams.append(np.asarray(last_gram(network, weights, jnp.asarray(data))))
         progress(1)
     progress.close()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from deep_examples import ARCHITECTURES, network
 
-from descentflow.deep.weights import draw_layer, draw_weights, weights_digest
+from descentflow.deep.weights import draw_into, draw_weights, new_memory, weights_digest
 from descentflow.errors import Refused
 
 WIDE = network("residual", 200, 3)
@@ -20,13 +20,16 @@ def test_shapes() -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_layers_can_be_drawn_alone_and_again(architecture: str) -> None:
+def test_weights_can_be_drawn_again(architecture: str) -> None:
+    """Also over others, in memory that begins at a line of the cache."""
     shape = (4, 2) if architecture == "convolutional_residual" else (3,)
     net = network(architecture)
-    first = draw_weights(net, shape, 1, 7)
-    for layer, array in enumerate(first):
-        np.testing.assert_array_equal(draw_layer(net, shape, 1, 7, layer), array)
-    assert weights_digest(first) == weights_digest(draw_weights(net, shape, 1, 7))
+    memory = new_memory(net, shape)
+    assert tuple(array.shape for array in memory) == net.shapes(shape)
+    assert all(array.ctypes.data % 64 == 0 for array in memory)
+    for number in (3, 7):
+        draw_into(memory, net, shape, 1, number)
+    assert weights_digest(memory) == weights_digest(draw_weights(net, shape, 1, 7))
 
 
 def test_standard_normal_and_unlike_each_other() -> None:
