@@ -29,7 +29,7 @@ from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 Array = NDArray[np.float64]
 Scratch = tuple[Slots, Array]
 
-_risk, _gradient, _hessian = residual.risk, gradients.gradient, hessians.hessian
+_risk, _gradient, _derivatives = residual.risk, gradients.gradient, hessians.derivatives
 
 
 @compiled
@@ -52,9 +52,9 @@ def gradient(pieces: Array, theta: Array, scratch: Scratch, out: Array) -> None:
 
 
 @compiled
-def hessian(pieces: Array, theta: Array, scratch: Scratch, out: Array) -> None:
-    """Write the Hessian into ``out`` (P, P), which must hold zeros."""
-    _hessian(theta, pieces, scratch[0], scratch[1], out)
+def derivatives(pieces: Array, theta: Array, scratch: Scratch, slope: Array, out: Array) -> None:
+    """Write G(θ) into ``slope`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
+    _derivatives(theta, pieces, scratch[0], scratch[1], slope, out)
 
 
 @compiled

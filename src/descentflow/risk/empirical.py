@@ -84,12 +84,14 @@ def gradient(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None
 
 
 @outlined
-def hessian(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None:
-    """Write the Hessian at θ into ``out`` (P, P), which must hold zeros."""
+def derivatives(sample: Sample, theta: Array, scratch: Scratch, slope: Array, out: Array) -> None:
+    """Write G(θ) into ``slope`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
     shape = _shape(sample, theta)
     for first in range(0, sample.table.shape[1], BLOCK):
         vectors = _fill(theta, shape, sample.table, first, scratch.rows)
+        _add_gradient(theta, shape, vectors, scratch.rows, scratch.sums)
         _add_hessian(theta, shape, vectors, scratch.rows, scratch.jacobian, out)
+    _write_gradient(scratch.sums, slope)
     _mirror(out)
 
 

@@ -61,8 +61,8 @@ def gradient(model: Model, theta: Array, scratch: Any, out: Array) -> None:
 
 
 @_per_engine
-def hessian(model: Model, theta: Array, scratch: Any, out: Array) -> None:
-    """Write the Hessian into ``out`` (P, P), which must hold zeros."""
+def derivatives(model: Model, theta: Array, scratch: Any, slope: Array, out: Array) -> None:
+    """Write G(θ) into ``slope`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
 
 
 @_per_engine
@@ -90,5 +90,6 @@ def gradients(model: Model, thetas: Array, out: Array) -> None:
 def hessians(model: Model, thetas: Array, out: Array) -> None:
     """Write the Hessians of the rows of ``thetas`` (K, P) into ``out`` (K, P, P), zeros before."""
     scratch = new_scratch(model, thetas.shape[1])
+    slope = np.empty(thetas.shape[1])
     for k in range(thetas.shape[0]):
-        hessian(model, thetas[k], scratch, out[k])
+        derivatives(model, thetas[k], scratch, slope, out[k])

@@ -133,8 +133,14 @@ def sum_from_the_right(
 @compiled
 def gradient(theta: Array, pieces: Array, slots: Slots, rows: Array, out: Array) -> None:
     """Write the generalised gradient G(θ), relu'(0) = 0, into ``out`` (3H+1,)."""
-    hidden = Index(rows.shape[1])
     total = active_integrals(theta, pieces, slots, rows)
+    write_gradient(theta, pieces, rows, total, out)
+
+
+@compiled
+def write_gradient(theta: Array, pieces: Array, rows: Array, total: float, out: Array) -> None:
+    """Write G(θ), from what :func:`active_integrals` wrote and returned, into ``out``."""
+    hidden = Index(rows.shape[1])
     factor = 2.0 / (pieces[EDGE, pieces.shape[1] - 1] - pieces[EDGE, 0])
     for i in range(hidden):
         zero, one = factor * rows[ZERO, i], factor * rows[ONE, i]

@@ -23,7 +23,7 @@ from descentflow.risk.geometry import (
     ZERO,
     Slots,
 )
-from descentflow.risk.gradient import active_integrals
+from descentflow.risk.gradient import active_integrals, write_gradient
 from descentflow.risk.lanes import LANES, select, splat
 from descentflow.risk.memory import load_part, store_part
 from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
@@ -36,12 +36,15 @@ BEGIN, END = PART_ZERO, PART_ONE
 
 
 @compiled
-def hessian(theta: Array, pieces: Array, slots: Slots, rows: Array, out: Array) -> None:
-    """Write the Hessian at θ into ``out`` (P, P), which must hold zeros."""
+def derivatives(
+    theta: Array, pieces: Array, slots: Slots, rows: Array, slope: Array, out: Array
+) -> None:
+    """Write G(θ) into ``slope`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
     hidden = Index(rows.shape[1])
     low, high = pieces[EDGE, 0], pieces[EDGE, pieces.shape[1] - 1]
     factor = 2.0 / (high - low)
-    active_integrals(theta, pieces, slots, rows)
+    total = active_integrals(theta, pieces, slots, rows)
+    write_gradient(theta, pieces, rows, total, slope)
     _write_active_ends(pieces, slots, rows)
     for i in range(hidden):
         if rows[BEGIN, i] < rows[END, i]:

@@ -186,16 +186,19 @@ def gradient(rule: Rule, theta: Array, scratch: Scratch, out: Array) -> None:
 
 
 @outlined
-def hessian(rule: Rule, theta: Array, scratch: Scratch, out: Array) -> None:
-    """Write the Hessian at θ into ``out`` (P, P), which must hold zeros."""
+def derivatives(rule: Rule, theta: Array, scratch: Scratch, slope: Array, out: Array) -> None:
+    """Write G(θ) into ``slope`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
     shape = shape_of(theta.size, 1, rule.outputs, rule.activation)
     panels, m = _cut(rule, theta, shape, scratch), np.int64(0)
-    if not panels:
-        out[:] = np.nan
     for j in range(panels):
         m = _fill(rule, theta, shape, scratch, j, m)
         vectors = Index(rule.nodes // LANES)
+        _add_gradient(theta, shape, vectors, scratch.rows, scratch.sums)
         _add_hessian(theta, shape, vectors, scratch.rows, scratch.jacobian, out)
+    _write_gradient(scratch.sums, slope)
+    if not panels:
+        slope[:] = np.nan
+        out[:] = np.nan
     _add_kinks(rule, theta, shape, scratch, out)
     _mirror(out)
 

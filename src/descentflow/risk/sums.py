@@ -204,6 +204,7 @@ def add_hessian(
 ) -> None:
     """Add the block's part of 2E[∇N ∇Nᵀ] + 2E[r D²N] to ``out`` (P, P), right in its upper triangle.
 
+    Of a block that went through :func:`add_gradient`, which leaves the residuals times their weights.
     ``jacobian`` is memory made by :func:`new_jacobian`.
     """
     for k in range(Index(shape.outputs)):
@@ -254,15 +255,14 @@ def _add_products(
 
 @compiled
 def _weigh_back(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
-    """Write 2 weight r over the residuals, and 2 weight ⟨v_i, r⟩ σ'' at the nodes."""
+    """Double the weighted residuals, and write 2 weight ⟨v_i, r⟩ σ'' at the nodes."""
     hidden, stride = Index(shape.hidden), Index(rows.shape[1] // LANES)
     first_v = Index(shape.hidden * (shape.inputs + 1))
     residual, level = Index(residual_row(shape)), Index(level_row(shape))
     for k in range(Index(shape.outputs)):
         for at in range(vectors):
             place = (residual + k) * stride + at
-            weight = load(rows, Index(shape.inputs) * stride + at)
-            store(rows, place, splat(2.0) * weight * load(rows, place))
+            store(rows, place, splat(2.0) * load(rows, place))
     for i in range(hidden):
         for at in range(vectors):
             pull = splat(0.0)

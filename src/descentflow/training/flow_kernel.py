@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
-from descentflow.risk.engine import Model, gradient, hessian, new_scratch, places, risk
+from descentflow.risk.engine import Model, derivatives, gradient, new_scratch, places, risk
 from descentflow.risk.lanes import LANES
 from descentflow.risk.memory import load, store
 from descentflow.training.factorisation import shifted_factor, solve
@@ -161,8 +161,7 @@ def _to_time(
             break
         if stale:
             memory.hessians[0] = 0.0
-            hessian(model, memory.theta, scratch, memory.hessians[0])
-            gradient(model, memory.theta, scratch, memory.slope)
+            derivatives(model, memory.theta, scratch, memory.slope, memory.hessians[0])
             if tolerances[2] > 0.0 and np.sqrt(square(memory.slope)) <= tolerances[2]:
                 status[0] = TOLERANCE_REACHED
                 break
@@ -251,7 +250,7 @@ def _corner(model: Model, scratch: Any, tolerances: Array, memory: Memory) -> fl
     places(model, point, scratch, NEAR, after)
     if _differ(before, after):
         ahead[:] = 0.0
-        hessian(model, point, scratch, ahead)
+        derivatives(model, point, scratch, memory.slope_inside, ahead)
         stages[0] = 0.0
         for p in range(2 * hidden):
             i = p % hidden

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.compiled import Index, compiled, outlined
-from descentflow.risk.engine import Model, hessian
+from descentflow.risk.engine import Model, derivatives
 from descentflow.risk.lanes import LANES, flags, no_lane, splat
 from descentflow.risk.memory import load_part
 
@@ -27,7 +27,7 @@ def living(
     A neuron is dead where all its rows of the Hessian are zero: that of v_i holds E[σ_i²].
     """
     matrix, inner = np.zeros((theta.size, theta.size)), theta.size - outputs
-    hessian(model, theta, scratch, matrix)
+    derivatives(model, theta, scratch, np.empty(theta.size), matrix)
     alive = np.zeros(hidden, np.bool_)
     for p in range(inner):
         alive[_neuron(p, inner, hidden, outputs)] |= _has_entries(matrix, Index(p))
