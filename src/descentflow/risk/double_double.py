@@ -24,7 +24,7 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
 
 @compiled
 def fast_two_sum(a: float, b: float) -> tuple[float, float]:
-    """:func:`two_sum` where a is 0 or not smaller than b in size (Dekker)."""
+    """:func:`two_sum` where a is 0, or a multiple of the last place of b: so in :func:`add`."""
     total = a + b
     return total, b - (total - a)
 
@@ -45,7 +45,11 @@ def two_product(a: float, b: float) -> tuple[float, float]:
 
 @compiled
 def add(high: float, low: float, other_high: float, other_low: float) -> tuple[float, float]:
-    """Sum of two pairs, relative error below 2**-104 of the larger summand."""
+    """Sum of two pairs, relative error below 2**-104 of the larger summand.
+
+    Algorithm 6 of M. Joldes, J.-M. Muller and V. Popescu, Tight and rigorous error bounds for basic
+    building blocks of double-word arithmetic (2017).
+    """
     s, e = two_sum(high, other_high)
     t, f = two_sum(low, other_low)
     s, e = fast_two_sum(s, e + t)

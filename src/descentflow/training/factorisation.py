@@ -1,12 +1,14 @@
 """Symmetric positive definite systems W x = b, in blocks of 8 × 8.
 
 W = Mᵀ D M: the blocks of M on the diagonal are identities, those below are zero, and D has blocks on
-its diagonal alone, which are kept inverted. So a solution waits for one product with a block after the
-other, never for single numbers. Every sum has an order of its own, whatever the processor.
+its diagonal alone. Of these the half inverses K are kept, lower triangular with D⁻¹ = KᵀK, so that a
+solution waits for a product with a block at a time, never for single numbers. An inverse D⁻¹ itself,
+used in the elimination, would square the condition: Hessians of flows are nearly singular. Every sum
+has an order of its own, whatever the processor.
 
-- ``factors`` (N + 8, N), N the number of unknowns rounded up to whole blocks: D⁻¹ in the blocks on
-  the diagonal, M right of them; what is left of them means nothing. The last rows are memory.
-- ``vectors`` (K, N), of which one row is the right-hand side and becomes the solution.
+- ``factors`` (N, N), N the number of unknowns rounded up to whole blocks: K in the blocks on the
+  diagonal, M right of them; what is left of them means nothing.
+- ``vectors`` (J, N), of which one row is the right-hand side and becomes the solution.
 """
 
 import numpy as np
@@ -19,7 +21,9 @@ from descentflow.risk.lanes import (
     Eight,
     Lanes,
     each_lane,
+    flags,
     lane_of,
+    root,
     splat,
     spread,
     totals,
@@ -33,7 +37,7 @@ Array = NDArray[np.float64]
 @compiled
 def new_factors(count: int) -> Array:
     """Memory for the factors of systems with so many unknowns."""
-    return aligned_zeros(padded(count) + LANES, padded(count))
+    return aligned_zeros(padded(count), padded(count))
 
 
 @outlined
@@ -55,71 +59,102 @@ def shifted_factor(matrix: Array, shift: float, factors: Array) -> bool:
 
 @compiled
 def _invert(factors: Array, k: Index, shift: float) -> bool:
-    """Invert block k of D, ``shift`` added to its diagonal; False where a pivot is not positive.
+    """Put K in the place of block k of D less ``shift``; False where a pivot is not positive.
 
-    Gauss and Jordan, one pivot after the other.
+    D = L P Lᵀ with pivots P; what takes D to P Lᵀ, row by row, takes the identity to L⁻¹.
     """
     stride = Index(factors.shape[1] // LANES)
-    at = k * Index(LANES) * stride + k
+    at, zero = k * Index(LANES) * stride + k, splat(0.0)
     rows = load_eight(factors, at, stride)
-    rows, first = _swept(rows, rows[0], Index(0), shift)
-    rows, second = _swept(rows, rows[1], Index(1), shift)
-    rows, third = _swept(rows, rows[2], Index(2), shift)
-    rows, fourth = _swept(rows, rows[3], Index(3), shift)
-    rows, fifth = _swept(rows, rows[4], Index(4), shift)
-    rows, sixth = _swept(rows, rows[5], Index(5), shift)
-    rows, seventh = _swept(rows, rows[6], Index(6), shift)
-    rows, eighth = _swept(rows, rows[7], Index(7), shift)
-    store_eight(factors, at, stride, rows)
-    return first & second & third & fourth & fifth & sixth & seventh & eighth
-
-
-@compiled
-def _swept(rows: Eight, row: Lanes, j: Index, shift: float) -> tuple[Eight, bool]:
-    """The rows after one more pivot, in lane j of ``row``, row j; whether the pivot is positive."""
-    pivot = lane_of(row, j) + shift
-    inverse = 1.0 / pivot
-    scaled = with_lane(row * splat(inverse), j, inverse)
-    swept = (
-        _reduced(rows[0], scaled, j, Index(0)),
-        _reduced(rows[1], scaled, j, Index(1)),
-        _reduced(rows[2], scaled, j, Index(2)),
-        _reduced(rows[3], scaled, j, Index(3)),
-        _reduced(rows[4], scaled, j, Index(4)),
-        _reduced(rows[5], scaled, j, Index(5)),
-        _reduced(rows[6], scaled, j, Index(6)),
-        _reduced(rows[7], scaled, j, Index(7)),
+    units = (
+        with_lane(zero, Index(0), 1.0),
+        with_lane(zero, Index(1), 1.0),
+        with_lane(zero, Index(2), 1.0),
+        with_lane(zero, Index(3), 1.0),
+        with_lane(zero, Index(4), 1.0),
+        with_lane(zero, Index(5), 1.0),
+        with_lane(zero, Index(6), 1.0),
+        with_lane(zero, Index(7), 1.0),
     )
-    return swept, pivot > 0.0
+    pivots = zero
+    rows, units, pivots = _swept(rows, units, pivots, rows[0], units[0], Index(0), shift)
+    rows, units, pivots = _swept(rows, units, pivots, rows[1], units[1], Index(1), shift)
+    rows, units, pivots = _swept(rows, units, pivots, rows[2], units[2], Index(2), shift)
+    rows, units, pivots = _swept(rows, units, pivots, rows[3], units[3], Index(3), shift)
+    rows, units, pivots = _swept(rows, units, pivots, rows[4], units[4], Index(4), shift)
+    rows, units, pivots = _swept(rows, units, pivots, rows[5], units[5], Index(5), shift)
+    rows, units, pivots = _swept(rows, units, pivots, rows[6], units[6], Index(6), shift)
+    rows, units, pivots = _swept(rows, units, pivots, rows[7], units[7], Index(7), shift)
+    scales = each_lane(splat(1.0) / root(pivots))
+    halves = (
+        units[0] * scales[0],
+        units[1] * scales[1],
+        units[2] * scales[2],
+        units[3] * scales[3],
+        units[4] * scales[4],
+        units[5] * scales[5],
+        units[6] * scales[6],
+        units[7] * scales[7],
+    )
+    store_eight(factors, at, stride, halves)
+    return bool(flags(pivots > zero) == Index(2**LANES - 1))
 
 
 @compiled
-def _reduced(row: Lanes, scaled: Lanes, j: Index, i: Index) -> Lanes:
-    if i == j:
-        return scaled
-    return with_lane(row, j, 0.0) - spread(row, j) * scaled
+def _swept(
+    rows: Eight, units: Eight, pivots: Lanes, row: Lanes, unit: Lanes, j: Index, shift: float
+) -> tuple[Eight, Eight, Lanes]:
+    """The rows below row j, which is ``row`` beside ``unit``, less its multiples; the pivot kept."""
+    pivot = lane_of(row, j) + shift
+    inverse = splat(1.0 / pivot)
+    return (
+        _reduced(rows, row, row * inverse, j),
+        _reduced(units, row, unit * inverse, j),
+        with_lane(pivots, j, pivot),
+    )
+
+
+@compiled
+def _reduced(rows: Eight, row: Lanes, scaled: Lanes, j: Index) -> Eight:
+    return (
+        rows[0],
+        _less(rows[1], row, scaled, j, Index(1)),
+        _less(rows[2], row, scaled, j, Index(2)),
+        _less(rows[3], row, scaled, j, Index(3)),
+        _less(rows[4], row, scaled, j, Index(4)),
+        _less(rows[5], row, scaled, j, Index(5)),
+        _less(rows[6], row, scaled, j, Index(6)),
+        _less(rows[7], row, scaled, j, Index(7)),
+    )
+
+
+@compiled
+def _less(old: Lanes, row: Lanes, scaled: Lanes, j: Index, i: Index) -> Lanes:
+    return old - spread(row, i) * scaled if i > j else old
 
 
 @compiled
 def _eliminate(factors: Array, k: Index) -> None:
-    """Write M right of block k, and take its part of MᵀDM from the rows below."""
-    stride, last = Index(factors.shape[1] // LANES), Index(factors.shape[1])
+    """Write M right of block k, and take its part MᵀDM = YᵀY, Y = KW, from the rows below."""
+    stride = Index(factors.shape[1] // LANES)
     first = k * Index(LANES)
-    for i in range(Index(LANES)):
-        for at in range(k + Index(1), stride):
-            store(factors, (last + i) * stride + at, load(factors, (first + i) * stride + at))
-    for i in range(Index(LANES)):
-        row = each_lane(load(factors, (first + i) * stride + k))
-        for at in range(k + Index(1), stride):
-            product = _combined(row, load_eight(factors, last * stride + at, stride))
-            store(factors, (first + i) * stride + at, product)
+    for at in range(k + Index(1), stride):
+        rows = load_eight(factors, first * stride + at, stride)
+        for i in range(Index(LANES)):
+            by = each_lane(load(factors, (first + i) * stride + k))
+            store(factors, (first + i) * stride + at, _combined(by, rows))
     for j in range(k + Index(1), stride):
         for i in range(Index(LANES)):
-            column = _column(factors, last, j * Index(LANES) + i)
+            by = _column(factors, first, j * Index(LANES) + i)
             here = (j * Index(LANES) + i) * stride
             for at in range(j, stride):
-                change = _combined(column, load_eight(factors, first * stride + at, stride))
+                change = _combined(by, load_eight(factors, first * stride + at, stride))
                 store(factors, here + at, load(factors, here + at) - change)
+    for at in range(k + Index(1), stride):
+        rows = load_eight(factors, first * stride + at, stride)
+        for i in range(Index(LANES)):
+            by = _column(factors, first, first + i)
+            store(factors, (first + i) * stride + at, _combined(by, rows))
 
 
 @compiled
@@ -150,14 +185,17 @@ def _combined(factors: Eight, rows: Eight) -> Lanes:
 @compiled
 def solve(factors: Array, vectors: Array, row: int) -> None:
     """Solve with the factors of :func:`shifted_factor`; ``vectors[row]`` becomes the solution."""
-    stride = Index(factors.shape[1] // LANES)
+    stride, zero = Index(factors.shape[1] // LANES), splat(0.0)
     start = Index(row) * stride
+    nothing = zero, zero, zero, zero, zero, zero, zero, zero
     for k in range(stride):
-        first, lanes = k * Index(LANES) * stride, each_lane(load(vectors, start + k))
+        first, here = k * Index(LANES) * stride, load(vectors, start + k)
+        lanes = each_lane(here)
         for at in range(k + Index(1), stride):
             change = _combined(lanes, load_eight(factors, first + at, stride))
             store(vectors, start + at, load(vectors, start + at) - change)
-        product = _combined(lanes, load_eight(factors, first + Index(k), stride))
+        half = load_eight(factors, first + Index(k), stride)
+        product = _combined(each_lane(totals(_added(nothing, half, here))), half)
         store(vectors, start + k, product)
     for back in range(Index(1), stride):
         above = stride - Index(1) - back

@@ -1,7 +1,8 @@
 """The network of the living neurons: what moves in a gradient flow, and nothing else.
 
-A neuron is dead where it is zero at every input that counts. Then the risk does not depend on it, its
-parameters have no slope and keep their values, and it stays dead: the flow is that of the network
+A neuron is dead where the risk does not depend on it to second order: its rows of the Hessian are zero.
+That of v_i holds E[σ_i²], so it is zero at every input that counts; with those of w_i and b_i its
+parameters have no slope and keep their values, and it stays dead. The flow is that of the network
 without it, whose θ is laid out the same way.
 """
 
@@ -24,7 +25,8 @@ def living(
 ) -> NDArray[np.int64]:
     """Which entries of θ belong to living neurons or are offsets c, ascending.
 
-    A neuron is dead where all its rows of the Hessian are zero: that of v_i holds E[σ_i²].
+    All rows of a dead neuron are zero. That of v_i alone is not enough: w_i = b_i = 0 makes tanh zero
+    everywhere, but it moves.
     """
     matrix, inner = np.zeros((theta.size, theta.size)), theta.size - outputs
     derivatives(model, theta, scratch, np.empty(theta.size), matrix)

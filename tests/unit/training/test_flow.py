@@ -408,6 +408,24 @@ def test_saddles_are_left(count: int, sign: int) -> None:
     assert result["risk"].values[0, -1] < 1e-12
 
 
+# ---- long after a flow has settled
+
+
+@pytest.mark.parametrize("hidden", [8, 16, 32])
+def test_long_after_the_end(hidden: int) -> None:
+    """To time 1e12, where W is singular to rounding: steps are taken, and balances stay.
+
+    Sums of squares of size some 10 drift by 1e-9 at rtol 1e-9 at most; of the steps that are refused,
+    nearly all are at the start, some dozens.
+    """
+    problem = problem_of("affine", hidden)
+    theta = np.random.default_rng(3).normal(size=(6, problem.parameter_count))
+    result = df.flow(problem, theta, until=1e12, records_per_decade=1)
+    assert (result["status"].values == 0).all()
+    assert (result["refused_count"].values <= 200).all()
+    assert result["balance_drift"].values.max() <= 1e-9
+
+
 # ---- blow-up on the step target
 
 
