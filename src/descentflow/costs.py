@@ -33,8 +33,8 @@ DESCENT_NUMBERS, FLOW_NUMBERS = 4, 7
 """Numbers per record of a trajectory."""
 COPIES = 4.0
 """How often a job holds what it writes, at its peak."""
-DEEP_COPIES = 9.0
-"""How often a deep job holds the weights of a network, at its peak."""
+DEEP_COPIES, GRAM_COPIES = 9.0, 1.5
+"""How often a job that trains deep networks, and one that looks at their start, holds their weights."""
 DEEP_ACTIVATIONS = 8.0
 """How often it holds the activations of a layer, for each layer."""
 PATCH = 3
@@ -150,7 +150,8 @@ def _gram_deep(run: GramRun, known: Calibration) -> Cost:
     count = setting.initialization.chunk
     each = setting.weights * (known.draw_entry + known.deep_gram * _positions(run))
     written = _megabytes(count * inputs.number**2)
-    return _job("gram_deep", known, count * each, _deep_memory(run) + COPIES * written, written)
+    memory = _deep_memory(run, GRAM_COPIES) + COPIES * written
+    return _job("gram_deep", known, count * each, memory, written)
 
 
 def _train_deep(run: DescentRun, first: int, last: int, known: Calibration) -> Cost:
@@ -166,7 +167,7 @@ def _train_deep(run: DescentRun, first: int, last: int, known: Calibration) -> C
     numbers += setting.weights if run.stores_weights else 0
     written = _megabytes(rows * numbers)
     grams = _megabytes(rows * records * layers * number**2)
-    memory = _deep_memory(run) + COPIES * written + grams
+    memory = _deep_memory(run, DEEP_COPIES) + COPIES * written + grams
     seconds = rows * work + drawn + rows * numbers * known.written_number
     return _job("train_deep", known, seconds, memory, written)
 
@@ -271,11 +272,11 @@ def _positions(run: GramRun | DescentRun) -> int:
     return int(inputs.number * (inputs.shape[0] if len(inputs.shape) == 2 else 1))
 
 
-def _deep_memory(run: GramRun | DescentRun) -> float:
+def _deep_memory(run: GramRun | DescentRun, copies: float) -> float:
     network = run.setting.network
     patch = PATCH if network.architecture == "convolutional_residual" else 1
     passed = _positions(run) * network.width * network.depth * (DEEP_ACTIVATIONS + patch)
-    return _megabytes(DEEP_COPIES * run.setting.weights + passed)
+    return _megabytes(copies * run.setting.weights + passed)
 
 
 def _megabytes(numbers: float) -> float:
