@@ -1,6 +1,6 @@
 # The front door. config.yaml is read unless the command line gave studies of its own, so that
 # --configfile replaces the shipped studies instead of adding to them.
-from descentflow.cluster import cancel_left_over
+from descentflow.runtime.slurm import cancel_left_over
 
 if "studies" not in config:
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from measured import planned, run, stage_of
 
-from descentflow import store
 from descentflow.archive.inventory import Made, all_jobs
-from descentflow.jobs import Jobs
+from descentflow.datasets import netcdf
+from descentflow.planning.jobs import Jobs
 
 INTERVAL = {"law": "uniform", "low": 0.0, "high": 1.0}
 HAT = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0.5, 0, 0.5]}
@@ -66,12 +66,12 @@ def fill(jobs: Jobs, folder: Path) -> list[Made]:
 
 def copy(known: Path, made: Made, path: Path) -> None:
     """Write the file of a job from that of another chunk of its run."""
-    dataset, spec = store.read(known), json.loads(made.job)["spec"]
+    dataset, spec = netcdf.read(known), json.loads(made.job)["spec"]
     start, last = map(int, spec["chunk"].split("-"))
     dataset = dataset.assign_coords(initialization=np.arange(start, last + 1)).drop_attrs(
         deep=False
     )
-    store.write(dataset, path, spec, "Training, one segment")
+    netcdf.write(dataset, path, spec, "Training, one segment")
 
 
 def main() -> None:

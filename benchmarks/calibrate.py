@@ -30,13 +30,14 @@ import xarray as xr
 from measured import planned, run_all, stage_of
 
 import descentflow as df
-from descentflow import calibration, store
+from descentflow.datasets import netcdf
 from descentflow.deep.gram_finite import last_gram
 from descentflow.deep.network import DeepNetwork
 from descentflow.deep.training import advance, fit, reference, start
 from descentflow.deep.weights import draw_weights, weights_digest
-from descentflow.landscape import finish
-from descentflow.risk.lanes import LANES
+from descentflow.planning import calibration
+from descentflow.simd.vectors import LANES
+from descentflow.training.critical_points import finish
 
 INTERVAL = {"law": "uniform", "low": 0.0, "high": 1.0}
 HAT = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0.5, 0, 0.5]}
@@ -144,7 +145,7 @@ def written_number() -> float:
     dataset = xr.Dataset({"values": (("initialization", "step"), values)})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "numbers.nc"
-        return seconds(lambda: store.write(dataset, path, {}, "numbers")) / values.size
+        return seconds(lambda: netcdf.write(dataset, path, {}, "numbers")) / values.size
 
 
 def checked_number() -> float:
@@ -152,8 +153,8 @@ def checked_number() -> float:
     values = GENERATOR.standard_normal((2000, 500))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "numbers.nc"
-        store.write(xr.Dataset({"v": (("initialization", "step"), values)}), path, {}, "numbers")
-        return seconds(lambda: store.read(path)) / values.size
+        netcdf.write(xr.Dataset({"v": (("initialization", "step"), values)}), path, {}, "numbers")
+        return seconds(lambda: netcdf.read(path)) / values.size
 
 
 def processes() -> tuple[dict[str, float], dict[str, float]]:

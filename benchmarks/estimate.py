@@ -19,8 +19,9 @@ from typing import Any
 
 from measured import Measured, planned, run_all, stage_of
 
-from descentflow import calibration, config
-from descentflow.estimate import estimate
+from descentflow.config import validate
+from descentflow.planning import calibration
+from descentflow.planning.estimate import estimate
 
 CLUSTER = Path(__file__).parents[1] / "config" / "cluster.yaml"
 FACTOR = 2.0
@@ -68,7 +69,7 @@ SMALLER: dict[tuple[str, str], dict[str, Any]] = {
 
 def scaled_down() -> dict[str, Any]:
     """The configuration of SMALLER."""
-    mapping = config.load(CLUSTER)
+    mapping = validate.load(CLUSTER)
     studies: dict[str, dict[str, Any]] = {}
     for (study, name), changes in SMALLER.items():
         experiment = mapping["studies"][study][name]
@@ -97,7 +98,7 @@ def main() -> None:
     parser.add_argument("--calibration", type=Path, default=calibration.SHIPPED)
     parser.add_argument("--least", type=float, default=1.0, help="seconds a judged stage takes")
     arguments = parser.parse_args()
-    mapping = config.load(arguments.config) if arguments.config else scaled_down()
+    mapping = validate.load(arguments.config) if arguments.config else scaled_down()
     jobs = planned({**mapping, "outputs": {"results": "results", "figures": "figures"}})
     known = calibration.load(arguments.calibration)
     found = measured(jobs)

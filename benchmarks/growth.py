@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import descentflow as df
-from descentflow.figures import style
+from descentflow.studies import style
 
 Array = NDArray[np.float64]
 Call = Callable[[], Any]

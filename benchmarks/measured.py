@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from descentflow.archive.inventory import Made, all_jobs
-from descentflow.jobs import Jobs, lock_digest
+from descentflow.planning.jobs import Jobs, lock_digest
 
 LOCK = Path(__file__).parents[1] / "envs" / "requirements.lock"
 LAUNCHER = """

@@ -32,11 +32,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import descentflow as df
-from descentflow import gauss_legendre
-from descentflow.activations import ACTIVATIONS
-from descentflow.compiled import Index
-from descentflow.risk.memory import load, store
-from descentflow.risk.sigma import sigma
+from descentflow.functions import gauss_legendre
+from descentflow.functions.activations import ACTIVATIONS
+from descentflow.risk.activation_kernels import sigma
+from descentflow.simd.jit import Index
+from descentflow.simd.load_store import load, store
 
 Array = NDArray[np.float64]
 Sigma = Callable[[jax.Array], jax.Array]

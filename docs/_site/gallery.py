@@ -13,21 +13,21 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-WIDEST = 1500
+MAX_WIDTH = 1500
 COLOURS = 96
 MARKS = ("<!-- claims: written by make gallery -->", "<!-- end of claims -->")
 VERDICTS = {"yes": "hold", "NO": "fail", "not measured": "not measured"}
 
 
 def shrink(figure: Path, picture: Path) -> None:
-    """A copy at most ``WIDEST`` pixels wide with a palette of its own."""
+    """A copy at most ``MAX_WIDTH`` pixels wide with a palette of its own."""
     picture.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(figure) as image:
         shown = Image.new("RGB", image.size, "white")
         shown.paste(image, mask=image.getchannel("A") if "A" in image.getbands() else None)
-    if shown.width > WIDEST:
-        height = round(shown.height * WIDEST / shown.width)
-        shown = shown.resize((WIDEST, height), Image.Resampling.LANCZOS)
+    if shown.width > MAX_WIDTH:
+        height = round(shown.height * MAX_WIDTH / shown.width)
+        shown = shown.resize((MAX_WIDTH, height), Image.Resampling.LANCZOS)
     shown.quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
 
 

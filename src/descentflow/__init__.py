@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from descentflow.deep.gram import limit_gram
-    from descentflow.problem import Problem
+    from descentflow.risk.problem import Problem
     from descentflow.training.descent import descend
     from descentflow.training.flow import flow
 
@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 __all__ = ["Problem", "descend", "flow", "limit_gram"]
 
 _HOMES = {
-    "Problem": "descentflow.problem",
+    "Problem": "descentflow.risk.problem",
     "descend": "descentflow.training.descent",
     "flow": "descentflow.training.flow",
     "limit_gram": "descentflow.deep.gram",

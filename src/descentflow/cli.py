@@ -5,14 +5,17 @@ import json
 import sys
 from pathlib import Path
 
-from descentflow import calibration, config, editors, estimate, launch, reference
 from descentflow.archive import commands as archive_commands
 from descentflow.archive import content
-from descentflow.claims import table
-from descentflow.errors import ConfigurationError, Refused
-from descentflow.jobs import Jobs, lock_digest
+from descentflow.config import json_schema, reference, validate
+from descentflow.datasets.whole_file import atomic_path
+from descentflow.errors import ConfigurationError, InputError
+from descentflow.planning import calibration, estimate
+from descentflow.planning.identity import canonical
+from descentflow.planning.jobs import Jobs, lock_digest
 from descentflow.report import claims_markdown
-from descentflow.store import canonical, whole
+from descentflow.runtime import snakemake_lock
+from descentflow.studies import claims_table
 
 
 def main() -> None:
@@ -28,7 +31,7 @@ def main() -> None:
         command.add_argument("--lock", type=Path, default=Path("envs/requirements.lock"))
         command.set_defaults(run=lambda arguments, run=run: run(_jobs(arguments)))
     for name, write, text in (
-        ("schema", editors.text, "print the JSON schema of the configuration, for editors"),
+        ("schema", json_schema.text, "print the JSON schema of the configuration, for editors"),
         ("reference", reference.markdown, "print docs/configuration.md, every key explained"),
     ):
         command = commands.add_parser(name, help=text, description=text)
@@ -49,10 +52,10 @@ def main() -> None:
     archive_commands.add(commands)
     try:
         if sys.argv[1:2] == ["run"] and sys.argv[2:] != ["--help"]:  # the rest is not ours to parse
-            sys.exit(launch.run(sys.argv[2:]))
+            sys.exit(snakemake_lock.run(sys.argv[2:]))
         arguments = parser.parse_args()
         arguments.run(arguments)
-    except Refused as refusal:
+    except InputError as refusal:
         sys.exit(f"error: {refusal}")
     except OSError as error:
         sys.exit(f"error: {error.filename or 'files'}: {error.strerror}")
@@ -60,19 +63,19 @@ def main() -> None:
 
 def _jobs(arguments: argparse.Namespace) -> Jobs:
     lock = lock_digest(arguments.lock)
-    mapping = config.load(arguments.config)
+    mapping = validate.load(arguments.config)
     try:
         return Jobs.from_mapping(mapping, lock)
     except ConfigurationError as error:
         count = len(str(error).splitlines())
         problems = "1 problem" if count == 1 else f"{count} problems"
-        raise Refused(f"{arguments.config} is not valid, {problems}:\n{error}") from None
+        raise InputError(f"{arguments.config} is not valid, {problems}:\n{error}") from None
 
 
 def claims_page(claims: Path, page: Path) -> None:
     """Write the Markdown page of a table of claims."""
-    text = claims_markdown.page(table.read(claims), content.table_digest(claims))
-    with whole(page) as temporary:
+    text = claims_markdown.page(claims_table.read(claims), content.table_digest(claims))
+    with atomic_path(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

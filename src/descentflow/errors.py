@@ -1,11 +1,11 @@
 """What the package refuses, and says so: every refusal is a ``ValueError`` a person can act on."""
 
 
-class Refused(ValueError):
+class InputError(ValueError):
     """Bad input: the message says what was found, where, and what is allowed."""
 
 
-class ConfigurationError(Refused):
+class ConfigurationError(InputError):
     """One or more keys of a configuration (or of a problem's mapping) are wrong.
 
     ``where`` are the keys that lead to the wrong value, where there is just one.
@@ -16,9 +16,9 @@ class ConfigurationError(Refused):
         self.text, self.where = text, where
 
 
-class CannotWrite(Refused):
+class CannotWrite(InputError):
     """An output cannot be written: a full disk, a folder without permission."""
 
 
-class DamagedFile(Refused):
+class DamagedFile(InputError):
     """A file between stages is truncated, tampered with, or not one of ours."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import xarray as xr
 
-from descentflow import store
-from descentflow.jobs import Jobs
+from descentflow.datasets import netcdf
+from descentflow.planning.jobs import Jobs
 
 ROWS: dict[str, Any] = {"law": "sphere", "number": 3, "dimension": 4}
 IMAGES: dict[str, Any] = {"law": "sphere", "number": 3, "dimension": 2, "pixels": 4}
@@ -70,4 +70,4 @@ def compute(jobs: Jobs) -> xr.Dataset:
     dataset = Path(jobs.dataset("overparameterized"))
     files = [Path(path) for path in jobs.trained("overparameterized")]
     run(jobs.aggregate_job("overparameterized"), files, [dataset])
-    return store.read(dataset)
+    return netcdf.read(dataset)

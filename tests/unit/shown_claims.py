@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
-from descentflow.claims.claim import COLUMNS, Claim
-from descentflow.claims.table import Row
+from descentflow.studies.claim import COLUMNS, Claim
+from descentflow.studies.claims_table import Row
 
 CLAIMS = (
     Claim("constant_targets", "one", "V <= 1", "convergence: H = 4", "paper", "0.5", "<= 1", True),

@@ -11,11 +11,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from descentflow import store
 from descentflow.archive import inventory, records
 from descentflow.archive.inventory import Made
-from descentflow.figures import style
-from descentflow.jobs import Jobs, lock_digest
+from descentflow.datasets import netcdf
+from descentflow.planning.jobs import Jobs, lock_digest
+from descentflow.studies import style
 
 REPOSITORY = Path(__file__).parents[2]
 LAW = {"law": "normal", "count": 2, "chunk": 2}
@@ -97,10 +97,10 @@ def _result(job: Made, path: Path) -> None:
         picture(path)
     elif job.stage == "aggregate":
         run = job.inputs[0].split("/")[2]
-        store.write(dataset(run), path, {"study": job.study}, "Small")
+        netcdf.write(dataset(run), path, {"study": job.study}, "Small")
     else:
         numbers = xr.Dataset({"parameters": (("x",), np.arange(7.0))})
-        store.write(numbers, path, json.loads(job.job)["spec"], "Small")
+        netcdf.write(numbers, path, json.loads(job.job)["spec"], "Small")
 
 
 def claims(path: Path, measured: str = "0.1", holds: str = "yes", ending: str = "\n") -> None:

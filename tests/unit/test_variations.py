@@ -8,7 +8,7 @@ import pytest
 from variations import finish, variation
 
 from descentflow.errors import ConfigurationError
-from descentflow.jobs import Jobs
+from descentflow.planning.jobs import Jobs
 
 EXAMPLES = int(os.environ.get("DESCENTFLOW_VARIATIONS", "4"))
 STUDIES = ("constant_targets", "random_initializations", "gradient_flows", "blow_up")

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from descentflow.jobs import Jobs
+from descentflow.planning.jobs import Jobs
 
 REPOSITORY = Path(__file__).parents[2]
 Mapping = dict[str, Any]

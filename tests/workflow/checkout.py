@@ -18,8 +18,8 @@ from typing import Any
 
 import yaml
 
-from descentflow import plan
-from descentflow.jobs import Jobs
+from descentflow.planning import shallow_runs
+from descentflow.planning.jobs import Jobs
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
@@ -156,11 +156,11 @@ def commands(
 @contextmanager
 def segments_of(seconds: float) -> Iterator[None]:
     """Segments of another length, in this process."""
-    before, plan.SEGMENT_SECONDS = plan.SEGMENT_SECONDS, seconds
+    before, shallow_runs.SEGMENT_SECONDS = shallow_runs.SEGMENT_SECONDS, seconds
     try:
         yield
     finally:
-        plan.SEGMENT_SECONDS = before
+        shallow_runs.SEGMENT_SECONDS = before
 
 
 def _of_study(jobs: Jobs, study: str) -> list[Command]:

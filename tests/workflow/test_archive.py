@@ -15,7 +15,7 @@ from rocrate.rocrate import ROCrate
 from descentflow.archive import bundle, check, crate, records, sources
 from descentflow.archive.bundle import FIRST, Archive
 from descentflow.archive.inventory import all_jobs
-from descentflow.jobs import Jobs, lock_digest
+from descentflow.planning.jobs import Jobs, lock_digest
 
 FLIPS, SEED = 30, 2102
 MAIN = "import sys; from descentflow.cli import main; main()"

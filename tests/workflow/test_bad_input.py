@@ -15,7 +15,7 @@ import yaml
 from checkout import Checkout, Command, Configuration, Ended, commands, experiments, tiny
 
 from descentflow.errors import ConfigurationError
-from descentflow.jobs import Jobs
+from descentflow.planning.jobs import Jobs
 from descentflow.stages import command as command_line
 
 CONVERGENCE = "studies.constant_targets.convergence"

@@ -20,10 +20,10 @@ from checkout import (
     tiny,
 )
 
-from descentflow import store
-from descentflow.jobs import Jobs
-from descentflow.measures.trained import Trained, blocks, rows_of
-from descentflow.plan import Run
+from descentflow.datasets import netcdf
+from descentflow.datasets.trained_runs import Trained, blocks, rows_of
+from descentflow.planning.jobs import Jobs
+from descentflow.planning.shallow_runs import Run
 
 STUDIES = ("constant_targets", "random_initializations")
 LOCK = "0" * 16
@@ -73,7 +73,7 @@ def computed(configuration: Configuration, segment_seconds: float) -> dict[str, 
 
 def same_files(left: Path, right: Path) -> None:
     """Equal content, and equal bytes."""
-    contents = [store.read(path).attrs[store.DIGEST] for path in (left, right)]
+    contents = [netcdf.read(path).attrs[netcdf.DIGEST] for path in (left, right)]
     assert contents[0] == contents[1]
     assert left.read_bytes() == right.read_bytes()
 
@@ -149,7 +149,7 @@ def test_chunks_and_segments_leave_no_trace_in_what_is_measured(
 def test_more_initializations_change_none(whole: dict[str, Path], tmp_path: Path) -> None:
     """The first ones of a larger number have the bits they have among fewer."""
     for study, path in computed(reduced(tmp_path, 7, count=17), 600.0).items():
-        few, many = store.read(whole[study]), store.read(path)
+        few, many = netcdf.read(whole[study]), netcdf.read(path)
         for name in ("risk", "gradient_norm", "parameter_norm", "final_risk", "step_size"):
             assert many[name].sizes["initialization"] == 17
             part = many[name].isel(initialization=slice(0, COUNT))

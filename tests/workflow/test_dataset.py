@@ -14,7 +14,7 @@ from checkout import Checkout, Command
 from numpy.typing import NDArray
 
 import descentflow as df
-from descentflow import store
+from descentflow.datasets import netcdf
 
 STUDIES = ("constant_targets", "random_initializations")
 COLUMNS = ["study", "paper", "id", "statement", "where", "source", "measured", "bound", "holds"]
@@ -29,7 +29,7 @@ Rows = dict[tuple[str, str], dict[str, str]]
 def datasets(finished: Checkout) -> dict[str, xr.Dataset]:
     """The datasets by study."""
     folder = finished.root / "results" / "datasets"
-    return {study: store.read(folder / f"{study}.nc") for study in STUDIES}
+    return {study: netcdf.read(folder / f"{study}.nc") for study in STUDIES}
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_files_of_every_stage_carry_their_spec(finished: Checkout) -> None:
     """Samples, segments and datasets: the spec of the job that wrote them."""
     for command in finished.commands():
         if command.stage in ("sample", "train"):
-            dataset = store.read(finished.root / command.outputs[0])
+            dataset = netcdf.read(finished.root / command.outputs[0])
             assert json.loads(dataset.attrs["spec"]) == command.spec
             assert dataset.attrs["Conventions"] == "CF-1.11"
 
@@ -135,7 +135,7 @@ def test_values_are_those_of_descend(
     first = trainings(finished, study)[0]
     spec = first.spec
     problem = df.Problem.from_mapping({key: spec[key] for key in ("inputs", "target", "network")})
-    theta = store.read(finished.root / first.inputs[0])["parameters"].values[:12]
+    theta = netcdf.read(finished.root / first.inputs[0])["parameters"].values[:12]
     dataset = datasets[study]
     for row, size in zip(rows, spec["training"]["step_sizes"], strict=True):
         sizes = sizes_of(size, problem, theta)
@@ -160,7 +160,7 @@ def test_values_are_those_of_descend(
 def test_samples_are_a_function_of_seed_and_number_alone(finished: Checkout) -> None:
     """Different numbers, different draws; roughly standard normal."""
     first = next(c for c in finished.commands() if c.stage == "sample")
-    theta = store.read(finished.root / first.outputs[0])["parameters"].values
+    theta = netcdf.read(finished.root / first.outputs[0])["parameters"].values
     assert theta.shape == (16, 13)
     assert len(np.unique(theta)) == theta.size
     assert abs(theta.mean()) < 4 / math.sqrt(theta.size)

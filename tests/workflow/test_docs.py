@@ -15,7 +15,7 @@ import pytest
 import yaml
 from checkout import REPOSITORY, TINY, Checkout
 
-from descentflow import config
+from descentflow.config import validate
 
 PAGES = sorted(
     path.relative_to(REPOSITORY).as_posix()
@@ -87,7 +87,7 @@ def test_yaml_is_read_and_whole_configurations_are_valid(tmp_path: Path, name: s
         found = found.get("descentflow", found) if isinstance(found, dict) else found
         if isinstance(found, dict) and {"seed", "studies"} <= found.keys():
             (tmp_path / "config.yaml").write_text(yaml.safe_dump(found))
-            config.load(tmp_path / "config.yaml")
+            validate.load(tmp_path / "config.yaml")
 
 
 @pytest.mark.parametrize("name", PAGES)

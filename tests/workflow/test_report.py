@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from checkout import Checkout
 
-from descentflow.claims import table
+from descentflow.config.catalogue import STUDIES
 from descentflow.report.captions import CLAIMS, TITLES
-from descentflow.studies import STUDIES
+from descentflow.studies import claims_table
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 
@@ -97,9 +97,9 @@ def fits(locator: "playwright.Locator", size: str) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_figures_captions_and_claims_at_every_width(report: Path, size: str) -> None:
-    rows = table.read(report.parent / "results/claims.csv")
+    rows = claims_table.read(report.parent / "results/claims.csv")
     with opened(report, size) as window:
-        the_first_page(window, str(table.tally(rows)))
+        the_first_page(window, str(claims_table.tally(rows)))
         for study, figures in DRAWN.items():
             window.menu(study.replace("_", " ").capitalize())
             for figure in figures:
@@ -144,7 +144,7 @@ def a_caption(window: Opened, title: str, size: str) -> None:
     assert pixels >= SMALLEST_TEXT
 
 
-def the_claims(window: Opened, rows: list[table.Row], size: str) -> None:
+def the_claims(window: Opened, rows: list[claims_table.Row], size: str) -> None:
     """Opened from the first page; words, studies and verdicts filter them."""
     window.menu("Workflow")
     window.page.get_by_text("Open the table of claims").click()
@@ -161,7 +161,7 @@ def the_claims(window: Opened, rows: list[table.Row], size: str) -> None:
     of_study = [row for row in rows if row["study"] == "constant_targets"]
     playwright.expect(shown).to_have_count(len(of_study))
     frame.get_by_label("holds", exact=True).uncheck()
-    others = [row for row in of_study if row["holds"] != table.HOLDS]
+    others = [row for row in of_study if row["holds"] != claims_table.HOLDS]
     playwright.expect(shown).to_have_count(len(others))
     frame.get_by_label("holds", exact=True).check()
     badge = shown.first.locator(".badge")

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from checkout import REPOSITORY, Checkout, Configuration, experiments, outputs, rules
 
-from descentflow import store
+from descentflow.datasets import netcdf
 
 STUDIES = ("constant_targets", "random_initializations")
 SHOWN = dict.fromkeys((*STUDIES, "claims"), 1)
@@ -198,7 +198,7 @@ def test_a_longer_run_has_the_bits_of_a_fresh_one(
     for path in datasets:
         longer, anew = warm.root / path, fresh.root / path
         assert longer.read_bytes() == anew.read_bytes()
-        common_records(store.read(finished.root / path), store.read(longer))
+        common_records(netcdf.read(finished.root / path), netcdf.read(longer))
 
 
 def test_another_seed_starts_anew(warm: Checkout) -> None:

@@ -15,7 +15,7 @@ import pytest
 from checkout import Checkout, Command, Ended
 from faults import environment
 
-from descentflow.stages import warm as warm_process
+from descentflow.runtime import fork_server as warm_process
 
 PATIENCE = 60.0
 
@@ -58,7 +58,7 @@ def servers() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "descentflow.stages.warm" in child.cmdline():
+            if "descentflow.runtime.fork_server" in child.cmdline():
                 found.append(child)
     return found
 

@@ -8,13 +8,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from descentflow import __version__, store
+from descentflow import __version__
 from descentflow.archive import bundle, crate, environment, inventory, manifest, records, sources
 from descentflow.archive.bundle import FIRST, Member
 from descentflow.archive.content import sha256
 from descentflow.archive.inventory import Made
-from descentflow.errors import DamagedFile, Refused
-from descentflow.jobs import Jobs
+from descentflow.datasets import netcdf
+from descentflow.errors import DamagedFile, InputError
+from descentflow.planning.jobs import Jobs
 
 ENVIRONMENT, ABOUT = "environment.json", "archive.json"
 LOCK = "envs/requirements.lock"
@@ -36,7 +37,7 @@ class Built:
 def build(jobs: Jobs, config: str, target: Path, root: Path = Path()) -> Built:
     """Write the archive of a finished configuration, whose file is ``config`` relative to ``root``.
 
-    Raises Refused where a result is missing, damaged, or not of this configuration and code.
+    Raises InputError where a result is missing, damaged, or not of this configuration and code.
     """
     made = inventory.all_jobs(jobs)
     results = {path: root / path for job in made for path in job.outputs}
@@ -74,12 +75,12 @@ def _json(value: Any) -> bytes:
 def _digest(path: str, file: Path) -> str:
     """A result's digest; a netCDF file's content is checked on the way."""
     if not file.is_file():
-        raise Refused(f"{path}: missing; run `make figures`")
+        raise InputError(f"{path}: missing; run `make figures`")
     if file.suffix == ".nc":
         try:
-            store.read(file)
+            netcdf.read(file)
         except DamagedFile as damage:
-            raise Refused(str(damage)) from None
+            raise InputError(str(damage)) from None
     return sha256(file)
 
 
@@ -98,7 +99,7 @@ def _sources(root: Path, jobs: Jobs, config: str) -> list[Member]:
     names = sources.files(root, (outputs.results, outputs.figures))
     for needed in (config, LOCK, crate.WORKFLOW):
         if needed not in names:
-            raise Refused(f"{needed}: not among the sources; an archive must hold it")
+            raise InputError(f"{needed}: not among the sources; an archive must hold it")
     return [Member(name, root / name, _executable(root / name)) for name in names]
 
 
@@ -112,7 +113,7 @@ def _check_manifest(root: Path, jobs: Jobs, digests: dict[str, str]) -> None:
     for artefact in manifest.artefacts(jobs):
         told = found["artefacts"].get(artefact.key, {})
         if told.get("sha256") != digests[artefact.path.as_posix()]:
-            raise Refused(
+            raise InputError(
                 f"{sources.MANIFEST}: {artefact.path} is not what it tells; run `make manifest`, "
                 "or `make verify` to see the difference"
             )

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from descentflow.errors import Refused
-from descentflow.store import whole
+from descentflow.datasets.whole_file import atomic_path
+from descentflow.errors import InputError
 
 BLOCK, RECORD = 512, 10240
 PIECE = 1 << 20
 MODES = (0o644, 0o755)
 
 
-class NotAnArchive(Refused):
+class NotAnArchive(InputError):
     """The file is not one that :func:`write` made: cut off, damaged, or something else."""
 
 
@@ -70,16 +70,18 @@ class Stored:
 
 def write(path: Path, folder: str, members: Iterable[Member], time: int) -> None:
     """Write the members, in their order, below ``folder`` with the same modification time."""
-    with whole(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
         for member in members:
             if not safe(member.name):
-                raise Refused(f"{member.name}: cannot be archived: it lies outside of the checkout")
+                raise InputError(
+                    f"{member.name}: cannot be archived: it lies outside of the checkout"
+                )
             size = member.size
             file.write(_header(f"{folder}/{member.name}", size, member.executable, time))
             with member.open() as stream:
                 written = _copy(stream, file)
             if written != size:
-                raise Refused(f"{member.name}: changed while it was archived")
+                raise InputError(f"{member.name}: changed while it was archived")
             file.write(bytes(-size % BLOCK))
         file.write(bytes(2 * BLOCK))
         file.write(bytes(-file.tell() % RECORD))
@@ -98,7 +100,7 @@ def _header(name: str, size: int, executable: bool, time: int) -> bytes:
     try:
         return entry.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
     except (ValueError, UnicodeEncodeError) as error:
-        raise Refused(f"{name}: cannot be archived: {error}") from None
+        raise InputError(f"{name}: cannot be archived: {error}") from None
 
 
 class Archive:
@@ -114,12 +116,12 @@ class Archive:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator["Archive"]:
-        """Open and index an archive; raises NotAnArchive, or Refused where it cannot be read."""
+        """Open and index an archive; raises NotAnArchive, or InputError where it cannot be read."""
         try:
             with path.open("rb") as file:
                 yield cls(path, file)
         except OSError as error:
-            raise Refused(f"{path}: cannot be read: {error.strerror}") from None
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
     def _members(self) -> Iterator[Stored]:
         before = ""

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from descentflow import __version__, config
-from descentflow.errors import Refused
-from descentflow.jobs import Jobs, lock_digest
+from descentflow import __version__
+from descentflow.config import validate
+from descentflow.errors import InputError
+from descentflow.planning.jobs import Jobs, lock_digest
 
 MANIFEST = Path("figures/MANIFEST.json")
 LOCK = "envs/requirements.lock"
@@ -44,7 +45,7 @@ def add(commands: Any) -> None:
 
 
 def _jobs(arguments: argparse.Namespace) -> Jobs:
-    mapping = dict(config.load(arguments.config))
+    mapping = dict(validate.load(arguments.config))
     folders = {
         key: getattr(arguments, key)
         for key in ("results", "figures")
@@ -84,7 +85,7 @@ def archive(arguments: argparse.Namespace) -> None:
 
     path = Path(arguments.config)
     if path.is_absolute() or ".." in path.parts or arguments.lock.as_posix() != LOCK:
-        raise Refused("archive: run it at the top of the checkout, with its own files")
+        raise InputError("archive: run it at the top of the checkout, with its own files")
     built = build(_jobs(arguments), path.as_posix(), arguments.output)
     print(f"{built.path}: {built.files} files, {built.size} bytes")
     print(f"sha256    {built.sha256}")

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from descentflow import store
+from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile
-from descentflow.store import canonical
+from descentflow.planning.identity import canonical
 
 RECORDED = ("status", "stopped_at", "step", "time", "risk", "gradient_norm", "parameter_norm")
 """What training records, as named in a study's dataset: bit for bit promised for exact risks."""
@@ -176,4 +176,4 @@ def verdicts(path: Path) -> list[list[str]]:
 
 def read_dataset(path: Path) -> xr.Dataset:
     """A netCDF file of the package, its digest checked; raises DamagedFile."""
-    return store.read(path)
+    return netcdf.read(path)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from descentflow.jobs import Jobs
+from descentflow.planning.jobs import Jobs
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,12 @@ from typing import Any
 
 from descentflow import __version__
 from descentflow.archive import content
-from descentflow.errors import Refused
-from descentflow.jobs import Jobs
-from descentflow.plan import Run
-from descentflow.store import canonical, content_digest, whole
+from descentflow.datasets.netcdf import content_digest
+from descentflow.datasets.whole_file import atomic_path
+from descentflow.errors import InputError
+from descentflow.planning.identity import canonical
+from descentflow.planning.jobs import Jobs
+from descentflow.planning.shallow_runs import Run
 
 FORMAT = 1
 Entry = dict[str, Any]
@@ -134,25 +136,27 @@ def entry(artefact: Artefact, root: Path, exact: set[str]) -> Entry:
 def write(manifest: Manifest, path: Path) -> None:
     """Write the manifest, sorted, one value a line."""
     text = json.dumps(manifest, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    with whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read(path: Path) -> Manifest:
-    """Read a manifest; raises Refused."""
+    """Read a manifest; raises InputError."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Refused(f"{path}: there is no manifest; `make manifest` writes one") from None
+        raise InputError(f"{path}: there is no manifest; `make manifest` writes one") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise Refused(f"{path}: not a readable manifest ({error})") from None
+        raise InputError(f"{path}: not a readable manifest ({error})") from None
     keys = {"config", "lock", "code", "artefacts"}
     if not isinstance(found, dict) or not keys <= found.keys():
-        raise Refused(f"{path}: not a manifest of descentflow")
+        raise InputError(f"{path}: not a manifest of descentflow")
     if found.get("format") != FORMAT:
-        raise Refused(f"{path}: format {found.get('format')!r} of the manifest is not known here")
+        raise InputError(
+            f"{path}: format {found.get('format')!r} of the manifest is not known here"
+        )
     if not isinstance(found["artefacts"], dict) or not isinstance(found["code"], dict):
-        raise Refused(f"{path}: not a manifest of descentflow")
+        raise InputError(f"{path}: not a manifest of descentflow")
     return found
 
 

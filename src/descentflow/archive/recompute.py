@@ -14,15 +14,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from descentflow import config
 from descentflow.archive import compare, content, records
 from descentflow.archive.build import ABOUT, LOCK
 from descentflow.archive.bundle import Archive, safe
-from descentflow.archive.compare import Finding, Outcome
+from descentflow.archive.compare import Comparison, Outcome
 from descentflow.archive.inventory import Made, all_jobs, of_study, once
 from descentflow.archive.manifest import exact_runs
-from descentflow.errors import DamagedFile, Refused
-from descentflow.jobs import Jobs, lock_digest
+from descentflow.config import validate
+from descentflow.errors import DamagedFile, InputError
+from descentflow.planning.jobs import Jobs, lock_digest
 
 
 @contextlib.contextmanager
@@ -42,21 +42,21 @@ def jobs_of(root: Path) -> Jobs:
         about = json.loads((root / ABOUT).read_text(encoding="utf-8"))
         named = root / str(about["config"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise Refused(f"{ABOUT}: missing or not readable") from None
+        raise InputError(f"{ABOUT}: missing or not readable") from None
     if not named.resolve().is_relative_to(root.resolve()):
-        raise Refused(f"{ABOUT}: names a configuration outside of the archive")
-    jobs = Jobs.from_mapping(config.load(named), lock_digest(root / LOCK))
+        raise InputError(f"{ABOUT}: names a configuration outside of the archive")
+    jobs = Jobs.from_mapping(validate.load(named), lock_digest(root / LOCK))
     if not all(safe(output) for made in all_jobs(jobs) for output in made.outputs):
-        raise Refused(f"{about['config']}: its outputs lie outside of the archive")
+        raise InputError(f"{about['config']}: its outputs lie outside of the archive")
     return jobs
 
 
 def chosen(jobs: Jobs, part: str) -> list[Made]:
-    """The jobs behind a study's name or a run's id; raises Refused naming what there is."""
+    """The jobs behind a study's name or a run's id; raises InputError naming what there is."""
     everything = [made for study in jobs.blocks for made in of_study(jobs, study)]
     wanted = [made for made in everything if part in (made.study, made.run)]
     if not part or not wanted:
-        raise Refused(
+        raise InputError(
             f"--recompute: the archive has no '{part}'; studies: {', '.join(jobs.blocks)}; "
             "run ids are the folders of its runs"
         )
@@ -74,7 +74,7 @@ def notes(root: Path, made: list[Made]) -> list[str]:
     return [f"note: made by another version of the package or Python: {stages}"] if other else []
 
 
-def recompute(jobs: Jobs, root: Path, made: list[Made]) -> Iterator[Finding]:
+def recompute(jobs: Jobs, root: Path, made: list[Made]) -> Iterator[Comparison]:
     """Run the jobs one after the other and compare each file with the archived one."""
     with tempfile.TemporaryDirectory(prefix="descentflow-") as folder:
         new, below = Path(folder), Outcome.BYTES
@@ -89,7 +89,7 @@ def recompute(jobs: Jobs, root: Path, made: list[Made]) -> Iterator[Finding]:
 
 
 def _run(job: Made, root: Path, new: Path) -> None:
-    """One job as its command; raises Refused with the stage's own words."""
+    """One job as its command; raises InputError with the stage's own words."""
     inputs = [root / p if job.stage == "train" and _is_sample(p) else new / p for p in job.inputs]
     for output in job.outputs:
         (new / output).parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def _run(job: Made, root: Path, new: Path) -> None:
     )
     if ended.returncode != 0:
         words = ended.stderr.strip().splitlines() or ["no message"]
-        raise Refused(f"{job.outputs[0]}: recomputing failed: {words[-1]}")
+        raise InputError(f"{job.outputs[0]}: recomputing failed: {words[-1]}")
 
 
 def _is_sample(path: str) -> bool:
@@ -111,18 +111,18 @@ def _is_sample(path: str) -> bool:
 
 def _compared(
     job: Made, output: str, root: Path, new: Path, exact: set[str], below: Outcome
-) -> Finding:
+) -> Comparison:
     wanted, made = root / output, new / output
     try:
         if made.suffix == ".nc":
             strict = job.stage == "train" and job.run in exact
             return compare.datasets(output, wanted, made, exact, strict=strict)
         if content.sha256(wanted) == content.sha256(made):
-            return Finding(output, Outcome.BYTES)
+            return Comparison(output, Outcome.BYTES)
         if content.figure_digest(wanted) == content.figure_digest(made):
-            return Finding(output, Outcome.CONTENT)
+            return Comparison(output, Outcome.CONTENT)
     except DamagedFile as damage:
-        return Finding(output, Outcome.DIFFERENT, str(damage))
+        return Comparison(output, Outcome.DIFFERENT, str(damage))
     if below is Outcome.TOLERANCE:
-        return Finding(output, Outcome.TOLERANCE, "its data deviate within tolerance")
-    return Finding(output, Outcome.DIFFERENT)
+        return Comparison(output, Outcome.TOLERANCE, "its data deviate within tolerance")
+    return Comparison(output, Outcome.DIFFERENT)

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from descentflow.errors import Refused
+from descentflow.errors import InputError
 
 FOLDER = ".snakemake/metadata"
 CONSTANTS: dict[str, Any] = {
@@ -32,13 +32,13 @@ def name(output: str) -> str:
 
 
 def read(root: Path, output: str) -> Record:
-    """The record of an output; raises Refused where there is no whole one."""
+    """The record of an output; raises InputError where there is no whole one."""
     try:
         record = json.loads((root / name(output)).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        raise Refused(f"{output}: Snakemake has no record of it; run `make figures`") from None
+        raise InputError(f"{output}: Snakemake has no record of it; run `make figures`") from None
     if not isinstance(record, dict) or not _whole(record):
-        raise Refused(f"{output}: incomplete; run `make figures`")
+        raise InputError(f"{output}: incomplete; run `make figures`")
     return record
 
 
@@ -54,13 +54,13 @@ def check(output: str, record: Record, job: str, digests: dict[str, str]) -> Non
     ``digests`` are the SHA-256 of all results by path.
     """
     if not {job, repr(job)} & set(map(str, record["params"])):
-        raise Refused(
+        raise InputError(
             f"{output}: made by another configuration, code, lock file or Python; "
             "run `make figures`"
         )
     for source, checksum in (record.get("input_checksums") or {}).items():
         if str(checksum).removeprefix("sha256:") != digests.get(source):
-            raise Refused(f"{output}: made from another {source}; run `make figures`")
+            raise InputError(f"{output}: made from another {source}; run `make figures`")
 
 
 def stripped(record: Record) -> bytes:

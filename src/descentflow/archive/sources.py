@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from descentflow.errors import Refused
+from descentflow.errors import InputError
 
 SKIPPED = {
     ".git", ".snakemake", "__pycache__", ".hypothesis", ".pytest_cache", ".mypy_cache",
@@ -28,7 +28,7 @@ def files(root: Path, computed: Iterable[str]) -> list[str]:
     found: Iterable[str] = _tracked(root)
     if not found:
         if (root / ".git").exists():
-            raise Refused(f"{root}: git cannot list the files of this checkout")
+            raise InputError(f"{root}: git cannot list the files of this checkout")
         found = _walked(root)
     chosen = [
         name
@@ -37,7 +37,7 @@ def files(root: Path, computed: Iterable[str]) -> list[str]:
     ]
     for name in chosen:
         if not (root / name).resolve().is_relative_to(root.resolve()):
-            raise Refused(f"{name}: a link to outside of the checkout cannot be archived")
+            raise InputError(f"{name}: a link to outside of the checkout cannot be archived")
     return sorted(name for name in chosen if (root / name).is_file())
 
 
@@ -83,14 +83,14 @@ def commit(root: Path) -> str | None:
 
 
 def citation(root: Path) -> dict[str, object]:
-    """CITATION.cff; raises Refused where there is none to be read."""
+    """CITATION.cff; raises InputError where there is none to be read."""
     path = root / "CITATION.cff"
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        raise Refused(f"{path}: cannot be read") from None
+        raise InputError(f"{path}: cannot be read") from None
     if not isinstance(found, dict):
-        raise Refused(f"{path}: not a citation file")
+        raise InputError(f"{path}: not a citation file")
     return found
 
 
@@ -105,4 +105,4 @@ def date(root: Path) -> datetime.datetime:
         return datetime.datetime.combine(datetime.date.fromisoformat(day), midnight)
     except (ValueError, OverflowError, OSError):
         where = "SOURCE_DATE_EPOCH" if epoch else "CITATION.cff: date-released"
-        raise Refused(f"{where}: not a date") from None
+        raise InputError(f"{where}: not a date") from None

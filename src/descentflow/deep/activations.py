@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf, expit, ndtr
 
-from descentflow.errors import Refused
+from descentflow.errors import InputError
 
 Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
@@ -58,7 +58,9 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def activation(name: str) -> Activation:
-    """The activation of that name; raises Refused for any other."""
+    """The activation of that name; raises InputError for any other."""
     if name not in ACTIVATIONS:
-        raise Refused(f"activation: found {name!r}, allowed: {', '.join(get_args(ActivationName))}")
+        raise InputError(
+            f"activation: found {name!r}, allowed: {', '.join(get_args(ActivationName))}"
+        )
     return ACTIVATIONS[name]

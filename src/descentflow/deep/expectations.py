@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.deep.activations import Function
-from descentflow.errors import Refused
+from descentflow.errors import InputError
 
 Array = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ NEGLIGIBLE = 3e-14
 SETTLED = 2e-13
 """Change on the same scale, when the nodes are doubled, that ends the search."""
 
-FEWEST_TERMS, MOST_TERMS, BLOCK, DOUBLINGS = 256, 2**15, 128, 5
+MIN_TERMS, MAX_TERMS, BLOCK, DOUBLINGS = 256, 2**15, 128, 5
 """32768 terms suffice for 1 - |ρ| ≥ 1e-3 at any variance, and for any ρ at variances to about 100."""
 
 PARALLEL = 1e-14
@@ -41,18 +41,18 @@ Distinct images may share a patch, and depth drives all correlations to 1.
 def first_moments(function: Function, variances: Array) -> Array:
     """E[g(u)] for u ~ N(0, q), the q ≥ 0 in ``variances``, of any shape: the same shape.
 
-    Raises Refused where more nodes do not settle it (g is not smooth).
+    Raises InputError where more nodes do not settle it (g is not smooth).
     """
     deviations = np.sqrt(np.maximum(variances, 0.0)).ravel()
     previous = np.full(deviations.shape, np.nan)
     for refinement in range(DOUBLINGS + 1):
-        nodes, weights = _nodes(float(deviations.max()), FEWEST_TERMS, refinement)
+        nodes, weights = _nodes(float(deviations.max()), MIN_TERMS, refinement)
         values = function(deviations[:, None] * nodes)
         result, size = values @ weights, np.sqrt((values * values) @ weights)
         if (np.abs(result - previous) <= SETTLED * size).all():
             return result.reshape(np.shape(variances))
         previous = result
-    raise Refused(
+    raise InputError(
         "expectation: 1e-12 is out of reach of the quadrature, the function is not smooth"
     )
 
@@ -60,15 +60,15 @@ def first_moments(function: Function, variances: Array) -> Array:
 def second_moments(function: Function, covariance: Array) -> Array:
     """E[g(u_i)g(u_j)] for u ~ N(0, covariance), positive semi-definite (n, n): shape (n, n).
 
-    Raises Refused where 1e-12 is out of reach: g is not smooth, or rows are so long and so nearly
-    parallel that more than ``MOST_TERMS`` terms are needed to tell them apart.
+    Raises InputError where 1e-12 is out of reach: g is not smooth, or rows are so long and so nearly
+    parallel that more than ``MAX_TERMS`` terms are needed to tell them apart.
     """
     deviations = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     scale = np.where(deviations > 0.0, deviations, 1.0)
     correlation = np.clip(covariance / scale[:, None] / scale, -1.0, 1.0)
-    terms, refinement = FEWEST_TERMS, 0
+    terms, refinement = MIN_TERMS, 0
     previous = np.full(correlation.shape, np.nan)
-    while terms <= MOST_TERMS and refinement <= DOUBLINGS:
+    while terms <= MAX_TERMS and refinement <= DOUBLINGS:
         result, left = _mehler(function, deviations, correlation, terms, refinement)
         if left > NEGLIGIBLE:
             terms *= 2
@@ -77,7 +77,7 @@ def second_moments(function: Function, covariance: Array) -> Array:
         if (np.abs(result - previous) <= SETTLED * size[:, None] * size).all():
             return result
         previous, refinement = result, refinement + 1
-    raise Refused(_out_of_reach(deviations, correlation))
+    raise InputError(_out_of_reach(deviations, correlation))
 
 
 def _out_of_reach(deviations: Array, correlation: Array) -> str:

@@ -11,9 +11,9 @@ from pydantic import Discriminator, Field, Tag
 
 from descentflow.deep.inputs import check_inputs
 from descentflow.deep.network import DeepNetwork, LimitNetwork
-from descentflow.errors import Refused
-from descentflow.findings import Finding
-from descentflow.schema import (
+from descentflow.errors import InputError
+from descentflow.schema.messages import ConfigProblem
+from descentflow.schema.model import (
     UNION_TAGS,
     Model,
     Number,
@@ -23,8 +23,8 @@ from descentflow.schema import (
     number_or_mapping,
 )
 
-MOST_INPUTS = 4096
-MOST_ENTRIES = 100_000_000
+MAX_INPUTS = 4096
+MAX_ENTRIES = 100_000_000
 
 
 class Sphere(Model):
@@ -35,7 +35,7 @@ class Sphere(Model):
     """
 
     law: Literal["sphere"] = Field(description="drawn uniformly from the unit sphere")
-    number: Whole = Field(ge=1, le=MOST_INPUTS, description="n, how many inputs")
+    number: Whole = Field(ge=1, le=MAX_INPUTS, description="n, how many inputs")
     dimension: Whole = Field(
         ge=1, le=10**6, description="entries of an input, or channels of each of its pixels"
     )
@@ -52,13 +52,13 @@ class Sphere(Model):
         return (self.dimension,) if self.pixels is None else (self.pixels, self.dimension)
 
     @check("number", "dimension", "pixels")
-    def _room(self) -> Iterator[Finding]:
+    def _room(self) -> Iterator[ConfigProblem]:
         entries = self.dimension * (self.pixels or 1)
         if self.number > 1 and entries < 2:
             text = "on the sphere of one dimension all inputs are parallel; at least 2 is needed"
             yield ("dimension",), text
-        if self.number * entries > MOST_ENTRIES:
-            text = f"makes {self.number * entries} numbers in all, allowed are {MOST_ENTRIES}"
+        if self.number * entries > MAX_ENTRIES:
+            text = f"makes {self.number * entries} numbers in all, allowed are {MAX_ENTRIES}"
             yield ("number",), text
 
 
@@ -71,7 +71,7 @@ class Points(Model):
     law: Literal["points"] = Field(description="rows of numbers, written down")
     points: tuple[Row, ...] = Field(
         min_length=1,
-        max_length=MOST_INPUTS,
+        max_length=MAX_INPUTS,
         description="one list per input, all of one length; none zero, no two parallel",
     )
 
@@ -92,7 +92,7 @@ class Images(Model):
     law: Literal["images"] = Field(description="images, written down")
     images: tuple[tuple[Row, ...], ...] = Field(
         min_length=1,
-        max_length=MOST_INPUTS,
+        max_length=MAX_INPUTS,
         description="for each image a list of pixels, each a list of channels; for "
         "`convolutional_residual`; none zero, no two parallel",
     )
@@ -176,7 +176,7 @@ class _OnInputs(Model):
     network: LimitNetwork = Field(description="a deep network, its width tending to infinity")
 
     @check("inputs", "network")
-    def _fitting_inputs(self) -> Iterator[Finding]:
+    def _fitting_inputs(self) -> Iterator[ConfigProblem]:
         """Refuse images for rows, rows for images, and parallel or zero inputs."""
         architecture, inputs = self.network.architecture, self.inputs
         if isinstance(inputs, Sphere):
@@ -188,7 +188,7 @@ class _OnInputs(Model):
         key, values = listed(inputs)
         try:
             check_inputs(values, architecture)
-        except Refused as refusal:
+        except InputError as refusal:
             text = str(refusal).removeprefix("inputs: ")
             yield ("inputs", key), text
 
@@ -226,7 +226,7 @@ class Descending(AtStart):
     training: DeepDescent = Field(description="gradient descent on all layers")
 
     @check("labels", "inputs")
-    def _one_label_each(self) -> Iterator[Finding]:
+    def _one_label_each(self) -> Iterator[ConfigProblem]:
         if isinstance(self.labels, ListedLabels) and len(self.labels.values) != self.inputs.number:
             text = f"{len(self.labels.values)} labels for {self.inputs.number} inputs"
             yield ("labels", "values"), f"{text}; one for each is needed"

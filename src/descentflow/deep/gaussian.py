@@ -40,7 +40,7 @@ def mean_slopes(name: str, covariance: Array) -> Array:
 def normalisation(name: str) -> float:
     """c_σ = 1/E[σ(z)²], z ~ N(0, 1) (arXiv:1811.03804; docs/mathematics.md, 5.1).
 
-    Raises Refused for an unknown activation.
+    Raises InputError for an unknown activation.
     """
     activation(name)
     return 1.0 / float(mean_values(name, np.ones((1, 1)))[0, 0])

@@ -16,14 +16,14 @@ from descentflow.deep.activations import activation as find_activation
 from descentflow.deep.gaussian import mean_slopes, mean_value, mean_values, normalisation
 from descentflow.deep.inputs import check_inputs
 from descentflow.deep.network import Architecture
-from descentflow.errors import Refused
+from descentflow.errors import InputError
 
 Array = NDArray[np.float64]
 
 Gather = Callable[[Array], Array]
 Moments = Callable[[str, Array], Array]
 
-DEEPEST = 10_000
+MAX_DEPTH = 10_000
 
 
 def limit_gram(
@@ -46,7 +46,7 @@ def limit_gram(
 
     Raises
     ------
-    Refused (a ValueError) for unknown names, shapes that do not fit, zero or parallel inputs, depths
+    InputError (a ValueError) for unknown names, shapes that do not fit, zero or parallel inputs, depths
     and scales out of range, and where 1e-12 is out of reach.
 
     """
@@ -87,17 +87,17 @@ def limit_grams(
 def _check(architecture: str, activation: str, depth: int, residual_scale: float) -> None:
     names = get_args(Architecture)
     if architecture not in names:
-        raise Refused(f"architecture: found {architecture!r}, allowed: {', '.join(names)}")
+        raise InputError(f"architecture: found {architecture!r}, allowed: {', '.join(names)}")
     find_activation(activation)
     least = 1 if architecture == "fully_connected" else 2
     whole = isinstance(depth, int | np.integer) and not isinstance(depth, bool)
-    if not whole or not least <= depth <= DEEPEST:
-        raise Refused(
-            f"depth: {architecture} needs a whole number from {least} to {DEEPEST}, found {depth!r}"
+    if not whole or not least <= depth <= MAX_DEPTH:
+        raise InputError(
+            f"depth: {architecture} needs a whole number from {least} to {MAX_DEPTH}, found {depth!r}"
         )
     number = isinstance(residual_scale, int | float | np.floating)
     if not number or not 0.0 < residual_scale < 1.0:
-        raise Refused(f"residual_scale: a number in (0, 1) is needed, found {residual_scale!r}")
+        raise InputError(f"residual_scale: a number in (0, 1) is needed, found {residual_scale!r}")
 
 
 def _fully_connected(covariance: Array, name: str, depth: int) -> list[Array]:

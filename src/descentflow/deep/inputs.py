@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from descentflow.errors import Refused
+from descentflow.errors import InputError
 
 Array = NDArray[np.float64]
 
-LEAST_ANGLE = 1e-8
+MIN_ANGLE = 1e-8
 """Angles below this are rounding: the least eigenvalue is of the order of their square."""
 
 BLOCK = 10_000_000
@@ -27,18 +27,20 @@ LONGEST = 1e60
 def check_inputs(inputs: ArrayLike, architecture: str) -> Array:
     """Inputs as an array of their own: (n, d), or (n, p, c) for ``convolutional_residual``.
 
-    Raises Refused for another shape, entries that are not finite, zero rows and parallel rows.
+    Raises InputError for another shape, entries that are not finite, zero rows and parallel rows.
     """
     try:
         array = np.array(inputs, dtype=np.float64)
     except (TypeError, ValueError):
-        raise Refused("inputs: rows of numbers, all of one length, are needed") from None
+        raise InputError("inputs: rows of numbers, all of one length, are needed") from None
     images = architecture == "convolutional_residual"
     shape = "(n, p, channels)" if images else "(n, d)"
     if array.ndim != 2 + images or array.size == 0:
-        raise Refused(f"inputs: {architecture} needs an array {shape}, found shape {array.shape}")
+        raise InputError(
+            f"inputs: {architecture} needs an array {shape}, found shape {array.shape}"
+        )
     if not np.isfinite(array).all():
-        raise Refused("inputs: every entry must be finite")
+        raise InputError("inputs: every entry must be finite")
     _check_directions(array.reshape(len(array), -1), "images" if images else "rows")
     return array
 
@@ -47,7 +49,7 @@ def _check_directions(rows: Array, noun: str) -> None:
     largest = np.abs(rows).max(axis=1)
     for i in np.flatnonzero((largest < 1.0 / LONGEST) | (largest > LONGEST)):
         found = "is zero" if largest[i] == 0.0 else f"has an entry of size {largest[i]:.3g}"
-        raise Refused(
+        raise InputError(
             f"inputs: of the {noun}, number {i} {found}; "
             f"a largest entry from {1.0 / LONGEST:g} to {LONGEST:g} is needed"
         )
@@ -59,8 +61,8 @@ def _check_directions(rows: Array, noun: str) -> None:
             (units[second], "equal directions"),
             (-units[second], "opposite directions"),
         ):
-            if np.linalg.norm(units[first] - other) <= LEAST_ANGLE:
-                raise Refused(
+            if np.linalg.norm(units[first] - other) <= MIN_ANGLE:
+                raise InputError(
                     f"inputs: {noun} {first} and {second} are parallel{kind}, with {word}; "
                     "no two may be, or the least eigenvalue of the Gram matrix is lost"
                 )

@@ -7,15 +7,15 @@ from typing import Any, Literal
 from pydantic import Field
 
 from descentflow.deep.activations import ActivationName
-from descentflow.findings import Finding
-from descentflow.schema import Model, Number, Whole, check
+from descentflow.schema.messages import ConfigProblem
+from descentflow.schema.model import Model, Number, Whole, check
 
 Architecture = Literal["fully_connected", "residual", "convolutional_residual"]
 
 PATCH = 3
 """Pixels of a patch: a pixel and its two neighbours, zero beyond the borders."""
 
-WIDEST, DEEPEST = 65_536, 10_000
+MAX_WIDTH, MAX_DEPTH = 65_536, 10_000
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -32,14 +32,14 @@ class LimitNetwork(Model):
     architecture: Architecture = Field(description="defined in docs/mathematics.md, 5.1")
     activation: ActivationName = Field(description="σ; `relu` is a control, not in the theorem")
     depth: Whole = Field(
-        ge=1, le=DEEPEST, description="H, hidden layers; at least 2 but for `fully_connected`"
+        ge=1, le=MAX_DEPTH, description="H, hidden layers; at least 2 but for `fully_connected`"
     )
     residual_scale: Number = Field(
         default=0.5, gt=0.0, lt=1.0, description="c_res; `fully_connected` does not use it"
     )
 
     @check("architecture", "depth")
-    def _deep_enough(self) -> Iterator[Finding]:
+    def _deep_enough(self) -> Iterator[ConfigProblem]:
         if self.architecture != "fully_connected" and self.depth < 2:
             text = f"{self.architecture} needs at least 2 layers, found {self.depth}"
             yield ("depth",), text
@@ -59,7 +59,7 @@ class LimitNetwork(Model):
 class DeepNetwork(LimitNetwork):
     """A network with hidden layers of ``width`` neurons (m)."""
 
-    width: Whole = Field(ge=1, le=WIDEST, description="m, neurons of each hidden layer")
+    width: Whole = Field(ge=1, le=MAX_WIDTH, description="m, neurons of each hidden layer")
 
     def shapes(self, input_shape: tuple[int, ...]) -> Shapes:
         """Shapes of W^(1), .., W^(H) and a for one input of shape (d,), or (p, channels).

@@ -19,7 +19,7 @@ from descentflow.deep.compiled import compiled
 from descentflow.deep.gram_finite import observe
 from descentflow.deep.inputs import check_inputs
 from descentflow.deep.network import DeepNetwork
-from descentflow.errors import Refused
+from descentflow.errors import InputError
 
 Array = NDArray[np.float64]
 Steps = NDArray[np.int64]
@@ -88,31 +88,31 @@ class Records:
 def fit(network: DeepNetwork, inputs: ArrayLike, labels: ArrayLike) -> Fit:
     """The three together, checked.
 
-    Raises Refused for inputs that :func:`check_inputs` refuses and for labels that are not n finite
+    Raises InputError for inputs that :func:`check_inputs` refuses and for labels that are not n finite
     numbers.
     """
     array = check_inputs(inputs, network.architecture)
     targets = np.array(labels, dtype=np.float64)
     if targets.shape != array.shape[:1]:
-        raise Refused(
+        raise InputError(
             f"labels: one per input, shape ({len(array)},), is needed, found {targets.shape}"
         )
     if not np.isfinite(targets).all():
-        raise Refused("labels: every entry must be finite")
+        raise InputError("labels: every entry must be finite")
     return Fit(network, array, targets)
 
 
 def start(task: Fit, weights: Sequence[ArrayLike]) -> DeepState:
     """The state before the first step, from W^(1), .., W^(H), a.
 
-    Raises Refused where their number, their shapes or an entry's finiteness do not fit.
+    Raises InputError where their number, their shapes or an entry's finiteness do not fit.
     """
     arrays = tuple(np.asarray(weight, dtype=np.float64) for weight in weights)
     needed, found = task.network.shapes(task.input_shape), tuple(w.shape for w in arrays)
     if found != needed:
-        raise Refused(f"weights: the shapes must be {needed}, found {found}")
+        raise InputError(f"weights: the shapes must be {needed}, found {found}")
     if not all(np.isfinite(array).all() for array in arrays):
-        raise Refused("weights: every entry must be finite")
+        raise InputError("weights: every entry must be finite")
     # a copy of our own: on a processor XLA may otherwise read the caller's memory
     return DeepState(tuple(jnp.array(array, copy=True) for array in arrays))
 
@@ -131,15 +131,15 @@ def advance(
     ``steps`` (R,) increase and are not below ``state.step``. A run whose loss is no longer finite
     stops.
 
-    Raises Refused for a step size that is not positive and finite, and for other steps.
+    Raises InputError for a step size that is not positive and finite, and for other steps.
     """
     if not (np.isfinite(step_size) and step_size > 0.0):
-        raise Refused(f"step_size: must be positive and finite, found {step_size!r}")
+        raise InputError(f"step_size: must be positive and finite, found {step_size!r}")
     targets = np.asarray(steps, dtype=np.int64)
     if targets.ndim != 1 or not targets.size or np.any(np.diff(targets) <= 0):
-        raise Refused(f"steps: increasing whole numbers are needed, found {steps!r}")
+        raise InputError(f"steps: increasing whole numbers are needed, found {steps!r}")
     if targets[0] < state.step:
-        raise Refused(f"steps: the run is at {state.step} already, found {targets[0]}")
+        raise InputError(f"steps: the run is at {state.step} already, found {targets[0]}")
     inputs, labels = jnp.asarray(task.inputs), jnp.asarray(task.labels)
     records = _empty_records(targets, len(task.labels), task.network.depth + 1)
     for row, target in enumerate(targets):

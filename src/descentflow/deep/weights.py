@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.deep.network import DeepNetwork
-from descentflow.errors import Refused
+from descentflow.errors import InputError
 
 Array = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ def draw_weights(
     Shapes are those of :meth:`DeepNetwork.shapes`. The same numbers on every machine whose libm
     agrees in the tails of NumPy's normal law; :func:`weights_digest` tells.
 
-    Raises Refused for a negative or non-whole initialisation.
+    Raises InputError for a negative or non-whole initialisation.
     """
     memory = new_memory(network, input_shape)
     draw_into(memory, network, input_shape, seed, initialization)
@@ -62,7 +62,9 @@ def _stream(
 ) -> np.random.Generator:
     whole = isinstance(initialization, int | np.integer) and not isinstance(initialization, bool)
     if not whole or not 0 <= initialization <= LAST:
-        raise Refused(f"initialization: a whole number from 0 is needed, found {initialization!r}")
+        raise InputError(
+            f"initialization: a whole number from 0 is needed, found {initialization!r}"
+        )
     counter = [0, 0, int(initialization), layer]
     key = weights_key(network, input_shape, seed)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))

@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 
-from descentflow.claims import table
-from descentflow.claims.table import FAILS, UNKNOWN, WORDS, Row
-from descentflow.jobs import Jobs
+from descentflow.config.catalogue import STUDIES
+from descentflow.planning.jobs import Jobs
 from descentflow.report import settings
-from descentflow.studies import STUDIES
+from descentflow.studies import claims_table
+from descentflow.studies.claims_table import FAILS, UNKNOWN, WORDS, Row
 
 CLAIMS = "All claims"
 """The report's category of the claims; the first in the alphabet."""
@@ -84,10 +84,10 @@ class Captions:
 
     def verdicts(self, study: str = "") -> str:
         """How many claims hold, of one study or of all; and those that do not, a bullet each."""
-        rows = table.read(Path(self._jobs.claims))
+        rows = claims_table.read(Path(self._jobs.claims))
         rows = [row for row in rows if study in ("", row["study"])]
         bad = [row for row in rows if row["holds"] in (FAILS, UNKNOWN)]
-        return "\n".join([f"**{table.tally(rows)}.**", "", *map(_bullet, bad)])
+        return "\n".join([f"**{claims_table.tally(rows)}.**", "", *map(_bullet, bad)])
 
     @property
     def configuration(self) -> str:
@@ -103,7 +103,7 @@ class Captions:
 
 def _bullet(row: Row) -> str:
     text = f"{row['statement']}; measured: {row['measured']}; must be: {row['bound']}"
-    return f"* **{WORDS[row['holds']]}**: {_escaped(table.typeset(text))} (``{row['id']}``)"
+    return f"* **{WORDS[row['holds']]}**: {_escaped(claims_table.typeset(text))} (``{row['id']}``)"
 
 
 def _escaped(text: str) -> str:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from descentflow.claims import table
-from descentflow.claims.table import FAILS, HOLDS, UNKNOWN, WORDS, Row
-from descentflow.studies import STUDIES
+from descentflow.config.catalogue import STUDIES
+from descentflow.studies import claims_table
+from descentflow.studies.claims_table import FAILS, HOLDS, UNKNOWN, WORDS, Row
 
 ORDER = (FAILS, UNKNOWN, HOLDS)
 CLASSES = {HOLDS: "holds", FAILS: "fails", UNKNOWN: "unknown"}
@@ -74,7 +74,7 @@ filter();
 
 def page(rows: Sequence[Row]) -> str:
     """The page: what failed first; without scripts it shows everything."""
-    count = table.tally(rows)
+    count = claims_table.tally(rows)
     verdict = FAILS if count.fails else UNKNOWN if count.unknown else HOLDS
     ordered = sorted(rows, key=lambda row: ORDER.index(row["holds"]))
     headers = "".join(f"<th>{header}</th>" for header in HEADERS)
@@ -92,7 +92,7 @@ def page(rows: Sequence[Row]) -> str:
 def _form(rows: Sequence[Row]) -> str:
     studies = "".join(
         f'<option value="{study}">{study} ({len(found)})</option>'
-        for study, found in table.by_study(rows).items()
+        for study, found in claims_table.by_study(rows).items()
     )
     boxes = "".join(
         f'<label><input type="checkbox" value="{CLASSES[verdict]}" checked> {WORDS[verdict]}</label>\n'
@@ -127,4 +127,4 @@ def _row(row: Row) -> str:
 
 def _cell(text: str) -> str:
     """Typeset and escaped, with numbers that are not broken at their exponent's sign."""
-    return _NUMBER.sub(r"<span>\g<0></span>", escape(table.typeset(text)))
+    return _NUMBER.sub(r"<span>\g<0></span>", escape(claims_table.typeset(text)))

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from descentflow.claims import table
-from descentflow.claims.table import FAILS, HOLDS, UNKNOWN, Row
-from descentflow.studies import STUDIES
+from descentflow.config.catalogue import STUDIES
+from descentflow.studies import claims_table
+from descentflow.studies.claims_table import FAILS, HOLDS, UNKNOWN, Row
 
 MARKS = {HOLDS: "✅ holds", FAILS: "❌ **FAILS**", UNKNOWN: "⚪ **not measured**"}
 ORDER = (FAILS, UNKNOWN, HOLDS)
@@ -31,11 +31,11 @@ def page(rows: Sequence[Row], digest: str) -> str:
         "",
         "# Claims",
         "",
-        f"**{table.tally(rows)}.**",
+        f"**{claims_table.tally(rows)}.**",
         "",
         INTRODUCTION,
     ]
-    for study, found in table.by_study(rows).items():
+    for study, found in claims_table.by_study(rows).items():
         parts += _study(study, found)
     return "\n".join(parts)
 
@@ -45,7 +45,7 @@ def _study(study: str, rows: Sequence[Row]) -> list[str]:
     return [
         f"## [{STUDIES[study].title}]({study}.md)",
         "",
-        f"{STUDIES[study].paper}: {table.tally(rows)}.",
+        f"{STUDIES[study].paper}: {claims_table.tally(rows)}.",
         "",
         f"| {' | '.join(HEADERS)} |",
         f"|{'---|' * len(HEADERS)}",
@@ -56,7 +56,7 @@ def _study(study: str, rows: Sequence[Row]) -> list[str]:
 
 def _row(row: Row) -> str:
     names = ("statement", "measured", "bound", "where", "source")
-    cells = [_plain(table.typeset(row[name])) for name in names]
+    cells = [_plain(claims_table.typeset(row[name])) for name in names]
     cells[0] += f" (`{row['id']}`)"
     return f"| {' | '.join([MARKS[row['holds']], *cells])} |"
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from descentflow.config.experiment import Descent, Experiment
 from descentflow.deep.experiment import Descending, Images, Limit, Points, Sphere
-from descentflow.experiment import Descent, Experiment
-from descentflow.laws import PolynomialDensity, Uniform
-from descentflow.targets import Affine, Constant, PiecewiseLinear, Polynomial, Step
+from descentflow.functions.input_laws import PolynomialDensity, Uniform
+from descentflow.functions.targets import Affine, Constant, PiecewiseLinear, Polynomial, Step
 
 LISTED = 8
 """More values of one kind than this are given by their number and their ends."""

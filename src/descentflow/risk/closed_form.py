@@ -1,6 +1,6 @@
 """The closed-form engine: one input, ReLU, piecewise linear target, uniform law, any width.
 
-What the kernels read is the target's array of pieces (rows named in :mod:`descentflow.targets`). Risk
+What the kernels read is the target's array of pieces (rows named in :mod:`descentflow.functions.targets`). Risk
 and derivatives live beside this file, one quantity each: :mod:`residual <descentflow.risk.residual>`,
 ``gradient`` and ``hessian``.
 """
@@ -8,7 +8,7 @@ and derivatives live beside this file, one quantity each: :mod:`residual <descen
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled
+from descentflow.functions.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 from descentflow.risk import gradient as gradients
 from descentflow.risk import hessian as hessians
 from descentflow.risk import residual
@@ -24,7 +24,7 @@ from descentflow.risk.geometry import (
     new_rows,
     new_slots,
 )
-from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
+from descentflow.simd.jit import jit_inline
 
 Array = NDArray[np.float64]
 Scratch = tuple[Slots, Array]
@@ -32,32 +32,32 @@ Scratch = tuple[Slots, Array]
 _risk, _gradient, _derivatives = residual.risk, gradients.gradient, hessians.derivatives
 
 
-@compiled
+@jit_inline
 def new_scratch(_pieces: Array, parameters: int) -> Scratch:
     """Scratch memory for θ with so many entries; it carries the order of the kinks between calls."""
     hidden = parameters // 3
     return new_slots(hidden), new_rows(hidden)
 
 
-@compiled
+@jit_inline
 def risk(pieces: Array, theta: Array, scratch: Scratch) -> float:
     """L(θ) for one θ (3H+1,), residuals in double-double."""
     return _risk(theta, pieces, scratch[0], scratch[1])
 
 
-@compiled
+@jit_inline
 def gradient(pieces: Array, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write G(θ) into ``out`` (3H+1,)."""
     _gradient(theta, pieces, scratch[0], scratch[1], out)
 
 
-@compiled
+@jit_inline
 def derivatives(pieces: Array, theta: Array, scratch: Scratch, slope: Array, out: Array) -> None:
     """Write G(θ) into ``slope`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
     _derivatives(theta, pieces, scratch[0], scratch[1], slope, out)
 
 
-@compiled
+@jit_inline
 def places(pieces: Array, theta: Array, scratch: Scratch, near: float, out: Array) -> None:
     """Write a number per neuron that changes where a corner is passed: side, and jumps below it.
 

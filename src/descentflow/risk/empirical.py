@@ -10,18 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk import sums
-from descentflow.risk.aligned import aligned_zeros, padded
-from descentflow.risk.lanes import LANES
-from descentflow.risk.sums import (
-    Shape,
-    new_jacobian,
-    new_sums,
-    row_count,
-    shape_of,
-    target_row,
-)
+from descentflow.risk.sums import Shape, new_jacobian, new_sums, row_count, shape_of, target_row
+from descentflow.simd.alignment import aligned_zeros, padded
+from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.vectors import LANES
 
 Array = NDArray[np.float64]
 
@@ -50,12 +43,12 @@ class Scratch(NamedTuple):
     sums: Array
 
 
-@compiled
+@jit_inline
 def _shape(sample: Sample, theta: Array) -> Shape:
     return shape_of(theta.size, sample.inputs, sample.outputs, sample.activation)
 
 
-@outlined
+@jit
 def new_scratch(sample: Sample, parameters: int) -> Scratch:
     """Scratch memory for θ with so many entries."""
     shape = shape_of(parameters, sample.inputs, sample.outputs, sample.activation)
@@ -63,7 +56,7 @@ def new_scratch(sample: Sample, parameters: int) -> Scratch:
     return Scratch(rows, new_jacobian(parameters, BLOCK), new_sums(parameters))
 
 
-@outlined
+@jit
 def risk(sample: Sample, theta: Array, scratch: Scratch) -> float:
     """L(θ) for one θ (P,)."""
     shape, total = _shape(sample, theta), 0.0
@@ -73,7 +66,7 @@ def risk(sample: Sample, theta: Array, scratch: Scratch) -> float:
     return total
 
 
-@outlined
+@jit
 def gradient(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the generalised gradient G(θ) into ``out`` (P,)."""
     shape = _shape(sample, theta)
@@ -83,7 +76,7 @@ def gradient(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None
     _write_gradient(scratch.sums, out)
 
 
-@outlined
+@jit
 def derivatives(sample: Sample, theta: Array, scratch: Scratch, slope: Array, out: Array) -> None:
     """Write G(θ) into ``slope`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
     shape = _shape(sample, theta)
@@ -95,14 +88,14 @@ def derivatives(sample: Sample, theta: Array, scratch: Scratch, slope: Array, ou
     _mirror(out)
 
 
-@compiled
+@jit_inline
 def places(_sample: Sample, _theta: Array, _scratch: Scratch, _near: float, out: Array) -> None:
     """Write zeros: where a node passes a kink the gradient jumps, which no Hessian foretells."""
     for i in range(out.size):
         out[i] = 0.0
 
 
-@outlined
+@jit
 def _fill(theta: Array, shape: Shape, table: Array, first: int, rows: Array) -> np.uint64:
     """Load the nodes from ``first`` on, evaluate the network there; return how many vectors they fill.
 

@@ -15,9 +15,9 @@ import numpy as np
 from numba.core import types
 from numpy.typing import NDArray
 
-from descentflow.compiled import outlined
 from descentflow.risk import closed_form, empirical, quadrature
-from descentflow.risk.lanes import as_intrinsic
+from descentflow.simd.jit import jit
+from descentflow.simd.vectors import as_intrinsic
 
 Array = NDArray[np.float64]
 Model = Array | quadrature.Rule | empirical.Sample
@@ -70,7 +70,7 @@ def places(model: Model, theta: Array, scratch: Any, near: float, out: Array) ->
     """Write a number per neuron (H,) that changes where the Hessian jumps as a kink moves."""
 
 
-@outlined
+@jit
 def risks(model: Model, thetas: Array, out: Array) -> None:
     """Write L of the rows of ``thetas`` (K, P) into ``out`` (K,)."""
     scratch = new_scratch(model, thetas.shape[1])
@@ -78,7 +78,7 @@ def risks(model: Model, thetas: Array, out: Array) -> None:
         out[k] = risk(model, thetas[k], scratch)
 
 
-@outlined
+@jit
 def gradients(model: Model, thetas: Array, out: Array) -> None:
     """Write G of the rows of ``thetas`` (K, P) into ``out`` (K, P)."""
     scratch = new_scratch(model, thetas.shape[1])
@@ -86,7 +86,7 @@ def gradients(model: Model, thetas: Array, out: Array) -> None:
         gradient(model, thetas[k], scratch, out[k])
 
 
-@outlined
+@jit
 def hessians(model: Model, thetas: Array, out: Array) -> None:
     """Write the Hessians of the rows of ``thetas`` (K, P) into ``out`` (K, P, P), zeros before."""
     scratch = new_scratch(model, thetas.shape[1])

@@ -8,15 +8,15 @@ every view costs a reference count and every signed index a test for negative on
 that is two thirds of the time of a step. The arrays are
 
 - ``theta`` (3H+1,): w, b, v, c one after the other;
-- ``pieces`` (5, M+1): the target, rows named in :mod:`descentflow.targets`;
+- ``pieces`` (5, M+1): the target, rows named in :mod:`descentflow.functions.targets`;
 - ``rows`` (9, H) and ``slots`` (2, H+1): scratch memory, rows named below.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import Index, compiled
-from descentflow.targets import EDGE
+from descentflow.functions.targets import EDGE
+from descentflow.simd.jit import Index, jit_inline
 
 Array = NDArray[np.float64]
 Slots = NDArray[np.uint64]
@@ -33,19 +33,19 @@ KINK, ZERO, ONE, SLOPE, OFFSET, PART_ZERO, PART_ONE, KINK_TAIL, RESIDUAL = range
 is the kernels' own."""
 
 
-@compiled
+@jit_inline
 def new_rows(hidden: int) -> Array:
     """Scratch memory ``rows``."""
     return np.zeros((9, hidden))
 
 
-@compiled
+@jit_inline
 def new_slots(hidden: int) -> Slots:
     """Scratch memory ``slots``; it carries the order of the kinks from one call to the next."""
     return np.zeros((2, hidden + 1), np.uint64)
 
 
-@compiled
+@jit_inline
 def locate(theta: Array, pieces: Array, slots: Slots, rows: Array) -> np.uint64:
     """Write the sides and the sorted kinks of θ; return the number of kinks.
 
@@ -77,7 +77,7 @@ def locate(theta: Array, pieces: Array, slots: Slots, rows: Array) -> np.uint64:
     return count
 
 
-@compiled
+@jit_inline
 def _find_sides(
     theta: Array, low: float, high: float, slots: Slots, hidden: np.uint64
 ) -> np.uint64:
@@ -91,7 +91,7 @@ def _find_sides(
     return count
 
 
-@compiled
+@jit_inline
 def _list_kinks(slots: Slots, hidden: np.uint64, count: np.uint64) -> None:
     """Make ``slots[ORDER]`` a list of the neurons with kinks; leave it alone where it is one."""
     listed = slots[ORDER, hidden] == count

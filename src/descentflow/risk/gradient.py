@@ -15,7 +15,7 @@ C¹ smoothings of the ReLU, so relu'(0) = 0 (docs/mathematics.md, 0.2).
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import Index, compiled
+from descentflow.functions.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 from descentflow.risk.geometry import (
     ALWAYS,
     DEAD,
@@ -33,14 +33,14 @@ from descentflow.risk.geometry import (
     Slots,
     locate,
 )
-from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
+from descentflow.simd.jit import Index, jit_inline
 
 Array = NDArray[np.float64]
 
 TWELFTH = 1.0 / 12.0
 
 
-@compiled
+@jit_inline
 def active_integrals(theta: Array, pieces: Array, slots: Slots, rows: Array) -> float:
     """Write ∫ r and ∫ x r over every neuron's active set into rows ZERO and ONE.
 
@@ -89,7 +89,7 @@ def active_integrals(theta: Array, pieces: Array, slots: Slots, rows: Array) -> 
     return sum_zero
 
 
-@compiled
+@jit_inline
 def sum_left_types(theta: Array, slots: Slots, rows: Array, count: np.uint64) -> None:
     """Write the line summed over the neurons active left of kink j into SLOPE[j] and OFFSET[j]."""
     hidden = Index(rows.shape[1])
@@ -103,7 +103,7 @@ def sum_left_types(theta: Array, slots: Slots, rows: Array, count: np.uint64) ->
         rows[SLOPE, j], rows[OFFSET, j] = slope, offset
 
 
-@compiled
+@jit_inline
 def always_active_line(theta: Array, slots: Slots, hidden: np.uint64) -> tuple[float, float]:
     """Slope and offset of c plus the neurons that are active on the whole interval."""
     slope, offset = 0.0, theta[Index(3) * hidden]
@@ -115,7 +115,7 @@ def always_active_line(theta: Array, slots: Slots, hidden: np.uint64) -> tuple[f
     return slope, offset
 
 
-@compiled
+@jit_inline
 def sum_from_the_right(
     slots: Slots, rows: Array, count: np.uint64, part_zero: float, part_one: float
 ) -> None:
@@ -130,14 +130,14 @@ def sum_from_the_right(
         part_one += rows[PART_ONE, j]
 
 
-@compiled
+@jit_inline
 def gradient(theta: Array, pieces: Array, slots: Slots, rows: Array, out: Array) -> None:
     """Write the generalised gradient G(θ), relu'(0) = 0, into ``out`` (3H+1,)."""
     total = active_integrals(theta, pieces, slots, rows)
     write_gradient(theta, pieces, rows, total, out)
 
 
-@compiled
+@jit_inline
 def write_gradient(theta: Array, pieces: Array, rows: Array, total: float, out: Array) -> None:
     """Write G(θ), from what :func:`active_integrals` wrote and returned, into ``out``."""
     hidden = Index(rows.shape[1])

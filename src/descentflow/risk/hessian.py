@@ -9,7 +9,7 @@ this formula's value. Source: docs/mathematics.md, 0.7 (derived).
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import Index, compiled
+from descentflow.functions.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 from descentflow.risk.geometry import (
     DEAD,
     KINK,
@@ -24,9 +24,9 @@ from descentflow.risk.geometry import (
     Slots,
 )
 from descentflow.risk.gradient import active_integrals, write_gradient
-from descentflow.risk.lanes import LANES, select, splat
-from descentflow.risk.memory import load_part, store_part
-from descentflow.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
+from descentflow.simd.jit import Index, jit_inline
+from descentflow.simd.load_store import load_part, store_part
+from descentflow.simd.vectors import LANES, select, splat
 
 Array = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ BEGIN, END = PART_ZERO, PART_ONE
 """Rows of ``rows`` that are free again: the ends of every neuron's active interval."""
 
 
-@compiled
+@jit_inline
 def derivatives(
     theta: Array, pieces: Array, slots: Slots, rows: Array, slope: Array, out: Array
 ) -> None:
@@ -64,14 +64,14 @@ def derivatives(
             out[hidden + i, hidden + i] += weight
 
 
-@compiled
+@jit_inline
 def _add_both(out: Array, row: np.uint64, column: np.uint64, change: float) -> None:
     """Add to an entry and to its mirror image."""
     out[row, column] += change
     out[column, row] += change
 
 
-@compiled
+@jit_inline
 def _write_active_ends(pieces: Array, slots: Slots, rows: Array) -> None:
     """Write where every neuron's active interval begins and ends, at one point where it is dead."""
     hidden = Index(rows.shape[1])
@@ -88,7 +88,7 @@ def _write_active_ends(pieces: Array, slots: Slots, rows: Array) -> None:
             rows[END, i] = rows[KINK, j]
 
 
-@compiled
+@jit_inline
 def _write_entries_with_c(
     theta: Array, rows: Array, factor: float, i: np.uint64, out: Array
 ) -> None:
@@ -103,7 +103,7 @@ def _write_entries_with_c(
     _add_both(out, Index(2) * hidden + i, last, factor * (w * one + b * zero))
 
 
-@compiled
+@jit_inline
 def _write_rows(theta: Array, rows: Array, factor: float, i: np.uint64, out: Array) -> None:
     """Rows w_i, b_i and v_i of 2E[∇N ∇Nᵀ], without the column of c, eight neurons at a time.
 
@@ -140,7 +140,7 @@ def _write_rows(theta: Array, rows: Array, factor: float, i: np.uint64, out: Arr
         store_part(out, row_v + Index(2) * hidden + j, count, select(some, both, nothing))
 
 
-@compiled
+@jit_inline
 def _residual(theta: Array, pieces: Array, hidden: np.uint64, x: float) -> float:
     """N(x) − f(x)."""
     value = float(theta[Index(3) * hidden])

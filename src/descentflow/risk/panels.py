@@ -10,7 +10,7 @@ its centre.
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled, outlined
+from descentflow.simd.jit import jit, jit_inline
 
 Array = NDArray[np.float64]
 
@@ -19,20 +19,20 @@ REACHED = 0.6
 FINEST = 2.0**-50
 """A panel narrower than this part of the interval is not halved again."""
 PANELS_PER_NEURON = 512
-MOST_HALVINGS = 64
+MAX_HALVINGS = 64
 
 COARSE, FINE, PENDING = range(3)
 """Rows of ``lines``: edges and kinks; the ends of the panels; panels still to halve."""
 
 
-@compiled
+@jit_inline
 def new_lines(edges: int, kinks: int, hidden: int) -> Array:
     """Scratch memory ``lines`` for a target with so many edges and neurons with so many kinks."""
     most = edges + kinks * hidden + PANELS_PER_NEURON * (hidden + 1)
     return np.zeros((3, most))
 
 
-@outlined
+@jit
 def cut(
     theta: Array,
     numbers: Array,
@@ -60,7 +60,7 @@ def cut(
         lines[PENDING, 0] = lines[COARSE, j]
         while waiting >= 0:
             right = lines[PENDING, waiting]
-            narrow = right - left <= finest or waiting + 1 == MOST_HALVINGS
+            narrow = right - left <= finest or waiting + 1 == MAX_HALVINGS
             if narrow or _resolves(theta, left, right, REACHED * reach, settles, hidden):
                 if count + 1 == lines.shape[1]:
                     return 0
@@ -74,7 +74,7 @@ def cut(
     return count
 
 
-@compiled
+@jit_inline
 def _cut_at_kinks(
     theta: Array,
     numbers: Array,
@@ -101,7 +101,7 @@ def _cut_at_kinks(
     return count
 
 
-@compiled
+@jit_inline
 def _resolves(
     theta: Array, left: float, right: float, reach: float, settles: float, hidden: int
 ) -> bool:

@@ -15,14 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow import gauss_legendre
-from descentflow.activations import Activation
-from descentflow.compiled import Index, compiled, outlined
-from descentflow.formulas import DEPTH
-from descentflow.risk import program, sums
-from descentflow.risk.aligned import aligned_zeros, padded
-from descentflow.risk.lanes import LANES, Lanes, splat
-from descentflow.risk.memory import load, store
+from descentflow.functions import gauss_legendre
+from descentflow.functions.activations import Activation
+from descentflow.functions.formulas import DEPTH
+from descentflow.functions.targets import PiecewiseForm
+from descentflow.risk import formula_kernel, sums
 from descentflow.risk.panels import FINE, cut, new_lines
 from descentflow.risk.sums import (
     Shape,
@@ -33,12 +30,15 @@ from descentflow.risk.sums import (
     shape_of,
     target_row,
 )
-from descentflow.targets import Chart
+from descentflow.simd.alignment import aligned_zeros, padded
+from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.load_store import load, store
+from descentflow.simd.vectors import LANES, Lanes, splat
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-_run, _evaluate = program.evaluate, sums.evaluate
+_run, _evaluate = formula_kernel.evaluate, sums.evaluate
 _add_risk, _add_gradient, _add_hessian = sums.add_risk, sums.add_gradient, sums.add_hessian
 _mirror, _write_gradient = sums.mirror, sums.write_gradient
 
@@ -68,16 +68,20 @@ class Rule(NamedTuple):
     settles: float
 
 
-def new_rule(charts: Sequence[Chart], density: Sequence[float], activation: Activation) -> Rule:
+def new_rule(
+    piecewise_forms: Sequence[PiecewiseForm], density: Sequence[float], activation: Activation
+) -> Rule:
     """The rule for targets charted on one interval, a law's density there, and an activation.
 
     Where everything between kinks is polynomial there are as many nodes as make the rule exact.
     """
-    edges = np.unique(np.concatenate([chart.edges for chart in charts]))
-    codes, operands = _programs(charts, edges)
-    nodes, weights = _whole_vectors(*gauss_legendre.rule(_node_count(charts, density, activation)))
+    edges = np.unique(np.concatenate([chart.edges for chart in piecewise_forms]))
+    codes, operands = _programs(piecewise_forms, edges)
+    nodes, weights = _whole_vectors(
+        *gauss_legendre.rule(_node_count(piecewise_forms, density, activation))
+    )
     bends = np.array([activation.kinks, activation.jumps], np.float64)
-    parts = [nodes, weights, edges, np.array(density), *bends, _jumps(charts), operands]
+    parts = [nodes, weights, edges, np.array(density), *bends, _jumps(piecewise_forms), operands]
     ends = np.cumsum([0, *(part.size for part in parts)]).tolist()
     return Rule(
         np.concatenate(parts),
@@ -88,20 +92,23 @@ def new_rule(charts: Sequence[Chart], density: Sequence[float], activation: Acti
         (ends[4], ends[5]),
         (ends[6], ends[7]),
         ends[7],
-        len(charts),
+        len(piecewise_forms),
         activation.code,
         activation.reach,
         activation.settles,
     )
 
 
-def _programs(charts: Sequence[Chart], edges: Array) -> tuple[Codes, Array]:
+def _programs(piecewise_forms: Sequence[PiecewiseForm], edges: Array) -> tuple[Codes, Array]:
     """The tables of starts and programs, and the operands, as many as codes."""
     pieces = edges.size - 1
-    codes, operands = [np.zeros(len(charts) * pieces, np.int64)], [np.zeros(len(charts) * pieces)]
+    codes, operands = (
+        [np.zeros(len(piecewise_forms) * pieces, np.int64)],
+        [np.zeros(len(piecewise_forms) * pieces)],
+    )
     first: dict[int, int] = {}
-    size = len(charts) * pieces
-    for k, chart in enumerate(charts):
+    size = len(piecewise_forms) * pieces
+    for k, chart in enumerate(piecewise_forms):
         for m in range(pieces):
             number = int(np.searchsorted(chart.edges, edges[m + 1])) - 1
             known = chart.programs[number]
@@ -114,9 +121,11 @@ def _programs(charts: Sequence[Chart], edges: Array) -> tuple[Codes, Array]:
     return np.concatenate(codes), np.concatenate(operands)
 
 
-def _node_count(charts: Sequence[Chart], density: Sequence[float], activation: Activation) -> int:
-    degrees = [chart.degree for chart in charts if chart.degree is not None]
-    if len(degrees) < len(charts) or activation.reach < np.inf:
+def _node_count(
+    piecewise_forms: Sequence[PiecewiseForm], density: Sequence[float], activation: Activation
+) -> int:
+    degrees = [chart.degree for chart in piecewise_forms if chart.degree is not None]
+    if len(degrees) < len(piecewise_forms) or activation.reach < np.inf:
         return gauss_legendre.NODES
     exact = max(1, *degrees) + (len(density) - 1) // 2 + 1
     return min(exact, gauss_legendre.NODES)
@@ -128,10 +137,10 @@ def _whole_vectors(nodes: Array, weights: Array) -> tuple[Array, Array]:
     return np.pad(nodes, (0, spare)), np.pad(weights, (0, spare))
 
 
-def _jumps(charts: Sequence[Chart]) -> Array:
+def _jumps(piecewise_forms: Sequence[PiecewiseForm]) -> Array:
     """Where a target jumps: its values 1e-9 of the interval left and right of an edge differ."""
     found: set[float] = set()
-    for chart in charts:
+    for chart in piecewise_forms:
         shift = 1e-9 * (chart.edges[-1] - chart.edges[0])
         for m, edge in enumerate(chart.edges[1:-1]):
             left, right = chart.programs[m : m + 2]
@@ -150,7 +159,7 @@ class Scratch(NamedTuple):
     jacobian: Array
 
 
-@outlined
+@jit
 def new_scratch(rule: Rule, parameters: int) -> Scratch:
     """Scratch memory for θ with so many entries."""
     shape = shape_of(parameters, 1, rule.outputs, rule.activation)
@@ -160,7 +169,7 @@ def new_scratch(rule: Rule, parameters: int) -> Scratch:
     return Scratch(rows, lines, new_sums(parameters), new_jacobian(parameters, rule.nodes))
 
 
-@outlined
+@jit
 def risk(rule: Rule, theta: Array, scratch: Scratch) -> float:
     """L(θ) for one θ (P,)."""
     shape = shape_of(theta.size, 1, rule.outputs, rule.activation)
@@ -172,7 +181,7 @@ def risk(rule: Rule, theta: Array, scratch: Scratch) -> float:
     return total
 
 
-@compiled
+@jit_inline
 def gradient(rule: Rule, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the generalised gradient G(θ) into ``out`` (P,)."""
     shape = shape_of(theta.size, 1, rule.outputs, rule.activation)
@@ -185,7 +194,7 @@ def gradient(rule: Rule, theta: Array, scratch: Scratch, out: Array) -> None:
         out[:] = np.nan
 
 
-@outlined
+@jit
 def derivatives(rule: Rule, theta: Array, scratch: Scratch, slope: Array, out: Array) -> None:
     """Write G(θ) into ``slope`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
     shape = shape_of(theta.size, 1, rule.outputs, rule.activation)
@@ -203,7 +212,7 @@ def derivatives(rule: Rule, theta: Array, scratch: Scratch, slope: Array, out: A
     _mirror(out)
 
 
-@outlined
+@jit
 def places(rule: Rule, theta: Array, _scratch: Scratch, near: float, out: Array) -> None:
     """Write a number per neuron that changes where a kink passes an end or a jump of the target.
 
@@ -230,7 +239,7 @@ def places(rule: Rule, theta: Array, _scratch: Scratch, near: float, out: Array)
             out[i] = out[i] * 64.0 + place
 
 
-@compiled
+@jit_inline
 def _cut(rule: Rule, theta: Array, shape: Shape, scratch: Scratch) -> int:
     return cut(
         theta,
@@ -244,7 +253,7 @@ def _cut(rule: Rule, theta: Array, shape: Shape, scratch: Scratch) -> int:
     )
 
 
-@outlined
+@jit
 def _fill(
     rule: Rule, theta: Array, shape: Shape, scratch: Scratch, panel: int, m: np.int64
 ) -> np.int64:
@@ -263,7 +272,7 @@ def _fill(
     return m
 
 
-@compiled
+@jit_inline
 def _piece(rule: Rule, left: float, right: float, m: np.int64) -> np.int64:
     """The piece that [left, right] lies in, looked for from piece m on."""
     middle = 0.5 * (left + right)
@@ -272,7 +281,7 @@ def _piece(rule: Rule, left: float, right: float, m: np.int64) -> np.int64:
     return m
 
 
-@compiled
+@jit_inline
 def _evaluate_targets(rule: Rule, shape: Shape, m: np.int64, count: np.uint64, rows: Array) -> None:
     pieces = rule.edges[1] - rule.edges[0] - 1
     stack, target = row_count(shape), target_row(shape)
@@ -283,7 +292,7 @@ def _evaluate_targets(rule: Rule, shape: Shape, m: np.int64, count: np.uint64, r
             rows[target + k, q] = rows[stack, q]
 
 
-@compiled
+@jit_inline
 def _densities(rule: Rule, x: Lanes) -> Lanes:
     values = splat(0.0)
     for back in range(rule.density[1] - rule.density[0]):
@@ -291,7 +300,7 @@ def _densities(rule: Rule, x: Lanes) -> Lanes:
     return values
 
 
-@compiled
+@jit_inline
 def _density(rule: Rule, x: float) -> float:
     value = 0.0
     for back in range(rule.density[1] - rule.density[0]):
@@ -299,7 +308,7 @@ def _density(rule: Rule, x: float) -> float:
     return float(value)
 
 
-@outlined
+@jit
 def _add_kinks(rule: Rule, theta: Array, shape: Shape, scratch: Scratch, out: Array) -> None:
     """Add what moving kinks contribute to the blocks (w_i, b_i)."""
     numbers, rows, hidden = rule.numbers, scratch.rows, shape.hidden

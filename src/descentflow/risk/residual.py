@@ -9,8 +9,13 @@ of 1e-28 keeps its digits. Only + − × ÷ are used: the bits do not depend on 
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import Index, compiled
-from descentflow.risk.double_double import add, add_product, scale, two_product
+from descentflow.functions.targets import (
+    EDGE,
+    INTERCEPT_TAIL,
+    SLOPE_TAIL,
+    TARGET_INTERCEPT,
+    TARGET_SLOPE,
+)
 from descentflow.risk.geometry import (
     ALWAYS,
     KINK,
@@ -22,12 +27,13 @@ from descentflow.risk.geometry import (
     Slots,
     locate,
 )
-from descentflow.targets import EDGE, INTERCEPT_TAIL, SLOPE_TAIL, TARGET_INTERCEPT, TARGET_SLOPE
+from descentflow.simd.double_double import add, add_product, scale, two_product
+from descentflow.simd.jit import Index, jit_inline
 
 Array = NDArray[np.float64]
 
 
-@compiled
+@jit_inline
 def risk(theta: Array, pieces: Array, slots: Slots, rows: Array) -> float:
     """L(θ) for one θ (3H+1,); infinite where squares of residuals overflow."""
     count = locate(theta, pieces, slots, rows)
@@ -62,7 +68,7 @@ def risk(theta: Array, pieces: Array, slots: Slots, rows: Array) -> float:
     return value if value == value else np.inf
 
 
-@compiled
+@jit_inline
 def line_at(
     slope: float, slope_tail: float, offset: float, offset_tail: float, x: float, x_tail: float
 ) -> float:
@@ -72,7 +78,7 @@ def line_at(
     return high + (low + slope * x_tail)
 
 
-@compiled
+@jit_inline
 def _refine_kinks(theta: Array, pieces: Array, slots: Slots, rows: Array, count: np.uint64) -> None:
     """Write what the rounded kinks lack, -b/w = kink + tail, and sort those that rounded alike."""
     hidden = Index(rows.shape[1])
@@ -92,7 +98,7 @@ def _refine_kinks(theta: Array, pieces: Array, slots: Slots, rows: Array, count:
         rows[KINK_TAIL, k], slots[ORDER, k] = tail, i
 
 
-@compiled
+@jit_inline
 def _line_at_low(
     theta: Array, slots: Slots, hidden: np.uint64
 ) -> tuple[float, float, float, float]:
@@ -104,7 +110,7 @@ def _line_at_low(
     return s, s_tail, k, k_tail
 
 
-@compiled
+@jit_inline
 def _add_neuron(
     theta: Array, i: np.uint64, sign: float, s: float, s_tail: float, k: float, k_tail: float
 ) -> tuple[float, float, float, float]:

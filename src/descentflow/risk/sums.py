@@ -19,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import Index, compiled, outlined
-from descentflow.risk.aligned import aligned_zeros, padded
-from descentflow.risk.lanes import LANES, select, splat, total, totals
-from descentflow.risk.memory import load, load_eight, load_part, store, store_part
-from descentflow.risk.sigma import sigma
+from descentflow.risk.activation_kernels import sigma
+from descentflow.simd.alignment import aligned_zeros, padded
+from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.load_store import load, load_eight, load_part, store, store_part
+from descentflow.simd.vectors import LANES, select, splat, total, totals
 
 Array = NDArray[np.float64]
 
@@ -37,37 +37,37 @@ class Shape(NamedTuple):
     activation: int
 
 
-@compiled
+@jit_inline
 def shape_of(parameters: int, inputs: int, outputs: int, activation: int) -> Shape:
     """The shape of networks whose θ has so many entries."""
     return Shape(inputs, (parameters - outputs) // (inputs + 1 + outputs), outputs, activation)
 
 
-@compiled
+@jit_inline
 def target_row(shape: Shape) -> int:
     """First row of the targets; the row before is the weight."""
     return shape.inputs + 1
 
 
-@compiled
+@jit_inline
 def residual_row(shape: Shape) -> int:
     """First row of the residuals."""
     return shape.inputs + 1 + shape.outputs
 
 
-@compiled
+@jit_inline
 def level_row(shape: Shape) -> int:
     """First row of σ; those of σ', σ'' and ⟨v, r⟩ follow, H rows each."""
     return shape.inputs + 1 + 2 * shape.outputs
 
 
-@compiled
+@jit_inline
 def row_count(shape: Shape) -> int:
     """Rows of a block, and the first that is free for an engine."""
     return level_row(shape) + 4 * shape.hidden
 
 
-@outlined
+@jit
 def evaluate(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
     """Write σ, σ', σ'' and the residuals at the nodes of the block's first ``vectors`` vectors."""
     _write_arguments(theta, shape, vectors, rows)
@@ -82,7 +82,7 @@ def evaluate(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> Non
     _write_residuals(theta, shape, vectors, rows)
 
 
-@compiled
+@jit_inline
 def _write_arguments(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
     """Write wx + b to where σ will be."""
     inputs, first_b = Index(shape.inputs), Index(shape.inputs * shape.hidden)
@@ -96,7 +96,7 @@ def _write_arguments(theta: Array, shape: Shape, vectors: np.uint64, rows: Array
             store(rows, first + at, z)
 
 
-@compiled
+@jit_inline
 def _write_residuals(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
     hidden, stride = Index(shape.hidden), Index(rows.shape[1] // LANES)
     first_v = Index(shape.hidden * (shape.inputs + 1))
@@ -112,7 +112,7 @@ def _write_residuals(theta: Array, shape: Shape, vectors: np.uint64, rows: Array
             store(rows, (residual + k) * stride + at, sum_of)
 
 
-@compiled
+@jit_inline
 def add_risk(shape: Shape, vectors: np.uint64, rows: Array) -> float:
     """Σ weight |r|² over the block; nodes without weight add nothing, even where r overflows."""
     stride, residual = Index(rows.shape[1] // LANES), Index(residual_row(shape))
@@ -125,13 +125,13 @@ def add_risk(shape: Shape, vectors: np.uint64, rows: Array) -> float:
     return float(total(sums))
 
 
-@compiled
+@jit_inline
 def new_sums(parameters: int) -> Array:
     """Zeros for :func:`add_gradient`: a vector for every entry of θ."""
     return aligned_zeros(padded(parameters), LANES)
 
 
-@outlined
+@jit
 def add_gradient(theta: Array, shape: Shape, vectors: np.uint64, rows: Array, sums: Array) -> None:
     """Add the block's part of G/2 to ``sums``, node by node to one of eight lanes."""
     hidden, inputs, outputs = Index(shape.hidden), Index(shape.inputs), Index(shape.outputs)
@@ -165,7 +165,7 @@ def add_gradient(theta: Array, shape: Shape, vectors: np.uint64, rows: Array, su
             store(sums, first_v + hidden * k + i, change)
 
 
-@compiled
+@jit_inline
 def _weigh_residuals(shape: Shape, vectors: np.uint64, rows: Array, sums: Array) -> None:
     """Multiply the residuals by the weights and add them up."""
     stride, residual = Index(rows.shape[1] // LANES), Index(residual_row(shape))
@@ -180,7 +180,7 @@ def _weigh_residuals(shape: Shape, vectors: np.uint64, rows: Array, sums: Array)
         store(sums, first_c + k, change)
 
 
-@compiled
+@jit_inline
 def write_gradient(sums: Array, out: Array) -> None:
     """Write twice the totals of ``sums`` into ``out`` (P,), and zeros into ``sums``."""
     for block in range(Index(sums.shape[0] // LANES)):
@@ -192,13 +192,13 @@ def write_gradient(sums: Array, out: Array) -> None:
             store(sums, row, splat(0.0))
 
 
-@compiled
+@jit_inline
 def new_jacobian(parameters: int, nodes: int) -> Array:
     """Scratch memory for :func:`add_hessian`: a row for every node of a block."""
     return aligned_zeros(nodes, padded(parameters))
 
 
-@outlined
+@jit
 def add_hessian(
     theta: Array, shape: Shape, vectors: np.uint64, rows: Array, jacobian: Array, out: Array
 ) -> None:
@@ -215,7 +215,7 @@ def add_hessian(
         _add_second_derivatives(shape, vectors, Index(i), rows, out)
 
 
-@compiled
+@jit_inline
 def _write_jacobian(
     theta: Array, shape: Shape, vectors: np.uint64, k: int, rows: Array, jacobian: Array
 ) -> None:
@@ -235,7 +235,7 @@ def _write_jacobian(
             jacobian[q, first_v + hidden * k + i] = rows[level + i, q]
 
 
-@compiled
+@jit_inline
 def _add_products(
     shape: Shape, vectors: np.uint64, rows: Array, jacobian: Array, out: Array
 ) -> None:
@@ -253,7 +253,7 @@ def _add_products(
             store_part(out, p * size + column, count, old + (change + change))
 
 
-@compiled
+@jit_inline
 def _weigh_back(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
     """Double the weighted residuals, and write 2 weight ⟨v_i, r⟩ σ'' at the nodes."""
     hidden, stride = Index(shape.hidden), Index(rows.shape[1] // LANES)
@@ -273,7 +273,7 @@ def _weigh_back(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> 
             store(rows, (level + hidden * Index(3) + i) * stride + at, pull * bend)
 
 
-@compiled
+@jit_inline
 def _add_second_derivatives(
     shape: Shape, vectors: np.uint64, i: np.uint64, rows: Array, out: Array
 ) -> None:
@@ -295,7 +295,7 @@ def _add_second_derivatives(
             out[inputs * i + e, v] += _second_moment(vectors, rows, slope, r, Index(e))
 
 
-@compiled
+@jit_inline
 def _sum(vectors: np.uint64, rows: Array, row: np.uint64) -> float:
     """The sum of a row over the block."""
     stride, found = Index(rows.shape[1] // LANES), splat(0.0)
@@ -304,7 +304,7 @@ def _sum(vectors: np.uint64, rows: Array, row: np.uint64) -> float:
     return float(total(found))
 
 
-@compiled
+@jit_inline
 def _moment(vectors: np.uint64, rows: Array, row: np.uint64, by: np.uint64) -> float:
     """The sum over the block of a row times another."""
     stride, found = Index(rows.shape[1] // LANES), splat(0.0)
@@ -313,7 +313,7 @@ def _moment(vectors: np.uint64, rows: Array, row: np.uint64, by: np.uint64) -> f
     return float(total(found))
 
 
-@compiled
+@jit_inline
 def _second_moment(
     vectors: np.uint64, rows: Array, row: np.uint64, by: np.uint64, and_by: np.uint64
 ) -> float:
@@ -325,7 +325,7 @@ def _second_moment(
     return float(total(found))
 
 
-@compiled
+@jit_inline
 def mirror(out: Array) -> None:
     """Copy the upper triangle of ``out`` to the lower."""
     for row in range(out.shape[0]):

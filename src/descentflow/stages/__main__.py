@@ -4,7 +4,7 @@ The stage is the one that the job names, the arguments are those of its own comm
 ``python -m descentflow.stages.STAGE``. Where the variable DESCENTFLOW_CACHE names a folder, the
 outputs are looked for there first and kept there afterwards. Where DESCENTFLOW_SCRATCH names a
 folder, on a cluster the node's own disk, kernels are compiled there. Elsewhere, and where
-DESCENTFLOW_WARM names a process that is ready for work (descentflow.stages.warm), the job becomes a
+DESCENTFLOW_WARM names a process that is ready for work (descentflow.runtime.fork_server), the job becomes a
 fork of that.
 """
 
@@ -16,8 +16,8 @@ from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
-from descentflow.stages import cache, warm
-from descentflow.stages.scratch import own_kernels
+from descentflow.runtime import fork_server, result_cache
+from descentflow.runtime.kernel_scratch import own_kernels
 
 SHALLOW = ("sample", "train", "aggregate")
 DEEP = ("gram_deep", "train_deep", "aggregate_deep")
@@ -35,18 +35,18 @@ def main() -> None:
     folder = os.environ.get("DESCENTFLOW_CACHE")
     key = ""
     if folder and all(path.is_file() for path in arguments.input):
-        key = cache.key_of(arguments.job, arguments.input, arguments.output)
-        if cache.fetch(Path(folder), key, arguments.output):
+        key = result_cache.key_of(arguments.job, arguments.input, arguments.output)
+        if result_cache.fetch(Path(folder), key, arguments.output):
             return
     scratch = os.environ.get("DESCENTFLOW_SCRATCH")
-    status = None if scratch else warm.hand_over(stage)
+    status = None if scratch else fork_server.hand_over(stage)
     if status:
         sys.exit(status)
     if status is None:
         with own_kernels(Path(scratch), arguments.job) if scratch else nullcontext():
             import_module(f"descentflow.stages.{stage}").main()
     if folder and key:
-        cache.store(Path(folder), key, arguments.output)
+        result_cache.store(Path(folder), key, arguments.output)
 
 
 def _stage(job: str) -> str:

@@ -8,15 +8,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from descentflow.config.catalogue import STUDIES
+from descentflow.config.experiment import Experiment
+from descentflow.datasets.aggregate import collect
+from descentflow.datasets.column_writer import write
+from descentflow.datasets.trained_runs import blocks, rows_of
 from descentflow.errors import CannotWrite
-from descentflow.experiment import Experiment
-from descentflow.measures.study import collect
-from descentflow.measures.trained import blocks, rows_of
-from descentflow.measures.written import write
-from descentflow.plan import runs_of
+from descentflow.planning.shallow_runs import runs_of
 from descentflow.stages import command
-from descentflow.stages.specs import AggregateSpec
-from descentflow.studies import STUDIES
+from descentflow.stages.trainers.specs import AggregateSpec
 
 
 def aggregate(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
@@ -28,7 +28,7 @@ def aggregate(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> N
     }
     runs = runs_of(block, spec["seed"], job["lock"])
     study = STUDIES[spec["study"]]
-    measures = import_module(f"descentflow.measures.{study.name}")
+    measures = import_module(f"descentflow.studies.{study.name}.measures")
     with scratch(outputs[0]) as folder:
         dataset, columns = collect(measures, rows_of(runs), blocks(runs, iter(inputs)), folder)
         dataset.attrs["references"] = study.paper

@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from descentflow import store
+from descentflow.config.catalogue import STUDIES
+from descentflow.datasets import netcdf
+from descentflow.datasets.deep_rows import assemble
 from descentflow.deep.experiment import EXPERIMENTS, AtStart, Limit
-from descentflow.errors import Refused
-from descentflow.measures.deep_rows import assemble
-from descentflow.measures.overparameterized import measure
-from descentflow.schema import parse
+from descentflow.errors import InputError
+from descentflow.schema.model import parse
 from descentflow.stages import command
-from descentflow.stages.deep_specs import AggregateDeepSpec
-from descentflow.studies import STUDIES
+from descentflow.stages.trainers.deep_specs import AggregateDeepSpec
+from descentflow.studies.overparameterized.measures import measure
 
 
 def aggregate_deep(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
@@ -21,13 +21,13 @@ def aggregate_deep(job: dict[str, Any], inputs: list[Path], outputs: list[Path])
     for name, settings in spec["experiments"].items():
         if name not in EXPERIMENTS:
             allowed = ", ".join(EXPERIMENTS)
-            raise Refused(f"experiments: unknown experiment '{name}'; allowed: {allowed}")
+            raise InputError(f"experiments: unknown experiment '{name}'; allowed: {allowed}")
         block[name] = [parse(EXPERIMENTS[name], setting) for setting in settings]
     rows = assemble(block, spec["seed"], job["lock"], iter(inputs))
     study = STUDIES[spec["study"]]
     dataset = measure(rows)
     dataset.attrs["references"] = study.paper
-    store.write(dataset, outputs[0], _without_chunks(spec), study.title)
+    netcdf.write(dataset, outputs[0], _without_chunks(spec), study.title)
 
 
 def _without_chunks(spec: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from descentflow.errors import ConfigurationError
-from descentflow.schema import Model, Whole
+from descentflow.schema.model import Model, Whole
 
 
 def _forwards(segment: tuple[float, float]) -> tuple[float, float]:

@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from descentflow.errors import Refused
-from descentflow.schema import Model, parse
+from descentflow.errors import InputError
+from descentflow.schema.model import Model, parse
 
 Stage = Callable[[dict[str, Any], list[Path], list[Path]], None]
 LOG_SECONDS = 15.0
@@ -34,9 +34,9 @@ def run(stage: Stage, description: str, spec: type[Model], inputs: int | None) -
         job = _job(arguments.job)
         parse(spec, job["spec"])
         if inputs is not None and len(arguments.input) != inputs:
-            raise Refused(f"--input: {inputs} files are needed, found {len(arguments.input)}")
+            raise InputError(f"--input: {inputs} files are needed, found {len(arguments.input)}")
         stage(job, arguments.input, arguments.output)
-    except Refused as refusal:
+    except InputError as refusal:
         _give_up(f"error: {refusal}")
 
 
@@ -57,9 +57,9 @@ def _job(text: str) -> dict[str, Any]:
     try:
         job = json.loads(text)
     except json.JSONDecodeError as error:
-        raise Refused(f"--job: not JSON: {error}") from None
+        raise InputError(f"--job: not JSON: {error}") from None
     if not isinstance(job, dict) or not isinstance(job.get("spec"), dict):
-        raise Refused("--job: a JSON object with a 'spec' is needed")
+        raise InputError("--job: a JSON object with a 'spec' is needed")
     return job
 
 

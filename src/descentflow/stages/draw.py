@@ -4,12 +4,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from descentflow import store
-from descentflow.errors import Refused
-from descentflow.figures import style
+from descentflow.config.catalogue import FIGURE_FORMATS, STUDIES
+from descentflow.datasets import netcdf
+from descentflow.errors import InputError
 from descentflow.stages import command
 from descentflow.stages.study_spec import DrawSpec
-from descentflow.studies import FIGURE_FORMATS, STUDIES
+from descentflow.studies import style
 
 
 def draw(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
@@ -19,9 +19,9 @@ def draw(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
         if path.stem not in STUDIES[study].figures or path.suffix[1:] not in FIGURE_FORMATS:
             allowed = ", ".join(STUDIES[study].figures)
             formats = ", ".join(FIGURE_FORMATS)
-            raise Refused(f"{path}: no figure of {study}; allowed: {allowed} as {formats}")
-    module = import_module(f"descentflow.figures.{study}")
-    with store.opened_study(inputs[0], study) as dataset:
+            raise InputError(f"{path}: no figure of {study}; allowed: {allowed} as {formats}")
+    module = import_module(f"descentflow.studies.{study}.figures")
+    with netcdf.opened_study(inputs[0], study) as dataset:
         for figure in dict.fromkeys(path.stem for path in outputs):
             with style.paper():
                 drawn = getattr(module, figure)(dataset)

@@ -8,15 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from descentflow import store
+from descentflow.datasets import netcdf
 from descentflow.deep.data import draw_inputs
 from descentflow.deep.gram_finite import last_gram
 from descentflow.deep.inputs import check_inputs
 from descentflow.deep.weights import draw_into, new_memory, weights_digest
-from descentflow.schema import parse
+from descentflow.schema.model import parse
 from descentflow.stages import command
-from descentflow.stages.deep_segment import digest_variable, initialization_numbers
-from descentflow.stages.deep_specs import GramDeepSpec
+from descentflow.stages.trainers.deep_segment import digest_variable, initialization_numbers
+from descentflow.stages.trainers.deep_specs import GramDeepSpec
 
 
 def gram_deep(job: dict[str, Any], _inputs: list[Path], outputs: list[Path]) -> None:
@@ -44,7 +44,7 @@ def gram_deep(job: dict[str, Any], _inputs: list[Path], outputs: list[Path]) -> 
     ).assign_coords(initialization=initialization_numbers(numbers))
     dataset["last_gram"].attrs = {"long_name": "Gram matrix G^(H)(0)", "units": "1"}
     dataset["inputs"].attrs = {"long_name": "inputs x_1, .., x_n", "units": "1"}
-    store.write(dataset, outputs[0], job["spec"], "Gram matrices at the start")
+    netcdf.write(dataset, outputs[0], job["spec"], "Gram matrices at the start")
 
 
 def main() -> None:

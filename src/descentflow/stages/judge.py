@@ -5,11 +5,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from descentflow import store
-from descentflow.claims.claim import COLUMNS, Claim
-from descentflow.errors import Refused
+from descentflow.datasets import netcdf
+from descentflow.datasets.whole_file import atomic_path
+from descentflow.errors import InputError
 from descentflow.stages import command
 from descentflow.stages.study_spec import JudgeSpec
+from descentflow.studies.claim import COLUMNS, Claim
 
 
 def judge(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
@@ -17,12 +18,12 @@ def judge(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
     claims: list[Claim] = []
     studies = job["spec"]["studies"]
     if len(studies) != len(inputs):
-        raise Refused(f"--input: one dataset per study is needed, {len(studies)} of them")
+        raise InputError(f"--input: one dataset per study is needed, {len(studies)} of them")
     for study, path in zip(studies, inputs, strict=True):
-        module = import_module(f"descentflow.claims.{study}")
-        with store.opened_study(path, study) as dataset:
+        module = import_module(f"descentflow.studies.{study}.claims")
+        with netcdf.opened_study(path, study) as dataset:
             claims += module.judge(dataset)
-    with store.whole(outputs[0]) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(outputs[0]) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(claim.row() for claim in claims)

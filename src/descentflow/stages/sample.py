@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from descentflow import store
-from descentflow.initializations import InitializationLaw, draw
-from descentflow.networks import Layout
+from descentflow.datasets import netcdf
+from descentflow.functions.initializations import InitializationLaw, draw
+from descentflow.functions.networks import Layout
 from descentflow.stages import command
 from descentflow.stages.sample_spec import SampleSpec
 
@@ -32,7 +32,7 @@ def sample(job: dict[str, Any], _inputs: list[Path], outputs: list[Path]) -> Non
     dataset = xr.Dataset({"parameters": (("initialization", "parameter"), theta, attributes)})
     dataset = dataset.assign_coords(initialization=np.arange(first, first + count))
     dataset["initialization"].attrs = {"long_name": "number k of the initialisation", "units": "1"}
-    store.write(dataset, outputs[0], spec, "Initial parameters")
+    netcdf.write(dataset, outputs[0], spec, "Initial parameters")
 
 
 def main() -> None:

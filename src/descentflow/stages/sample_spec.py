@@ -1,7 +1,7 @@
 """What a sample job's ``spec`` must hold. It imports no kernels, so that editing one redraws no θ₀."""
 
-from descentflow.initializations import InitializationLaw
-from descentflow.networks import Layout
+from descentflow.functions.initializations import InitializationLaw
+from descentflow.functions.networks import Layout
 from descentflow.stages.chunk_spec import ChunkSpec
 
 

@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from descentflow.claims import table
-from descentflow.errors import Refused
-from descentflow.figures import claims, style
-from descentflow.report import claims_html
-from descentflow.schema import Model
+from descentflow.config.catalogue import FIGURE_FORMATS
+from descentflow.datasets.whole_file import atomic_path
+from descentflow.errors import InputError
+from descentflow.report import claims_figure, claims_html
+from descentflow.schema.model import Model
 from descentflow.stages import command
-from descentflow.store import whole
-from descentflow.studies import FIGURE_FORMATS
+from descentflow.studies import claims_table, style
 
 PAGE = "html"
 
@@ -21,18 +20,18 @@ class ShowClaimsSpec(Model):
 
 def show_claims(_job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
     """Write each output, a figure or the page by its ending, from the table."""
-    rows = table.read(inputs[0])
+    rows = claims_table.read(inputs[0])
     allowed = (*FIGURE_FORMATS, PAGE)
     for path in outputs:
         if path.suffix[1:] not in allowed:
-            raise Refused(f"{path}: the claims can be written as {', '.join(allowed)}")
+            raise InputError(f"{path}: the claims can be written as {', '.join(allowed)}")
     for path in outputs:
         if path.suffix[1:] == PAGE:
-            with whole(path) as temporary:
+            with atomic_path(path) as temporary:
                 temporary.write_text(claims_html.page(rows), encoding="utf-8")
     with style.paper():
         pictures = [path for path in outputs if path.suffix[1:] in FIGURE_FORMATS]
-        style.save(claims.claims(rows), pictures)
+        style.save(claims_figure.claims(rows), pictures)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from descentflow.schema import Model
+from descentflow.schema.model import Model
 
 StudyName = Literal[
     "constant_targets", "random_initializations", "gradient_flows", "blow_up", "overparameterized"

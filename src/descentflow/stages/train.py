@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from descentflow import store
+from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile
-from descentflow.problem import Problem
+from descentflow.risk.problem import Problem
 from descentflow.stages import command
-from descentflow.stages.descend_segment import descend_segment
-from descentflow.stages.flow_segment import flow_segment
 from descentflow.stages.sample import chunk_range
-from descentflow.stages.specs import TrainSpec
+from descentflow.stages.trainers.descent import descend_segment
+from descentflow.stages.trainers.flow import flow_segment
+from descentflow.stages.trainers.specs import TrainSpec
 from descentflow.training.recording import describe
 
 SEGMENTS = {"gd": descend_segment, "gf": flow_segment}
@@ -26,7 +26,7 @@ def train(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
     training, (start, stop) = spec["training"], spec["segment"]
     first, count = chunk_range(spec["chunk"])
     problem = Problem.from_mapping({key: spec[key] for key in ("inputs", "target", "network")})
-    before = store.read(inputs[0])
+    before = netcdf.read(inputs[0])
     _check_origin(before, inputs[0], spec, start, problem)
     _check(before, inputs[0], start, first, count)
     progress = command.Progress(count * len(training.get("step_sizes", [None])), "trajectories")
@@ -38,7 +38,7 @@ def train(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
     dataset = dataset.assign_coords(
         initialization=("initialization", numbers, describe("initialization"))
     )
-    store.write(dataset, outputs[0], spec, "Training, one segment")
+    netcdf.write(dataset, outputs[0], spec, "Training, one segment")
 
 
 def _check(before: xr.Dataset, path: Path, start: float, first: int, count: int) -> None:

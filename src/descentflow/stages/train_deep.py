@@ -11,23 +11,23 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from descentflow import store
+from descentflow.datasets import netcdf
 from descentflow.deep.data import draw_inputs, draw_labels
 from descentflow.deep.experiment import DeepStepSize, StabilityFraction
+from descentflow.deep.step_sizes import stability_limit
 from descentflow.deep.training import DeepState, Fit, advance, fit, reference, start
 from descentflow.deep.weights import draw_weights, weights_digest
-from descentflow.errors import DamagedFile, Refused
-from descentflow.schema import parse
+from descentflow.errors import DamagedFile, InputError
+from descentflow.schema.model import parse
 from descentflow.stages import command
-from descentflow.stages.deep_segment import (
+from descentflow.stages.trainers.deep_segment import (
     Trajectory,
     digest_variable,
     initialization_numbers,
     segment_dataset,
     unflatten,
 )
-from descentflow.stages.deep_specs import TrainDeepSpec
-from descentflow.theory.overparameterized import stability_limit
+from descentflow.stages.trainers.deep_specs import TrainDeepSpec
 from descentflow.training.recording import record_steps, within
 
 Array = NDArray[np.float64]
@@ -61,7 +61,7 @@ def train_deep(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> 
     numbers = range(spec.first, spec.first + spec.count)
     dataset = dataset.assign_coords(initialization=initialization_numbers(numbers))
     dataset["weights_digest"] = digest_variable(digests)
-    store.write(dataset, outputs[0], job["spec"], "Training, one segment")
+    netcdf.write(dataset, outputs[0], job["spec"], "Training, one segment")
 
 
 def _check_weights(digest: str, before: xr.Dataset, place: int) -> None:
@@ -116,10 +116,10 @@ def _before(inputs: list[Path], spec: TrainDeepSpec, written: dict[str, Any]) ->
     """The segment before, None for the first; raises DamagedFile where the file is another one."""
     first = spec.segment[0]
     if len(inputs) != (first > 0):
-        raise Refused(f"--input: {int(first > 0)} files are needed, found {len(inputs)}")
+        raise InputError(f"--input: {int(first > 0)} files are needed, found {len(inputs)}")
     if first == 0:
         return None
-    before = store.read(inputs[0])
+    before = netcdf.read(inputs[0])
     found = json.loads(before.attrs["spec"])
     same = {**written, "segment": None} == {**found, "segment": None}
     if not same or found["segment"][1] != first or "weights" not in before:

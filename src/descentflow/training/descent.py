@@ -15,11 +15,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from descentflow.errors import Refused
-from descentflow.problem import Problem
-from descentflow.risk.lanes import LANES
+from descentflow.errors import InputError
+from descentflow.risk.problem import Problem
+from descentflow.simd.vectors import LANES
 from descentflow.training.descent_kernel import descend_rows
-from descentflow.training.descent_lanes import descend_lanes
+from descentflow.training.descent_vectorized import descend_lanes
 from descentflow.training.recording import Steps, as_dataset, record_steps, snapshot_steps
 
 Array = NDArray[np.float64]
@@ -96,7 +96,7 @@ def descend(
 
     Raises
     ------
-    Refused (a ValueError) for shapes that do not fit, and step sizes or counts that are not positive.
+    InputError (a ValueError) for shapes that do not fit, and step sizes or counts that are not positive.
 
     """
     start = check_start(problem, theta0)
@@ -117,15 +117,15 @@ def descend(
 
 
 def check_start(problem: Problem, theta0: ArrayLike) -> Array:
-    """θ₀ as an array (K, P) of its own; Refused unless it is finite and has that shape."""
+    """θ₀ as an array (K, P) of its own; InputError unless it is finite and has that shape."""
     start = np.array(theta0, dtype=np.float64, ndmin=2)
     if start.ndim != 2 or start.shape[1] != problem.parameter_count:
-        raise Refused(
+        raise InputError(
             f"theta0: the shape must be (K, P) with P = {problem.parameter_count}, "
             f"found {np.shape(theta0)}"
         )
     if not np.isfinite(start).all():
-        raise Refused("theta0: every entry must be finite")
+        raise InputError("theta0: every entry must be finite")
     return start
 
 
@@ -133,16 +133,16 @@ def check_whole(name: str, value: int, least: int) -> None:
     """Refuse what is not a whole number from ``least`` to 1e13."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or not least <= value <= LONGEST:
-        raise Refused(f"{name}: a whole number from {least} to 1e13 is needed, found {value!r}")
+        raise InputError(f"{name}: a whole number from {least} to 1e13 is needed, found {value!r}")
 
 
 def check_step_sizes(step_size: ArrayLike, count: int) -> Array:
-    """Step sizes (count,) from a scalar or one per initialisation; Refused unless positive."""
+    """Step sizes (count,) from a scalar or one per initialisation; InputError unless positive."""
     sizes = np.asarray(step_size, dtype=np.float64)
     if sizes.shape not in ((), (count,)):
-        raise Refused(f"step_size: a scalar or shape ({count},) is needed, found {sizes.shape}")
+        raise InputError(f"step_size: a scalar or shape ({count},) is needed, found {sizes.shape}")
     if not (np.isfinite(sizes) & (sizes > 0)).all():
-        raise Refused(f"step_size: must be positive and finite, found {step_size!r}")
+        raise InputError(f"step_size: must be positive and finite, found {step_size!r}")
     return np.broadcast_to(sizes, (count,)).copy()
 
 

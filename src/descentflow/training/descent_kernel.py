@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled, outlined
 from descentflow.risk.engine import Model, gradient, new_scratch, risk
+from descentflow.simd.jit import jit, jit_inline
 from descentflow.training.norms import lyapunov, square
 from descentflow.training.recording import STATUS, Steps
 
@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 LEFT_FINITE = STATUS["left_the_finite_numbers"]
 
 
-@outlined
+@jit
 def descend_rows(
     thetas: Array,
     status: NDArray[np.int8],
@@ -60,7 +60,7 @@ def descend_rows(
                 s += 1
 
 
-@compiled
+@jit_inline
 def step(theta: Array, slope: Array, step_size: float, trial: Array) -> bool:
     """Write θ − γ G into ``trial``; return whether all of it is finite."""
     finite = True
@@ -71,7 +71,7 @@ def step(theta: Array, slope: Array, step_size: float, trial: Array) -> bool:
     return finite
 
 
-@compiled
+@jit_inline
 def _lyapunov_change(theta: Array, trial: Array, centre: Array) -> float:
     """V(trial) − V(θ) from the differences, so that it is not lost in the rounding of V."""
     change = 0.0
@@ -84,7 +84,7 @@ def _lyapunov_change(theta: Array, trial: Array, centre: Array) -> float:
     return float(change)
 
 
-@outlined
+@jit
 def record(
     model: Model,
     theta: Array,

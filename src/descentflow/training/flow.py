@@ -14,9 +14,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from descentflow.errors import Refused
-from descentflow.networks import Layout
-from descentflow.problem import Problem
+from descentflow.errors import InputError
+from descentflow.functions.networks import Layout
+from descentflow.risk.problem import Problem
 from descentflow.training import flow_kernel as kernel
 from descentflow.training.descent import check_start, row_blocks
 from descentflow.training.recording import as_dataset, record_times, restart_times
@@ -112,7 +112,7 @@ def flow(
 
     Raises
     ------
-    Refused (a ValueError) for shapes that do not fit and for numbers out of range.
+    InputError (a ValueError) for shapes that do not fit and for numbers out of range.
     """
     start = check_start(problem, theta0)
     absolute = rtol if atol is None else atol
@@ -126,9 +126,9 @@ def flow(
         ("snapshots", snapshots, 0, 10**9),
     ):
         if isinstance(value, bool) or not least <= value <= most or value != value:
-            raise Refused(f"{name}: must lie between {least:g} and {most:g}, found {value!r}")
+            raise InputError(f"{name}: must lie between {least:g} and {most:g}, found {value!r}")
     if until == 0.0:
-        raise Refused("until: must be positive, found 0")
+        raise InputError("until: must be positive, found 0")
     state, records = advance(
         problem,
         FlowState.start(start, problem.layout),

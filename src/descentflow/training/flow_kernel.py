@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import Index, compiled, outlined
 from descentflow.risk.engine import Model, derivatives, gradient, new_scratch, places, risk
-from descentflow.risk.lanes import LANES
-from descentflow.risk.memory import load, store
-from descentflow.training.factorisation import shifted_factor, solve
-from descentflow.training.living import living, put, take
+from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.load_store import load, store
+from descentflow.simd.vectors import LANES
+from descentflow.training.active_neurons import living, put, take
+from descentflow.training.block_ldl import shifted_factor, solve
 from descentflow.training.norms import lyapunov, square
 from descentflow.training.recording import STATUS
 from descentflow.training.rosenbrock import (
@@ -36,7 +36,7 @@ LEFT_FINITE = STATUS["left_the_finite_numbers"]
 BUDGET_SPENT = STATUS["step_budget_spent"]
 TOLERANCE_REACHED = STATUS["gradient_tolerance_reached"]
 
-SAFETY, LEAST_FACTOR, MOST_FACTOR = 0.9, 0.1, 6.0
+SAFETY, MIN_FACTOR, MAX_FACTOR = 0.9, 0.1, 6.0
 FIRST_STEP = 1e-3
 RESTART_FRACTION = 1e-2
 NEAR = 1e-10
@@ -56,7 +56,7 @@ ENERGY_SUM, RISK_SUM, RISK_INCREASE, STEPS, REFUSED = range(5)
 """Columns of ``sums`` (K, 5): what a trajectory carries from one segment to the next."""
 
 
-@outlined
+@jit
 def flow_rows(
     thetas: Array,
     status: NDArray[np.int8],
@@ -107,7 +107,7 @@ def flow_rows(
                 s += 1
 
 
-@compiled
+@jit_inline
 def _fit(step: float, left: float) -> float:
     """The next step towards a record: never past it, and no sliver left behind."""
     if step >= left:
@@ -115,7 +115,7 @@ def _fit(step: float, left: float) -> float:
     return 0.5 * left if step > 0.5 * left else step
 
 
-@compiled
+@jit_inline
 def _growth(error: float) -> float:
     """Factor for the next step, SAFETY · error^(−1/5) within its limits, to some three digits.
 
@@ -123,22 +123,22 @@ def _growth(error: float) -> float:
     from one processor to the next, and the steps would with it.
     """
     root = 1.2
-    while root > LEAST_FACTOR and error * _fifth_power(root) > 2.0:
+    while root > MIN_FACTOR and error * _fifth_power(root) > 2.0:
         root *= 0.75
-    while root < MOST_FACTOR and error * _fifth_power(root) < 0.5:
+    while root < MAX_FACTOR and error * _fifth_power(root) < 0.5:
         root *= 1.25
     for _ in range(3):
         root *= 1.2 - 0.2 * error * _fifth_power(root)
-    return min(MOST_FACTOR, max(LEAST_FACTOR, SAFETY * root))
+    return min(MAX_FACTOR, max(MIN_FACTOR, SAFETY * root))
 
 
-@compiled
+@jit_inline
 def _fifth_power(x: float) -> float:
     square_of = x * x
     return square_of * square_of * x
 
 
-@outlined
+@jit
 def _to_time(
     model: Model,
     t: float,
@@ -198,7 +198,7 @@ def _to_time(
     return t, step
 
 
-@compiled
+@jit_inline
 def _take_last_stage(memory: Memory) -> None:
     """Add u_8 to ``point``: θ at the end of the step."""
     vectors = Index(memory.thetas.shape[1] // LANES)
@@ -207,7 +207,7 @@ def _take_last_stage(memory: Memory) -> None:
         store(memory.thetas, vectors + block, load(memory.thetas, vectors + block) + last)
 
 
-@compiled
+@jit_inline
 def _accept(memory: Memory) -> None:
     """Move on: what was inside or after the step is before the next."""
     for p in range(Index(memory.thetas.shape[1])):
@@ -216,7 +216,7 @@ def _accept(memory: Memory) -> None:
         memory.places[0, i] = memory.places[1, i]
 
 
-@compiled
+@jit_inline
 def _error(memory: Memory, sums: Array, tolerances: Array) -> float:
     """Largest component of the embedded error in units of its tolerance; huge where not finite."""
     theta, point, stages, integrals = memory.theta, memory.point, memory.stages, memory.integrals
@@ -234,7 +234,7 @@ def _error(memory: Memory, sums: Array, tolerances: Array) -> float:
     return worst if worst < 1e12 else 1e12
 
 
-@compiled
+@jit_inline
 def _corner(model: Model, scratch: Any, tolerances: Array, memory: Memory) -> float:
     """Error of a step across a corner, in units of its tolerance; 0 where there is none.
 
@@ -265,7 +265,7 @@ def _corner(model: Model, scratch: Any, tolerances: Array, memory: Memory) -> fl
     return worst
 
 
-@compiled
+@jit_inline
 def _differ(left: Array, right: Array) -> bool:
     found = False
     for i in range(Index(left.size)):
@@ -273,7 +273,7 @@ def _differ(left: Array, right: Array) -> bool:
     return found
 
 
-@outlined
+@jit
 def _record(
     model: Model,
     theta: Array,
@@ -292,7 +292,7 @@ def _record(
     out[INTEGRATED_RISK] = sums[RISK_SUM]
 
 
-@compiled
+@jit_inline
 def _drift(theta: Array, balance: Array, outputs: int) -> float:
     """Largest change of |w_i|² + b_i² − Σ_k v_ki² from the ``balance`` (H,) at the start."""
     hidden = balance.size

@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import compiled
+from descentflow.simd.jit import jit_inline
 
 Array = NDArray[np.float64]
 
 
-@compiled
+@jit_inline
 def square(vector: Array) -> float:
     """|vector|²."""
     total = 0.0
@@ -17,7 +17,7 @@ def square(vector: Array) -> float:
     return float(total)
 
 
-@compiled
+@jit_inline
 def lyapunov(theta: Array, centre: Array) -> float:
     """V(θ) = |θ|² + |c − centre|², where ``centre`` (o,) is 2ξ."""
     distance = 0.0

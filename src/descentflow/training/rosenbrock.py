@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.compiled import Index, compiled, outlined
-from descentflow.risk.aligned import aligned_zeros, padded
 from descentflow.risk.engine import Model, gradient, risk
-from descentflow.risk.lanes import LANES, splat, total
-from descentflow.risk.memory import load, store
-from descentflow.training.factorisation import new_factors, solve
+from descentflow.simd.alignment import aligned_zeros, padded
+from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.load_store import load, store
+from descentflow.simd.vectors import LANES, splat, total
+from descentflow.training.block_ldl import new_factors, solve
 
 Array = NDArray[np.float64]
 
@@ -117,7 +117,7 @@ class Memory(NamedTuple):
     places: Array
 
 
-@outlined
+@jit
 def new_memory(parameters: int, hidden: int) -> Memory:
     """Memory for networks with so many parameters and neurons."""
     size = padded(parameters)
@@ -137,7 +137,7 @@ def new_memory(parameters: int, hidden: int) -> Memory:
     )
 
 
-@compiled
+@jit_inline
 def stages_of_step(model: Model, step: float, carried: bool, scratch: Any, memory: Memory) -> None:
     """Fill ``stages`` and ``integrals`` of the memory; leave θ + Σ a_8j u_j in ``point``.
 
@@ -170,7 +170,7 @@ def stages_of_step(model: Model, step: float, carried: bool, scratch: Any, memor
             _advance(integrals, RISK, i, here + total(along), step)
 
 
-@compiled
+@jit_inline
 def _move_to(memory: Memory, i: int) -> None:
     """Write θ + Σ a_ij u_j, summed over j < i, into ``point``."""
     stages, thetas = memory.stages, memory.thetas
@@ -182,7 +182,7 @@ def _move_to(memory: Memory, i: int) -> None:
         store(thetas, vectors + block, value)
 
 
-@compiled
+@jit_inline
 def _advance(integrals: Array, which: int, i: int, rate: float, step: float) -> None:
     """Find stage i of a carried integral from the rate of its change there."""
     before = 0.0
@@ -191,7 +191,7 @@ def _advance(integrals: Array, which: int, i: int, rate: float, step: float) -> 
     integrals[which, i] = (rate * step + before) * GAMMA
 
 
-@compiled
+@jit_inline
 def advance_integral(integrals: Array, which: int) -> float:
     """What one step adds to a carried integral."""
     total = integrals[which, STAGES - 1]

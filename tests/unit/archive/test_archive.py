@@ -19,7 +19,7 @@ from descentflow.archive import bundle, crate, manifest, recompute, records, sou
 from descentflow.archive.build import Built, build
 from descentflow.archive.bundle import FIRST, Archive, Member
 from descentflow.archive.check import check
-from descentflow.errors import Refused
+from descentflow.errors import InputError
 
 DATASET = "results/datasets/random_initializations.nc"
 
@@ -99,13 +99,13 @@ def test_sources_are_those_git_tracks(root: Path) -> None:
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     os.system(f"git init -q {root}")
-    with pytest.raises(Refused, match="git cannot list"):
+    with pytest.raises(InputError, match="git cannot list"):
         sources.files(root, ("results",))
     os.system(f"git -C {root} add config.yaml CITATION.cff")
     assert sources.files(root, ("results",)) == ["CITATION.cff", "config.yaml"]
     (root / "out").symlink_to("/etc/hostname")
     os.system(f"git -C {root} add out")
-    with pytest.raises(Refused, match="link to outside"):
+    with pytest.raises(InputError, match="link to outside"):
         sources.files(root, ("results",))
 
 
@@ -141,7 +141,7 @@ def test_what_is_not_finished_is_refused(
     if message is None:
         assert not check(built(root).path).problems
         return
-    with pytest.raises(Refused, match=message) as refusal:
+    with pytest.raises(InputError, match=message) as refusal:
         built(root)
     assert "\n" not in str(refusal.value)
     assert not (root.parent / "x.tar").exists()
@@ -155,7 +155,7 @@ def test_a_manifest_of_other_results_is_refused(root: Path) -> None:
     told = manifest.read(path)
     told["artefacts"]["claims.csv"]["sha256"] = "0" * 64
     manifest.write(told, path)
-    with pytest.raises(Refused, match="not what it tells"):
+    with pytest.raises(InputError, match="not what it tells"):
         built(root)
 
 
@@ -323,14 +323,14 @@ def test_a_run_is_computed_again(root: Path) -> None:
         made = recompute.chosen(jobs, jobs.runs["random_initializations"][0].id)
         assert [job.stage for job in made] == ["sample", "train"]
         assert recompute.notes(unpacked, made) == []
-        with pytest.raises(Refused, match="recomputing failed"):
+        with pytest.raises(InputError, match="recomputing failed"):
             list(recompute.recompute(jobs, unpacked, made[1:]))
         found = list(recompute.recompute(jobs, unpacked, made[:1]))
         assert [finding.outcome.value for finding in found] == ["different"]
         changed_record(unpacked, made[0].outputs[0], params=["'{}'"])
         assert recompute.notes(unpacked, made)[0].endswith("Python: sample")
         (unpacked / "archive.json").write_text('{"config": "../x"}')
-        with pytest.raises(Refused, match="outside"):
+        with pytest.raises(InputError, match="outside"):
             recompute.jobs_of(unpacked)
 
 
@@ -339,7 +339,7 @@ def test_nothing_is_computed_into_other_folders(root: Path, folder: str) -> None
     """An archive may be whole and yet mean harm."""
     written = json.dumps({**small.CONFIG, "outputs": {"results": folder}}).encode()
     changed = rebuilt(built(root).path, lambda contents: contents.update({"config.yaml": written}))
-    with recompute.unpacked(changed) as unpacked, pytest.raises(Refused):
+    with recompute.unpacked(changed) as unpacked, pytest.raises(InputError):
         recompute.jobs_of(unpacked)
 
 
@@ -350,5 +350,5 @@ def test_records_that_mean_harm(root: Path, text: str) -> None:
     (root / records.name(made[0].outputs[0])).write_text(text)
     try:
         assert recompute.notes(root, made)
-    except Refused as refusal:
+    except InputError as refusal:
         assert "\n" not in str(refusal)  # noqa: PT017

@@ -10,7 +10,7 @@ import pytest
 
 from descentflow.archive import bundle
 from descentflow.archive.bundle import FIRST, Archive, Member, NotAnArchive
-from descentflow.errors import Refused
+from descentflow.errors import InputError
 
 TIME = 1_700_000_000
 CONTENTS = {
@@ -157,7 +157,7 @@ def test_other_files(tmp_path: Path) -> None:
         with pytest.raises(NotAnArchive, match="not an archive of descentflow"), Archive.open(path):
             pass
     for place in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(Refused, match="cannot be read"), Archive.open(place):
+        with pytest.raises(InputError, match="cannot be read"), Archive.open(place):
             pass
 
 
@@ -169,9 +169,9 @@ def test_order_counts(tmp_path: Path) -> None:
 
 
 def test_names_that_do_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="cannot be archived"):
+    with pytest.raises(InputError, match="cannot be archived"):
         bundle.write(tmp_path / "x.tar", "top", [Member("n" * 200, b"")], TIME)
     for name in ("../x", "/x", "a//b", ""):
-        with pytest.raises(Refused, match="outside of the checkout"):
+        with pytest.raises(InputError, match="outside of the checkout"):
             bundle.write(tmp_path / "x.tar", "top", [Member(name, b"")], TIME)
     assert list(tmp_path.iterdir()) == []

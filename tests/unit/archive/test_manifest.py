@@ -8,12 +8,13 @@ import pytest
 import small_results as small
 import xarray as xr
 
-from descentflow import closure, store
 from descentflow.archive import compare, content, manifest
 from descentflow.archive.compare import Outcome
 from descentflow.archive.manifest import Manifest
-from descentflow.errors import DamagedFile, Refused
-from descentflow.jobs import Jobs
+from descentflow.datasets import netcdf
+from descentflow.errors import DamagedFile, InputError
+from descentflow.planning import code_digest
+from descentflow.planning.jobs import Jobs
 
 DATASET = "datasets/random_initializations.nc"
 FIGURE = "figures/random_initializations/success"
@@ -36,9 +37,9 @@ def outcomes(told: Manifest, root: Path) -> dict[str, Outcome]:
 
 def rewrite(root: Path, noise: float = 0.0, measured: float = 0.0) -> None:
     path = root / "results" / DATASET
-    run = str(store.read(path)["run_id"].values[0])
+    run = str(netcdf.read(path)["run_id"].values[0])
     spec = {"study": "random_initializations"}
-    store.write(small.dataset(run, noise, measured), path, spec, "Small")
+    netcdf.write(small.dataset(run, noise, measured), path, spec, "Small")
 
 
 def test_the_same_every_time(root: Path, told: Manifest) -> None:
@@ -65,7 +66,7 @@ def test_measures_have_one(root: Path, told: Manifest, change: float, outcome: O
 
 def test_the_encoding_is_no_difference(root: Path, told: Manifest) -> None:
     path = root / "results" / DATASET
-    dataset = store.read(path)
+    dataset = netcdf.read(path)
     encoding = {name: {"_FillValue": None} for name in dataset.variables}
     encoding["risk"] |= {"zlib": True, "complevel": 9}
     dataset.to_netcdf(path, format="NETCDF4", engine="netcdf4", encoding=encoding)
@@ -116,11 +117,11 @@ def test_stale(root: Path, told: Manifest, monkeypatch: pytest.MonkeyPatch) -> N
         "the configuration has changed",
         "the lock file has changed",
     ]
-    with pytest.raises(Refused, match="another configuration"):
+    with pytest.raises(InputError, match="another configuration"):
         compare.against(told, changed, root)
-    digest: Callable[..., str] = closure.digest
+    digest: Callable[..., str] = code_digest.digest
     monkeypatch.setattr(
-        closure, "digest", lambda *m: "0" if "descentflow.stages.draw" in m else digest(*m)
+        code_digest, "digest", lambda *m: "0" if "descentflow.stages.draw" in m else digest(*m)
     )
     told_stale = manifest.stale(told, small.jobs(root))
     assert told_stale == ["the code of draw/random_initializations has changed"]
@@ -147,8 +148,8 @@ def test_rounding_errors_have_a_scale(noise: float) -> None:
 def test_no_manifest(tmp_path: Path, text: str) -> None:
     path = tmp_path / "m.json"
     path.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(Refused, match=r"m\.json") as refusal:
+    with pytest.raises(InputError, match=r"m\.json") as refusal:
         manifest.read(path)
     assert "\n" not in str(refusal.value)
-    with pytest.raises(Refused, match="make manifest"):
+    with pytest.raises(InputError, match="make manifest"):
         manifest.read(tmp_path / "missing")

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from descentflow import __version__, config
+from descentflow import __version__
 from descentflow.archive import manifest, sources
-from descentflow.jobs import Jobs, lock_digest
+from descentflow.config import validate
+from descentflow.planning.jobs import Jobs, lock_digest
 
 ROOT = Path(__file__).parents[3]
 
@@ -17,7 +18,7 @@ def test_the_manifest_is_of_this_configuration_lock_and_code() -> None:
     path = ROOT / sources.MANIFEST
     if not path.is_file():
         pytest.skip(f"no {sources.MANIFEST} is tracked yet; `make manifest` writes it")
-    mapping = config.load(ROOT / "config.yaml")
+    mapping = validate.load(ROOT / "config.yaml")
     jobs = Jobs.from_mapping(mapping, lock_digest(ROOT / "envs/requirements.lock"))
     reasons = manifest.stale(manifest.read(path), jobs)
     assert not reasons, f"{'; '.join(reasons)}: run `make manifest`"

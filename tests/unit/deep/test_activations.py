@@ -11,7 +11,7 @@ from mathematical import ACTIVATIONS_MP
 from descentflow.deep.activations import ACTIVATIONS, ActivationName, activation
 from descentflow.deep.compiled import FLAGS
 from descentflow.deep.traced_activations import TRACED
-from descentflow.errors import Refused
+from descentflow.errors import InputError
 
 POINTS = np.array([-700.0, -30.0, -4.1, -1.3, -0.2, 0.0, 0.4, 1.0, 3.7, 25.0, 700.0])
 SMOOTH = sorted(ACTIVATIONS_MP)
@@ -50,5 +50,5 @@ def test_relu_has_slope_zero_at_zero() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(Refused, match="activation: found 'step', allowed: softplus, tanh"):
+    with pytest.raises(InputError, match="activation: found 'step', allowed: softplus, tanh"):
         activation("step")

@@ -13,7 +13,7 @@ from descentflow.deep.architectures import outputs, patches, unpatch
 from descentflow.deep.gram_finite import last_gram, observe
 from descentflow.deep.network import DeepNetwork
 from descentflow.errors import ConfigurationError
-from descentflow.schema import parse
+from descentflow.schema.model import parse
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -14,7 +14,7 @@ from descentflow.deep.activations import ACTIVATIONS
 from descentflow.deep.closed_forms import CLOSED_FORMS
 from descentflow.deep.expectations import first_moments, second_moments
 from descentflow.deep.gaussian import mean_slopes, mean_value, mean_values, normalisation
-from descentflow.errors import Refused
+from descentflow.errors import InputError
 
 QUIET = settings(deadline=None, derandomize=True, database=None, max_examples=40)
 SMOOTH = sorted(ACTIVATIONS_MP)
@@ -159,7 +159,7 @@ def test_normalisation() -> None:
     assert abs(normalisation("erf") - math.pi / (2.0 * math.asin(2.0 / 3.0))) <= 1e-15
     assert abs(normalisation("sin") - 2.0 / (1.0 - math.exp(-2.0))) <= 1e-14
     assert normalisation("relu") == 2.0
-    with pytest.raises(Refused, match="activation"):
+    with pytest.raises(InputError, match="activation"):
         normalisation("cube")
 
 
@@ -186,9 +186,9 @@ def test_means() -> None:
 
 def test_out_of_reach_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step on the scale on which rows differ, and a function that is not smooth."""
-    monkeypatch.setattr(expectations, "MOST_TERMS", 2048)
+    monkeypatch.setattr(expectations, "MAX_TERMS", 2048)
     long = 1e12 * np.array([[1.0, 1.0 - 1e-7], [1.0 - 1e-7, 1.0]])
-    with pytest.raises(Refused, match="rows 0 and 1, with standard deviations 1e\\+06"):
+    with pytest.raises(InputError, match="rows 0 and 1, with standard deviations 1e\\+06"):
         second_moments(ACTIVATIONS["tanh"].slope, long)
-    with pytest.raises(Refused, match="not smooth"):
+    with pytest.raises(InputError, match="not smooth"):
         first_moments(lambda x: np.where(x > 0.3, 1.0, 0.0), np.ones(1))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from deep_jobs import FRACTION, IMAGES, descent, limit, start
 
-from descentflow import config
+from descentflow.config import validate
 from descentflow.deep.data import draw_inputs, draw_labels
 from descentflow.deep.experiment import (
     EXPERIMENTS,
@@ -27,7 +27,7 @@ PREFIX = "studies.overparameterized"
 def refusal(experiment: str, setting: dict[str, Any]) -> str:
     studies = {"overparameterized": {experiment: setting}}
     with pytest.raises(ConfigurationError) as refused:
-        config.check({"seed": 1, "studies": studies})
+        validate.check({"seed": 1, "studies": studies})
     return str(refused.value)
 
 
@@ -49,18 +49,18 @@ def points(*rows: Any) -> dict[str, Any]:
 
 def test_three_kinds() -> None:
     """Each experiment of the study has one, and sweeps expand as everywhere."""
-    assert set(EXPERIMENTS) == set(config.Overparameterized.model_fields)
+    assert set(EXPERIMENTS) == set(validate.Overparameterized.model_fields)
     kinds = ((start(), AtStart), (descent(), Descending), (limit(), Limit))
     for setting, kind in kinds:
-        runs, findings = config.expand(setting, kind)
+        runs, findings = validate.expand(setting, kind)
         assert not findings
         assert all(type(run) is kind for run in runs)
-    assert [run.network.depth for run in config.expand(limit(), Limit)[0]] == [2, 3]
+    assert [run.network.depth for run in validate.expand(limit(), Limit)[0]] == [2, 3]
 
 
 def test_step_sizes_are_numbers_or_fractions() -> None:
     sizes = [{"stability_fraction": "0.5"}, "1e-2"]
-    runs, findings = config.expand(
+    runs, findings = validate.expand(
         changed(descent(), sweep={"training.step_size": sizes}), Descending
     )
     assert not findings
@@ -69,7 +69,7 @@ def test_step_sizes_are_numbers_or_fractions() -> None:
 
 
 def test_the_cluster_configuration_is_valid() -> None:
-    _, blocks = config.check(config.load(REPOSITORY / "config" / "cluster.yaml"))
+    _, blocks = validate.check(validate.load(REPOSITORY / "config" / "cluster.yaml"))
     widths = {run.network.width for run in blocks["overparameterized"]["concentration"]}
     assert max(widths) == 8192
 

@@ -11,8 +11,8 @@ import pytest
 import descentflow
 from descentflow.deep.activations import ACTIVATIONS
 from descentflow.deep.gram import limit_gram, limit_grams
-from descentflow.errors import Refused
-from descentflow.theory.overparameterized import (
+from descentflow.errors import InputError
+from descentflow.studies.overparameterized.theory import (
     FULLY_CONNECTED_DEPTH,
     RESIDUAL_DEPTH_RANGE,
     depth_inputs,
@@ -194,7 +194,7 @@ THIRD = np.vstack([PAIR, -3.0 * PAIR[:1]])
 )
 def test_refusals(changes: dict[str, Any], message: str) -> None:
     options = {**GOOD, **changes}
-    with pytest.raises(Refused, match=message):
+    with pytest.raises(InputError, match=message):
         limit_gram(options.pop("inputs"), **options)
 
 

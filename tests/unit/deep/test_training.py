@@ -9,6 +9,7 @@ import pytest
 from deep_examples import ARCHITECTURES, inputs, network, weights
 
 from descentflow.deep.architectures import outputs
+from descentflow.deep.step_sizes import stability_limit
 from descentflow.deep.training import (
     DeepState,
     Fit,
@@ -19,8 +20,8 @@ from descentflow.deep.training import (
     reference,
     start,
 )
-from descentflow.errors import Refused
-from descentflow.theory import overparameterized as theory
+from descentflow.errors import InputError
+from descentflow.studies.overparameterized import theory as theory
 
 LABELS = np.array([1.0, -0.5, 0.3, -1.2])
 Array = np.ndarray
@@ -131,7 +132,7 @@ def test_wide_networks_reach_zero_loss_below_the_bound_and_near_the_prediction()
     state = start(task, weights(net, task.inputs))
     origin = reference(task, state)
     total = origin.grams.sum(axis=0)
-    eta = 0.5 * theory.stability_limit(total)
+    eta = 0.5 * stability_limit(total)
     steps = np.array([0, 1, 10, 100, 1000])
     _, records = advance(task, origin, state, eta, steps)
     assert records.loss[-1] <= 1e-12 * records.loss[0]
@@ -146,7 +147,7 @@ def test_stability_limit_is_where_the_fastest_mode_begins_to_grow() -> None:
     task, state, origin = problem("residual", 256, activation="softplus")
     total = origin.grams.sum(axis=0)
     for factor in (0.9, 1.1):
-        eta = factor * theory.stability_limit(total)
+        eta = factor * stability_limit(total)
         _, records = advance(task, origin, state, eta, np.array([0, 3]))
         found = records.residuals @ theory.fastest_mode(total)
         assert abs(found[1] / found[0] / (1.0 - 2.0 * factor) ** 3 - 1.0) <= 0.1
@@ -191,22 +192,22 @@ def test_the_callers_arrays_are_not_touched() -> None:
 def test_refusals() -> None:
     task, state, origin = problem("residual")
     data = inputs("residual")
-    with pytest.raises(Refused, match=r"labels: one per input, shape \(4,\), is needed, found"):
+    with pytest.raises(InputError, match=r"labels: one per input, shape \(4,\), is needed, found"):
         fit(task.network, data, LABELS[:3])
-    with pytest.raises(Refused, match="labels: every entry must be finite"):
+    with pytest.raises(InputError, match="labels: every entry must be finite"):
         fit(task.network, data, LABELS * np.inf)
-    with pytest.raises(Refused, match="rows 0 and 4 are parallel"):
+    with pytest.raises(InputError, match="rows 0 and 4 are parallel"):
         fit(task.network, np.vstack([data, data[:1]]), np.ones(5))
     theta = weights(task.network, data)
-    with pytest.raises(Refused, match="weights: the shapes must be"):
+    with pytest.raises(InputError, match="weights: the shapes must be"):
         start(task, theta[:-1])
-    with pytest.raises(Refused, match="weights: every entry must be finite"):
+    with pytest.raises(InputError, match="weights: every entry must be finite"):
         start(task, [w * np.nan for w in theta])
     for eta in (0.0, -1.0, np.nan, np.inf):
-        with pytest.raises(Refused, match="step_size: must be positive"):
+        with pytest.raises(InputError, match="step_size: must be positive"):
             advance(task, origin, state, eta, np.array([1]))
     for steps in ([], [3, 3], [2, 1]):
-        with pytest.raises(Refused, match="steps: increasing"):
+        with pytest.raises(InputError, match="steps: increasing"):
             advance(task, origin, state, 0.1, np.array(steps))
-    with pytest.raises(Refused, match="the run is at 5 already, found 4"):
+    with pytest.raises(InputError, match="the run is at 5 already, found 4"):
         advance(task, origin, DeepState(state.weights, 5), 0.1, np.array([4]))

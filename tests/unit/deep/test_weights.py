@@ -9,7 +9,7 @@ import pytest
 from deep_examples import ARCHITECTURES, network
 
 from descentflow.deep.weights import draw_into, draw_weights, new_memory, weights_digest
-from descentflow.errors import Refused
+from descentflow.errors import InputError
 
 WIDE = network("residual", 200, 3)
 
@@ -53,7 +53,7 @@ def test_digest_sees_a_bit_and_a_shape() -> None:
 
 def test_numbers_below_zero_are_refused() -> None:
     for number in (-1, 1.5, True):
-        with pytest.raises(Refused, match="initialization: a whole number from 0"):
+        with pytest.raises(InputError, match="initialization: a whole number from 0"):
             draw_weights(WIDE, (3,), 1, number)  # type: ignore[arg-type]
 
 

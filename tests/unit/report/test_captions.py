@@ -10,10 +10,10 @@ from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
 from shown_claims import write
 
-from descentflow import config
-from descentflow.jobs import Jobs
+from descentflow.config import validate
+from descentflow.config.catalogue import STUDIES
+from descentflow.planning.jobs import Jobs
 from descentflow.report.captions import CLAIMS, TITLES, Captions
-from descentflow.studies import STUDIES
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = ROOT / "workflow" / "report"
@@ -24,7 +24,7 @@ FIGURES = [(study.name, figure) for study in STUDIES.values() for figure in stud
 def captions(tmp_path_factory: pytest.TempPathFactory) -> Captions:
     """The shipped configuration, with a made-up table of claims."""
     folder = tmp_path_factory.mktemp("results")
-    mapping = config.load(ROOT / "config.yaml") | {"outputs": {"results": str(folder)}}
+    mapping = validate.load(ROOT / "config.yaml") | {"outputs": {"results": str(folder)}}
     write(folder / "claims.csv")
     return Captions(Jobs.from_mapping(mapping, "lock"), mapping)
 
@@ -66,7 +66,7 @@ def test_every_figure_has_a_caption_that_tells_all(
 def test_captions_name_experiments_of_their_study() -> None:
     """A misspelt one would vanish silently, as one that is not configured does."""
     names = {
-        study: set(config.Studies.model_fields[study].annotation.__args__[0].model_fields)
+        study: set(validate.Studies.model_fields[study].annotation.__args__[0].model_fields)
         for study in STUDIES
     }
     for study, figure in FIGURES:

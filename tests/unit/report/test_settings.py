@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from descentflow import config
+from descentflow.config import validate
 from descentflow.report import settings
 
 ROOT = Path(__file__).parents[3]
@@ -19,7 +19,7 @@ BASE: dict[str, Any] = {
 
 
 def sentence(sweep: dict[str, list[Any]] | None = None, **changes: Any) -> str:
-    runs, findings = config.expand({**BASE, **changes, "sweep": sweep or {}})
+    runs, findings = validate.expand({**BASE, **changes, "sweep": sweep or {}})
     assert not findings
     return settings.sentence(runs)
 
@@ -115,7 +115,7 @@ def test_numbers_for_prose(number: float, text: str) -> None:
 @pytest.mark.parametrize("name", ["config.yaml", "config/smoke.yaml", "config/cluster.yaml"])
 def test_every_experiment_of_the_configurations(name: str) -> None:
     """Counts and horizons of the file are in the sentences."""
-    _, blocks = config.check(config.load(ROOT / name))
+    _, blocks = validate.check(validate.load(ROOT / name))
     for block in blocks.values():
         for runs in block.values():
             text = settings.sentence(runs)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 import descentflow as df
-from descentflow import activations
-from descentflow.activations import ACTIVATIONS
+from descentflow.functions import activations
+from descentflow.functions.activations import ACTIVATIONS
 from descentflow.risk import engine
 from descentflow.risk.empirical import BLOCK, Sample
 from descentflow.risk.quadrature import new_rule
-from descentflow.theory.constant_targets import lyapunov_gradient
+from descentflow.training.step_sizes import lyapunov_gradient
 
 Array = NDArray[np.float64]
 Mapping = dict[str, Any]
@@ -284,7 +284,7 @@ def test_an_interval_by_points_tends_to_the_interval() -> None:
     points = {"law": "uniform", "rule": "tensor", "nodes": 20}
     finite = df.Problem.from_mapping(mapping | {"inputs": points})
     theta = np.random.default_rng(46).normal(size=(4, 7))
-    rule = new_rule(smooth.charts, smooth.inputs.density, smooth.network.sigma)
+    rule = new_rule(smooth.piecewise_forms, smooth.inputs.density, smooth.network.sigma)
     for one, other in zip(everything(rule, theta), everything(finite.model, theta), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-14 * (1 + np.abs(one).max()))
 

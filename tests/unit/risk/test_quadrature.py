@@ -19,7 +19,7 @@ from rational import UNIT, Exact, distance
 from sigmas import SIGMAS
 
 import descentflow as df
-from descentflow.activations import ACTIVATIONS, LEAKY_SLOPE
+from descentflow.functions.activations import ACTIVATIONS, LEAKY_SLOPE
 from descentflow.risk import engine
 from descentflow.risk.quadrature import Rule, new_rule
 
@@ -31,7 +31,7 @@ LIMIT = 16.0
 
 def rule_of(problem: df.Problem) -> Rule:
     """The rule, also where the problem has formulas."""
-    return new_rule(problem.charts, problem.inputs.density, problem.network.sigma)
+    return new_rule(problem.piecewise_forms, problem.inputs.density, problem.network.sigma)
 
 
 def everything(rule: Rule, theta: Array) -> tuple[Array, Array, Array]:

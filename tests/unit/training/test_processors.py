@@ -17,7 +17,7 @@ PROGRAM = """
 import hashlib
 import numpy as np
 import descentflow as df
-from descentflow.activations import ACTIVATIONS
+from descentflow.functions.activations import ACTIVATIONS
 
 uniform = {"law": "uniform"}
 hat = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0.5, 0, 0.5]}

@@ -14,7 +14,7 @@ from scipy.integrate import solve_ivp
 import descentflow as df
 from descentflow.risk.closed_form import new_scratch
 from descentflow.training import rosenbrock
-from descentflow.training.factorisation import shifted_factor
+from descentflow.training.block_ldl import shifted_factor
 from descentflow.training.rosenbrock import ENERGY, GAMMA, RISK, STAGES
 
 Array = NDArray[np.float64]

@@ -1,0 +1,131 @@
+"""An experiment of the shallow studies: a problem, its initialisations and its training."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from descentflow.functions.initializations import InitializationLaw
+from descentflow.risk.problem import Problem
+from descentflow.schema.messages import ConfigProblem
+from descentflow.schema.model import (
+    UNION_TAGS,
+    Model,
+    Number,
+    Positive,
+    Whole,
+    check,
+    number_or_mapping,
+)
+
+RECORDS = "log-spaced records per factor 10 of steps or, from 0.01 on, of time"
+SNAPSHOTS = (
+    "of so many initialisations, the first ones, the files of the runs keep the parameters at {} 0, "
+    "1, 10, 100, .. and at the end"
+)
+
+
+class LyapunovFraction(Model):
+    """A step size relative to the bound 2/((1 + E|X|²) V(θ₀) + 2) of each initialisation (1.3)."""
+
+    lyapunov_fraction: Positive = Field(
+        description="times 2/((1 + E|X|²) V(θ₀) + 2), for each initialisation its own; constant "
+        "targets and `relu` or `leaky_relu` only (docs/mathematics.md, 1.3)"
+    )
+
+
+StepSize = Annotated[
+    Annotated[Positive, Tag(UNION_TAGS[0])] | Annotated[LyapunovFraction, Tag(UNION_TAGS[1])],
+    Discriminator(number_or_mapping),
+]
+"""γ itself, or relative to the bound."""
+
+
+class Descent(Model):
+    """Gradient descent: step size γ, number of steps, what is recorded."""
+
+    method: Literal["gd"] = Field(description="gradient descent Θ → Θ − γG(Θ)")
+    step_size: StepSize = Field(description="γ, or `{lyapunov_fraction: ..}`")
+    steps: Whole = Field(ge=1, le=10**13, description="number of steps; longer runs extend shorter")
+    records_per_decade: Whole = Field(default=20, ge=1, le=1000, description=RECORDS)
+    snapshots: Whole = Field(default=0, ge=0, le=1000, description=SNAPSHOTS.format("steps"))
+
+    @property
+    def horizon(self) -> int:
+        """The last step."""
+        return self.steps
+
+
+class Flow(Model):
+    """Gradient flow: final time, tolerances, budget of steps, what is recorded."""
+
+    method: Literal["gf"] = Field(description="gradient flow Θ' = −G(Θ)")
+    until: Positive = Field(le=1e15, description="final time; longer flows extend shorter ones")
+    rtol: Positive = Field(
+        default=1e-9,
+        ge=1e-14,
+        le=0.1,
+        description="tolerance of each component of θ, relative and absolute (docs/exactness.md)",
+    )
+    gradient_tolerance: Number = Field(
+        default=0.0,
+        ge=0.0,
+        description="the flow stops where the norm of G is at or below it; 0: never",
+    )
+    max_steps: Whole = Field(
+        default=100_000,
+        ge=1,
+        le=10**12,
+        description="budget of the integrator's steps for each initialisation, refused ones "
+        "included; a flow that spends it ends with `status` 2 and nan in its later records",
+    )
+    records_per_decade: Whole = Field(default=10, ge=1, le=1000, description=RECORDS)
+    snapshots: Whole = Field(default=0, ge=0, le=1000, description=SNAPSHOTS.format("times"))
+
+    @property
+    def horizon(self) -> float:
+        """The final time."""
+        return self.until
+
+
+Training = Annotated[Descent | Flow, Field(discriminator="method")]
+
+
+class Initialization(InitializationLaw):
+    """The law of θ₀, how many initialisations, and how many of them one job takes."""
+
+    count: Whole = Field(ge=1, le=10**8, description="number of initialisations")
+    chunk: Whole = Field(
+        default=256,
+        ge=1,
+        le=10**6,
+        description="how many of them one job takes; chunks are computed whole",
+    )
+
+
+class Experiment(Problem):
+    """A problem, its initialisations and its training."""
+
+    initialization: Initialization = Field(description="the law of the first parameters θ₀")
+    training: Training = Field(description="gradient descent or gradient flow")
+
+    @check("inputs", "network", "initialization")
+    def _points_have_p_entries(self) -> Iterator[ConfigProblem]:
+        for number, point in enumerate(self.initialization.points):
+            if len(point) != self.parameter_count:
+                text = f"point {number} has {len(point)} entries, a theta here has"
+                yield ("initialization", "points"), f"{text} {self.parameter_count}"
+
+    @check("target", "network", "training")
+    def _fractions_have_a_bound(self) -> Iterator[ConfigProblem]:
+        fraction = isinstance(self.training, Descent) and isinstance(
+            self.training.step_size, LyapunovFraction
+        )
+        if fraction and not self.lyapunov_centre.size:
+            text = "needs constant targets and activation relu or leaky_relu"
+            yield ("training", "step_size", "lyapunov_fraction"), text
+
+    @property
+    def chunks(self) -> int:
+        """Into how many jobs its initialisations are cut."""
+        return -(-self.initialization.count // self.initialization.chunk)

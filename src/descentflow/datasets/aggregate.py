@@ -1,0 +1,149 @@
+"""A study's dataset, made from the files of its runs one chunk of initialisations at a time.
+
+Every study's module has three functions. ``measure(dataset, rows)`` gets one chunk of one run and adds
+what it says of each initialisation, and constants of the run. ``summarise(columns, number, rows)``
+adds what is said of all initialisations of run ``number``. ``conclude(dataset, columns, rows)`` adds
+what needs several runs. None of them sees more numbers at a time than a chunk or one column of a run.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import xarray as xr
+
+from descentflow.datasets.columns import Columns
+from descentflow.datasets.padding import named, pad
+from descentflow.datasets.run_table import coordinates, recorded
+from descentflow.datasets.trained_runs import Trained
+
+Small = dict[str, xr.Variable]
+"""Variables of one run, without the dimension ``run``."""
+
+EACH = ("run", "initialization")
+
+MOST = {"minimum": 128}
+"""Dimensions along which chunks add up, and to how many entries at most."""
+
+
+class Measures(Protocol):
+    """What a study's module offers."""
+
+    def measure(self, dataset: xr.Dataset, rows: Sequence[Trained], /) -> xr.Dataset:
+        """Add what is said of each initialisation of a chunk."""
+
+    def summarise(self, columns: Columns, number: int, rows: Sequence[Trained], /) -> Small:
+        """What is said of all initialisations of run ``number``."""
+
+    def conclude(
+        self, dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained], /
+    ) -> xr.Dataset:
+        """Add what needs several runs."""
+
+
+def collect(
+    measures: Measures,
+    rows: Sequence[Trained],
+    blocks: Iterable[tuple[int, int, Trained]],
+    folder: Path,
+) -> tuple[xr.Dataset, Columns]:
+    """The dataset without what has the dimension ``initialization``, and that, kept in ``folder``.
+
+    ``rows`` are the runs without data; ``blocks`` are their chunks as (number of the run, number of the
+    first initialisation, data), runs in any order, a run's chunks in theirs.
+    """
+    columns = Columns(folder, [row.count for row in rows])
+    runs: list[Small] = [{} for _ in rows]
+    shared: Small = {}
+    attributes: dict[str, object] = {}
+    for number, first, block in blocks:
+        part = measures.measure(recorded(block), [block])
+        attributes |= part.attrs
+        for name, variable in part.variables.items():
+            _keep(str(name), variable, columns, number, first, runs[number], shared)
+    for number, run in enumerate(runs):
+        run.update(measures.summarise(columns, number, rows))
+    dataset = xr.Dataset(coords=coordinates(rows), attrs=attributes)
+    counts = np.array([row.count for row in rows])
+    dataset["count"] = ("run", counts, named("number of initialisations"))
+    sizes = _sizes(runs, columns)
+    for name in dict.fromkeys(name for run in runs for name in run):
+        dataset[name] = _stacked([run.get(name) for run in runs], sizes)
+    dataset = dataset.assign(shared)
+    return measures.conclude(dataset, columns, rows), columns
+
+
+def _keep(
+    name: str,
+    variable: xr.Variable,
+    columns: Columns,
+    number: int,
+    first: int,
+    run: Small,
+    shared: Small,
+) -> None:
+    if variable.dims[:2] == EACH:
+        inner = tuple(map(str, variable.dims[2:]))
+        columns.put(name, number, first, variable.values[0], inner, variable.attrs)
+    elif variable.dims[:1] == ("run",):
+        found = variable.isel(run=0)
+        known = run.get(name)
+        if known is None:
+            run[name] = found
+        elif found.dims and found.dims[0] in MOST:
+            run[name] = _joined(known, found)
+    else:
+        shared.setdefault(name, variable)
+
+
+def _joined(known: xr.Variable, found: xr.Variable) -> xr.Variable:
+    """What was found in a further chunk behind what was found before, up to as many as are kept."""
+    values = np.concatenate([known.values, found.values])[: MOST[str(known.dims[0])]]
+    return xr.Variable(known.dims, values, known.attrs)
+
+
+def _sizes(runs: Sequence[Small], columns: Columns) -> dict[Hashable, int]:
+    """The greatest length of every dimension in any run."""
+    found: dict[Hashable, int] = {}
+    for run in runs:
+        for variable in run.values():
+            for name, size in variable.sizes.items():
+                found[name] = max(size, found.get(name, 0))
+    for name, kind in columns.kinds.items():
+        for dim, size in zip(kind.inner, columns.width(name), strict=True):
+            found[dim] = max(size, found.get(dim, 0))
+    return found
+
+
+def _stacked(parts: Sequence[xr.Variable | None], sizes: Mapping[Hashable, int]) -> xr.Variable:
+    """One variable of all runs, nan where a run has none or a shorter one."""
+    known = [part for part in parts if part is not None]
+    dims = ("run", *known[0].dims)
+    if known[0].ndim == 0:
+        single = [np.nan if part is None else part.values[()] for part in parts]
+        return xr.Variable(dims, np.array(single), known[0].attrs)
+    none = np.full((0,) * known[0].ndim, np.nan)
+    least = [sizes[dim] for dim in known[0].dims]
+    values = pad([none if part is None else part.values for part in parts], least)
+    return xr.Variable(dims, values, known[0].attrs)
+
+
+def whole(measures: Measures, rows: Sequence[Trained], folder: Path) -> xr.Dataset:
+    """The dataset of runs that are in memory, whole."""
+    dataset, columns = collect(measures, rows, ((n, 0, row) for n, row in enumerate(rows)), folder)
+    for name in public(columns):
+        kind = columns.kinds[name]
+        sizes = (max(columns.counts), *map(columns.longest, kind.inner))
+        values = np.full((len(rows), *sizes), kind.missing, kind.dtype)
+        for run, count in enumerate(columns.counts):
+            if columns.has(name, run):
+                part = columns.some(name, run, 0, count)
+                values[run][tuple(map(slice, part.shape))] = part
+        dataset[name] = (("run", "initialization", *kind.inner), values, kind.attributes)
+    return dataset
+
+
+def public(columns: Columns) -> Mapping[str, None]:
+    """Names of what belongs into the dataset, in the order in which it was found."""
+    return dict.fromkeys(name for name in columns.kinds if not name.startswith("_"))

@@ -1,0 +1,99 @@
+"""Shallow networks and the layout of their parameters.
+
+With d inputs, H hidden neurons and o outputs, θ = (w, b, v, c) holds w (H×d, row by row), b (H),
+v (o×H, row by row) and c (o): P = H(d + 1 + o) + o numbers, and N_θ(x) = c + Σ v_i σ(⟨w_i, x⟩ + b_i).
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from descentflow.functions import activations
+from descentflow.functions.activations import ACTIVATIONS, Activation
+from descentflow.schema.model import Model, Whole
+
+Array = NDArray[np.float64]
+
+MAX_WIDTH = 65_536
+MAX_OUTPUTS = 64
+
+ActivationName = Literal[
+    "relu",
+    "leaky_relu",
+    "clipping",
+    "softplus",
+    "logistic",
+    "tanh",
+    "arctan",
+    "erf",
+    "softsign",
+    "elu",
+    "gelu",
+    "swish",
+    "sin",
+]
+
+
+class Layout(Model):
+    """How θ is laid out: d ``inputs``, H ``hidden`` neurons, o ``outputs``."""
+
+    inputs: Whole = Field(default=1, ge=1)
+    hidden: Whole = Field(ge=1, le=MAX_WIDTH)
+    outputs: Whole = Field(default=1, ge=1, le=MAX_OUTPUTS)
+
+    @property
+    def parameter_count(self) -> int:
+        """P = H(d + 1 + o) + o."""
+        return self.hidden * (self.inputs + 1 + self.outputs) + self.outputs
+
+    def split(self, theta: Array) -> tuple[Array, Array, Array, Array]:
+        """Views (w, b, v, c) of θ (..., P): shapes (..., H, d), (..., H), (..., o, H), (..., o)."""
+        inner, outer = self.hidden * self.inputs, self.hidden * (self.inputs + 1)
+        last = self.parameter_count - self.outputs
+        shape = theta.shape[:-1]
+        return (
+            theta[..., :inner].reshape(*shape, self.hidden, self.inputs),
+            theta[..., inner:outer],
+            theta[..., outer:last].reshape(*shape, self.outputs, self.hidden),
+            theta[..., last:],
+        )
+
+
+class Network(Model):
+    """One hidden layer of ``hidden`` neurons."""
+
+    hidden: Whole = Field(ge=1, le=MAX_WIDTH, description="H, the number of hidden neurons")
+    activation: ActivationName = Field(
+        default="relu",
+        description="σ, defined in docs/mathematics.md, 0.1; `leaky_relu` has slope 0.01",
+    )
+    outputs: Whole = Field(
+        default=1, ge=1, le=MAX_OUTPUTS, description="o, the number of outputs; each has a target"
+    )
+
+    @property
+    def sigma(self) -> Activation:
+        """The facts about the activation."""
+        return ACTIVATIONS[self.activation]
+
+    def layout(self, inputs: int = 1) -> Layout:
+        """The layout of θ for that many inputs."""
+        return Layout(inputs=inputs, hidden=self.hidden, outputs=self.outputs)
+
+    def realization(self, theta: Array, x: Array) -> Array:
+        """N_θ(x) of a network with one input and one output, θ (..., P), x (N,): shape (..., N)."""
+        w, b, v, c = split(theta, self.hidden)
+        level = activations.value(self.activation, w[..., :, None] * x + b[..., :, None])
+        return np.asarray((v[..., :, None] * level).sum(axis=-2) + c[..., None])
+
+
+def split(theta: Array, hidden: int) -> tuple[Array, Array, Array, Array]:
+    """Views (w, b, v, c) of θ (..., 3H+1) for one input and output: (..., H) three times, (...)."""
+    return (
+        theta[..., :hidden],
+        theta[..., hidden : 2 * hidden],
+        theta[..., 2 * hidden : 3 * hidden],
+        theta[..., 3 * hidden],
+    )

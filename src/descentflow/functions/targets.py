@@ -1,0 +1,259 @@
+"""Targets f: piecewise linear functions, polynomials and formulas of one input; constants of any.
+
+Every target of one input can be *charted* on an interval: cut into pieces on which it is smooth, each
+with the postfix program (see :mod:`descentflow.functions.formulas`) that evaluates it there. Piecewise linear
+ones have *pieces* too, which the closed-form engine reads.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from descentflow.errors import ConfigurationError
+from descentflow.functions.breakpoints import kinks, resolve
+from descentflow.functions.formulas import ADD, CONST, END, MUL, Program, X, parse
+from descentflow.functions.gauss_legendre import NODES
+from descentflow.schema.messages import ConfigProblem
+from descentflow.schema.model import Model, Number, check
+
+Array = NDArray[np.float64]
+
+MAX_COEFFICIENTS = 65
+
+EDGE, TARGET_SLOPE, TARGET_INTERCEPT, SLOPE_TAIL, INTERCEPT_TAIL = range(5)
+"""Rows of the array of pieces (5, M+1) by which kernels read a target on [low, high].
+
+EDGE holds the ends low = e_0 < .. < e_M = high; on [e_m, e_{m+1}] f(x) = slope x + intercept. What a
+double cannot hold of these two is in the tails. The last column of the other rows is unused.
+"""
+
+
+@dataclass(frozen=True)
+class PiecewiseForm:
+    """A target on [low, high]: ``edges`` (M+1) of its pieces, the program on each.
+
+    ``degree`` bounds the degree of the polynomials that the programs are; None where they are not.
+    """
+
+    edges: tuple[float, ...]
+    programs: tuple[Program, ...]
+    degree: int | None
+
+
+class Linear(Model, ABC):
+    """Piecewise linear targets: what they have in common."""
+
+    @abstractmethod
+    def pieces(self, low: float, high: float) -> Array:
+        """The target on [low, high]; raises ConfigurationError where it is not given there."""
+
+    @abstractmethod
+    def evaluate(self, x: Array) -> Array:
+        """f(x), entry by entry; the value from the left where f jumps, nan where it is not given."""
+
+    def piecewise_form(self, low: float, high: float) -> PiecewiseForm:
+        """The target on [low, high], cut at its knots; raises ConfigurationError like ``pieces``."""
+        table = self.pieces(low, high)
+        lines = table[[TARGET_INTERCEPT, TARGET_SLOPE], :-1].T
+        return PiecewiseForm(tuple(table[EDGE].tolist()), tuple(map(horner, lines.tolist())), 1)
+
+
+class Constant(Linear):
+    """f = value, for inputs of any dimension."""
+
+    kind: Literal["constant"] = Field(description="f = value")
+    value: Number = Field(description="the value")
+
+    def pieces(self, low: float, high: float) -> Array:
+        """The target on [low, high]."""
+        return _pieces(low, high, [], [(Fraction(0), Fraction(self.value))])
+
+    def evaluate(self, x: Array) -> Array:
+        """The value, at every entry of x."""
+        return np.full(x.shape, self.value)
+
+
+class Affine(Linear):
+    """f(x) = slope x + intercept."""
+
+    kind: Literal["affine"] = Field(description="f(x) = slope · x + intercept")
+    slope: Number = Field(description="the slope α")
+    intercept: Number = Field(default=0.0, description="the value at 0")
+
+    def pieces(self, low: float, high: float) -> Array:
+        """The target on [low, high]."""
+        return _pieces(low, high, [], [(Fraction(self.slope), Fraction(self.intercept))])
+
+    def evaluate(self, x: Array) -> Array:
+        """f(x), entry by entry."""
+        return np.asarray(self.slope * x + self.intercept)
+
+
+class PiecewiseLinear(Linear):
+    """The interpolant of (knots, values); a knot given twice is a jump."""
+
+    kind: Literal["piecewise_linear"] = Field(description="linear interpolation between knots")
+    knots: tuple[Number, ...] = Field(
+        min_length=2,
+        description="places that do not decrease and cover the inputs; a place given twice is a "
+        "jump, more often is not allowed",
+    )
+    values: tuple[Number, ...] = Field(min_length=2, description="f at the knots, one for each")
+
+    @check("knots", "values")
+    def _one_value_each(self) -> Iterator[ConfigProblem]:
+        if len(self.knots) != len(self.values):
+            found = f"found {len(self.values)} for {len(self.knots)} knots"
+            yield ("values",), f"needs one value per knot, {found}"
+
+    @check("knots")
+    def _ordered(self) -> Iterator[ConfigProblem]:
+        for i, (left, right) in enumerate(pairwise(self.knots)):
+            if right < left:
+                text = f"must not decrease, found {right:g} after {left:g} at [{i + 1}]"
+                yield ("knots",), text
+                return
+        if any(c == a for a, c in zip(self.knots, self.knots[2:], strict=False)):
+            yield ("knots",), "a knot may be given twice (a jump), not more"
+
+    def pieces(self, low: float, high: float) -> Array:
+        """The target on [low, high]; raises ConfigurationError where the knots do not cover it."""
+        if self.knots[0] > low or self.knots[-1] < high:
+            raise ConfigurationError(
+                f"they reach from {self.knots[0]:g} to {self.knots[-1]:g} and must cover the inputs' "
+                f"interval [{low:g}, {high:g}]",
+                ("knots",),
+            )
+        ends: list[float] = []
+        lines: list[tuple[Fraction, Fraction]] = []
+        points = list(zip(self.knots, self.values, strict=True))
+        for (left, at_left), (right, at_right) in pairwise(points):
+            if right <= low or left >= high or left == right:
+                continue
+            x, y = Fraction(left), Fraction(at_left)
+            slope = (Fraction(at_right) - y) / (Fraction(right) - x)
+            ends.append(left)
+            lines.append((slope, y - slope * x))
+        return _pieces(low, high, ends[1:], lines)
+
+    def evaluate(self, x: Array) -> Array:
+        """f(x), entry by entry; the value from the left at a jump, nan outside the knots."""
+        knots, values = np.array(self.knots), np.array(self.values)
+        right = np.clip(np.searchsorted(knots, x), 1, len(knots) - 1)
+        width = knots[right] - knots[right - 1]
+        # Only at a jump in the first or behind one in the last knot is there no width.
+        share = (x - knots[right - 1]) / np.where(width > 0.0, width, 1.0)
+        inside = (x >= knots[0]) & (x <= knots[-1])
+        between = (1.0 - share) * values[right - 1] + share * values[right]
+        return np.where(inside, between, np.nan)
+
+
+class Step(Linear):
+    """f(x) = below for x <= at, above for x > at."""
+
+    kind: Literal["step"] = Field(description="`below` for x ≤ `at`, else `above`")
+    at: Number = Field(description="where f jumps, strictly inside the inputs")
+    below: Number = Field(default=0.0, description="f to the left, and at the jump")
+    above: Number = Field(default=1.0, description="f to the right")
+
+    def pieces(self, low: float, high: float) -> Array:
+        """The target on [low, high]; raises ConfigurationError where the step lies outside."""
+        if not low < self.at < high:
+            raise ConfigurationError(
+                f"the step at {self.at:g} must lie inside the inputs' interval ({low:g}, {high:g})",
+                ("at",),
+            )
+        lines = [(Fraction(0), Fraction(self.below)), (Fraction(0), Fraction(self.above))]
+        return _pieces(low, high, [self.at], lines)
+
+    def evaluate(self, x: Array) -> Array:
+        """f(x), entry by entry."""
+        return np.where(x > self.at, self.above, self.below)
+
+
+class Polynomial(Model):
+    """f(x) = Σ coefficients[k] x^k, lowest power first."""
+
+    kind: Literal["polynomial"] = Field(description="f(x) = Σ coefficients[k] x^k")
+    coefficients: tuple[Number, ...] = Field(
+        min_length=1,
+        max_length=MAX_COEFFICIENTS,
+        description="lowest power first, 1 to 65 of them",
+    )
+
+    def piecewise_form(self, low: float, high: float) -> PiecewiseForm:
+        """The target on [low, high], one piece."""
+        program = horner(self.coefficients)
+        edges = tuple(np.asarray(resolve(program, [low, high], NODES)).tolist())
+        return PiecewiseForm(edges, (program,) * (len(edges) - 1), len(self.coefficients) - 1)
+
+    def evaluate(self, x: Array) -> Array:
+        """f(x), entry by entry."""
+        return horner(self.coefficients)(x)
+
+
+class Expression(Model):
+    """f given by a ``formula`` in x, see :mod:`descentflow.functions.formulas` for its grammar."""
+
+    kind: Literal["expression"] = Field(description="a formula in x")
+    formula: str = Field(
+        description="such as `where(x < 1/2, 0, sqrt(x - 1/2))`; the grammar is in config/README.md"
+    )
+
+    @check("formula")
+    def _readable(self) -> Iterator[ConfigProblem]:
+        try:
+            parse(self.formula)
+        except ConfigurationError as error:
+            yield ("formula",), error.text
+
+    def piecewise_form(self, low: float, high: float) -> PiecewiseForm:
+        """The target on [low, high], cut at its kinks and finer where it is rough.
+
+        Raises ConfigurationError where the formula is no number or cannot be integrated.
+        """
+        program = parse(self.formula)
+        try:
+            edges = resolve(program, [low, *kinks(program, low, high), high], NODES)
+        except ConfigurationError as error:
+            raise ConfigurationError(error.text, ("formula",)) from None
+        ends = tuple(np.asarray(edges).tolist())
+        return PiecewiseForm(ends, (program,) * (len(ends) - 1), None)
+
+    def evaluate(self, x: Array) -> Array:
+        """f(x), entry by entry; nan where the formula is no number."""
+        return parse(self.formula)(x)
+
+
+Target = Annotated[
+    Constant | Affine | PiecewiseLinear | Step | Polynomial | Expression,
+    Field(discriminator="kind"),
+]
+
+
+def horner(coefficients: Sequence[float]) -> Program:
+    """The program of Σ coefficients[k] x^k."""
+    code, operands = [CONST], [coefficients[-1]]
+    for coefficient in reversed(coefficients[:-1]):
+        code += [X, MUL, CONST, ADD]
+        operands += [0.0, 0.0, coefficient, 0.0]
+    return Program(np.array([*code, END]), np.array([*operands, 0.0]), ())
+
+
+def _pieces(
+    low: float, high: float, knots: list[float], lines: list[tuple[Fraction, Fraction]]
+) -> Array:
+    table = np.zeros((5, len(lines) + 1))
+    table[EDGE] = [low, *knots, high]
+    for m, (slope, intercept) in enumerate(lines):
+        table[TARGET_SLOPE : TARGET_INTERCEPT + 1, m] = float(slope), float(intercept)
+        table[SLOPE_TAIL, m] = float(slope - Fraction(float(slope)))
+        table[INTERCEPT_TAIL, m] = float(intercept - Fraction(float(intercept)))
+    return table

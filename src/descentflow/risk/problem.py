@@ -1,0 +1,219 @@
+"""A training problem: input law, target and network, and the engine that evaluates its risk."""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import Discriminator, Field, Tag
+
+from descentflow.errors import ConfigurationError, InputError
+from descentflow.functions.input_laws import InputLaw, Points, Uniform
+from descentflow.functions.networks import Layout, Network
+from descentflow.functions.targets import Constant, Linear, PiecewiseForm, Target
+from descentflow.schema.messages import ConfigProblem
+from descentflow.schema.model import UNION_TAGS, Model, check, parse
+
+if TYPE_CHECKING:
+    from descentflow.risk.empirical import Sample
+    from descentflow.risk.engine import Model as EngineModel
+    from descentflow.risk.quadrature import Rule
+
+Array = NDArray[np.float64]
+
+
+def _kind_of_target(value: object) -> str:
+    return UNION_TAGS[2 if isinstance(value, list | tuple) else 1]
+
+
+Targets = Annotated[
+    Annotated[Target, Tag(UNION_TAGS[1])]
+    | Annotated[tuple[Target, ...], Field(min_length=1), Tag(UNION_TAGS[2])],
+    Discriminator(_kind_of_target),
+]
+"""One target, or a list with one for each output."""
+
+
+class Problem(Model):
+    """L(θ) = E|N_θ(X) − f(X)|², X ∼ inputs, f the target, N the network. No factor ½."""
+
+    inputs: InputLaw = Field(description="μ, the law of X")
+    target: Targets = Field(
+        description="the function f; a network with several `outputs` takes a list with one target "
+        "for each; in more than one dimension targets are constant"
+    )
+    network: Network = Field(description="one hidden layer")
+
+    @check("target", "network")
+    def _one_target_each(self) -> Iterator[ConfigProblem]:
+        if len(self.targets) != self.network.outputs:
+            text = f"the network has {self.network.outputs} output(s) and needs as many targets"
+            yield ("target",), f"{text}, found {len(self.targets)}"
+
+    @check("inputs", "target")
+    def _targets_on_the_inputs(self) -> Iterator[ConfigProblem]:
+        for number, target in enumerate(self.targets):
+            if problem := _misfit(self.inputs, target):
+                where, text = problem
+                yield (*self._key_of(number), *where), text
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
+        """The problem of a mapping with the keys ``inputs``, ``target`` and ``network``.
+
+        The keys are those of a study in ``config.yaml``. Raises ConfigurationError (a ValueError)
+        naming every key that is wrong and what is allowed.
+        """
+        return parse(cls, mapping)
+
+    @property
+    def layout(self) -> Layout:
+        """How θ is laid out."""
+        return self.network.layout(self.inputs.dimension)
+
+    @property
+    def parameter_count(self) -> int:
+        """P, the length of θ = (w, b, v, c), see :mod:`descentflow.functions.networks`."""
+        return self.layout.parameter_count
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets, one for each output."""
+        return self.target if isinstance(self.target, tuple) else (self.target,)
+
+    @property
+    def engine(self) -> str:
+        """``empirical`` for finite laws, ``closed_form`` where there are formulas, or ``quadrature``.
+
+        The closed form needs one input with the uniform law, ReLU, and one piecewise linear target.
+        """
+        if self.inputs.finite:
+            return "empirical"
+        exact = self.network.activation == "relu" and isinstance(self.inputs, Uniform)
+        linear = isinstance(self.target, Linear)
+        return "closed_form" if exact and linear else "quadrature"
+
+    @property
+    def lyapunov_centre(self) -> Array:
+        """2ξ (o,) where V(θ) = |θ|² + |c − 2ξ|² is a Lyapunov function (1.1), else empty.
+
+        That is for constant targets ξ and activations with σ(az) = aσ(z) for a > 0.
+        """
+        values = [target.value for target in self.targets if isinstance(target, Constant)]
+        known = self.network.sigma.homogeneous and len(values) == len(self.targets)
+        return 2.0 * np.array(values if known else [])
+
+    @cached_property
+    def model(self) -> "EngineModel":
+        """What the engine's kernels integrate against."""
+        if self.engine == "closed_form":
+            return self.pieces
+        return self._sample() if self.engine == "empirical" else self._rule()
+
+    @cached_property
+    def pieces(self) -> Array:
+        """A piecewise linear target as kernels read it (rows named in :mod:`descentflow.functions.targets`).
+
+        Raises InputError where the target is another one, or the inputs are not on an interval.
+        """
+        if not isinstance(self.target, Linear):
+            raise InputError("target: a piecewise linear one is needed")
+        return self.target.pieces(*self.interval)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The ends of the inputs' interval; raises InputError for laws on points."""
+        return _ends(self.inputs)
+
+    @cached_property
+    def piecewise_forms(self) -> tuple[PiecewiseForm, ...]:
+        """The targets on the inputs' interval, cut where they are not smooth."""
+        return tuple(target.piecewise_form(*self.interval) for target in self.targets)
+
+    def _key_of(self, number: int) -> tuple[str | int, ...]:
+        """The keys that lead to a target."""
+        return ("target", number) if isinstance(self.target, tuple) else ("target",)
+
+    def _values_at(self, points: Array) -> Array:
+        """The targets (o, n) at points (d, n); only their first coordinate counts."""
+        return np.stack([target.evaluate(points[0]) for target in self.targets])
+
+    def _sample(self) -> "Sample":
+        from descentflow.risk.empirical import Sample
+
+        points, weights = self.inputs.sample()
+        table = np.concatenate([points, weights[None], self._values_at(points)])
+        shape = self.layout
+        return Sample(table, shape.inputs, shape.outputs, self.network.sigma.code)
+
+    def _rule(self) -> "Rule":
+        from descentflow.risk.quadrature import new_rule
+
+        return new_rule(self.piecewise_forms, self.inputs.density, self.network.sigma)
+
+    def risk(self, theta: ArrayLike) -> Array:
+        """L(θ), dimensionless: θ (..., P) -> (...). Raises InputError (a ValueError) on other shapes."""
+        from descentflow.risk import engine  # validating a configuration must not load Numba
+
+        rows, shape = self._rows(theta)
+        out = np.empty(len(rows))
+        engine.risks(self.model, rows, out)
+        return out.reshape(shape)
+
+    def gradient(self, theta: ArrayLike) -> Array:
+        """The generalised gradient G(θ), relu'(0) = 0: θ (..., P) -> (..., P)."""
+        from descentflow.risk import engine
+
+        rows, shape = self._rows(theta)
+        out = np.empty_like(rows)
+        engine.gradients(self.model, rows, out)
+        return out.reshape(*shape, self.parameter_count)
+
+    def hessian(self, theta: ArrayLike) -> Array:
+        """The Hessian where it exists (see :mod:`descentflow.risk.hessian`): -> (..., P, P)."""
+        from descentflow.risk import engine
+
+        rows, shape = self._rows(theta)
+        count = self.parameter_count
+        out = np.zeros((len(rows), count, count))
+        engine.hessians(self.model, rows, out)
+        return out.reshape(*shape, count, count)
+
+    def _rows(self, theta: ArrayLike) -> tuple[Array, tuple[int, ...]]:
+        array = np.ascontiguousarray(theta, dtype=np.float64)
+        if array.ndim == 0 or array.shape[-1] != self.parameter_count:
+            raise InputError(
+                f"theta: its last dimension must be P = {self.parameter_count} "
+                f"(H = {self.network.hidden}), found shape {array.shape}"
+            )
+        if not np.isfinite(array).all():
+            raise InputError("theta: every entry must be finite")
+        return array.reshape(-1, self.parameter_count), array.shape[:-1]
+
+
+@lru_cache(maxsize=256)
+def _misfit(inputs: InputLaw, target: Target) -> ConfigProblem | None:
+    """What keeps a target from being integrated over the inputs, with its path in the target.
+
+    Remembered, as finding the kinks of a formula takes long and sweeps ask the same again.
+    """
+    if not inputs.finite:
+        try:
+            target.piecewise_form(*_ends(inputs))
+        except ConfigurationError as error:
+            return error.where, error.text
+        return None
+    if isinstance(target, Constant):
+        return None
+    if inputs.dimension > 1:
+        text = f"inputs of dimension {inputs.dimension} need constant, found {target.kind}"
+        return ("kind",), text
+    values = target.evaluate(inputs.sample()[0][0])
+    return None if np.isfinite(values).all() else ((), "no number at a point")
+
+
+def _ends(inputs: InputLaw) -> tuple[float, float]:
+    if isinstance(inputs, Points) or inputs.finite:
+        raise InputError("inputs: a law on an interval is needed")
+    return inputs.low, inputs.high

@@ -1,0 +1,98 @@
+"""What runs on many machines need beside rules: an environment for jobs, no orphans of a dead head.
+
+The head is the Snakemake that plans and submits. Every job runs a Snakemake of its own on its node,
+which reads the same Snakefile and so prepares the environment there.
+"""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+from descentflow.errors import InputError
+from descentflow.runtime import fork_server
+
+NAME = re.compile(r"descentflow_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Names of our jobs: the profile's prefix, then what the executor plugin puts behind it."""
+
+ARRAY = "--slurm-jobstep-array-execs"
+"""The option by which a task of an array is given the commands of all but the first."""
+
+LOGS = Path(".snakemake") / "slurm_logs"
+SECONDS_BETWEEN_LOOKS = 2.0
+
+
+def prepare_environment(remote: bool) -> None:
+    """Set what jobs, and the commands that watch them, find in their environment.
+
+    Results are never written in place, but under a temporary name, so HDF5 need not lock files,
+    which many network file systems refuse. ``remote`` says that this process runs a job on a node:
+    its kernels and temporary files then go to the node's own disk, ``DESCENTFLOW_SCRATCH``, and no
+    other process does its work.
+    """
+    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+    # squeue shortens waiting tasks of an array to 7_[2-9], which the executor plugin cannot read.
+    os.environ.setdefault("SQUEUE_ARRAY", "1")
+    if remote:
+        os.environ.pop(fork_server.VARIABLE, None)  # a process of the head's machine
+        local = os.environ.get("SLURM_TMPDIR") or tempfile.gettempdir()
+        os.environ.setdefault("DESCENTFLOW_SCRATCH", local)
+
+
+def run_own_task() -> None:
+    """Become the command of this task, where this process is the Snakemake of an array's task.
+
+    The executor plugin (2.8) starts each task as if it were the first one and runs the task's own
+    command below. When that ends, it looks for the first one's output: a task that is done a minute
+    earlier counts as failed, and a task that fails removes what the first one wrote.
+    """
+    number = os.environ.get("SLURM_ARRAY_TASK_ID")
+    given = [word for word in sys.argv if word.startswith(f"{ARRAY}=")]
+    if number is None or not given:
+        return
+    commands = json.loads(base64.b64decode(given[0].partition("=")[2]))
+    if number in commands:
+        command = zlib.decompress(bytes.fromhex(commands[number])).decode()
+        os.execv("/bin/sh", ["sh", "-c", command])
+
+
+def cancel_left_over() -> None:
+    """Cancel the Slurm jobs that a killed head left in the working directory, and see them end.
+
+    Nobody would collect their results, and the new head will submit them again: two jobs would
+    write one file. To be called under Snakemake's lock, which says that the other head is dead.
+    Raises InputError where Slurm does not answer.
+    """
+    if not LOGS.is_dir() or shutil.which("squeue") is None:
+        return
+    left = _left_over()
+    if not left:
+        return
+    print(f"cancelling {len(left)} jobs of an earlier run: {' '.join(left)}", file=sys.stderr)
+    subprocess.run(["scancel", *left], check=False)
+    while _left_over():
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _left_over() -> list[str]:
+    """Ids of our jobs that wait, run or are about to end, started from the working directory."""
+    command = ["squeue", "--me", "--noheader", "--format=%A|%j|%Z"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise InputError(
+            "squeue does not say which jobs an earlier run in this folder left: "
+            f"{ended.stderr.strip()}; start again when Slurm answers"
+        )
+    here, found = Path.cwd(), set()
+    for line in ended.stdout.splitlines():
+        number, name, folder = line.split("|", 2)
+        if NAME.fullmatch(name) and Path(folder).resolve() == here:
+            found.add(number)
+    return sorted(found)

@@ -1,0 +1,62 @@
+"""Snakemake under a lock of this package's own, so that what a killed run left can be cleared safely.
+
+After a kill Snakemake finds its own lock and refuses to go on, as it cannot know whether the other run
+still works. A lock on an open file ends with its process: whoever holds this one knows.
+"""
+
+import base64
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from descentflow.errors import InputError
+from descentflow.runtime import fork_server
+from descentflow.runtime.slurm import prepare_environment
+
+FOLDER = Path(".snakemake")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run Snakemake with ``arguments`` in the working directory; return its exit status.
+
+    Locks that a killed run left are removed first, and results from the future (the clock was set
+    back) are dated now, as Snakemake discards what is older than its inputs. Raises InputError where
+    another run holds the folder.
+    """
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    with _alone():
+        if any((FOLDER / "locks").glob("*.lock")):
+            clear = [*command[:3], "--quiet", "all", "--unlock", *arguments]
+            subprocess.run(clear, check=False)
+        _bring_back_from_the_future()
+        prepare_environment(remote=False)
+        with fork_server.process() as variables:
+            return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
+
+
+def _bring_back_from_the_future() -> None:
+    """Every result has a record of Snakemake's, named by the base64 of its path."""
+    now = time.time()
+    for record in (FOLDER / "metadata").glob("*"):
+        try:
+            path = Path(base64.urlsafe_b64decode(record.name).decode())
+            if path.stat().st_mtime > now:
+                os.utime(path, (now, now))
+        except (ValueError, OSError):
+            continue  # no record of a file that is here
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / "descentflow.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError("another run works in this folder; wait for it, or end it") from None
+        yield

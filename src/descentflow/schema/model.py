@@ -1,0 +1,203 @@
+"""The base of everything a person writes in a configuration: strict, frozen, explained.
+
+Numbers may be given as strings (YAML reads ``1e-2`` as one); nan, infinities and booleans are
+refused. :func:`parse` turns every problem of a mapping into one message that names the key's path.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeVar, cast
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails
+
+from descentflow.errors import ConfigurationError
+from descentflow.schema.messages import UNION_TAGS as UNION_TAGS
+from descentflow.schema.messages import ConfigProblem, explain, report
+
+M = TypeVar("M", bound=BaseModel)
+Finder = Callable[[Any], Iterable[ConfigProblem]]
+
+_NEEDS = "fields_needed"
+
+
+class Check(NamedTuple):
+    """What is looked for in a model once the fields it ``needs`` are valid by themselves."""
+
+    needs: tuple[str, ...]
+    find: Finder
+
+
+def check(*needs: str) -> Callable[[Finder], Finder]:
+    """Mark a model's method that yields what is wrong with fields that are valid by themselves.
+
+    Its findings have paths relative to the model. It runs, however wrong other fields are, where
+    those named are valid; so all problems of a mapping are found at once.
+    """
+
+    def mark(method: Finder) -> Finder:
+        setattr(method, _NEEDS, needs)
+        return method
+
+    return mark
+
+
+class Model(BaseModel):
+    """A frozen mapping whose unknown keys are errors, with the checks marked by :func:`check`.
+
+    A validation context may add checks: a mapping from models to sequences of :class:`Check`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    checks: ClassVar[tuple[Check, ...]] = ()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_kwargs: Any) -> None:
+        own = [Check(getattr(f, _NEEDS), f) for f in vars(cls).values() if hasattr(f, _NEEDS)]
+        cls.checks = (*cls.checks, *own)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _checked(
+        cls, value: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        """Validate the fields, then run the checks whose fields are valid."""
+        checks = (*cls.checks, *(info.context or {}).get(cls, ()))
+        try:
+            model = handler(value)
+        except ValidationError as error:
+            if not checks or not isinstance(value, Mapping):
+                raise
+            part = _valid_part(cls, value, error)
+            findings = _found(part, checks, set(vars(part)))
+            raise _joined(error, findings, value) from None
+        findings = _found(model, checks, set(cls.model_fields)) if checks else []
+        if findings:
+            raise _joined(None, findings, value)
+        return model
+
+
+def _found(model: BaseModel, checks: Iterable[Check], valid: set[str]) -> list[ConfigProblem]:
+    return [
+        finding
+        for check in checks
+        if valid.issuperset(check.needs)
+        for finding in check.find(model)
+    ]
+
+
+def _valid_part(model: type[M], value: Mapping[Any, Any], error: ValidationError) -> M:
+    """A model of the valid fields alone; the others are missing from it."""
+    wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
+    fields: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if name in wrong:
+            continue
+        if name in value:
+            fields[name] = _adapter(model, name).validate_python(value[name])
+        elif not field.is_required():
+            fields[name] = field.get_default(call_default_factory=True)
+    part = model.model_construct()
+    vars(part).clear()
+    vars(part).update(fields)
+    return part
+
+
+@cache
+def _adapter(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    field = model.model_fields[name]
+    annotation: Any = Annotated[field.annotation, field]
+    return TypeAdapter(annotation)
+
+
+def _joined(
+    error: ValidationError | None, findings: Iterable[ConfigProblem], value: object
+) -> ValidationError:
+    """The error with the findings added."""
+    details = list(error.errors(include_url=False)) if error is not None else []
+    lines = [
+        {key: detail[key] for key in ("type", "loc", "input", "ctx") if key in detail}
+        for detail in details
+    ]
+    lines += [
+        {
+            "type": "value_error",
+            "loc": (),
+            "input": value,
+            "ctx": {"error": ConfigurationError(text, where)},
+        }
+        for where, text in findings
+    ]
+    return ValidationError.from_exception_data("problems", cast("list[InitErrorDetails]", lines))
+
+
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+
+TEXT_PATTERN = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
+"""Numbers in words, as editors check them; ``_DECIMAL`` with blanks around."""
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("a number is needed")
+    if isinstance(value, str):
+        text = value.strip()
+        if _NOT_FINITE.fullmatch(text):
+            raise ValueError("a finite number is needed")
+        if not _DECIMAL.fullmatch(text):
+            raise ValueError("a number is needed")
+        value = text
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise ValueError("a number of moderate size is needed") from None
+    if not math.isfinite(number):
+        raise ValueError("a finite number is needed")
+    return number
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,39}", value.strip()):
+        return int(value)
+    number = _number(value)
+    if number != math.floor(number):
+        raise ValueError("a whole number is needed")
+    return int(number)
+
+
+MAGNITUDE = 1e100
+Number = Annotated[float, BeforeValidator(_number), Field(ge=-MAGNITUDE, le=MAGNITUDE)]
+Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=MAGNITUDE)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+def number_or_mapping(value: object) -> str:
+    """The tag of a value that may be either."""
+    return UNION_TAGS[isinstance(value, Mapping | Model)]
+
+
+def parse(model: type[M], mapping: object) -> M:
+    """Validate ``mapping`` as ``model``.
+
+    Raises ConfigurationError with one line per problem, each starting with the key's path.
+    """
+    try:
+        return model.model_validate(mapping)
+    except ValidationError as error:
+        raise ConfigurationError(report(explain(error, model))) from None

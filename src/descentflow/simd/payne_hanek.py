@@ -1,0 +1,120 @@
+"""Angles of any size, less a multiple of π/2: integer arithmetic with all the digits of 2/π it takes.
+
+The method is that of Payne and Hanek (SIGNUM Newsletter 18, 1983). x = m 2^e with a whole m of 53 bits.
+Digits of 2/π that contribute multiples of 4 to m 2^e 2/π are left out; of the next 256 bits at least
+220 are behind the point, and no double comes closer than 2⁻⁶² to a multiple of π/2.
+"""
+
+import math
+
+import numpy as np
+
+from descentflow.simd.jit import jit, jit_inline
+from descentflow.simd.vectors import LANES, Lanes, lane_of, with_lane
+
+DIGITS = np.array(
+    [
+        0xA2F9836E,
+        0x4E441529,
+        0xFC2757D1,
+        0xF534DDC0,
+        0xDB629599,
+        0x3C439041,
+        0xFE5163AB,
+        0xDEBBC561,
+        0xB7246E3A,
+        0x424DD2E0,
+        0x06492EEA,
+        0x09D1921C,
+        0xFE1DEB1C,
+        0xB129A73E,
+        0xE88235F5,
+        0x2EBB4484,
+        0xE99C7026,
+        0xB45F7E41,
+        0x3991D639,
+        0x835339F4,
+        0x9C845F8B,
+        0xBDF9283B,
+        0x1FF897FF,
+        0xDE05980F,
+        0xEF2F118B,
+        0x5A0A6D1F,
+        0x6D367ECF,
+        0x27CB09B7,
+        0x4F463F66,
+        0x9E5FEA2D,
+        0x7527BAC7,
+        0xEBE5F17B,
+        0x3D0739F7,
+        0x8A5292EA,
+        0x6BFB5FB1,
+        0x1F8D5D08,
+        0x56033046,
+        0xFC7B6BAB,
+        0xF0CFBC20,
+        0x9AF4361D,
+    ],
+    np.uint64,
+)
+"""The first 1280 bits of 2/π in words of 32."""
+WORDS = 8
+"""Words of 2/π that enter a product."""
+LOW = np.uint64(0xFFFFFFFF)
+HALF, WHOLE = np.uint64(32), np.uint64(64)
+HALF_PI = 1.5707963267948966
+
+
+@jit
+def reduce_lanes(x: Lanes, most: float, rest: Lanes, turns: Lanes) -> tuple[Lanes, Lanes]:
+    """Write into the lanes where abs x > ``most`` what :func:`reduced` finds, k added to 1.5·2⁵²."""
+    for lane in range(np.uint64(LANES)):
+        angle = lane_of(x, lane)
+        if most < abs(angle) < np.inf:
+            r, k = reduced(angle)
+            rest, turns = with_lane(rest, lane, r), with_lane(turns, lane, k + 1.5 * 2.0**52)
+    return rest, turns
+
+
+@jit
+def reduced(x: float) -> tuple[float, float]:
+    """The r = x − kπ/2 of size at most π/4, off by 4 u of itself, and k modulo 4; for abs x ≥ 2²⁰."""
+    mantissa, exponent = math.frexp(abs(x))
+    first = max(0, (exponent - 53 - 2) // 32)
+    product = _product(np.uint64(mantissa * 2.0**53), first)
+    point = 32 * (WORDS + first) - (exponent - 53)
+    k = int(_word(product, point) & np.uint64(3))
+    high, low = _word(product, point - 64), _word(product, point - 128)
+    sign = 1.0
+    if high >> np.uint64(63) == np.uint64(1):
+        k, sign = k + 1, -1.0
+        low = ~low + np.uint64(1)
+        high = ~high + np.uint64(1 if low == np.uint64(0) else 0)
+    r = sign * (float(high) * 2.0**-64 + float(low) * 2.0**-128) * HALF_PI
+    return (r, float(k % 4)) if x > 0.0 else (-r, float(-k % 4))
+
+
+@jit_inline
+def _product(m: np.uint64, first: int) -> np.ndarray:
+    """Multiply m by the words of 2/π from ``first`` on, in words of 32 bits, the lowest first."""
+    words = np.zeros(WORDS + 4, np.uint64)
+    carry, below = np.uint64(0), np.uint64(0)
+    for i in range(WORDS + 1):
+        digit = DIGITS[first + WORDS - 1 - i] if i < WORDS else np.uint64(0)
+        by_low, by_high = digit * (m & LOW), below * (m >> HALF)
+        total = carry + (by_low & LOW) + (by_high & LOW)
+        words[i] = total & LOW
+        carry = (total >> HALF) + (by_low >> HALF) + (by_high >> HALF)
+        below = digit
+    words[WORDS + 1] = carry
+    return words
+
+
+@jit_inline
+def _word(words: np.ndarray, place: int) -> np.uint64:
+    """64 bits, the lowest of which has this place."""
+    at, shift = place // 32, np.uint64(place % 32)
+    value = (words[at] | (words[at + 1] << HALF)) >> shift
+    if shift > np.uint64(0):
+        value |= words[at + 2] << (WHOLE - shift)
+    return np.uint64(value)

@@ -1,0 +1,185 @@
+"""Claims of the study ``blow_up``: the ReLU and the step here, all others in ``minimisers``."""
+
+import numpy as np
+import xarray as xr
+
+from descentflow.studies.blow_up import minimiser_claims
+from descentflow.studies.blow_up.theory import (
+    CRITICAL_RISKS_AT_HALF,
+    ENDS_OF_FLOWS_AT_HALF,
+)
+from descentflow.studies.claim import Claim, describe_runs
+from descentflow.training.critical_points import KINDS
+
+STUDY = "blow_up"
+DIVERGING_EXPERIMENTS = ("diverging", "other_jump")
+SLOPE_TOLERANCE, CONSTANT_TOLERANCE, LEVEL_TOLERANCE = 0.02, 0.01, 1e-6
+FOUND_TOLERANCE = 1e-9
+MIN_GROWTH = 1e-3
+"""A norm whose log-log slope over the last decade of time is at most this does not grow."""
+
+
+def judge(dataset: xr.Dataset) -> list[Claim]:
+    """The claims that the experiments of the dataset allow to judge."""
+    claims: list[Claim] = []
+    experiments = dataset["experiment"].values
+    if "diverging" in experiments:
+        runs = dataset.isel(run=np.flatnonzero(np.isin(experiments, DIVERGING_EXPERIMENTS)))
+        claims += [_monotone(runs), _slopes(runs), _constants(runs)]
+    flows = np.isin(experiments, ["diverging", "random"]) & (dataset["jump"].values == 0.5)
+    if flows.any():
+        claims.append(_below_every_level(dataset.isel(run=np.flatnonzero(flows))))
+    random = (experiments == "random") & (dataset["jump"].values == 0.5)
+    if random.any():
+        claims.append(_ends(dataset.isel(run=np.flatnonzero(random))))
+    if "critical_risk_found" in dataset:
+        claims += [_list_of_levels(dataset), _least_level_falls(dataset)]
+    controls = (experiments == "affine") & (dataset["expected_attained"].values == 1.0)
+    if controls.any():
+        claims.append(_controls_bounded(dataset.isel(run=np.flatnonzero(controls))))
+    return claims + minimiser_claims.judge(dataset)
+
+
+def _monotone(runs: xr.Dataset) -> Claim:
+    relative = (runs["risk_increase"] / runs["start_risk"]).values
+    known = runs["status"].values >= 0
+    grows = (runs["norm_grows"].values[known] == 1.0).all()
+    worst = float(np.nanmax(relative))
+    return Claim(
+        STUDY,
+        "risk_falls_norm_grows",
+        "along a diverging flow the risk never rises and the norm grows in the end",
+        describe_runs(runs, "diverging, other_jump"),
+        "derived",
+        f"largest rise of the risk in a step {worst:.1e} of its start; norm grows: {bool(grows)}",
+        "<= 1e-14; in every run",
+        bool(worst <= 1e-14 and grows),
+    )
+
+
+def _slopes(runs: xr.Dataset) -> Claim:
+    known = runs["status"].values >= 0
+    norm, risk = runs["parameter_norm_slope"].values[known], runs["risk_slope"].values[known]
+    error = np.max(np.abs([norm / 0.25 - 1.0, risk / -0.5 - 1.0]))
+    return Claim(
+        STUDY,
+        "divergence_rates",
+        "|Theta| grows like t^(1/4) and L falls like t^(-1/2) over the last decade (4.3)",
+        describe_runs(runs, "diverging, other_jump"),
+        "derived for flows that settle on ramps",
+        f"slopes {norm.min():.4f} to {norm.max():.4f} and {risk.min():.4f} to {risk.max():.4f}",
+        f"within {SLOPE_TOLERANCE:g} of 1/4 and -1/2",
+        bool(error <= SLOPE_TOLERANCE),
+    )
+
+
+def _constants(runs: xr.Dataset) -> Claim:
+    known = runs["status"].values >= 0
+    growth = runs["final_growth_ratio"].values[known]
+    decay = runs["final_decay_ratio"].values[known]
+    error = np.max(np.abs([growth - 1.0, decay - 1.0]))
+    return Claim(
+        STUDY,
+        "divergence_constants",
+        "|Theta|^4/t tends to (2/3)kappa^2 and L sqrt(t) to (kappa/12)sqrt(3/2) (4.3)",
+        describe_runs(runs, "diverging, other_jump"),
+        "derived for flows that settle on ramps",
+        f"largest relative error {error:.1e}",
+        f"<= {CONSTANT_TOLERANCE:g}",
+        bool(error <= CONSTANT_TOLERANCE),
+    )
+
+
+def _below_every_level(runs: xr.Dataset) -> Claim:
+    least = CRITICAL_RISKS_AT_HALF[2][0]
+    below = (runs["start_risk"] < least).values & (runs["network_hidden"].values == 2)[:, None]
+    diverges = runs["end_kind"].values == KINDS["diverging"]
+    return Claim(
+        STUDY,
+        "no_flow_converges_below_the_least_critical_risk",
+        f"for H = 2 every flow that starts below the least critical risk {least:.6f} diverges",
+        describe_runs(runs, "diverging and random, alpha = 1/2"),
+        "paper (for its targets); derived (level)",
+        f"{int((below & diverges).sum())} of {int(below.sum())} diverge",
+        "all",
+        bool(diverges[below].all()) if below.any() else None,
+    )
+
+
+def _ends(runs: xr.Dataset) -> Claim:
+    known = runs["status"].values >= 0
+    final = runs["final_risk"].values[known]
+    gaps = np.abs(final[:, None] - np.array(ENDS_OF_FLOWS_AT_HALF)).min(axis=1)
+    kind = runs["end_kind"].values[known]
+    at_level = (gaps <= LEVEL_TOLERANCE) & (kind == KINDS["critical"])
+    diverges = kind == KINDS["diverging"]
+    return Claim(
+        STUDY,
+        "ends_of_random_flows",
+        "random flows end at 1/4, 1/16, 1/18 or 0.0450658, or diverge with L -> 0 (H = 2)",
+        describe_runs(runs, "random"),
+        "predicted here",
+        f"{int(at_level.sum())} at a level, {int(diverges.sum())} diverging, "
+        f"{int((~at_level & ~diverges).sum())} elsewhere",
+        "none elsewhere",
+        bool((at_level | diverges).all()),
+    )
+
+
+def _controls_bounded(runs: xr.Dataset) -> Claim:
+    """The flows beside those that blow up: same target, same starts, activations that attain 0."""
+    known = runs["status"].values >= 0
+    slopes = np.abs(runs["parameter_norm_slope"].values[known])
+    bounded = slopes <= MIN_GROWTH
+    activations = ", ".join(runs["network_activation"].values)
+    return Claim(
+        STUDY,
+        "controls_stay_bounded",
+        f"for f = x flows of {activations} stay bounded",
+        describe_runs(runs, "affine"),
+        "derived (4.4)",
+        f"{int(bounded.sum())} of {bounded.size}; largest |log-log slope| of |Theta| over the last "
+        f"decade {slopes.max():.1e}",
+        f"all at most {MIN_GROWTH:g}",
+        bool(bounded.all()),
+    )
+
+
+def _list_of_levels(dataset: xr.Dataset) -> Claim:
+    """Every critical risk found is in the list, and the least one of each width was found."""
+    texts, holds = [], []
+    for width, listed in CRITICAL_RISKS_AT_HALF.items():
+        found = dataset["critical_risk_found"].sel(searched_width=width).values
+        found = found[np.isfinite(found)]
+        gaps = np.abs(found[:, None] - np.array(listed)).min(axis=1, initial=np.inf)
+        reached = np.abs(found - listed[0]).min(initial=np.inf) <= FOUND_TOLERANCE
+        texts.append(f"H={width}: {int((gaps <= FOUND_TOLERANCE).sum())} of {found.size} listed")
+        holds.append(bool(reached and (gaps <= FOUND_TOLERANCE).all()))
+    return Claim(
+        STUDY,
+        "critical_risks",
+        "the critical risks at alpha = 1/2 are those listed for H = 1, 2, 3 (4.2)",
+        "multi-start search, alpha = 1/2",
+        "derived (H = 1, 2); computed (H = 3)",
+        "; ".join(texts),
+        f"all within {FOUND_TOLERANCE:g}, the least one found",
+        all(holds),
+    )
+
+
+def _least_level_falls(dataset: xr.Dataset) -> Claim:
+    least = dataset["critical_risk_found"].min("found")
+    texts = [
+        f"m_{int(width)} = {float(least.sel(searched_width=width)):.10f}"
+        for width in least["searched_width"].values
+    ]
+    return Claim(
+        STUDY,
+        "least_critical_risk_falls",
+        "the least critical risk m_H falls with H",
+        "multi-start search, alpha = 1/2",
+        "predicted here",
+        ", ".join(texts),
+        "decreasing",
+        bool((np.diff(least.values) < 0.0).all()),
+    )

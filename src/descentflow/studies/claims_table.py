@@ -1,0 +1,91 @@
+"""The table of claims as it was written: read back, counted, and typeset for people."""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from descentflow.errors import InputError
+from descentflow.studies.claim import COLUMNS, VERDICTS
+
+Row = dict[str, str]
+"""A claim's cells by the names in COLUMNS."""
+
+HOLDS, FAILS, UNKNOWN = (VERDICTS[verdict] for verdict in (True, False, None))
+WORDS = {HOLDS: "holds", FAILS: "FAILS", UNKNOWN: "not measured"}
+
+GREEK = {
+    "theta": "θ",
+    "Theta": "Θ",
+    "alpha": "α",
+    "beta": "β",
+    "gamma": "γ",
+    "eta": "η",
+    "kappa": "κ",
+    "lambda": "λ",
+    "xi": "ξ",
+}
+SIGNS = {"<=": "≤", ">=": "≥", "+-": "±", "->": "→", "sqrt(": "√("}
+
+_GREEK = re.compile(rf"(?<![A-Za-z])({'|'.join(GREEK)})(?![A-Za-z])")
+_POWER = re.compile(r"\^(-?\d+)(?![\d.])")
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many claims hold, fail, and could not be measured."""
+
+    holds: int
+    fails: int
+    unknown: int
+
+    @property
+    def total(self) -> int:
+        """All claims."""
+        return self.holds + self.fails + self.unknown
+
+    def __str__(self) -> str:
+        parts = [f"{self.holds} of {self.total} claims hold"]
+        parts += [f"{self.fails} FAIL{'S' if self.fails == 1 else ''}"] if self.fails else []
+        parts += [f"{self.unknown} not measured"] if self.unknown else []
+        return ", ".join(parts)
+
+
+def read(path: Path) -> list[Row]:
+    """The claims of a table; raises InputError where it is none."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows, names = list(reader), tuple(reader.fieldnames or ())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a readable table of claims ({error})") from None
+    if names != COLUMNS or any(tuple(row) != COLUMNS or None in row.values() for row in rows):
+        raise InputError(f"{path}: not a table of claims; its columns are {', '.join(COLUMNS)}")
+    for row in rows:
+        if row["holds"] not in WORDS:
+            raise InputError(f"{path}: claim {row['id']}: no verdict but {row['holds']!r}")
+    return rows
+
+
+def tally(rows: Sequence[Row]) -> Tally:
+    """Count verdicts."""
+    found = [row["holds"] for row in rows]
+    return Tally(found.count(HOLDS), found.count(FAILS), found.count(UNKNOWN))
+
+
+def by_study(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The claims of each study, in the table's order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["study"], []).append(row)
+    return found
+
+
+def typeset(text: str) -> str:
+    """Greek letters, signs and integer powers instead of their names: ``gamma^2 <= 1`` is γ² ≤ 1."""
+    text = _GREEK.sub(lambda match: GREEK[match[1]], text)
+    for plain, sign in SIGNS.items():
+        text = text.replace(plain, sign)
+    return _POWER.sub(lambda match: match[1].translate(_SUPERSCRIPT), text)

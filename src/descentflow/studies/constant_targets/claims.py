@@ -1,0 +1,153 @@
+"""Claims of the study ``constant_targets`` (gradient descent), each against its dataset."""
+
+import numpy as np
+import xarray as xr
+
+from descentflow.studies.claim import Claim, describe_runs
+from descentflow.studies.constant_targets.measures import (
+    RISK_REACHED,
+    ROUNDING_FLOOR,
+    TOLERANCE,
+)
+
+STUDY = "constant_targets"
+
+
+def judge(dataset: xr.Dataset) -> list[Claim]:
+    """The claims that the experiments of the dataset allow to judge."""
+    experiments = dataset["experiment"].values
+    claims = [_identity(dataset)]
+    if "convergence" in experiments:
+        runs = dataset.isel(run=np.flatnonzero(experiments == "convergence"))
+        claims += [
+            _monotone(runs, "convergence"),
+            _envelope(runs),
+            _limit(runs, "convergence", "step"),
+        ]
+    if "dimensions" in experiments:
+        runs = dataset.isel(run=np.flatnonzero(experiments == "dimensions"))
+        claims += [_monotone(runs, "dimensions"), _limit(runs, "dimensions", "step")]
+    if "step_sizes" in experiments:
+        runs = dataset.isel(run=np.flatnonzero(experiments == "step_sizes"))
+        claims.append(_below_the_curve(runs))
+    if "flow" in experiments:
+        runs = dataset.isel(run=np.flatnonzero(experiments == "flow"))
+        claims += [_flow_identity(runs), _flow_envelope(runs), _limit(runs, "flow", "time")]
+    return claims
+
+
+def _identity(dataset: xr.Dataset) -> Claim:
+    worst = float(dataset["identity_error"].max())
+    return Claim(
+        STUDY,
+        "lyapunov_identity",
+        "<grad V, G> = 8 L at random theta, relative to the size of the terms",
+        "every problem of the study, 1000 theta of sizes 1e-2 to 1e2 each",
+        "derived",
+        f"{worst:.2e}",
+        "<= 1e-12",
+        worst <= 1e-12,
+    )
+
+
+def _monotone(runs: xr.Dataset, experiment: str) -> Claim:
+    worst = float(runs["relative_increase"].max())
+    return Claim(
+        STUDY,
+        "lyapunov_descent" if experiment == "convergence" else "lyapunov_descent_on_cubes",
+        "V never increases at a step size below 2/((1 + E|X|^2) V(theta_0) + 2), over every step",
+        describe_runs(runs, experiment),
+        "derived",
+        f"largest (V_(n+1) - V_n)/V_0 = {worst:.2e}",
+        f"<= {TOLERANCE:g}",
+        worst <= TOLERANCE,
+    )
+
+
+def _envelope(runs: xr.Dataset) -> Claim:
+    steps = runs["step"].where(runs["step"] > 0)
+    least = np.fmin.accumulate(runs["risk"].values, axis=2)
+    ratio = least * steps.values[:, None, :] / runs["envelope_constant"].values[:, :, None]
+    half = (runs["step_size"] <= 0.5 * runs["step_size_bound"] * (1 + 1e-12)).values
+    known = ratio[half[:, :, None] & np.isfinite(ratio)]
+    worst = float(known.max()) if known.size else np.nan
+    return Claim(
+        STUDY,
+        "least_risk_envelope",
+        "min_(m<=n) L(theta_m) <= (V(theta_0) - 2 xi^2)/(4 gamma n) at half the step size bound",
+        describe_runs(runs, "convergence"),
+        "derived",
+        f"largest ratio {worst:.3g}",
+        "<= 1",
+        bool(worst <= 1.0) if known.size else None,
+    )
+
+
+def _limit(runs: xr.Dataset, experiment: str, axis: str) -> Claim:
+    risk, step = runs["risk"].values, runs[axis].values
+    decade = np.array([int(np.searchsorted(s[np.isfinite(s)], np.nanmax(s) / 10)) for s in step])
+    earlier = np.take_along_axis(risk, decade[:, None, None], axis=2)[:, :, 0]
+    earlier = np.where(earlier > 0.0, earlier, np.inf)
+    known = runs["status"].values >= 0
+    final, fall = runs["final_risk"].values[known], (runs["final_risk"].values / earlier)[known]
+    reached = (final < RISK_REACHED) & ((fall < 1.0) | (final < ROUNDING_FLOOR))
+    return Claim(
+        STUDY,
+        {
+            "convergence": "risk_to_zero",
+            "dimensions": "risk_to_zero_on_cubes",
+            "flow": "flow_risk_to_zero",
+        }[experiment],
+        "the risk tends to 0 in every run, dead ones included",
+        describe_runs(runs, experiment),
+        "paper",
+        f"{int(reached.sum())} of {reached.size} below {RISK_REACHED:g} and falling over the last "
+        f"decade; largest final risk {np.where(np.isnan(final), np.inf, final).max():.2e}",
+        f"all (or below {ROUNDING_FLOOR:g}, where rounding ends the fall)",
+        bool(reached.all()),
+    )
+
+
+def _below_the_curve(runs: xr.Dataset) -> Claim:
+    below = (runs["step_size"] <= runs["step_size_bound"]).values
+    grew = (runs["monotone"] == 0).values & below
+    above = ~below & (runs["monotone"] == 1).values
+    return Claim(
+        STUDY,
+        "step_size_phase",
+        "no run with a step size below the bound has an increasing V",
+        describe_runs(runs, "step_sizes"),
+        "derived",
+        f"{int(grew.sum())} of {int(below.sum())} runs below the bound "
+        f"({int(above.sum())} monotone runs above it)",
+        "0",
+        not grew.any(),
+    )
+
+
+def _flow_identity(runs: xr.Dataset) -> Claim:
+    worst = float(runs["flow_identity_error"].max())
+    return Claim(
+        STUDY,
+        "flow_lyapunov_identity",
+        "V(t) - V(0) + 8 integral of L = 0 along gradient flow",
+        describe_runs(runs, "flow"),
+        "derived",
+        f"largest error {worst:.2e}",
+        "<= 1e-8",
+        worst <= 1e-8,
+    )
+
+
+def _flow_envelope(runs: xr.Dataset) -> Claim:
+    worst = float(runs["envelope_ratio"].max())
+    return Claim(
+        STUDY,
+        "flow_envelope",
+        "L(Theta_t) <= (V(Theta_0) - 2 xi^2)/(8 t) along gradient flow",
+        describe_runs(runs, "flow"),
+        "derived",
+        f"largest ratio {worst:.3g}",
+        "<= 1",
+        worst <= 1.0,
+    )

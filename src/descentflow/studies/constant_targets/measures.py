@@ -1,0 +1,190 @@
+"""What the study ``constant_targets`` measures beside the recorded risks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from descentflow.config.experiment import Flow
+from descentflow.datasets.aggregate import Small
+from descentflow.datasets.columns import Columns
+from descentflow.datasets.padding import coordinate, named
+from descentflow.datasets.trained_runs import Trained
+from descentflow.training import step_sizes as theory
+from descentflow.training.recording import record_times
+
+Array = NDArray[np.float64]
+
+TOLERANCE = 1e-14
+"""An increase of V below this times V(θ₀) is rounding (claim 1.4)."""
+
+RISK_REACHED = 1e-4
+"""A final risk below this, and still falling, counts as tending to 0 within the steps of a run."""
+
+ROUNDING_FLOOR = 1e-24
+"""Below this the rounding of θ keeps a risk from falling further."""
+
+QUANTILES = (0.05, 0.5, 0.95)
+START_BINS = 24
+IDENTITY_DRAWS = 1000
+
+
+def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """Add the envelope and the monotony of V, and errors of identities."""
+    start = dataset["lyapunov"].isel(record=0)
+    pairs = list(zip(rows, start.values, strict=True))
+    bounds = [theory.step_size_bound(row.problem, value) for row, value in pairs]
+    dataset["step_size_bound"] = (("run", "initialization"), np.stack(bounds))
+    dataset["step_size_bound"].attrs = named("2/((1 + E|X|^2) V(theta_0) + 2)")
+    least = np.array([theory.least_lyapunov(row.problem) for row in rows])
+    dataset["least_lyapunov"] = ("run", least, named("2 |xi|^2, the least value of V"))
+    dimensions = np.array([row.problem.inputs.dimension for row in rows])
+    dataset["dimension"] = ("run", dimensions, named("number of inputs"))
+    dataset["identity_error"] = ("run", np.array([_identity_error(row) for row in rows]))
+    dataset["identity_error"].attrs = named(
+        "largest |<grad V, G> - 8L| / (sum of absolute terms) at random theta"
+    )
+    return _flow(_descent(dataset, rows))
+
+
+def _descent(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """Along gradient descent: the envelope of the least risk, and how much V grew."""
+    if "lyapunov_increase" not in dataset:
+        return dataset
+    starts, gammas = dataset["lyapunov"].values[:, :, 0], dataset["step_size"].values
+    envelopes = [
+        theory.least_risk_envelope(row.problem, start, gamma)
+        for row, start, gamma in zip(rows, starts, gammas, strict=True)
+    ]
+    dataset["envelope_constant"] = (("run", "initialization"), np.stack(envelopes))
+    dataset["envelope_constant"].attrs = named(
+        "(V(theta_0) - 2 xi^2)/(4 gamma): over n it bounds the least risk of n steps"
+    )
+    relative = dataset["lyapunov_increase"] / dataset["lyapunov"].isel(record=0)
+    dataset["relative_increase"] = relative.assign_attrs(
+        named("largest V(theta_{n+1}) - V(theta_n), divided by V(theta_0)")
+    )
+    monotone = (relative <= TOLERANCE).where(relative.notnull())
+    dataset["monotone"] = monotone.assign_attrs(named("1 where V never grew beyond rounding"))
+    return dataset
+
+
+def _flow(dataset: xr.Dataset) -> xr.Dataset:
+    """Along gradient flows: V(t) − V(0) + 8∫L, and the risk over its envelope (1.2)."""
+    if "integrated_risk" not in dataset:
+        return dataset
+    start = dataset["lyapunov"].isel(record=0)
+    balance = dataset["lyapunov"] - start + 8.0 * dataset["integrated_risk"]
+    dataset["flow_identity_error"] = abs(balance).max("record", skipna=True)
+    dataset["flow_identity_error"].attrs = named("largest |V(t) - V(0) + 8 integral of L|")
+    excess = start - dataset["least_lyapunov"]
+    dataset["envelope_ratio"] = (dataset["risk"] * 8.0 * dataset["time"] / excess).max("record")
+    dataset["envelope_ratio"].attrs = named("largest L(t) 8t/(V(theta_0) - 2 xi^2)")
+    return dataset
+
+
+def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
+    """Quantiles over initialisations; one that left the finite numbers counts as infinite."""
+    found: Small = {}
+    start = columns.one("lyapunov", number)
+    for name, scale in (("risk", np.ones(1)), ("lyapunov_ratio", start)):
+        quantiles = _quantiles(columns, name.removesuffix("_ratio"), number, scale)
+        title = named(f"quantiles of {name} over initialisations")
+        found[f"{name}_quantiles"] = xr.Variable(("quantile", "record"), quantiles, title)
+    if columns.has("envelope_constant", number):
+        median = np.nanmedian(columns.one("envelope_constant", number))
+        found["envelope_median"] = xr.Variable((), median, named("median of envelope_constant"))
+    if columns.has("integrated_risk", number):
+        training = rows[number].run.setting.training
+        assert isinstance(training, Flow)
+        times = record_times(training.until, training.records_per_decade)
+        excess = float(np.nanmedian(start - theory.least_lyapunov(rows[number].problem)))
+        with np.errstate(divide="ignore"):
+            envelope = excess / (8.0 * times)
+        title = named("median of (V(theta_0) - 2 xi^2)/(8 t)")
+        found["flow_envelope"] = xr.Variable("record", envelope, title)
+    return found
+
+
+def _quantiles(columns: Columns, name: str, number: int, scale: Array) -> Array:
+    """Quantiles (quantile, record) of the values over ``scale``."""
+    (records,) = columns.shape(name, number)
+    found = np.empty((len(QUANTILES), records))
+    for record in range(records):
+        values = columns.one(name, number, record) / scale
+        values[np.isnan(values)] = np.inf
+        found[:, record] = np.quantile(values, QUANTILES, method="lower")
+    return found
+
+
+def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
+    """Add the phase diagram: from the experiment ``step_sizes``."""
+    levels = coordinate("quantile", QUANTILES, "level of the quantile")
+    return _phases(dataset.assign_coords(quantile=levels), columns, rows)
+
+
+def _identity_error(row: Trained) -> float:
+    """⟨∇V, G⟩ = 8L at random θ of several sizes, relative to the sum of the terms' sizes (1.1)."""
+    problem = row.problem
+    stream = np.random.Generator(np.random.Philox(key=int(row.run.id, 16)))
+    theta = stream.standard_normal((IDENTITY_DRAWS, problem.parameter_count))
+    theta *= 10.0 ** stream.uniform(-2, 2, (IDENTITY_DRAWS, 1))
+    terms = theory.lyapunov_gradient(problem, theta) * problem.gradient(theta)
+    risk = 8.0 * problem.risk(theta)
+    size = np.abs(terms).sum(axis=1) + risk
+    return float((np.abs(terms.sum(axis=1) - risk) / size).max())
+
+
+def _phases(dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
+    """Share of runs with monotone V over bins of (V(θ₀), γ), from the experiment ``step_sizes``."""
+    chosen = [n for n, row in enumerate(rows) if row.run.experiment == "step_sizes"]
+    if not chosen:
+        return dataset
+    dataset.attrs["second_moment"] = rows[chosen[0]].problem.inputs.second_moment
+    extremes, sizes = [], []
+    for number in chosen:
+        start, gamma, *_ = _points(columns, number)
+        extremes += [start.min(), start.max()]
+        sizes.append(np.unique(gamma))
+    edges = [_even_edges(np.array(extremes), START_BINS), _edges_between(np.concatenate(sizes))]
+    sums = np.zeros((3, START_BINS, len(edges[1]) - 1))
+    for number in chosen:
+        start, gamma, monotone, diverged = _points(columns, number)
+        for place, weights in enumerate((np.ones(len(start)), monotone, diverged)):
+            sums[place] += np.histogram2d(start, gamma, bins=edges, weights=weights)[0]
+    for name, share in zip(("monotone", "diverged"), sums[1:], strict=True):
+        with np.errstate(invalid="ignore"):
+            values = np.where(sums[0] > 0, share / sums[0], np.nan)
+        dataset[f"{name}_share"] = (("start_bin", "step_size_bin"), values)
+    dataset["monotone_share"].attrs = named("share of runs along which V never increased")
+    dataset["diverged_share"].attrs = named("share of runs that left the finite numbers")
+    for name, edge in zip(("start_edge", "step_size_edge"), edges, strict=True):
+        dataset[name] = ((name,), edge)
+        dataset[name].attrs = named(f"bin edges of the phase diagram: {name}")
+    return dataset
+
+
+def _points(columns: Columns, number: int) -> tuple[Array, Array, Array, Array]:
+    """V(θ₀), γ, whether V was monotone and whether the run diverged, where V's growth is known."""
+    monotone = columns.one("monotone", number)
+    known = ~np.isnan(monotone)
+    start, gamma = columns.one("lyapunov", number), columns.one("step_size", number)
+    diverged = (columns.one("status", number) == 1).astype(np.float64)
+    return start[known], gamma[known], monotone[known], diverged[known]
+
+
+def _even_edges(values: Array, bins: int) -> Array:
+    """Edges of ``bins`` bins, even in the logarithm, that hold all values."""
+    margin = 1.0 + 1e-9
+    return np.geomspace(values.min() / margin, values.max() * margin, bins + 1)
+
+
+def _edges_between(values: Array) -> Array:
+    """Edges with one distinct value between every two of them, at geometric middles."""
+    distinct = np.unique(values)
+    if len(distinct) == 1:
+        return np.array([distinct[0] / 2.0, distinct[0] * 2.0])
+    middles = np.sqrt(distinct[1:] * distinct[:-1])
+    first, last = distinct[0] ** 2 / middles[0], distinct[-1] ** 2 / middles[-1]
+    return np.concatenate([[first], middles, [last]])

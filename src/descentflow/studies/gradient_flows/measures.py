@@ -1,0 +1,150 @@
+"""What the study ``gradient_flows`` measures: levels, identities along flows, GD against GF."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from descentflow.datasets.aggregate import Small
+from descentflow.datasets.columns import Columns
+from descentflow.datasets.padding import coordinate, named, pad
+from descentflow.datasets.terminal_states import add_terminal_states
+from descentflow.datasets.trained_runs import Trained
+from descentflow.functions.targets import Affine
+from descentflow.studies.gradient_flows import theory as theory
+
+Array = NDArray[np.float64]
+
+QUANTILES = (0.05, 0.5, 0.95)
+GRID = 201
+COMPARED_AT = 1.0
+"""Time at which GD after COMPARED_AT/γ steps is held against GF."""
+COMPARED = ("small_steps", "small_steps_flow")
+"""Experiments of which it is."""
+SLAB = 2**14
+"""How many initialisations are compared at a time."""
+
+
+def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """Add the critical levels, how near the ends are to them, and the energy identity."""
+    single = [isinstance(row.problem.target, Affine) for row in rows]
+    levels = [
+        theory.critical_risks(row.problem) if one else np.empty(0)
+        for row, one in zip(rows, single, strict=True)
+    ]
+    dataset["critical_risk"] = (("run", "level"), pad(levels), named("critical risks"))
+    thresholds = np.array(
+        [
+            theory.threshold(row.problem) if one else np.nan
+            for row, one in zip(rows, single, strict=True)
+        ]
+    )
+    dataset["threshold"] = ("run", thresholds, named("bounded flows from below it end at 0"))
+    dataset["start_risk"] = dataset["risk"].isel(record=0).assign_attrs(named("risk at the start"))
+    gaps = np.abs(
+        dataset["final_risk"].values[..., None] - dataset["critical_risk"].values[:, None]
+    )
+    dims = ("run", "initialization")
+    distance = np.where(np.isnan(gaps), np.inf, gaps).min(axis=2, initial=np.inf)
+    known = (dataset["status"].values >= 0) & np.array(single)[:, None]
+    dataset["level_distance"] = (dims, np.where(known, distance, np.nan))
+    dataset["level_distance"].attrs = named("distance of the final risk to a critical risk")
+    norms = [_last(row, "gradient_norm") for row in rows]
+    dataset["final_gradient_norm"] = (dims, pad(norms), named("norm of G at the end"))
+    return _compared(_energy_error(add_terminal_states(dataset, rows)), rows)
+
+
+def _last(row: Trained, name: str) -> Array:
+    return np.asarray(row.data[name].values[:, -1])
+
+
+def _energy_error(dataset: xr.Dataset) -> xr.Dataset:
+    """|L(0) − L(t) − ∫‖G‖²| along flows."""
+    if "dissipated" not in dataset:
+        return dataset
+    risk = dataset["risk"]
+    error = abs(risk.isel(record=0) - risk - dataset["dissipated"])
+    dataset["energy_error"] = error
+    dataset["energy_error"].attrs = named("|L(0) - L(t) - integral of |G|^2|")
+    return dataset
+
+
+def _compared(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """Keep θ at the time at which GD is held against GF."""
+    for row in rows:
+        if row.run.experiment not in COMPARED or "snapshots" not in row.data:
+            continue
+        at = COMPARED_AT if row.axis == "time" else round(COMPARED_AT / float(row.step_size))
+        theta = row.data["snapshots"].sel(snapshot=at)
+        values = theta.transpose("initialization", "parameter").values
+        dataset["_compared"] = (("run", "initialization", "parameter"), values[None])
+    return dataset
+
+
+def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
+    """Quantiles over initialisations of what should stay small along flows."""
+    if rows[number].axis != "time":
+        return {}
+    found: Small = {}
+    for name in ("gradient_norm", "energy_error", "balance_drift"):
+        (records,) = columns.shape(name, number)
+        values = np.empty((len(QUANTILES), records))
+        for record in range(records):
+            values[:, record] = np.quantile(columns.one(name, number, record), QUANTILES)
+        title = named(f"quantiles of {name} over initialisations")
+        found[f"{name}_quantiles"] = xr.Variable(("quantile", "record"), values, title)
+    return found
+
+
+def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
+    """Add the saddles and the distance of GD to GF."""
+    _small_steps(columns, rows)
+    levels = coordinate("quantile", QUANTILES, "level of the quantile")
+    dataset = dataset.assign_coords(quantile=levels)
+    return _saddles(dataset, rows)
+
+
+def _saddles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+    """The saddles' networks, and the Hessian's eigenvalues there, for the widest run."""
+    chosen = [row for row in rows if row.run.experiment == "saddles"]
+    if not chosen:
+        return dataset
+    problem = chosen[0].problem
+    counts = list(range(0, problem.network.hidden + 1, 2))
+    points = np.stack([theory.saddle(problem, count) for count in counts])
+    x = np.linspace(0.0, 1.0, GRID)
+    dataset = dataset.assign_coords(
+        x=coordinate("x", x, "input"),
+        saddle=coordinate("saddle", counts, "number of kinks of the zig-zag"),
+    )
+    values = problem.network.realization(points, x)
+    dataset["saddle_realization"] = (("saddle", "x"), values, named("N at the saddle"))
+    spectrum = np.linalg.eigvalsh(problem.hessian(points))
+    dataset["saddle_spectrum"] = (("saddle", "eigenvalue"), spectrum, named("Hessian's spectrum"))
+    dataset["saddle_gradient_norm"] = (
+        "saddle",
+        np.linalg.norm(problem.gradient(points), axis=1),
+        named("norm of G at the saddle in double precision"),
+    )
+    return dataset
+
+
+def _small_steps(columns: Columns, rows: Sequence[Trained]) -> None:
+    """Distance of GD after T/γ steps to GF at T, for each initialisation."""
+    kept = [n for n in range(len(rows)) if columns.has("_compared", n)]
+    flows = {rows[n].run.start.id: n for n in kept if rows[n].axis == "time"}
+    title = named("|theta of GD - theta of GF| at the same time")
+    columns.put("distance_to_flow", 0, 0, np.full(columns.counts[0], np.nan), (), title)
+    for number in kept:
+        flow = flows.get(rows[number].run.start.id)
+        if rows[number].axis == "time" or flow is None:
+            continue
+        count = min(columns.counts[number], columns.counts[flow])
+        distance = np.full(columns.counts[number], np.nan)
+        for first in range(0, count, SLAB):
+            last = min(first + SLAB, count)
+            descent = columns.some("_compared", number, first, last)
+            gap = descent - columns.some("_compared", flow, first, last)
+            distance[first:last] = np.linalg.norm(gap, axis=1)
+        columns.put("distance_to_flow", number, 0, distance)

@@ -1,0 +1,192 @@
+"""Verdicts: on synthetic ends of flows, rule by rule, and on small real flows."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import descentflow as df
+from descentflow.config.validate import Experiment
+from descentflow.datasets.aggregate import whole
+from descentflow.datasets.trained_runs import Trained
+from descentflow.planning.shallow_runs import Run
+from descentflow.studies.blow_up import measures, minimiser_measures
+from descentflow.studies.blow_up.minimiser_measures import STILL, VERDICTS
+from descentflow.training.critical_points import KINDS
+
+UNIT = {"law": "uniform", "low": 0.0, "high": 1.0}
+TARGETS: dict[str, dict[str, Any]] = {
+    "affine": {"kind": "affine", "slope": 1},
+    "other": {"kind": "affine", "slope": 2},
+    "parabola": {"kind": "polynomial", "coefficients": [0.25, -1, 1]},
+    "step": {"kind": "step", "at": 0.5},
+}
+
+
+def run_of(case: str, hidden: int, activation: str, **starts: Any) -> Run:
+    """A run of gradient flows."""
+    setting = Experiment.model_validate(
+        {
+            "inputs": UNIT,
+            "target": TARGETS[case],
+            "network": {"hidden": hidden, "activation": activation},
+            "initialization": {"law": "normal", "count": 2} | starts,
+            "training": {"method": "gf", "until": 1e4},
+        }
+    )
+    return Run(1, "", "affine", setting, (None,))
+
+
+def trained(case: str, activation: str, until: float) -> Trained:
+    """Two flows with one neuron, as if read from files."""
+    points = [[0.6, 0.3, 1.6, -0.3], [0.61, 0.29, 1.6, -0.3]]
+    run = run_of(case, 1, activation, law="around", points=points)
+    data = df.flow(run.setting, np.array(points), until=until, snapshots=2)
+    return Trained(run, None, data)
+
+
+def ends(**flows: list[float]) -> xr.Dataset:
+    """A dataset of one run whose flows ended like this; what is not given is in order."""
+    count = len(flows["final_risk"])
+    defaults = {
+        "final_risk": np.zeros(count),
+        "end_kind": np.full(count, KINDS["critical"]),
+        "end_gradient_norm": np.full(count, 1e-17),
+        "end_negative": np.zeros(count),
+        "parameter_norm_slope": np.zeros(count),
+        "risk_slope": np.zeros(count),
+    }
+    values = defaults | {name: np.array(flow) for name, flow in flows.items() if name != "norm"}
+    values.setdefault("end_risk", values["final_risk"])
+    dims = ("run", "initialization")
+    dataset = xr.Dataset({name: (dims, value[None]) for name, value in values.items()})
+    norms = np.array(flows.get("norm", [2.0] * count))
+    dataset["parameter_norm"] = ((*dims, "record"), norms[None, :, None])
+    return dataset
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[tuple[str, int], list[Trained]]:
+    """Runs without records: the ends are synthetic."""
+    none = xr.Dataset(coords={"time": [0.0]})
+    cases = [("affine", 1), ("other", 1), ("parabola", 2)]
+    return {case: [Trained(run_of(*case, "relu"), None, none)] for case in cases}
+
+
+def judged(rows: list[Trained], **flows: list[float]) -> tuple[str, int]:
+    """The verdict on synthetic ends, and the number of the flow it is about."""
+    measured = minimiser_measures.measure(ends(**flows), rows)
+    names = {number: name for name, number in VERDICTS.items()}
+    return names[int(measured["verdict"][0])], int(measured["best"][0])
+
+
+# ---- verdicts
+
+DIVERGING, UNDECIDED = float(KINDS["diverging"]), float(KINDS["undecided"])
+
+
+def test_a_critical_point_at_the_infimum_attains_it(rows: Any) -> None:
+    assert judged(rows["affine", 1], final_risk=[0.1, 1e-30]) == ("attained", 1)
+
+
+def test_a_critical_point_above_the_infimum_decides_nothing(rows: Any) -> None:
+    """A local minimum may not be the global one: 1/12 for f = x."""
+    assert judged(rows["affine", 1], final_risk=[1 / 12]) == ("undecided", 0)
+    infimum = 1 / (180 * 81)
+    for excess, verdict in ((1e-12, "attained"), (1e-8, "undecided")):
+        risks = [infimum * (1 + excess)]
+        assert judged(rows["parabola", 2], final_risk=risks)[0] == verdict
+
+
+def test_where_no_infimum_is_listed_a_minimum_is_enough(rows: Any) -> None:
+    assert judged(rows["other", 1], final_risk=[1 / 12]) == ("attained", 0)
+
+
+def test_a_saddle_decides_nothing(rows: Any) -> None:
+    assert judged(rows["affine", 1], final_risk=[0.0], end_negative=[1.0])[0] == "undecided"
+
+
+def test_a_flow_to_infinity_misses_the_infimum(rows: Any) -> None:
+    flows = {"final_risk": [1e-3, 1e-9], "end_kind": [0.0, DIVERGING]}
+    assert judged(rows["affine", 1], **flows) == ("not_attained", 1)
+
+
+def test_the_least_risk_decides_among_ends_of_different_kinds(rows: Any) -> None:
+    flows = {"final_risk": [1e-9, 1e-30], "end_kind": [DIVERGING, 0.0]}
+    assert judged(rows["affine", 1], **flows) == ("attained", 1)
+
+
+@pytest.mark.parametrize("norm", [0.1, 1.0, 300.0])
+def test_a_slow_flow_is_no_critical_point(rows: Any, norm: float) -> None:
+    """‖G‖ ≤ STILL max(1, ‖θ‖) is still; a little above may be a flow on its way to infinity."""
+    for factor, verdict in ((0.9, "attained"), (1.1, "undecided")):
+        gradient = factor * STILL * max(1.0, norm)
+        flows = {"final_risk": [0.0], "end_gradient_norm": [gradient], "norm": [norm]}
+        assert judged(rows["affine", 1], **flows)[0] == verdict
+
+
+def test_slow_and_undecided_flows_stand_back(rows: Any) -> None:
+    """Whatever their risk: the best flow is the best of those that show where they go."""
+    flows = {
+        "final_risk": [1e-12, 1e-11, 1e-9],
+        "end_kind": [0.0, UNDECIDED, DIVERGING],
+        "end_gradient_norm": [1e-12, 1e-17, 1e-10],
+    }
+    assert judged(rows["affine", 1], **flows) == ("not_attained", 2)
+
+
+def test_without_a_decided_flow_the_best_is_the_one_of_least_risk(rows: Any) -> None:
+    flows = {"final_risk": [1e-3, 1e-5, 1e-4], "end_kind": [UNDECIDED] * 3}
+    assert judged(rows["affine", 1], **flows) == ("undecided", 1)
+
+
+def test_flows_that_broke_off_are_never_the_best(rows: Any) -> None:
+    """One that spent its budget has nan, at the end and in the norm."""
+    nan = float("nan")
+    flows = {
+        "final_risk": [nan, 1e-30],
+        "end_risk": [1e-31, 1e-30],
+        "end_kind": [UNDECIDED, 0.0],
+        "norm": [nan, 2.0],
+    }
+    assert judged(rows["affine", 1], **flows) == ("attained", 1)
+    flows = {"final_risk": [nan, 1e-3], "end_kind": [UNDECIDED] * 2, "norm": [nan, 2.0]}
+    assert judged(rows["affine", 1], **flows) == ("undecided", 1)
+    flows = {"final_risk": [nan, nan], "end_kind": [UNDECIDED] * 2, "norm": [nan, nan]}
+    assert judged(rows["affine", 1], **flows)[0] == "undecided"
+
+
+def test_what_is_listed_is_beside_the_verdict(rows: Any) -> None:
+    known = minimiser_measures.measure(ends(final_risk=[0.0]), rows["affine", 1])
+    assert known["case"].values.tolist() == ["affine"]
+    assert (float(known["infimum"][0]), float(known["expected_attained"][0])) == (0.0, 1.0)
+    other = minimiser_measures.measure(ends(final_risk=[0.0]), rows["other", 1])
+    assert other["case"].values.tolist() == [""]
+    assert np.isnan(other["infimum"].values).all()
+    assert np.isnan(other["expected_attained"].values).all()
+
+
+# ---- real flows
+
+
+def test_small_real_flows_get_their_verdicts(tmp_path: Path) -> None:
+    """ReLU attains f = x, tanh blows up on it; the exponents of |v| at 1e8 are within 2%."""
+    rows = [trained("affine", name, 1e8) for name in ("relu", "tanh")]
+    data = whole(measures, rows, tmp_path)
+    assert data["verdict"].values.tolist() == [VERDICTS["attained"], VERDICTS["not_attained"]]
+    assert data["verdict"].attrs["flag_meanings"] == "attained not_attained undecided"
+    assert data["best_end_risk"].values[0] < 1e-20
+    slope = data["outer_norm_slope"].values[1]
+    assert np.abs(6 * slope - 1).max() < 0.02
+    norm = np.sqrt((rows[1].data["parameters"].values[:, 2:3] ** 2).sum(axis=1))
+    np.testing.assert_array_equal(data["outer_norm"].values[1], norm)
+    assert np.isnan(data["rate_growth"].values[0])
+    assert data["rate_growth"].values[1] == 1 / 6
+
+
+def test_a_flow_cut_short_is_undecided(tmp_path: Path) -> None:
+    rows = [trained("step", "tanh", 10.0)]
+    data = whole(measures, rows, tmp_path)
+    assert data["verdict"].values.tolist() == [VERDICTS["undecided"]]

@@ -1,0 +1,64 @@
+"""Constant targets on an interval and on cubes, from samples to claims."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from descentflow.datasets import netcdf
+from descentflow.planning.jobs import Jobs
+from descentflow.stages.aggregate import aggregate
+from descentflow.stages.sample import sample
+from descentflow.stages.train import train
+from descentflow.studies.constant_targets.claims import judge
+
+
+def test_constant_targets_on_cubes_go_through_the_stages(tmp_path: Path) -> None:
+    laws = [
+        {"law": "uniform"},
+        {"law": "uniform", "dimension": 2, "rule": "tensor", "nodes": 3},
+        {"law": "uniform", "low": -1, "dimension": 3, "rule": "sobol", "nodes": 8},
+    ]
+    fraction = {"method": "gd", "step_size": {"lyapunov_fraction": 0.5}, "steps": 200}
+    experiment = {
+        "target": {"kind": "constant", "value": 1.0},
+        "network": {"hidden": 3},
+        "initialization": {"law": "normal", "count": 5, "chunk": 3},
+        "training": fraction,
+        "sweep": {"inputs": laws},
+    }
+    mapping: dict[str, Any] = {
+        "seed": 1,
+        "outputs": {"results": str(tmp_path), "figures": str(tmp_path)},
+        "studies": {"constant_targets": {"dimensions": experiment}},
+    }
+    jobs = Jobs.from_mapping(mapping, "0" * 64)
+    for run in jobs.runs["constant_targets"]:
+        for chunk in run.chunks:
+            start = Path(*jobs.samples(run.id, chunk))
+            sample(json.loads(jobs.sample_job(run.start.id, chunk)), [], [start])
+            inputs = [Path(path) for path in jobs.train_inputs(run.id, chunk, 0)]
+            output = Path(jobs.segment(run.id, chunk, 0))
+            train(json.loads(jobs.train_job(run.id, chunk, 0)), inputs, [output])
+    output = Path(jobs.dataset("constant_targets"))
+    inputs = [Path(path) for path in jobs.trained("constant_targets")]
+    aggregate(json.loads(jobs.aggregate_job("constant_targets")), inputs, [output])
+    data = netcdf.read(output)
+    assert data["dimension"].values.tolist() == [1, 2, 3]
+    assert (data["count"].values == 5).all()
+    assert data["identity_error"].max() < 1e-14
+    for number, run in enumerate(jobs.runs["constant_targets"]):
+        theta = netcdf.read(Path(*jobs.samples(run.id, "0-2")))["parameters"].values
+        assert theta.shape == (3, run.setting.parameter_count)
+        risk = data["risk"].values[number, :3, 0]
+        np.testing.assert_array_equal(risk, run.setting.risk(theta))
+    assert (np.diff(data["lyapunov"].values, axis=2) <= 0.0).all()
+    found = {claim.id: claim.holds for claim in judge(data)}
+    assert found["lyapunov_identity"] is True
+    assert found["lyapunov_descent_on_cubes"] is True
+    assert set(found) == {
+        "lyapunov_identity",
+        "lyapunov_descent_on_cubes",
+        "risk_to_zero_on_cubes",
+    }

@@ -1,0 +1,220 @@
+"""Measures and claims of the deep study on data with known exponents; claims that fail say NO."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from descentflow.datasets.deep_rows import DeepRow
+from descentflow.deep.experiment import AtStart, Descending, Limit
+from descentflow.deep.step_sizes import stability_limit
+from descentflow.studies.claim import Claim
+from descentflow.studies.overparameterized import claims as claims
+from descentflow.studies.overparameterized import theory as theory
+from descentflow.studies.overparameterized.measures import measure
+
+SPHERE = {"law": "sphere", "number": 3, "dimension": 4}
+WIDTHS = (16, 64, 256)
+COUNT, LAYERS = 40, 3
+STEPS = np.array([0, 1, 2, 3, 10, 100])
+Array = np.ndarray
+
+
+def setting(width: int, fraction: float) -> Descending:
+    return Descending.model_validate(
+        {
+            "inputs": SPHERE,
+            "labels": {"law": "signs"},
+            "network": {
+                "architecture": "residual",
+                "activation": "tanh",
+                "depth": 2,
+                "width": width,
+            },
+            "initialization": {"count": COUNT},
+            "training": {"step_size": {"stability_fraction": fraction}, "steps": 100},
+        }
+    )
+
+
+def trained(
+    experiment: str, width: int = 64, fraction: float = 0.5, power: float = -1.0, **changes: Any
+) -> DeepRow:
+    """A row as if trained: the linearised dynamics, and changes that scale like width^power."""
+    row = DeepRow(experiment, setting(width, fraction), 1, "id", fraction)
+    rng = np.random.default_rng(width)
+    noise = np.exp(0.1 * rng.standard_normal(COUNT))
+    gram_sum = 30.0 * row.limit
+    eta = fraction * stability_limit(gram_sum)
+    first = rng.standard_normal((COUNT, 3))
+    exact = [theory.linearised_residuals(gram_sum, r, eta, STEPS) for r in first]
+    off = width**power * noise[:, None, None] * (STEPS > 0)[:, None]
+    residuals = np.array(exact) + off * np.linalg.norm(first, axis=1)[:, None, None] / np.sqrt(3.0)
+    return DeepRow(experiment, row.setting, 1, "id", fraction, _data(row, locals() | changes))
+
+
+def _data(row: DeepRow, values: dict[str, Any]) -> xr.Dataset:
+    width, noise, residuals = values["width"], values["noise"], values["residuals"]
+    change = width ** values["power"] * noise[:, None, None] * np.minimum(STEPS, 1)[:, None]
+    moved = np.broadcast_to(change, (COUNT, len(STEPS), LAYERS))
+    shift = (width**-0.5 * noise)[:, None, None] * np.eye(3)
+    loss = 0.5 * (residuals**2).sum(axis=2) * values.get("larger", 1.0) ** STEPS
+    each, timed = ("initialization",), ("initialization", "step")
+    return xr.Dataset(
+        {
+            "loss": (timed, loss),
+            "residuals": ((*timed, "row"), residuals),
+            "least": ((*timed, "layer"), np.ones_like(moved)),
+            "gram_change": ((*timed, "layer"), moved),
+            "weight_change": ((*timed, "layer"), np.sqrt(moved)),
+            "step_size": (each, np.full(COUNT, values["eta"] * values.get("slower", 1.0))),
+            "stopped_at": (each, np.full(COUNT, -1)),
+            "status": (each, np.zeros(COUNT, np.int8)),
+            "last_gram": ((*each, "row", "column"), row.limit + shift),
+            "gram_sum": ((*each, "row", "column"), np.stack([values["gram_sum"]] * COUNT)),
+        },
+        coords={"step": STEPS, "initialization": np.arange(COUNT)},
+    )
+
+
+def at_start(width: int, power: float) -> DeepRow:
+    whole = setting(width, 0.5).model_dump(include={"inputs", "network", "initialization"})
+    row = DeepRow("concentration_residual", AtStart.model_validate(whole), 1, "id")
+    noise = np.exp(0.1 * np.random.default_rng(width).standard_normal(COUNT))
+    gram = row.limit + (width**power * noise)[:, None, None] * np.eye(3)
+    data = xr.Dataset({"last_gram": (("initialization", "row", "column"), gram)})
+    return DeepRow(row.experiment, row.setting, 1, "id", None, data)
+
+
+def limits(architecture: str, activation: str = "softplus") -> list[DeepRow]:
+    inputs = {"law": "points", "points": theory.depth_inputs().tolist()}
+    network = {"architecture": architecture, "activation": activation}
+    return [
+        DeepRow(
+            "depth",
+            Limit.model_validate({"inputs": inputs, "network": {**network, "depth": depth}}),
+            1,
+        )
+        for depth in (2, 4, 8)
+    ]
+
+
+def judged(rows: list[DeepRow]) -> dict[str, Claim]:
+    return {claim.id: claim for claim in claims.judge(measure(rows))}
+
+
+# ---- measures
+
+
+@pytest.mark.parametrize("power", [-1.0, -0.3])
+def test_exponents_are_found(power: float) -> None:
+    """Of the Gram change, of the linearisation, of the weights (here half of it)."""
+    data = measure([trained("stability", width, power=power) for width in WIDTHS])
+    found = data["exponent"].isel(group=0)
+    error = 4.0 * data["exponent_error"].isel(group=0)
+    for quantity, wanted in (
+        ("stability", power),
+        ("linearisation", power),
+        ("weights", power / 2),
+    ):
+        assert abs(float(found.sel(quantity=quantity)) - wanted) <= float(
+            error.sel(quantity=quantity)
+        )
+    assert abs(float(found.sel(quantity="concentration")) + 0.5) < 0.1
+
+
+def test_what_is_measured_of_the_linearised_dynamics() -> None:
+    """Exact linear dynamics: no distance, the loss itself, a growth of |1 - η λ_max|."""
+    data = measure([trained("step_sizes", power=-40.0, fraction=0.9)])
+    assert float(data["linearisation_error"].max()) < 1e-10
+    np.testing.assert_allclose(data["linearised_loss"], data["loss"], rtol=1e-8)
+    np.testing.assert_allclose(data["mode_growth"], 0.8, rtol=1e-10)
+    np.testing.assert_allclose(data["stability_ratio"], 0.9, rtol=1e-12)
+
+
+def test_the_bound_is_that_of_the_theorem() -> None:
+    row = trained("training")
+    data = measure([row])
+    least = float(np.linalg.eigvalsh(row.limit)[0])
+    eta = float(data["step_size"][0, 0])
+    wanted = float(data["loss"][0, 0, 0]) * (1.0 - 0.5 * eta * least) ** STEPS
+    np.testing.assert_allclose(data["loss_bound"][0, 0], wanted, rtol=1e-10)
+
+
+# ---- claims
+
+
+def test_claims_hold_on_data_that_obey_them() -> None:
+    rows = [trained("stability", width) for width in WIDTHS]
+    rows += [at_start(width, -0.5) for width in WIDTHS]
+    rows += [trained("step_sizes", fraction=f, power=-9.0) for f in (0.5, 0.95, 1.05, 2.0)]
+    rows += [trained("training", power=-40.0), *limits("fully_connected"), *limits("residual")]
+    found = judged(rows)
+    assert {claim.holds for claim in found.values()} == {True}
+    assert set(found) == {
+        "concentration_residual",
+        "loss_bound",
+        "zero_loss",
+        "gram_stability_residual",
+        "linearisation_residual",
+        "weight_stability_residual",
+        "depth_fully_connected",
+        "depth_residual",
+        "fastest_mode",
+    }
+    assert all(claim.study == "overparameterized" and claim.source for claim in found.values())
+
+
+@pytest.mark.parametrize(
+    ("rows", "failing"),
+    [
+        ([at_start(width, -0.3) for width in WIDTHS], {"concentration_residual"}),
+        (
+            [trained("stability", width, power=-0.5) for width in WIDTHS],
+            {"gram_stability_residual", "linearisation_residual"},
+        ),
+        (
+            [trained("stability", width, power=0.1) for width in WIDTHS],
+            {"gram_stability_residual", "linearisation_residual", "weight_stability_residual"},
+        ),
+        ([trained("training", larger=1.5)], {"loss_bound", "zero_loss"}),
+        (
+            [trained("step_sizes", fraction=f, power=-40.0, slower=0.8) for f in (0.9, 1.1, 2.0)],
+            {"fastest_mode"},
+        ),
+    ],
+)
+def test_a_failing_claim_says_no(rows: list[DeepRow], failing: set[str]) -> None:
+    found = judged(rows)
+    assert failing <= {name for name, claim in found.items() if claim.holds is False}
+    for name in failing:
+        assert found[name].row()[-1] == "NO"
+
+
+def test_what_cannot_be_measured_says_so() -> None:
+    """One width has no exponent, one side of the limit no comparison."""
+    found = judged([at_start(64, -0.5), trained("stability"), trained("step_sizes")])
+    for name in ("concentration_residual", "gram_stability_residual", "fastest_mode"):
+        assert found[name].row()[-1] == "not measured"
+
+
+def test_a_lost_loss_is_above_its_bound() -> None:
+    """A run that left the finite numbers counts against the bound and against zero loss."""
+    row = trained("training")
+    data = row.data
+    assert data is not None
+    data["loss"][0, 2:] = np.nan
+    data["status"][0] = 1
+    found = judged([row])
+    assert found["loss_bound"].holds is False
+    assert found["zero_loss"].holds is False
+
+
+def test_a_flat_spectrum_is_no_exponential_fall() -> None:
+    """A residual network passed off as fully connected."""
+    data = measure(limits("residual"))
+    data["network_architecture"] = ("run", ["fully_connected"] * 3)
+    (claim,) = claims.judge(data)
+    assert claim.id == "depth_fully_connected"
+    assert claim.holds is False
