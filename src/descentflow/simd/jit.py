@@ -1,9 +1,8 @@
-"""The one way this package compiles kernels: Numba, no fast-math, a cache that sees every edit.
+"""The one way this package compiles kernels: Numba, no fast-math, a cache keyed by content.
 
-Numba's disk cache looks only at the file of the function it stores, so an edit in a callee would go
-unnoticed. The cache folder is therefore named by a digest of every file that holds kernels, and of
-the processor Numba compiles for. This happens when this module is imported, which every kernel file
-does before its first decorator runs.
+Numba's own disk cache looks at the path and the modification time of the one file that holds a
+function: an edit in a callee goes unnoticed, and a second checkout compiles everything again. Here
+the key is a digest of every file that holds kernels, of the processor and of Numba's version.
 """
 
 import fcntl
@@ -12,12 +11,12 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import llvmlite.binding as llvm
 import numba
 import numpy as np
-from numba.core.caching import FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 
 KERNEL_FILES = ("functions/*.py", "risk/*.py", "simd/*.py", "training/*.py")
 """Files with kernels, and with numbers that are compiled into them."""
@@ -38,7 +37,7 @@ def kernel_digest() -> str:
         files += sorted(package.glob(pattern))
     for file in files:
         digest.update(file.relative_to(package).as_posix().encode() + b"\0")
-        digest.update(file.read_bytes() + b"\0")
+        digest.update(file.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     digest.update((_CONFIG.CPU_NAME or llvm.get_host_cpu_name()).encode())
     digest.update(numba.__version__.encode())
     return digest.hexdigest()[:16]
@@ -56,11 +55,39 @@ def cache_folder() -> Path:
     return folder
 
 
-_CONFIG.CACHE_DIR = str(cache_folder())
+CACHE_FOLDER = cache_folder()
 
 
 OPTIONS: Any = {"fastmath": False, "error_model": "numpy", "nogil": True}
 """IEEE arithmetic as written, no interpreter lock."""
+
+
+class _ByContent(_CacheLocator):
+    """Where a function's compiled code lies: its file's path and time do not matter."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    @classmethod
+    def from_function(cls, function: Any, _file: str) -> "_ByContent":
+        """The locator of a function."""
+        return cls(function)
+
+    def get_cache_path(self) -> str:
+        """Return a folder for each module, below the digest's."""
+        return str(CACHE_FOLDER / self._function.__module__)
+
+    def get_source_stamp(self) -> str:
+        """Return the same for all: the folder's name has the digest."""
+        return ""
+
+    def get_disambiguator(self) -> str:
+        """Return the line, which tells functions of one name in a module apart."""
+        return str(self._function.__code__.co_firstlineno)
+
+
+class _CacheImpl(CompileResultCacheImpl):
+    _locator_classes: ClassVar[list[type]] = [_ByContent]
 
 
 class _Cache(FunctionCache):
@@ -70,10 +97,12 @@ class _Cache(FunctionCache):
     function for different types at the same moment could take the same name.
     """
 
+    _impl_class = _CacheImpl
+
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep what was compiled for a signature."""
         try:
-            lock = (Path(_CONFIG.CACHE_DIR) / "lock").open("w")
+            lock = (CACHE_FOLDER / "lock").open("w")
         except OSError:  # a read-only cache: nothing is kept
             return
         with lock:
