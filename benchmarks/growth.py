@@ -16,12 +16,11 @@ from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 import descentflow as df
+from descentflow.simd.arrays import Array
 from descentflow.studies import style
 
-Array = NDArray[np.float64]
 Call = Callable[[], Any]
 
 

@@ -29,16 +29,15 @@ import jax
 import jax.numpy as jnp
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 import descentflow as df
 from descentflow.functions import gauss_legendre
 from descentflow.functions.activations import ACTIVATIONS
 from descentflow.risk.activation_kernels import sigma
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index
 from descentflow.simd.load_store import load, store
 
-Array = NDArray[np.float64]
 Sigma = Callable[[jax.Array], jax.Array]
 
 HIDDEN, COUNT, STEPS, STEP_SIZE = 16, 256, 200, 1e-3

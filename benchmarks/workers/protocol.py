@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from descentflow.simd.arrays import Array
 
 GRAIN = 20
 """Step counts are multiples of this: a compiled loop of fixed length is called again and again."""
 
-Array = NDArray[np.float64]
 
 Advance = Callable[[int], Array]
 """Takes a number of steps from the case's start, returns the parameters after them."""

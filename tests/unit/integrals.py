@@ -21,10 +21,10 @@ from typing import Any
 
 import mpmath as mp
 import numpy as np
-from numpy.typing import NDArray
 from sigmas import KINKS, SIGMAS
 
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
+
 Real = Any
 
 DIGITS = 34

@@ -34,13 +34,13 @@ from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from descentflow.simd.arrays import Array
 
 UNIT = 2.0**-53
 TINY = 2.0**-1000  # room for underflow, far below every number of the tests
 
 Vector = tuple[Fraction, ...]
-Array = NDArray[np.float64]
 
 
 class TargetPiece(NamedTuple):

@@ -51,7 +51,7 @@ class Comparison:
 
 
 def against(expected: Manifest, jobs: Jobs, root: Path = Path()) -> list[Comparison]:
-    """Compare a configuration's files with a manifest; raises InputError for another configuration's."""
+    """Compare a configuration's files with a manifest; raises InputError for another one's."""
     if expected["config"] != manifest.config_digest(jobs):
         raise InputError("the manifest is of another configuration")
     entries: Mapping[str, Entry] = expected["artefacts"]

@@ -1,7 +1,7 @@
 """The JSON schema of the configuration, by which editors complete and check a file while it is written.
 
-It is made from the models and refuses as much of what :func:`descentflow.config.validate.check` refuses as a
-schema can say: kinds, keys, words, ranges, and what an experiment needs of them. It never refuses what
+It is made from the models and refuses as much of what ``validate.check`` refuses as a schema can
+say: kinds, keys, words, ranges, and what an experiment needs of them. It never refuses what
 ``check`` accepts. A swept key need not be given elsewhere, and what is given there is not looked at.
 """
 

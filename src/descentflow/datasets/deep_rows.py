@@ -7,9 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from descentflow.datasets import netcdf
 from descentflow.deep.data import draw_inputs
@@ -18,9 +16,8 @@ from descentflow.deep.gram import limit_gram
 from descentflow.errors import DamagedFile
 from descentflow.planning.deep_runs import DeepRun, DescentRun, runs_of
 from descentflow.planning.identity import canonical
+from descentflow.simd.arrays import Array
 from descentflow.training.recording import record_steps
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

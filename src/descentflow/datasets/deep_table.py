@@ -5,13 +5,11 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from descentflow.datasets.deep_rows import DeepRow
 from descentflow.datasets.padding import named, pad
 from descentflow.planning.identity import canonical
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 ALWAYS = ("network.architecture", "network.activation", "network.depth", "network.width")
 UNLISTED = (

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import erf, expit, ndtr
 
 from descentflow.errors import InputError
+from descentflow.simd.arrays import Array
 
-Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
 
 ActivationName = Literal[

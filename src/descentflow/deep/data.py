@@ -8,11 +8,9 @@ import hashlib
 import json
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.deep.experiment import Inputs, Labels, ListedLabels, Sphere, listed
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 
 def draw_inputs(inputs: Inputs, seed: int) -> Array:

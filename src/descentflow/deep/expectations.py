@@ -12,12 +12,10 @@ analytic g. Nodes are added until the result settles. Everything is dimensionles
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.deep.activations import Function
 from descentflow.errors import InputError
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 REACH = 13.0
 """|z| beyond which nothing is summed: exp(-z²/4) is 4e-19 there."""

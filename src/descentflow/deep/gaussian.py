@@ -6,13 +6,11 @@ Closed forms where there are some, the Hermite series otherwise. Everything is d
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.deep.activations import activation
 from descentflow.deep.closed_forms import CLOSED_FORMS
 from descentflow.deep.expectations import first_moments, second_moments
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 
 def mean_value(name: str, variances: Array) -> Array:

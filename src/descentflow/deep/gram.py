@@ -10,15 +10,14 @@ from collections.abc import Callable
 from typing import get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from descentflow.deep.activations import activation as find_activation
 from descentflow.deep.gaussian import mean_slopes, mean_value, mean_values, normalisation
 from descentflow.deep.inputs import check_inputs
 from descentflow.deep.network import Architecture
 from descentflow.errors import InputError
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 Gather = Callable[[Array], Array]
 Moments = Callable[[str, Array], Array]

@@ -8,11 +8,10 @@ the two are as vectors of p·c numbers.
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from descentflow.errors import InputError
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 MIN_ANGLE = 1e-8
 """Angles below this are rounding: the least eigenvalue is of the order of their square."""

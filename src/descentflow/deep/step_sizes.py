@@ -1,9 +1,8 @@
 """Step sizes of gradient descent on deep networks."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 
 def stability_limit(gram_sum: Array) -> float:

@@ -20,8 +20,8 @@ from descentflow.deep.gram_finite import observe
 from descentflow.deep.inputs import check_inputs
 from descentflow.deep.network import DeepNetwork
 from descentflow.errors import InputError
+from descentflow.simd.arrays import Array
 
-Array = NDArray[np.float64]
 Steps = NDArray[np.int64]
 
 

@@ -10,12 +10,10 @@ import json
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.deep.network import DeepNetwork
 from descentflow.errors import InputError
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 LAST = 2**63 - 1
 

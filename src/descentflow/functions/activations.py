@@ -1,16 +1,15 @@
 """Activation functions σ: names, kinks, and how far from the real line they stay smooth.
 
-The compiled σ, σ', σ'' are in :mod:`descentflow.risk.activation_kernels`; here are the facts that networks, rules
-and theory need. Everything is dimensionless.
+The compiled σ, σ', σ'' are in :mod:`descentflow.risk.activation_kernels`; here are the facts that
+networks, rules and theory need. Everything is dimensionless.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 LEAKY_SLOPE = 0.01
 """Slope of the leaky ReLU left of 0."""

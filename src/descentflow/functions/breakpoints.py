@@ -17,13 +17,12 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.polynomial import legendre
-from numpy.typing import NDArray
 
 from descentflow.errors import ConfigurationError
 from descentflow.functions import gauss_legendre
 from descentflow.functions.formulas import Program
+from descentflow.simd.arrays import Array
 
-Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
 
 MAX_KINKS = 1000

@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.errors import ConfigurationError
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 END, CONST, X, ADD, SUB, MUL, DIV, NEG, INTEGER_POWER, POWER, ABS, MAX, MIN = range(13)
 LESS, LESS_EQUAL, WHERE, SQRT, EXP, LOG, SIN, COS, TAN, TANH, ARCTAN = range(13, 24)

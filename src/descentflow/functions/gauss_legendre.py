@@ -5,9 +5,8 @@ from decimal import Decimal, localcontext
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 NODES = 16
 """Nodes per panel wherever an integrand is not a polynomial of low degree."""

@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from descentflow.functions.networks import Layout
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import Model, Number, Positive, check
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 
 class InitializationLaw(Model):

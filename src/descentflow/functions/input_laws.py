@@ -10,15 +10,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.polynomial import polynomial
-from numpy.typing import NDArray
 from pydantic import Field
 
 from descentflow.errors import InputError
 from descentflow.functions import gauss_legendre
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import Model, Number, Whole, check
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 REACH = 1e6  # inputs stay where double precision leaves room for cubes of them
 MAX_POINTS = 1_000_000

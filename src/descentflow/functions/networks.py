@@ -7,14 +7,12 @@ v (o×H, row by row) and c (o): P = H(d + 1 + o) + o numbers, and N_θ(x) = c + 
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from descentflow.functions import activations
 from descentflow.functions.activations import ACTIVATIONS, Activation
 from descentflow.schema.model import Model, Whole
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 MAX_WIDTH = 65_536
 MAX_OUTPUTS = 64

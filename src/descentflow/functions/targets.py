@@ -1,8 +1,8 @@
 """Targets f: piecewise linear functions, polynomials and formulas of one input; constants of any.
 
 Every target of one input can be *charted* on an interval: cut into pieces on which it is smooth, each
-with the postfix program (see :mod:`descentflow.functions.formulas`) that evaluates it there. Piecewise linear
-ones have *pieces* too, which the closed-form engine reads.
+with the postfix program (see :mod:`descentflow.functions.formulas`) that evaluates it there.
+Piecewise linear ones have *pieces* too, which the closed-form engine reads.
 """
 
 from abc import ABC, abstractmethod
@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from descentflow.errors import ConfigurationError
@@ -22,8 +21,7 @@ from descentflow.functions.formulas import ADD, CONST, END, MUL, Program, X, par
 from descentflow.functions.gauss_legendre import NODES
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import Model, Number, check
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 MAX_COEFFICIENTS = 65
 

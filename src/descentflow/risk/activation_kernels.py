@@ -8,7 +8,6 @@ exponentials of negative arguments, so that nothing overflows and small tails ke
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.functions.activations import (
     ARCTAN,
@@ -25,6 +24,7 @@ from descentflow.functions.activations import (
     SOFTSIGN,
     TANH,
 )
+from descentflow.simd.arrays import Array
 from descentflow.simd.elementary import (
     arctan,
     decay,
@@ -36,8 +36,6 @@ from descentflow.simd.elementary import (
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import load, store
 from descentflow.simd.vectors import LANES, Lanes, magnitude, select, signed_as, splat
-
-Array = NDArray[np.float64]
 
 TWO_OVER_ROOT_PI = 2.0 / math.sqrt(math.pi)
 ONE_OVER_ROOT_TWO = math.sqrt(0.5)

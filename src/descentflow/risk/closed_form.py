@@ -1,12 +1,9 @@
 """The closed-form engine: one input, ReLU, piecewise linear target, uniform law, any width.
 
-What the kernels read is the target's array of pieces (rows named in :mod:`descentflow.functions.targets`). Risk
-and derivatives live beside this file, one quantity each: :mod:`residual <descentflow.risk.residual>`,
+What the kernels read is the target's array of pieces (rows named in
+:mod:`descentflow.functions.targets`). Risk and derivatives live beside this file, one quantity each: :mod:`residual <descentflow.risk.residual>`,
 ``gradient`` and ``hessian``.
 """
-
-import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.functions.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 from descentflow.risk import gradient as gradients
@@ -24,9 +21,9 @@ from descentflow.risk.geometry import (
     new_rows,
     new_slots,
 )
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit_inline
 
-Array = NDArray[np.float64]
 Scratch = tuple[Slots, Array]
 
 _risk, _gradient, _derivatives = residual.risk, gradients.gradient, hessians.derivatives

@@ -8,15 +8,13 @@ a node on one.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.risk import sums
 from descentflow.risk.sums import Shape, new_jacobian, new_sums, row_count, shape_of, target_row
 from descentflow.simd.alignment import aligned_zeros, padded
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.vectors import LANES
-
-Array = NDArray[np.float64]
 
 _evaluate, _add_risk = sums.evaluate, sums.add_risk
 _add_gradient, _add_hessian, _mirror = sums.add_gradient, sums.add_hessian, sums.mirror

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 from numba.core import types
-from numpy.typing import NDArray
 
 from descentflow.risk import closed_form, empirical, quadrature
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit
 from descentflow.simd.vectors import as_intrinsic
 
-Array = NDArray[np.float64]
 Model = Array | quadrature.Rule | empirical.Sample
 
 

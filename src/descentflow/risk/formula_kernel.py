@@ -37,9 +37,9 @@ from descentflow.functions.formulas import (
     WHERE,
     X,
 )
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 
-Array = NDArray[np.float64]
 Code = NDArray[np.int64]
 
 

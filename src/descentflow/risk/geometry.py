@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.functions.targets import EDGE
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit_inline
 
-Array = NDArray[np.float64]
 Slots = NDArray[np.uint64]
 
 DEAD, LEFT, RIGHT, ALWAYS = 0, 1, 2, 3

@@ -13,7 +13,6 @@ C¹ smoothings of the ReLU, so relu'(0) = 0 (docs/mathematics.md, 0.2).
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.functions.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 from descentflow.risk.geometry import (
@@ -33,9 +32,8 @@ from descentflow.risk.geometry import (
     Slots,
     locate,
 )
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit_inline
-
-Array = NDArray[np.float64]
 
 TWELFTH = 1.0 / 12.0
 

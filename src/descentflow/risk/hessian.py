@@ -7,7 +7,6 @@ this formula's value. Source: docs/mathematics.md, 0.7 (derived).
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.functions.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 from descentflow.risk.geometry import (
@@ -24,12 +23,10 @@ from descentflow.risk.geometry import (
     Slots,
 )
 from descentflow.risk.gradient import active_integrals, write_gradient
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit_inline
 from descentflow.simd.load_store import load_part, store_part
 from descentflow.simd.vectors import LANES, select, splat
-
-Array = NDArray[np.float64]
-
 
 BEGIN, END = PART_ZERO, PART_ONE
 """Rows of ``rows`` that are free again: the ends of every neuron's active interval."""

@@ -8,11 +8,9 @@ its centre.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit, jit_inline
-
-Array = NDArray[np.float64]
 
 REACHED = 0.6
 """With 16 nodes this leaves errors of risk, gradient and Hessian at rounding for every σ."""

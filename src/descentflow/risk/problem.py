@@ -5,7 +5,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import Discriminator, Field, Tag
 
 from descentflow.errors import ConfigurationError, InputError
@@ -14,13 +14,12 @@ from descentflow.functions.networks import Layout, Network
 from descentflow.functions.targets import Constant, Linear, PiecewiseForm, Target
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import UNION_TAGS, Model, check, parse
+from descentflow.simd.arrays import Array
 
 if TYPE_CHECKING:
     from descentflow.risk.empirical import Sample
     from descentflow.risk.engine import Model as EngineModel
     from descentflow.risk.quadrature import Rule
-
-Array = NDArray[np.float64]
 
 
 def _kind_of_target(value: object) -> str:
@@ -113,7 +112,7 @@ class Problem(Model):
 
     @cached_property
     def pieces(self) -> Array:
-        """A piecewise linear target as kernels read it (rows named in :mod:`descentflow.functions.targets`).
+        """A piecewise linear target as kernels read it (rows named in ``functions.targets``).
 
         Raises InputError where the target is another one, or the inputs are not on an interval.
         """
@@ -153,7 +152,7 @@ class Problem(Model):
         return new_rule(self.piecewise_forms, self.inputs.density, self.network.sigma)
 
     def risk(self, theta: ArrayLike) -> Array:
-        """L(θ), dimensionless: θ (..., P) -> (...). Raises InputError (a ValueError) on other shapes."""
+        """L(θ), dimensionless: θ (..., P) -> (...). Raises InputError on other shapes."""
         from descentflow.risk import engine  # validating a configuration must not load Numba
 
         rows, shape = self._rows(theta)

@@ -31,11 +31,11 @@ from descentflow.risk.sums import (
     target_row,
 )
 from descentflow.simd.alignment import aligned_zeros, padded
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import load, store
 from descentflow.simd.vectors import LANES, Lanes, splat
 
-Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 _run, _evaluate = formula_kernel.evaluate, sums.evaluate

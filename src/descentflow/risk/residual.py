@@ -7,7 +7,6 @@ of 1e-28 keeps its digits. Only + − × ÷ are used: the bits do not depend on 
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.functions.targets import (
     EDGE,
@@ -27,10 +26,9 @@ from descentflow.risk.geometry import (
     Slots,
     locate,
 )
+from descentflow.simd.arrays import Array
 from descentflow.simd.double_double import add, add_product, scale, two_product
 from descentflow.simd.jit import Index, jit_inline
-
-Array = NDArray[np.float64]
 
 
 @jit_inline

@@ -17,15 +17,13 @@ reference counts.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.risk.activation_kernels import sigma
 from descentflow.simd.alignment import aligned_zeros, padded
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import load, load_eight, load_part, store, store_part
 from descentflow.simd.vectors import LANES, select, splat, total, totals
-
-Array = NDArray[np.float64]
 
 
 class Shape(NamedTuple):

@@ -1,12 +1,10 @@
 """Memory for vectors: whole ones, and none across two lines of the processor's cache."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit, jit_inline
 from descentflow.simd.vectors import LANES
-
-Array = NDArray[np.float64]
 
 
 @jit_inline

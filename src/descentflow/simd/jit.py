@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
 import numba
@@ -87,7 +87,7 @@ class _ByContent(_CacheLocator):
 
 
 class _CacheImpl(CompileResultCacheImpl):
-    _locator_classes: ClassVar[list[type]] = [_ByContent]
+    _locator_classes: Any = (_ByContent,)
 
 
 class _Cache(FunctionCache):

@@ -4,8 +4,8 @@ The stage is the one that the job names, the arguments are those of its own comm
 ``python -m descentflow.stages.STAGE``. Where the variable DESCENTFLOW_CACHE names a folder, the
 outputs are looked for there first and kept there afterwards. Where DESCENTFLOW_SCRATCH names a
 folder, on a cluster the node's own disk, kernels are compiled there. Elsewhere, and where
-DESCENTFLOW_WARM names a process that is ready for work (descentflow.runtime.fork_server), the job becomes a
-fork of that.
+DESCENTFLOW_WARM names a process that is ready for work (descentflow.runtime.fork_server), the job
+becomes a fork of that.
 """
 
 import argparse

@@ -7,9 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from descentflow.datasets import netcdf
 from descentflow.deep.data import draw_inputs, draw_labels
@@ -19,6 +17,7 @@ from descentflow.deep.training import DeepState, Fit, advance, fit, reference, s
 from descentflow.deep.weights import draw_weights, weights_digest
 from descentflow.errors import DamagedFile, InputError
 from descentflow.schema.model import parse
+from descentflow.simd.arrays import Array
 from descentflow.stages import command
 from descentflow.stages.trainers.deep_segment import (
     Trajectory,
@@ -29,8 +28,6 @@ from descentflow.stages.trainers.deep_segment import (
 )
 from descentflow.stages.trainers.deep_specs import TrainDeepSpec
 from descentflow.training.recording import record_steps, within
-
-Array = NDArray[np.float64]
 
 
 def train_deep(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:

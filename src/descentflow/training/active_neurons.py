@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.risk.engine import Model, derivatives
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import load_part
 from descentflow.simd.vectors import LANES, flags, no_lane, splat
-
-Array = NDArray[np.float64]
 
 
 @jit

@@ -11,10 +11,8 @@ has an order of its own, whatever the processor.
 - ``vectors`` (J, N), of which one row is the right-hand side and becomes the solution.
 """
 
-import numpy as np
-from numpy.typing import NDArray
-
 from descentflow.simd.alignment import aligned_zeros, padded
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import load, load_eight, load_part, store, store_eight
 from descentflow.simd.vectors import (
@@ -30,8 +28,6 @@ from descentflow.simd.vectors import (
     totals,
     with_lane,
 )
-
-Array = NDArray[np.float64]
 
 
 @jit_inline

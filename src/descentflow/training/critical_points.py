@@ -17,10 +17,10 @@ from descentflow.functions.initializations import InitializationLaw, draw
 from descentflow.functions.networks import split
 from descentflow.functions.targets import EDGE
 from descentflow.risk.problem import Problem
+from descentflow.simd.arrays import Array
 from descentflow.training.flow import flow
 from descentflow.training.recording import as_dataset, describe
 
-Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 

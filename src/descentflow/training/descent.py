@@ -17,12 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from descentflow.errors import InputError
 from descentflow.risk.problem import Problem
+from descentflow.simd.arrays import Array
 from descentflow.simd.vectors import LANES
 from descentflow.training.descent_kernel import descend_rows
 from descentflow.training.descent_vectorized import descend_lanes
 from descentflow.training.recording import Steps, as_dataset, record_steps, snapshot_steps
 
-Array = NDArray[np.float64]
 Progress = Callable[[int], object]
 
 LONGEST = 10**13

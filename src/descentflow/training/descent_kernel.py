@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.risk.engine import Model, gradient, new_scratch, risk
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit, jit_inline
 from descentflow.training.norms import lyapunov, square
 from descentflow.training.recording import STATUS, Steps
-
-Array = NDArray[np.float64]
 
 LEFT_FINITE = STATUS["left_the_finite_numbers"]
 

@@ -4,14 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.risk.closed_form import new_scratch
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit
 from descentflow.simd.vectors import LANES
 from descentflow.training.descent_kernel import LEFT_FINITE, record
 from descentflow.training.recording import Steps
 from descentflow.training.vectorized_layout import clear, new_block, unload
 from descentflow.training.vectorized_step import march
-
-Array = NDArray[np.float64]
 
 
 @jit

@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from descentflow.errors import InputError
 from descentflow.functions.networks import Layout
 from descentflow.risk.problem import Problem
+from descentflow.simd.arrays import Array
 from descentflow.training import flow_kernel as kernel
 from descentflow.training.descent import check_start, row_blocks
 from descentflow.training.recording import as_dataset, record_times, restart_times
 
-Array = NDArray[np.float64]
 Progress = Callable[[int], object]
 
 INTERNAL = 0.1

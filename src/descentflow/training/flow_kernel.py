@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.risk.engine import Model, derivatives, gradient, new_scratch, places, risk
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import load, store
 from descentflow.simd.vectors import LANES
@@ -29,8 +30,6 @@ from descentflow.training.rosenbrock import (
     new_memory,
     stages_of_step,
 )
-
-Array = NDArray[np.float64]
 
 LEFT_FINITE = STATUS["left_the_finite_numbers"]
 BUDGET_SPENT = STATUS["step_budget_spent"]

@@ -1,11 +1,7 @@
 """Lengths of θ and G, and the Lyapunov function V, in one order of summation."""
 
-import numpy as np
-from numpy.typing import NDArray
-
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit_inline
-
-Array = NDArray[np.float64]
 
 
 @jit_inline

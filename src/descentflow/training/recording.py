@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
+
 Steps = NDArray[np.int64]
 
 STATUS = {

@@ -16,16 +16,14 @@ step is refused, so a step never jumps over the escape from a saddle.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.risk.engine import Model, gradient, risk
 from descentflow.simd.alignment import aligned_zeros, padded
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import load, store
 from descentflow.simd.vectors import LANES, splat, total
 from descentflow.training.block_ldl import new_factors, solve
-
-Array = NDArray[np.float64]
 
 STAGES = 8
 GAMMA = 0.21193756319429014

@@ -6,12 +6,10 @@ Everything is dimensionless.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.errors import InputError
 from descentflow.risk.problem import Problem
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 
 def centre_of(problem: Problem) -> Array:

@@ -7,14 +7,12 @@ like such with w = b = v = 0, which descent leaves alone.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.functions.targets import EDGE
 from descentflow.simd.alignment import aligned_zeros
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.vectors import LANES
-
-Array = NDArray[np.float64]
 
 W, B, V, NEXT = 0, 1, 2, 3
 """Sections: θ, from section 0 or from section NEXT on; a step reads the one and writes the other."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from descentflow.functions.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 from descentflow.risk.gradient import TWELFTH
+from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import load, store
 from descentflow.simd.vectors import LANES, Lanes, flags, infect, mask_of, no_lane, select, splat
@@ -34,7 +35,6 @@ from descentflow.training.vectorized_layout import (
     sort,
 )
 
-Array = NDArray[np.float64]
 Sides = NDArray[np.uint64]
 
 

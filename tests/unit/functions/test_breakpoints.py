@@ -9,14 +9,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from numpy.polynomial import legendre
-from numpy.typing import NDArray
 from test_formulas import grown
 
 from descentflow.errors import ConfigurationError
 from descentflow.functions.breakpoints import MAX_KINKS, MAX_PIECES, kinks, resolve
 from descentflow.functions.formulas import parse
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from descentflow.functions import activations
 from descentflow.functions.activations import ACTIVATIONS
 from descentflow.functions.initializations import InitializationLaw, draw
 from descentflow.functions.networks import Layout, Network, split
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 
 @pytest.mark.parametrize(("d", "h", "o"), [(1, 1, 1), (1, 5, 1), (2, 3, 4), (7, 2, 1), (1, 3, 2)])

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from descentflow.errors import ConfigurationError
@@ -20,7 +19,6 @@ from descentflow.functions.targets import (
     horner,
 )
 
-Array = NDArray[np.float64]
 UNIT = 2.0**-53
 READ: TypeAdapter[Any] = TypeAdapter(Target)
 

@@ -6,15 +6,13 @@ from typing import Any, get_args
 import mpmath as mp
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from sigmas import KINKS, SIGMAS
 
 from descentflow.functions import activations
 from descentflow.functions.activations import ACTIVATIONS, LEAKY_SLOPE, Activation
 from descentflow.functions.networks import ActivationName
 from descentflow.risk.activation_kernels import sigmas
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 UNIT = 2.0**-53
 NAMES = list(ACTIVATIONS)

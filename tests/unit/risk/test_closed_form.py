@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from rational import TINY, Exact, distance, fractions
 
 import descentflow as df
+from descentflow.simd.arrays import Array
 
-Array = NDArray[np.float64]
 Mapping = dict[str, Any]
 
 UNIT = (0.0, 1.0)

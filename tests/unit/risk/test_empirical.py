@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from integrals import worst
-from numpy.typing import NDArray
 from scipy.stats import qmc
 
 import descentflow as df
@@ -19,9 +18,9 @@ from descentflow.functions.activations import ACTIVATIONS
 from descentflow.risk import engine
 from descentflow.risk.empirical import BLOCK, Sample
 from descentflow.risk.quadrature import new_rule
+from descentflow.simd.arrays import Array
 from descentflow.training.step_sizes import lyapunov_gradient
 
-Array = NDArray[np.float64]
 Mapping = dict[str, Any]
 
 UNIT = 2.0**-53

@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from descentflow.functions.formulas import DEPTH, parse
 from descentflow.risk.formula_kernel import evaluate
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 SAME_BITS = [
     "7",

@@ -4,14 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import descentflow as df
 from descentflow.errors import ConfigurationError, InputError
 from descentflow.functions.activations import ACTIVATIONS
 from descentflow.functions.networks import Layout
 
-Array = NDArray[np.float64]
 Mapping = dict[str, Any]
 
 AFFINE: Mapping = {"kind": "affine", "slope": 1.0}

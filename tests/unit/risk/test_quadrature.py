@@ -14,7 +14,6 @@ import mpmath as mp
 import numpy as np
 import pytest
 from integrals import DIGITS, Given, Integrals, worst
-from numpy.typing import NDArray
 from rational import UNIT, Exact, distance
 from sigmas import SIGMAS
 
@@ -22,8 +21,8 @@ import descentflow as df
 from descentflow.functions.activations import ACTIVATIONS, LEAKY_SLOPE
 from descentflow.risk import engine
 from descentflow.risk.quadrature import Rule, new_rule
+from descentflow.simd.arrays import Array
 
-Array = NDArray[np.float64]
 Mapping = dict[str, Any]
 
 LIMIT = 16.0

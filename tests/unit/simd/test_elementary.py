@@ -12,12 +12,11 @@ import mpmath as mp
 import numba
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from descentflow.simd import elementary, payne_hanek
+from descentflow.simd.arrays import Array
 from descentflow.simd.load_store import load, store
 
-Array = NDArray[np.float64]
 Real = Any
 
 UNIT = 2.0**-53

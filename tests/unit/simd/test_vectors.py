@@ -4,12 +4,10 @@ import numba
 import numpy as np
 import pytest
 from numba.core.errors import LoweringError
-from numpy.typing import NDArray
 
+from descentflow.simd.arrays import Array
 from descentflow.simd.load_store import load_eight, load_part, store, store_eight, store_part
 from descentflow.simd.vectors import LANES, each_lane, totals
-
-Array = NDArray[np.float64]
 
 
 @numba.njit

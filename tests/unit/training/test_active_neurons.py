@@ -4,11 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import descentflow as df
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 LINE = {"kind": "affine", "slope": 1.0}
 SQUARED = {"kind": "polynomial", "coefficients": [0.25, -1.0, 1.0]}

@@ -5,12 +5,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from descentflow.simd.alignment import padded
+from descentflow.simd.arrays import Array
 from descentflow.training.block_ldl import new_factors, shifted_factor, solve
 
-Array = NDArray[np.float64]
 UNIT = 2.0**-53
 
 

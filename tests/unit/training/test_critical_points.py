@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.optimize import root
 
 from descentflow import Problem, flow
 from descentflow.errors import InputError
+from descentflow.simd.arrays import Array
 from descentflow.training.critical_points import (
     KINDS,
     exponents,
@@ -16,8 +16,6 @@ from descentflow.training.critical_points import (
     is_diverging,
     least_critical_risk,
 )
-
-Array = NDArray[np.float64]
 
 AFFINE = {"kind": "affine", "slope": 1.5, "intercept": -0.25}
 STEP = {"kind": "step", "at": 0.5}

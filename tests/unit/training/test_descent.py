@@ -14,12 +14,11 @@ import numba
 import numpy as np
 import pytest
 import xarray as xr
-from numpy.typing import NDArray
 from rational import UNIT, Exact, distance, fractions
 
 import descentflow as df
+from descentflow.simd.arrays import Array
 
-Array = NDArray[np.float64]
 Mapping = dict[str, Any]
 
 TARGETS: dict[str, tuple[tuple[float, float], Mapping]] = {

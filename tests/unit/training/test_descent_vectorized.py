@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import descentflow as df
+from descentflow.simd.arrays import Array
 from descentflow.training.vectorized_layout import KINK, NUMBER, SECTIONS, sort
-
-Array = NDArray[np.float64]
 
 LINE = {"kind": "affine", "slope": 1.0, "intercept": 0.25}
 ZIGZAG = {

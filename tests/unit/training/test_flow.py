@@ -22,16 +22,15 @@ import numba
 import numpy as np
 import pytest
 import xarray as xr
-from numpy.typing import NDArray
 from rational import UNIT, Exact
 from scipy.integrate import solve_ivp
 from scipy.optimize import root
 
 import descentflow as df
+from descentflow.simd.arrays import Array
 from descentflow.training.flow import FlowState, Tolerances, advance, flow_dataset
 from descentflow.training.recording import STATUS, record_times
 
-Array = NDArray[np.float64]
 Mapping = dict[str, Any]
 
 TARGETS: dict[str, Mapping] = {

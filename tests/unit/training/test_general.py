@@ -12,16 +12,15 @@ import numba
 import numpy as np
 import pytest
 import xarray as xr
-from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 import descentflow as df
+from descentflow.simd.arrays import Array
 from descentflow.training.descent import DescentState, descent_dataset
 from descentflow.training.descent import advance as advance_descent
 from descentflow.training.flow import FlowState, Tolerances, advance, flow_dataset
 from descentflow.training.recording import record_steps, record_times, snapshot_steps
 
-Array = NDArray[np.float64]
 Mapping = dict[str, Any]
 
 UNIT = 2.0**-53

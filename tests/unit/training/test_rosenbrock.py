@@ -8,16 +8,15 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 import descentflow as df
 from descentflow.risk.closed_form import new_scratch
+from descentflow.simd.arrays import Array
 from descentflow.training import rosenbrock
 from descentflow.training.block_ldl import shifted_factor
 from descentflow.training.rosenbrock import ENERGY, GAMMA, RISK, STAGES
 
-Array = NDArray[np.float64]
 Matrix = list[list[Fraction]]
 Tree = tuple[Any, ...]
 """A rooted tree: the tuple of the subtrees at its root."""

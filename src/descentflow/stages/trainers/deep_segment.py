@@ -6,13 +6,11 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from descentflow.deep.architectures import Weights
 from descentflow.deep.network import Shapes
 from descentflow.deep.training import DeepState, Fit, Records
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 RECORDED = {
     "loss": ("loss", ()),

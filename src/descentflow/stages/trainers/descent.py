@@ -4,14 +4,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from descentflow.risk.problem import Problem
+from descentflow.simd.arrays import Array
 from descentflow.training.descent import DescentState, Progress, Records, advance, descent_dataset
 from descentflow.training.recording import describe, record_steps, snapshot_steps, within
 from descentflow.training.step_sizes import lyapunov, step_size_bound
-
-Array = NDArray[np.float64]
 
 
 def descend_segment(

@@ -13,7 +13,7 @@ from descentflow.stages.study_spec import StudyName
 
 
 class DescentSpec(Model):
-    """How a train job descends: :class:`descentflow.config.experiment.Descent` with several step sizes."""
+    """How a train job descends: ``config.experiment.Descent`` with several step sizes."""
 
     method: Literal["gd"] = "gd"
     step_sizes: tuple[StepSize, ...] = Field(min_length=1)

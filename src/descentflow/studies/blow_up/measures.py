@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from descentflow.datasets.aggregate import EACH, Small
 from descentflow.datasets.columns import Columns
@@ -17,11 +16,10 @@ from descentflow.datasets.trained_runs import Trained
 from descentflow.errors import InputError
 from descentflow.functions.targets import Step
 from descentflow.risk.problem import Problem
+from descentflow.simd.arrays import Array
 from descentflow.studies.blow_up import minimiser_measures
 from descentflow.studies.blow_up import theory as theory
 from descentflow.training.critical_points import exponents, least_critical_risk
-
-Array = NDArray[np.float64]
 
 GRID = 401
 SEARCHED = (1, 2, 3, 4)

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from descentflow.datasets.padding import named, pad
 from descentflow.datasets.trained_runs import Trained
+from descentflow.simd.arrays import Array
 from descentflow.studies.blow_up import minimiser_theory as theory
 from descentflow.training.critical_points import KINDS
-
-Array = NDArray[np.float64]
 
 VERDICTS = {"attained": 0, "not_attained": 1, "undecided": 2}
 RELATIVE, ABSOLUTE = 1e-10, 1e-20

@@ -9,14 +9,12 @@ derived in docs/mathematics.md, 4.2, 4.3 and 4.6; for other targets and activati
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.errors import InputError
 from descentflow.functions.input_laws import Uniform
 from descentflow.functions.targets import Step
 from descentflow.risk.problem import Problem
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 CRITICAL_RISKS_AT_HALF = {
     1: (1 / 18, 1 / 16, 1 / 4),

@@ -4,17 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from descentflow.config.experiment import Flow
 from descentflow.datasets.aggregate import Small
 from descentflow.datasets.columns import Columns
 from descentflow.datasets.padding import coordinate, named
 from descentflow.datasets.trained_runs import Trained
+from descentflow.simd.arrays import Array
 from descentflow.training import step_sizes as theory
 from descentflow.training.recording import record_times
-
-Array = NDArray[np.float64]
 
 TOLERANCE = 1e-14
 """An increase of V below this times V(θ₀) is rounding (claim 1.4)."""

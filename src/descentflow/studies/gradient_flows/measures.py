@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from descentflow.datasets.aggregate import Small
 from descentflow.datasets.columns import Columns
@@ -12,9 +11,8 @@ from descentflow.datasets.padding import coordinate, named, pad
 from descentflow.datasets.terminal_states import add_terminal_states
 from descentflow.datasets.trained_runs import Trained
 from descentflow.functions.targets import Affine
+from descentflow.simd.arrays import Array
 from descentflow.studies.gradient_flows import theory as theory
-
-Array = NDArray[np.float64]
 
 QUANTILES = (0.05, 0.5, 0.95)
 GRID = 201

@@ -6,14 +6,12 @@ risks and the saddles are derived in docs/mathematics.md, 3.2 and 3.3. Everythin
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.errors import InputError
 from descentflow.functions.input_laws import Uniform
 from descentflow.functions.targets import Affine
 from descentflow.risk.problem import Problem
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 
 def slope_of(problem: Problem) -> float:

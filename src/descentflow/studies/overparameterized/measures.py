@@ -4,15 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from descentflow.datasets.deep_rows import DeepRow
 from descentflow.datasets.deep_table import EACH, TIMED, each, tabulate
 from descentflow.datasets.padding import coordinate, named, pad
 from descentflow.deep.step_sizes import stability_limit
+from descentflow.simd.arrays import Array
 from descentflow.studies.overparameterized import theory as theory
-
-Array = NDArray[np.float64]
 
 QUANTILES = (0.05, 0.5, 0.95)
 

@@ -7,11 +7,10 @@ docs/mathematics.md, 5.3 to 5.7. Everything is dimensionless.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from descentflow.errors import InputError
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 CONCENTRATION_EXPONENT = -0.5
 """‖G^(H)(0) - K^(H)‖₂ ~ m to this power."""

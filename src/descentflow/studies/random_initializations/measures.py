@@ -12,9 +12,8 @@ from descentflow.datasets.aggregate import MOST, Small
 from descentflow.datasets.columns import Columns
 from descentflow.datasets.padding import coordinate, named, pad
 from descentflow.datasets.trained_runs import Trained
+from descentflow.simd.arrays import Array
 from descentflow.studies.random_initializations import theory as theory
-
-Array = NDArray[np.float64]
 
 GROUPS = (1, 2, 4, 8, 16, 32, 64)
 """Numbers K of runs of which the best counts."""

@@ -8,13 +8,11 @@ docs/mathematics.md, 0.6 and 2.2 to 2.5. Everything is dimensionless.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from descentflow.functions.networks import split
 from descentflow.functions.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 from descentflow.risk.problem import Problem
-
-Array = NDArray[np.float64]
+from descentflow.simd.arrays import Array
 
 SUCCESS = 1e-4
 """A run has succeeded when its risk is below this; every plateau we know of lies above it."""
