@@ -1,7 +1,8 @@
 """The closed-form engine: one input, ReLU, piecewise linear target, uniform law, any width.
 
 What the kernels read is the target's array of pieces (rows named in
-:mod:`descentflow.functions.targets`). Risk and derivatives live beside this file, one quantity each: :mod:`residual <descentflow.risk.residual>`,
+:mod:`descentflow.functions.targets`). Risk and
+derivatives live beside this file, one quantity each: :mod:`residual <descentflow.risk.residual>`,
 ``gradient`` and ``hessian``.
 """
 

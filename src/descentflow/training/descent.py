@@ -96,7 +96,7 @@ def descend(
 
     Raises
     ------
-    InputError (a ValueError) for shapes that do not fit, and step sizes or counts that are not positive.
+    InputError for shapes that do not fit, and step sizes or counts that are not positive.
 
     """
     start = check_start(problem, theta0)

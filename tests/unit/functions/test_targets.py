@@ -1,4 +1,4 @@
-"""Targets: their values, piecewise_forms and pieces against each other and against their definitions."""
+"""Targets: values, piecewise forms and pieces against each other and against their definitions."""
 
 from typing import Any
 

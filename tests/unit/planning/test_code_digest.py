@@ -351,7 +351,7 @@ def test_shallow_and_deep_jobs_share_no_kernels(tmp_path: Path) -> None:
     """So that an edit of one kind's kernels or networks computes nothing of the other again."""
     computing = ("sample", "train", "aggregate")
     shallow, deep = stages(smallest(tmp_path)), stages(smallest_deep(tmp_path))
-    for jobs, foreign in ((shallow, ("deep",)), (deep, ("risk", "simd"))):
+    for jobs, foreign in ((shallow, ("deep",)), (deep, ("risk",))):
         chosen = [stage for name, stage in jobs.items() if name.startswith(computing)]
         assert len(chosen) > len(computing) - 1
         for stage in chosen:
