@@ -135,7 +135,8 @@ def _stacked(parts: Sequence[xr.Variable | None], sizes: Mapping[Hashable, int])
 
 def whole(measures: Measures, rows: Sequence[TrainedRun], folder: Path) -> xr.Dataset:
     """The dataset of runs that are in memory, whole."""
-    dataset, columns = collect(measures, rows, ((n, 0, row) for n, row in enumerate(rows)), folder)
+    chunks = ((n, 0, row) for n, row in enumerate(rows) if row.run.count)
+    dataset, columns = collect(measures, rows, chunks, folder)
     for name in public(columns):
         kind = columns.kinds[name]
         sizes = (max(columns.counts), *map(columns.longest, kind.inner))

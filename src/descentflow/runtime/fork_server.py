@@ -57,7 +57,7 @@ def process() -> Iterator[dict[str, str]]:
 
 
 def delegate(modules: Sequence[str]) -> int | None:
-    """Let the server run this command: ``main`` of the first module, all of them imported before.
+    """Let the server run this command: ``STAGE`` of the first module, all of them imported before.
 
     Returns the exit status, None where there is no server.
     """
@@ -148,7 +148,7 @@ def _become(
         connection.sendall(STARTED)
         _take_over(request, streams, own)
         threading.Thread(target=_die_with, args=(connection,), daemon=True).start()
-        sys.modules[request["modules"][0]].main()
+        sys.modules[request["modules"][0]].STAGE.main()
         status = 0
     except SystemExit as end:
         status = end.code & 0xFF if isinstance(end.code, int) else int(end.code is not None)

@@ -43,7 +43,7 @@ def main() -> None:
         sys.exit(status)
     if status is None:
         with own_kernels(Path(scratch), arguments.job) if scratch else nullcontext():
-            import_module(modules[0]).main()
+            import_module(modules[0]).STAGE.main()
     if folder and key:
         result_cache.store(Path(folder), key, arguments.output)
 

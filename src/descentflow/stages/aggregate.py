@@ -16,7 +16,7 @@ from descentflow.datasets.trained_runs import read_chunks, rows_of
 from descentflow.errors import CannotWrite, InputError
 from descentflow.planning.runs import plan_runs
 from descentflow.schema.model import Model, parse
-from descentflow.stages.command import Task, run
+from descentflow.stages.command import Stage, Task
 from descentflow.stages.specs import AggregateSpec
 
 
@@ -79,10 +79,8 @@ def _without_chunk(setting: dict[str, Any]) -> dict[str, Any]:
     return {**setting, "initialization": law}
 
 
-def main() -> None:
-    """Run the stage as a command."""
-    run(aggregate, AggregateSpec, None)
+STAGE = Stage(aggregate, AggregateSpec, None)
 
 
 if __name__ == "__main__":
-    main()
+    STAGE.main()

@@ -31,31 +31,42 @@ class Task(Generic[Spec]):
     outputs: list[Path]
 
 
-def run(
-    stage: Callable[[Task[Spec]], None],
-    spec: type[Spec] | Callable[[Mapping[str, Any]], type[Spec]],
-    inputs: int | None,
-) -> None:
-    """Parse ``--job``, ``--input`` and ``--output``, and run the stage.
+@dataclass(frozen=True)
+class Stage(Generic[Spec]):
+    """A stage as a function and as a command.
 
     ``spec`` is the model of the job's spec, or a function that finds it from the job; ``inputs`` is
-    the number of input files, None where the spec decides. A refusal ends the process with its
-    message on standard error and status 1.
+    the number of input files, None where the spec decides.
     """
-    parser = argparse.ArgumentParser(description=stage.__doc__)
-    parser.add_argument("--job", required=True, help="the job as JSON; see config/README.md")
-    parser.add_argument("--input", nargs="*", type=Path, default=[], metavar="FILE")
-    parser.add_argument("--output", nargs="+", type=Path, required=True, metavar="FILE")
-    arguments = parser.parse_args()
-    try:
-        job = _job(arguments.job)
-        model = spec if isinstance(spec, type) else spec(job)
-        parsed: Spec = parse(model, job["spec"])
-        if inputs is not None and len(arguments.input) != inputs:
-            raise InputError(f"--input: {inputs} files are needed, found {len(arguments.input)}")
-        stage(Task(parsed, job["spec"], job, arguments.input, arguments.output))
-    except InputError as refusal:
-        _give_up(f"error: {refusal}")
+
+    perform: Callable[[Task[Spec]], None]
+    spec: type[Spec] | Callable[[Mapping[str, Any]], type[Spec]]
+    inputs: int | None
+
+    def run(self, job: Mapping[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
+        """Do a job; raises InputError."""
+        if not isinstance(job.get("spec"), Mapping):
+            raise InputError("--job: a JSON object with a 'spec' is needed")
+        model = self.spec if isinstance(self.spec, type) else self.spec(job)
+        spec: Spec = parse(model, job["spec"])
+        if self.inputs is not None and len(inputs) != self.inputs:
+            raise InputError(f"--input: {self.inputs} files are needed, found {len(inputs)}")
+        self.perform(Task(spec, job["spec"], job, inputs, outputs))
+
+    def main(self) -> None:
+        """Do the job of the command line.
+
+        A refusal ends the process with its message on standard error and status 1.
+        """
+        parser = argparse.ArgumentParser(description=self.perform.__doc__)
+        parser.add_argument("--job", required=True, help="the job as JSON; see config/README.md")
+        parser.add_argument("--input", nargs="*", type=Path, default=[], metavar="FILE")
+        parser.add_argument("--output", nargs="+", type=Path, required=True, metavar="FILE")
+        arguments = parser.parse_args()
+        try:
+            self.run(_job(arguments.job), arguments.input, arguments.output)
+        except InputError as refusal:
+            _give_up(f"error: {refusal}")
 
 
 def _give_up(message: str) -> NoReturn:
@@ -76,7 +87,7 @@ def _job(text: str) -> dict[str, Any]:
         job = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"--job: not JSON: {error}") from None
-    if not isinstance(job, dict) or not isinstance(job.get("spec"), dict):
+    if not isinstance(job, dict):
         raise InputError("--job: a JSON object with a 'spec' is needed")
     return job
 

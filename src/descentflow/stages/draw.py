@@ -5,7 +5,7 @@ from importlib import import_module
 from descentflow.config.catalogue import FIGURE_FORMATS, STUDIES
 from descentflow.datasets import netcdf
 from descentflow.errors import InputError
-from descentflow.stages.command import Task, run
+from descentflow.stages.command import Stage, Task
 from descentflow.stages.specs import DrawSpec
 from descentflow.studies import style
 
@@ -26,10 +26,8 @@ def draw(task: Task[DrawSpec]) -> None:
                 style.save(drawn, [path for path in outputs if path.stem == figure])
 
 
-def main() -> None:
-    """Run the stage as a command."""
-    run(draw, DrawSpec, 1)
+STAGE = Stage(draw, DrawSpec, 1)
 
 
 if __name__ == "__main__":
-    main()
+    STAGE.main()

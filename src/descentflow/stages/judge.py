@@ -6,7 +6,7 @@ from importlib import import_module
 from descentflow.datasets import netcdf
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import InputError
-from descentflow.stages.command import Task, run
+from descentflow.stages.command import Stage, Task
 from descentflow.stages.specs import JudgeSpec
 from descentflow.studies.claim import COLUMNS, Claim
 
@@ -27,10 +27,8 @@ def judge(task: Task[JudgeSpec]) -> None:
         writer.writerows(claim.row() for claim in claims)
 
 
-def main() -> None:
-    """Run the stage as a command."""
-    run(judge, JudgeSpec, None)
+STAGE = Stage(judge, JudgeSpec, None)
 
 
 if __name__ == "__main__":
-    main()
+    STAGE.main()

@@ -5,7 +5,7 @@ import xarray as xr
 
 from descentflow.datasets import netcdf
 from descentflow.functions.initializations import draw
-from descentflow.stages.command import Task, run
+from descentflow.stages.command import Stage, Task
 from descentflow.stages.specs import SampleSpec
 
 
@@ -20,10 +20,8 @@ def sample(task: Task[SampleSpec]) -> None:
     netcdf.write(dataset, task.outputs[0], task.written, "Initial parameters")
 
 
-def main() -> None:
-    """Run the stage as a command."""
-    run(sample, SampleSpec, 0)
+STAGE = Stage(sample, SampleSpec, 0)
 
 
 if __name__ == "__main__":
-    main()
+    STAGE.main()

@@ -4,7 +4,7 @@ from descentflow.config.catalogue import FIGURE_FORMATS
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import InputError
 from descentflow.report import claims_figure, claims_html
-from descentflow.stages.command import Task, run
+from descentflow.stages.command import Stage, Task
 from descentflow.stages.specs import ShowClaimsSpec
 from descentflow.studies import claims_table, style
 
@@ -27,10 +27,8 @@ def show_claims(task: Task[ShowClaimsSpec]) -> None:
         style.save(claims_figure.claims(rows), pictures)
 
 
-def main() -> None:
-    """Run the stage as a command."""
-    run(show_claims, ShowClaimsSpec, 1)
+STAGE = Stage(show_claims, ShowClaimsSpec, 1)
 
 
 if __name__ == "__main__":
-    main()
+    STAGE.main()

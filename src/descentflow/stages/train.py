@@ -10,7 +10,7 @@ import xarray as xr
 
 from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile, InputError
-from descentflow.stages.command import Progress, Task, run
+from descentflow.stages.command import Progress, Stage, Task
 from descentflow.stages.trainers.trainer import TRAINERS, Trainer
 from descentflow.training.recording import describe
 
@@ -65,10 +65,8 @@ def _before(task: Task[Any], trainer: Trainer) -> xr.Dataset | None:
     return before
 
 
-def main() -> None:
-    """Run the stage as a command."""
-    run(train, lambda job: trainer_of(job).Spec, None)
+STAGE = Stage(train, lambda job: trainer_of(job).Spec, None)
 
 
 if __name__ == "__main__":
-    main()
+    STAGE.main()
