@@ -107,9 +107,9 @@ class Jobs:
         """A study's figure files, all formats."""
         folder = Path(self.configuration.outputs.figures) / study
         return [
-            str(folder / f"{figure}.{ending}")
-            for figure, experiment in STUDIES[study].figures.items()
-            if experiment in self.blocks[study]
+            str(folder / f"{name}.{ending}")
+            for name, figure in STUDIES[study].figures.items()
+            if figure.experiment in self.blocks[study]
             for ending in FIGURE_FORMATS
         ]
 
@@ -208,7 +208,8 @@ class Jobs:
 
     def show_claims_job(self) -> str:
         """Identity of the job that shows the claims."""
-        return self._job("show_claims", {})
+        modules = [f"descentflow.studies.{study}" for study in self.blocks]
+        return self._job("show_claims", {}, *modules)
 
     def _job(self, stage: str, spec: Mapping[str, Any], *modules: str) -> str:
         job = {

@@ -6,23 +6,23 @@ from typing import Any
 from descentflow.config.catalogue import STUDIES
 from descentflow.datasets import netcdf
 from descentflow.datasets.deep_rows import assemble
-from descentflow.deep.experiment import EXPERIMENTS, AtStart, Limit
 from descentflow.errors import InputError
 from descentflow.schema.model import parse
 from descentflow.stages import command
 from descentflow.stages.trainers.deep_specs import AggregateDeepSpec
+from descentflow.studies.overparameterized.experiments import EXPERIMENTS
 from descentflow.studies.overparameterized.measures import measure
 
 
 def aggregate_deep(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
     """Join the files of the study's runs, add the limits, measure, and write the dataset."""
     spec = job["spec"]
-    block: dict[str, list[Limit | AtStart]] = {}
+    block: dict[str, list[Any]] = {}
     for name, settings in spec["experiments"].items():
         if name not in EXPERIMENTS:
             allowed = ", ".join(EXPERIMENTS)
             raise InputError(f"experiments: unknown experiment '{name}'; allowed: {allowed}")
-        block[name] = [parse(EXPERIMENTS[name], setting) for setting in settings]
+        block[name] = [parse(EXPERIMENTS[name].model, setting) for setting in settings]
     rows = assemble(block, spec["seed"], job["lock"], iter(inputs))
     study = STUDIES[spec["study"]]
     dataset = measure(rows)
