@@ -5,7 +5,7 @@ A law lives either on an interval, where integrals are exact, or on finitely man
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,8 +14,9 @@ from pydantic import Field
 
 from descentflow.errors import InputError
 from descentflow.functions import gauss_legendre
+from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
-from descentflow.schema.model import Model, Number, Whole, check
+from descentflow.schema.model import Number, Whole, check
 from descentflow.simd.arrays import Array
 
 REACH = 1e6  # inputs stay where double precision leaves room for cubes of them
@@ -24,7 +25,7 @@ MAX_TENSOR_NODES = 1000
 """In every direction; finding Gauss-Legendre nodes takes ten seconds at this number, squared in it."""
 
 
-class Interval(Model):
+class Interval(PublicModel):
     """[low, high], not shorter than 1e-9 of its size."""
 
     low: Number = Field(default=0.0, ge=-REACH, le=REACH, description="left end of the interval")
@@ -70,6 +71,17 @@ class Uniform(Interval):
         description="for `tensor` the number in every direction, at most 1000, and at most a "
         "million points in all; for `sobol` the number of points, a power of two",
     )
+
+    @constructor
+    def __init__(
+        self,
+        low: float = 0.0,
+        high: float = 1.0,
+        *,
+        dimension: int = 1,
+        rule: Literal["tensor", "sobol"] | None = None,
+        nodes: int | None = None,
+    ) -> None: ...
 
     @check("rule", "dimension")
     def _cubes_have_a_rule(self) -> Iterator[ConfigProblem]:
@@ -144,6 +156,15 @@ class PolynomialDensity(Interval):
         "but the polynomial must be positive on all of [low, high]",
     )
 
+    @constructor
+    def __init__(
+        self,
+        low: float = 0.0,
+        high: float = 1.0,
+        *,
+        coefficients: Sequence[float] | Array,
+    ) -> None: ...
+
     @check("low", "high", "coefficients")
     def _positive(self) -> Iterator[ConfigProblem]:
         if not self.ordered:
@@ -195,7 +216,7 @@ class PolynomialDensity(Interval):
         return math.fsum((half * weights * values).tolist())
 
 
-class Points(Model):
+class Points(PublicModel):
     """Finitely many ``points``, each a list of d coordinates, with probabilities or equally likely."""
 
     law: Literal["points"] = Field(description="finitely many points")
@@ -209,6 +230,13 @@ class Points(Model):
         description="probabilities, one per point, at least 0, with sum 1 up to 1e-9; equal if left "
         "out",
     )
+
+    @constructor
+    def __init__(
+        self,
+        points: Sequence[Sequence[float]] | Array,
+        weights: Sequence[float] | Array | None = None,
+    ) -> None: ...
 
     @check("points")
     def _same_dimension(self) -> Iterator[ConfigProblem]:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from descentflow.functions import activations
 from descentflow.functions.activations import ACTIVATIONS, Activation
+from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.model import Model, Whole
 from descentflow.simd.arrays import Array
 
@@ -59,7 +60,7 @@ class Layout(Model):
         )
 
 
-class Network(Model):
+class Network(PublicModel):
     """One hidden layer of ``hidden`` neurons."""
 
     hidden: Whole = Field(ge=1, le=MAX_WIDTH, description="H, the number of hidden neurons")
@@ -70,6 +71,11 @@ class Network(Model):
     outputs: Whole = Field(
         default=1, ge=1, le=MAX_OUTPUTS, description="o, the number of outputs; each has a target"
     )
+
+    @constructor
+    def __init__(
+        self, hidden: int, activation: ActivationName = "relu", *, outputs: int = 1
+    ) -> None: ...
 
     @property
     def sigma(self) -> Activation:

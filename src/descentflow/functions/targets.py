@@ -19,8 +19,9 @@ from descentflow.errors import ConfigurationError
 from descentflow.functions.breakpoints import kinks, resolve
 from descentflow.functions.formulas import ADD, CONST, END, MUL, Program, X, parse
 from descentflow.functions.gauss_legendre import NODES
+from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
-from descentflow.schema.model import Model, Number, check
+from descentflow.schema.model import Number, check
 from descentflow.simd.arrays import Array
 
 MAX_COEFFICIENTS = 65
@@ -45,7 +46,7 @@ class PiecewiseForm:
     degree: int | None
 
 
-class Linear(Model, ABC):
+class Linear(PublicModel, ABC):
     """Piecewise linear targets: what they have in common."""
 
     @abstractmethod
@@ -69,6 +70,9 @@ class Constant(Linear):
     kind: Literal["constant"] = Field(description="f = value")
     value: Number = Field(description="the value")
 
+    @constructor
+    def __init__(self, value: float) -> None: ...
+
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]."""
         return _pieces(low, high, [], [(Fraction(0), Fraction(self.value))])
@@ -84,6 +88,9 @@ class Affine(Linear):
     kind: Literal["affine"] = Field(description="f(x) = slope · x + intercept")
     slope: Number = Field(description="the slope α")
     intercept: Number = Field(default=0.0, description="the value at 0")
+
+    @constructor
+    def __init__(self, slope: float, intercept: float = 0.0) -> None: ...
 
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]."""
@@ -104,6 +111,9 @@ class PiecewiseLinear(Linear):
         "jump, more often is not allowed",
     )
     values: tuple[Number, ...] = Field(min_length=2, description="f at the knots, one for each")
+
+    @constructor
+    def __init__(self, knots: Sequence[float] | Array, values: Sequence[float] | Array) -> None: ...
 
     @check("knots", "values")
     def _one_value_each(self) -> Iterator[ConfigProblem]:
@@ -161,6 +171,9 @@ class Step(Linear):
     below: Number = Field(default=0.0, description="f to the left, and at the jump")
     above: Number = Field(default=1.0, description="f to the right")
 
+    @constructor
+    def __init__(self, at: float, below: float = 0.0, above: float = 1.0) -> None: ...
+
     def pieces(self, low: float, high: float) -> Array:
         """The target on [low, high]; raises ConfigurationError where the step lies outside."""
         if not low < self.at < high:
@@ -176,7 +189,7 @@ class Step(Linear):
         return np.where(x > self.at, self.above, self.below)
 
 
-class Polynomial(Model):
+class Polynomial(PublicModel):
     """f(x) = Σ coefficients[k] x^k, lowest power first."""
 
     kind: Literal["polynomial"] = Field(description="f(x) = Σ coefficients[k] x^k")
@@ -185,6 +198,9 @@ class Polynomial(Model):
         max_length=MAX_COEFFICIENTS,
         description="lowest power first, 1 to 65 of them",
     )
+
+    @constructor
+    def __init__(self, coefficients: Sequence[float] | Array) -> None: ...
 
     def piecewise_form(self, low: float, high: float) -> PiecewiseForm:
         """The target on [low, high], one piece."""
@@ -197,13 +213,16 @@ class Polynomial(Model):
         return horner(self.coefficients)(x)
 
 
-class Expression(Model):
+class Expression(PublicModel):
     """f given by a ``formula`` in x, see :mod:`descentflow.functions.formulas` for its grammar."""
 
     kind: Literal["expression"] = Field(description="a formula in x")
     formula: str = Field(
         description="such as `where(x < 1/2, 0, sqrt(x - 1/2))`; the grammar is in config/README.md"
     )
+
+    @constructor
+    def __init__(self, formula: str) -> None: ...
 
     @check("formula")
     def _readable(self) -> Iterator[ConfigProblem]:

@@ -1,6 +1,6 @@
 """A training problem: input law, target and network, and the engine that evaluates its risk."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -12,8 +12,9 @@ from descentflow.errors import ConfigurationError, InputError
 from descentflow.functions.input_laws import InputLaw, Points, Uniform
 from descentflow.functions.networks import Layout, Network
 from descentflow.functions.targets import Constant, Linear, PiecewiseForm, Target
+from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
-from descentflow.schema.model import UNION_TAGS, Model, check, parse
+from descentflow.schema.model import UNION_TAGS, check, parse
 from descentflow.simd.arrays import Array
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ Targets = Annotated[
 """One target, or a list with one for each output."""
 
 
-class Problem(Model):
+class Problem(PublicModel):
     """L(θ) = E|N_θ(X) − f(X)|², X ∼ inputs, f the target, N the network. No factor ½."""
 
     inputs: InputLaw = Field(description="μ, the law of X")
@@ -43,6 +44,18 @@ class Problem(Model):
         "for each; in more than one dimension targets are constant"
     )
     network: Network = Field(description="one hidden layer")
+
+    @constructor
+    def __init__(
+        self, *, inputs: "InputLaw", target: "Target | Sequence[Target]", network: "Network"
+    ) -> None: ...
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what a mapping says; the engine's arrays follow from it."""
+        return isinstance(other, Problem) and self._parts == other._parts
+
+    def __hash__(self) -> int:
+        return hash(self._parts)
 
     @check("target", "network")
     def _one_target_each(self) -> Iterator[ConfigProblem]:
@@ -129,6 +142,10 @@ class Problem(Model):
     def piecewise_forms(self) -> tuple[PiecewiseForm, ...]:
         """The targets on the inputs' interval, cut where they are not smooth."""
         return tuple(target.piecewise_form(*self.interval) for target in self.targets)
+
+    @property
+    def _parts(self) -> tuple[InputLaw, tuple[Target, ...] | Target, Network]:
+        return self.inputs, self.target, self.network
 
     def _key_of(self, number: int) -> tuple[str | int, ...]:
         """The keys that lead to a target."""

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from descentflow.datasets import netcdf
-from descentflow.functions.initializations import InitializationLaw, draw
+from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.networks import Layout
 from descentflow.stages import command
 from descentflow.stages.sample_spec import SampleSpec
@@ -24,7 +24,7 @@ def sample(job: dict[str, Any], _inputs: list[Path], outputs: list[Path]) -> Non
     spec = job["spec"]
     first, count = chunk_range(spec["chunk"])
     law = InitializationLaw.model_validate(spec["initialization"])
-    theta = draw(law, Layout.model_validate(spec["layout"]), spec["seed"], first, count)
+    theta = law.draw(Layout.model_validate(spec["layout"]), spec["seed"], first, count)
     attributes = {
         "long_name": "initial theta = (w, b, v, c)",
         "units": "1",

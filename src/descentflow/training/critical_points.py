@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from descentflow.errors import InputError
-from descentflow.functions.initializations import InitializationLaw, draw
+from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.networks import split
 from descentflow.functions.targets import EDGE
 from descentflow.risk.problem import Problem
@@ -156,7 +156,7 @@ def least_critical_risk(
     The variables of :func:`finish` with dim ``level``: distinct critical risks, ascending, each with
     the θ of least ‖G‖ found there (others there may have another signature); and ``found``.
     """
-    normal = draw(InitializationLaw(law="normal", scale=1.0), problem.layout, seed, 0, starts)
+    normal = InitializationLaw("normal").draw(problem.layout, seed, 0, starts)
     ran = flow(problem, normal, until=until, rtol=1e-6, max_steps=2000)
     searches = [finish(problem, _balanced(ran["parameters"].values))]
     zigzags = _zigzags(problem, starts, seed)

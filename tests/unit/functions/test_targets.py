@@ -117,9 +117,7 @@ def test_pieces(name: str) -> None:
 
 def test_jumps_take_the_value_from_the_left() -> None:
     """Also in the first knot, and in the last, beyond which there is no value."""
-    target = PiecewiseLinear(
-        kind="piecewise_linear", knots=(0, 0, 1, 1, 2, 2), values=(5, 0, 1, 3, 4, 9)
-    )
+    target = PiecewiseLinear((0, 0, 1, 1, 2, 2), (5, 0, 1, 3, 4, 9))
     x = np.array([0.0, 1e-300, 0.5, 1.0, np.nextafter(1.0, 2.0), 2.0, -1e-300, 2.1])
     expected = [5.0, 0.0, 0.5, 1.0, 3.0, 4.0, np.nan, np.nan]
     np.testing.assert_allclose(target.evaluate(x), expected, rtol=1e-15, atol=1e-300)

@@ -162,6 +162,21 @@ def test_refused(inputs: Mapping, target: Any, network: Mapping, text: str) -> N
         problem(inputs, target, **network)
 
 
+def test_equal_problems() -> None:
+    """Equality and hash follow the mapping, however it was written and whatever was computed."""
+    by_class = df.Problem(inputs=df.Uniform(0, 1), target=df.Affine(1), network=df.Network(2))
+    by_mapping = problem()
+    theta = np.random.default_rng(73).normal(size=(3, 7))
+    for used in (False, True):
+        assert by_class == by_mapping
+        assert hash(by_class) == hash(by_mapping)
+        assert by_class not in (problem(hidden=3), problem(target=CONSTANT), "x")
+        if not used:
+            np.testing.assert_array_equal(by_class.hessian(theta), by_mapping.hessian(theta))
+            assert len(by_class.piecewise_forms) == len(by_mapping.piecewise_forms)
+    assert problem(target=[AFFINE]) != by_class  # another engine, so another problem
+
+
 def test_a_point_where_a_target_jumps_first() -> None:
     """Sobol's first point is the corner, and a target may jump there."""
     jump = {"kind": "piecewise_linear", "knots": [0, 0, 1], "values": [5, 0, 1]}
