@@ -1,4 +1,4 @@
-"""Laws of the initial parameters, each initialisation a function of (seed, law, network, k) alone."""
+"""Laws of the initial parameters; initialisation k is a function of (seed, law, layout, k) alone."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ LawName = Literal["normal", "uniform", "he", "xavier", "around"]
 
 
 class InitializationLaw(PublicModel):
-    """How θ₀ is drawn.
+    """The law of θ₀.
 
     ``normal``: every entry normal with standard deviation ``scale``; ``uniform``: every entry
     uniform on [-scale, scale]; ``he``: w, v normal with variances 2/d and 2/H times scale², b = c =

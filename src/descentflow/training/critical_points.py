@@ -260,7 +260,7 @@ def _zigzags(problem: Problem, count: int, seed: int) -> Array:
     target lie one in each of equally many equal cells, at about the same place of each.
     """
     random = np.random.Generator(np.random.Philox(key=[seed, 1]))
-    hidden, edges = problem.network.hidden, problem.pieces[EDGE]
+    hidden, edges = problem.network.hidden, problem.target_table[EDGE]
     chance, shape = random.random((3, count, 1)), (count, hidden)
     dead = (chance[0] < 0.5) & (random.random(shape) < 0.4)
     sign = np.where((np.cumsum(~dead, axis=1) % 2 == 0) ^ (chance[1] < 0.5), 1.0, -1.0)

@@ -98,7 +98,7 @@ def test_lyapunov_centre() -> None:
 
 def test_what_problems_do_not_have() -> None:
     with pytest.raises(InputError, match=r"^target: a piecewise linear"):
-        _ = problem(UNIFORM, FORMULA).pieces
+        _ = problem(UNIFORM, FORMULA).target_table
     for inputs in (POINTS, SQUARE):
         with pytest.raises(InputError, match=r"^inputs: a law on an interval"):
             _ = problem(inputs, CONSTANT).interval
