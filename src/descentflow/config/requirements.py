@@ -279,7 +279,7 @@ def companions(study: str, block: Mapping[str, Sequence[Any]]) -> Iterator[Confi
             if flows:
                 path = ("small_steps_flow",)
             yield path, _beside(lost[0], flows)
-        elif len(flows) != len({repr(flow) for flow in flows}):
+        elif len(flows) != len(set(flows)):
             text = "has two flows for one setting of small_steps; let them differ in what it has"
             yield ("small_steps_flow",), text
     if study == "blow_up" and block.get("descent"):

@@ -55,11 +55,11 @@ class Problem(PublicModel):
     ) -> None: ...
 
     def __eq__(self, other: object) -> bool:
-        """Compare what a mapping says; the engine's arrays follow from it."""
-        return isinstance(other, Problem) and self._parts == other._parts
+        """Compare the fields alone: the cached arrays follow from them."""
+        return isinstance(other, Problem) and self._fields == other._fields
 
     def __hash__(self) -> int:
-        return hash(self._parts)
+        return hash(self._fields)
 
     @check("target", "network")
     def _one_target_each(self) -> Iterator[ConfigProblem]:
@@ -148,8 +148,8 @@ class Problem(PublicModel):
         return tuple(target.piecewise_form(*self.interval) for target in self.targets)
 
     @property
-    def _parts(self) -> tuple[InputLaw, tuple[Target, ...] | Target, Network]:
-        return self.inputs, self.target, self.network
+    def _fields(self) -> tuple[object, ...]:
+        return type(self), *(getattr(self, name) for name in type(self).model_fields)
 
     def _key_of(self, index: int) -> tuple[str | int, ...]:
         """Return the keys that lead to a target."""

@@ -1,8 +1,8 @@
 """Constructors of models that people also write in Python, such as ``Affine(2, intercept=1)``."""
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 from pydantic import ValidationError
@@ -18,14 +18,16 @@ class PublicModel(Model):
     """A model with a public constructor, marked by :func:`constructor`; shown as it is called."""
 
     def __repr__(self) -> str:
-        arguments = []
-        for name, parameter in _parameters(type(self).__init__).items():
-            value = getattr(self, name)
+        """Show the positional values, and others that are not their defaults."""
+        arguments, positional = [], _positional(type(self).__init__)
+        hidden = _tags(type(self)).keys()
+        for name in dict.fromkeys([*positional, *type(self).model_fields]):
+            value, default = getattr(self, name), type(self).model_fields[name].default
             text = repr(value) if isinstance(value, Model) else shown(value)
-            if parameter.kind is parameter.KEYWORD_ONLY:
-                arguments += [f"{name}={text}"] if value != parameter.default else []
-            elif value is not None and value != ():
-                arguments.append(text)
+            if name in positional:
+                arguments += [text] if value is not None else []
+            elif name not in hidden and value != default:
+                arguments.append(f"{name}={text}")
         return f"{type(self).__name__}({', '.join(arguments)})"
 
     __str__ = __repr__
@@ -38,15 +40,15 @@ def constructor(init: Init) -> Init:
     word that names the model in a mapping, such as ``kind: affine``. It raises ConfigurationError in
     the words of ``parse``.
     """
-    parameters = _parameters(init)
-    positional = [name for name, p in parameters.items() if p.kind is not p.KEYWORD_ONLY]
+    _, *names = signature(init).parameters
+    positional = _positional(init)
 
     @wraps(init)
     def construct(self: PublicModel, *values: object, **fields: object) -> None:
         if len(values) > len(positional):
             raise ConfigurationError(
                 f"{type(self).__name__}: takes at most {len(positional)} value(s) without their "
-                f"names, found {len(values)}; the names: {', '.join(parameters)}"
+                f"names, found {len(values)}; the names: {', '.join(names)}"
             )
         by_position = dict(zip(positional, values, strict=False))
         if twice := by_position.keys() & fields.keys():
@@ -64,9 +66,10 @@ def constructor(init: Init) -> Init:
     return cast(Init, construct)
 
 
-def _parameters(init: Callable[..., None]) -> Mapping[str, inspect.Parameter]:
-    _, *parameters = inspect.signature(init).parameters.values()
-    return {parameter.name: parameter for parameter in parameters}
+def _positional(init: Callable[..., None]) -> list[str]:
+    """Return the names of the parameters that may be given without their names."""
+    _, *parameters = signature(init).parameters.values()
+    return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
 
 
 def _tags(model: type[Model]) -> dict[str, object]:

@@ -177,6 +177,20 @@ def test_equal_problems() -> None:
     assert problem(target=[AFFINE]) != by_class  # another engine, so another problem
 
 
+def test_problems_with_more_fields() -> None:
+    """Every field counts for equality, and shows."""
+
+    class Named(df.Problem):
+        name: str = ""
+
+    given = {"inputs": df.Uniform(0, 1), "target": df.Affine(1), "network": df.Network(2)}
+    first, other = Named(**given, name="a"), Named(**given, name="b")
+    assert first != other
+    assert first == Named(**given, name="a")
+    assert first not in (Named(**given), df.Problem(**given))
+    assert repr(first) == repr(df.Problem(**given)).replace("Problem", "Named")[:-1] + ", name='a')"
+
+
 def test_a_point_where_a_target_jumps_first() -> None:
     """Sobol's first point is the corner, and a target may jump there."""
     jump = {"kind": "piecewise_linear", "knots": [0, 0, 1], "values": [5, 0, 1]}
