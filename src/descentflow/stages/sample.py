@@ -4,7 +4,6 @@ import numpy as np
 import xarray as xr
 
 from descentflow.datasets import netcdf
-from descentflow.functions.initializations import draw
 from descentflow.stages.command import Stage, Task
 from descentflow.stages.specs import SampleSpec
 
@@ -12,7 +11,7 @@ from descentflow.stages.specs import SampleSpec
 def sample(task: Task[SampleSpec]) -> None:
     """Draw θ₀ for a chunk of initialisations."""
     spec = task.spec
-    theta = draw(spec.initialization, spec.layout, spec.seed, spec.first, spec.count)
+    theta = spec.initialization.draw(spec.layout, spec.seed, spec.first, spec.count)
     attributes = {"long_name": "initial theta = (w, b, v, c)", "units": "1"}
     dataset = xr.Dataset({"parameters": (("initialization", "parameter"), theta, attributes)})
     dataset = dataset.assign_coords(initialization=np.array(spec.numbers))

@@ -215,7 +215,10 @@ def test_other_studies_leave_a_study_alone(jobs: Jobs) -> None:
     studies = {"constant_targets": configuration()["studies"]["constant_targets"]}
     alone = strings(Jobs.from_mapping(configuration(studies=studies), "lock"))
     both = strings(jobs)
-    assert {path for path in alone if alone[path] != both[path]} == {"results/claims.csv", "figures/claims.pdf"}
+    assert {path for path in alone if alone[path] != both[path]} == {
+        "results/claims.csv",
+        "figures/claims.pdf",
+    }
 
 
 # ---- surroundings
