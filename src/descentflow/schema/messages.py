@@ -7,7 +7,7 @@ import difflib
 import math
 import re
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
@@ -115,22 +115,34 @@ def members(annotation: Any) -> list[Any]:
 
 
 def limits(annotation: Any, metadata: Sequence[Any] = ()) -> str:
-    """The range of a number in words, of ``above 0, to 100``; empty where it has no narrow one."""
-    below, above = [-math.inf], [math.inf]
-    open_below, open_above = [-math.inf], [math.inf]
-    for constraint in _constraints(annotation, metadata):
-        below += [constraint.ge] if getattr(constraint, "ge", None) is not None else []
-        open_below += [constraint.gt] if getattr(constraint, "gt", None) is not None else []
-        above += [constraint.le] if getattr(constraint, "le", None) is not None else []
-        open_above += [constraint.lt] if getattr(constraint, "lt", None) is not None else []
-    low, high = max(*below, *open_below), min(*above, *open_above)
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return f"at least {number(low)}" if math.isfinite(low) else ""
-    if low == max(open_below) and high == min(open_above):
-        return f"between {number(low)} and {number(high)}, both excluded"
-    if low == max(open_below):
-        return f"above {number(low)}, to {number(high)}"
-    return f"{number(low)} to {number(high)}" + (" (excluded)" if high == min(open_above) else "")
+    """Say the range of a number in words; empty where it has no narrow one."""
+    constraints = list(_constraints(annotation, metadata))
+
+    def tightest(bound: str, choose: Callable[[list[float]], float]) -> float | None:
+        values = [getattr(c, bound) for c in constraints if getattr(c, bound, None) is not None]
+        return choose(values) if values else None
+
+    return number_range(
+        *(tightest(b, max if b[0] == "g" else min) for b in ("ge", "le", "gt", "lt"))
+    )
+
+
+def number_range(
+    low: float | None, high: float | None, above: float | None = None, below: float | None = None
+) -> str:
+    """Say in words which numbers are at least ``low``, at most ``high``, above and below others.
+
+    Such as ``above 0, to 100``; empty where nothing bounds them.
+    """
+    least = max((b for b in (low, above) if b is not None), default=None)
+    most = min((b for b in (high, below) if b is not None), default=None)
+    if least is None or most is None:
+        return "" if least is None else f"at least {number(least)}"
+    if least == above and most == below:
+        return f"between {number(least)} and {number(most)}, both excluded"
+    if least == above:
+        return f"above {number(least)}, to {number(most)}"
+    return f"{number(least)} to {number(most)}" + (" (excluded)" if most == below else "")
 
 
 def number(value: float) -> str:
