@@ -221,6 +221,6 @@ def test_merge_keys_may_be_overridden(tmp_path: Path) -> None:
 
 
 def test_depth_and_size_are_found_without_walking_them() -> None:
-    assert "nested too deeply" in yaml_file.oversized(nested(10_000))
-    assert yaml_file.oversized({"x": [1, 2, {"y": math.nan}]}) == ""
-    assert yaml_file.extent([1, [2, 3], {"x": 4}]) == 8
+    assert "nested too deeply" in yaml_file.size_problem(nested(10_000))
+    assert yaml_file.size_problem({"x": [1, 2, {"y": math.nan}]}) == ""
+    assert yaml_file.count_values([1, [2, 3], {"x": 4}]) == 8
