@@ -68,7 +68,7 @@ class Captions:
 
     def verdicts(self, study: str = "") -> str:
         """How many claims hold, of one study or of all; and those that do not, a bullet each."""
-        rows = claims_table.read(Path(self._jobs.claims))
+        rows = claims_table.read(Path(self._jobs.judge().outputs[0]))
         rows = [row for row in rows if study in ("", row["study"])]
         bad = [row for row in rows if row["holds"] in (FAILS, UNKNOWN)]
         return "\n".join([f"**{claims_table.tally(rows)}.**", "", *map(_bullet, bad)])

@@ -94,8 +94,8 @@ def new_rule(
         ends[7],
         len(piecewise_forms),
         activation.code,
-        activation.reach,
-        activation.settles,
+        activation.resolution_radius,
+        activation.decay_factor,
     )
 
 
@@ -125,7 +125,7 @@ def _node_count(
     piecewise_forms: Sequence[PiecewiseForm], density: Sequence[float], activation: Activation
 ) -> int:
     degrees = [chart.degree for chart in piecewise_forms if chart.degree is not None]
-    if len(degrees) < len(piecewise_forms) or activation.reach < np.inf:
+    if len(degrees) < len(piecewise_forms) or activation.resolution_radius < np.inf:
         return gauss_legendre.NODES
     exact = max(1, *degrees) + (len(density) - 1) // 2 + 1
     return min(exact, gauss_legendre.NODES)

@@ -61,7 +61,7 @@ def _find_flows(block: Mapping[str, Sequence[Any]]) -> Iterator[ConfigProblem]:
         size = f"H = {alone[0].network.hidden}, {alone[0].initialization.count} initialisations"
         text = f"needs {same} as small_steps; none is like the setting with {size}"
         yield ("small_steps_flow",), text
-    elif len(flows) != len({repr(flow) for flow in flows}):
+    elif len(flows) != len(set(flows)):
         text = "has two flows for one setting of small_steps; let them differ in what it has"
         yield ("small_steps_flow",), text
 
