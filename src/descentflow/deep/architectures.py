@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from descentflow.deep.gaussian import normalisation
+from descentflow.deep.moments import normalisation
 from descentflow.deep.network import DeepNetwork
 from descentflow.deep.traced_activations import TRACED
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from descentflow.deep.activations import activation as find_activation
-from descentflow.deep.gaussian import mean_slopes, mean_value, mean_values, normalisation
 from descentflow.deep.inputs import check_inputs
+from descentflow.deep.moments import mean_slopes, mean_value, mean_values, normalisation
 from descentflow.deep.network import Architecture
 from descentflow.errors import InputError
 from descentflow.simd.arrays import Array

@@ -9,8 +9,8 @@ import pytest
 from mathematical import ACTIVATIONS_MP
 
 from descentflow.deep.activations import ACTIVATIONS, ActivationName, activation
-from descentflow.deep.compiled import FLAGS
 from descentflow.deep.traced_activations import TRACED
+from descentflow.deep.xla import FLAGS
 from descentflow.errors import InputError
 
 POINTS = np.array([-700.0, -30.0, -4.1, -1.3, -0.2, 0.0, 0.4, 1.0, 3.7, 25.0, 700.0])
