@@ -7,12 +7,11 @@ control, with σ'(0) = 0. Everything is dimensionless.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from scipy import special
 
-from descentflow.errors import InputError
 from descentflow.simd.arrays import Array
 
 Function = Callable[[Any], Any]
@@ -56,12 +55,3 @@ def _normal_density(x: Array) -> Array:
 
 
 ACTIVATIONS = table(np, special, _normal_density)
-
-
-def activation(name: str) -> Activation:
-    """Return the activation of that name; raise InputError for any other."""
-    if name not in ACTIVATIONS:
-        raise InputError(
-            f"activation: found {name!r}, allowed: {', '.join(get_args(ActivationName))}"
-        )
-    return ACTIVATIONS[name]

@@ -45,7 +45,7 @@ def first_moments(function: Function, variances: Array) -> Array:
     previous = np.full(deviations.shape, np.nan)
     for refinement in range(DOUBLINGS + 1):
         nodes, weights = _nodes(float(deviations.max()), MIN_TERMS, refinement)
-        values = function(deviations[:, None] * nodes)
+        values: Array = function(deviations[:, None] * nodes)
         result, size = values @ weights, np.sqrt((values * values) @ weights)
         if (np.abs(result - previous) <= TOLERANCE * size).all():
             return result.reshape(np.shape(variances))

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from descentflow.deep.activations import activation
+from descentflow.deep.activations import ACTIVATIONS
 from descentflow.deep.expectations import first_moments, second_moments
 from descentflow.simd.arrays import Array
 
@@ -93,28 +93,24 @@ def mean_value(name: str, variances: Array) -> Array:
     """Compute E[σ(u)], u ~ N(0, q), for every q in ``variances``, of any shape."""
     if name in CLOSED_FORMS:
         return CLOSED_FORMS[name].mean(np.maximum(variances, 0.0))
-    return first_moments(activation(name).value, variances)
+    return first_moments(ACTIVATIONS[name].value, variances)
 
 
 def mean_values(name: str, covariance: Array) -> Array:
     """Compute E[σ(u_i)σ(u_j)], u ~ N(0, covariance): (n, n) -> (n, n)."""
     if name in CLOSED_FORMS:
         return CLOSED_FORMS[name].value(covariance)
-    return second_moments(activation(name).value, covariance)
+    return second_moments(ACTIVATIONS[name].value, covariance)
 
 
 def mean_slopes(name: str, covariance: Array) -> Array:
     """Compute E[σ'(u_i)σ'(u_j)], u ~ N(0, covariance): (n, n) -> (n, n)."""
     if name in CLOSED_FORMS:
         return CLOSED_FORMS[name].slope(covariance)
-    return second_moments(activation(name).slope, covariance)
+    return second_moments(ACTIVATIONS[name].slope, covariance)
 
 
 @cache
 def normalisation(name: str) -> float:
-    """Compute c_σ = 1/E[σ(z)²], z ~ N(0, 1) (arXiv:1811.03804; docs/mathematics.md, 5.1).
-
-    Raises InputError for an unknown activation.
-    """
-    activation(name)
+    """Compute c_σ = 1/E[σ(z)²], z ~ N(0, 1) (arXiv:1811.03804; docs/mathematics.md, 5.1)."""
     return 1.0 / float(mean_values(name, np.ones((1, 1)))[0, 0])

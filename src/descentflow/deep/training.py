@@ -15,8 +15,8 @@ from jax import lax
 from numpy.typing import ArrayLike, NDArray
 
 from descentflow.deep.architectures import Weights, backward, forward, read_out
+from descentflow.deep.data import check_inputs
 from descentflow.deep.gram_finite import observe
-from descentflow.deep.inputs import check_inputs
 from descentflow.deep.network import DeepNetwork
 from descentflow.deep.xla import xla_jit
 from descentflow.errors import InputError

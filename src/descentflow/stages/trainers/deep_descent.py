@@ -9,12 +9,10 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from descentflow.deep.data import draw_inputs, draw_labels
+from descentflow.deep.data import Inputs, Labels
 from descentflow.deep.experiment import (
     DeepDescent,
     DeepStepSize,
-    Inputs,
-    Labels,
     StabilityFraction,
 )
 from descentflow.deep.network import DeepNetwork
@@ -77,8 +75,8 @@ def advance(
     """Train every initialisation of the chunk at every step size."""
     task = make_task(
         spec.network,
-        draw_inputs(spec.inputs, spec.seed),
-        draw_labels(spec.labels, spec.inputs.number, spec.seed),
+        spec.inputs.draw(spec.seed),
+        spec.labels.draw(spec.inputs.number, spec.seed),
     )
     stored = spec.network.stored(task.input_shape, spec.count * spec.trajectories)
     ended = []
