@@ -33,7 +33,7 @@ import descentflow as df
 from descentflow.datasets import netcdf
 from descentflow.deep.gram_finite import last_gram
 from descentflow.deep.network import DeepNetwork
-from descentflow.deep.training import advance, fit, reference, start
+from descentflow.deep.training import advance, initial_reference, make_task, start
 from descentflow.deep.weights import draw_weights, weights_digest
 from descentflow.planning import calibration
 from descentflow.simd.vectors import LANES
@@ -119,11 +119,11 @@ def deep(width: int, rows: int) -> dict[str, float]:
     inputs = GENERATOR.standard_normal((rows, 100))
     inputs /= np.linalg.norm(inputs, axis=1)[:, None]
     network = DeepNetwork(architecture="residual", activation="tanh", depth=3, width=width)
-    task = fit(network, inputs, np.sign(GENERATOR.standard_normal(rows)))
+    task = make_task(network, inputs, np.sign(GENERATOR.standard_normal(rows)))
     weights = draw_weights(network, (100,), 1, 0)
     drawn = seconds(lambda: weights_digest(draw_weights(network, (100,), 1, 0)))
     state = start(task, weights)
-    origin = reference(task, state)
+    origin = initial_reference(task, state)
     steps = max(5, int(2e7 / (network.weights((100,)) * (10 + 0.2 * rows))))
     device, data = tuple(map(jnp.asarray, weights)), jnp.asarray(inputs)
 

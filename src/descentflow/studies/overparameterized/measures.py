@@ -9,8 +9,7 @@ from descentflow.datasets.aggregate import Small
 from descentflow.datasets.columns import Columns
 from descentflow.datasets.padding import coordinate, named
 from descentflow.datasets.trained_runs import TrainedRun
-from descentflow.deep.data import draw_inputs
-from descentflow.deep.gram import limit_gram
+from descentflow.deep.gram import limit_grams
 from descentflow.deep.step_sizes import stability_limit
 from descentflow.planning.deep_runs import RUN_CLASSES as RUN_CLASSES
 from descentflow.planning.runs import PlannedRun
@@ -52,14 +51,7 @@ def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
 
 def limit_of(run: PlannedRun) -> Array:
     """Return K^(H) of the run's inputs."""
-    network = run.setting.network
-    return limit_gram(
-        draw_inputs(run.setting.inputs, run.seed),
-        architecture=network.architecture,
-        activation=network.activation,
-        depth=network.depth,
-        residual_scale=network.residual_scale,
-    )
+    return limit_grams(run.setting.inputs.draw(run.seed), run.setting.network)[-1]
 
 
 def _changes(dataset: xr.Dataset, data: xr.Dataset) -> xr.Dataset:
