@@ -313,14 +313,14 @@ def imported(stage: Stage, listing: Path) -> set[str]:
 
 COMPILERS = {"numba", "llvmlite", "jax"}
 FORBIDDEN = {
-    "sample": {"numba", "llvmlite", "matplotlib", "scipy.stats"},
+    "sample": {"numba", "llvmlite", "matplotlib", "seaborn", "scipy.stats"},
     "gram_deep": {"numba", "llvmlite", "matplotlib"},
     "train_deep": {"numba", "llvmlite", "matplotlib"},
     "aggregate_deep": {*COMPILERS, "matplotlib"},
     "train": {"matplotlib", "scipy.stats"},
-    "aggregate": {"matplotlib"},
-    "draw": {"numba", "llvmlite", "scipy.stats"},
-    "judge": {"matplotlib"},
+    "aggregate": {"matplotlib", "seaborn"},
+    "draw": {"numba", "llvmlite"},  # seaborn imports scipy.stats
+    "judge": {"matplotlib", "seaborn"},
     "show_claims": {"numba", "llvmlite"},
 }
 NOWHERE = {"snakemake"}
