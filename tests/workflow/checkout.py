@@ -198,7 +198,7 @@ class Checkout:
         for part in PARTS:
             _copy(REPOSITORY / part, root / part)
         _copy(TINY, root / "tiny.yaml")
-        _shorten_segments(root / "src" / "descentflow" / "plan.py")
+        _shorten_segments(root / "src" / "descentflow" / "planning" / "shallow_runs.py")
         return cls(root, root / "src", kernels)
 
     def copy(self, root: Path, *, own_source: bool = False, computed: bool = True) -> "Checkout":

@@ -88,22 +88,22 @@ def test_the_hash_seed_reruns_nothing(warm: Checkout, seed: str) -> None:
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_editing_figures_redraws_their_study(checkout: Checkout, study: str) -> None:
-    checkout.edit(f"src/descentflow/figures/{study}.py")
+    checkout.edit(f"src/descentflow/studies/{study}/figures.py")
     assert rules(checkout.planned()) == {study: 1}
 
 
 def test_editing_the_style_redraws_everything(checkout: Checkout) -> None:
-    checkout.edit("src/descentflow/figures/style.py")
+    checkout.edit("src/descentflow/studies/style.py")
     assert rules(checkout.planned()) == dict.fromkeys((*STUDIES, "claims"), 1)
 
 
 def test_editing_claims_judges_again(checkout: Checkout) -> None:
-    checkout.edit("src/descentflow/claims/constant_targets.py")
+    checkout.edit("src/descentflow/studies/constant_targets/claims.py")
     assert rules(checkout.planned()) == {"judge": 1, "claims": 1}
 
 
 def test_editing_measures_keeps_the_runs(checkout: Checkout) -> None:
-    checkout.edit("src/descentflow/measures/constant_targets.py")
+    checkout.edit("src/descentflow/studies/constant_targets/measures.py")
     planned = rules(checkout.planned())
     assert planned["sample"] == planned["train"] == planned["random_initializations"] == 0
     assert planned["aggregate"] == planned["constant_targets"] == planned["judge"] == 1
@@ -241,7 +241,7 @@ def test_a_configuration_of_one_study_runs_that_one(fresh: Checkout, study: str)
 def test_the_front_door_reads_the_shipped_configuration(fresh: Checkout, tmp_path: Path) -> None:
     """Plain ``snakemake`` plans config.yaml; an option beside it keeps its studies."""
     fresh = fresh.copy(tmp_path / "own", own_source=True)
-    plan = "src/descentflow/plan.py"
+    plan = "src/descentflow/planning/shallow_runs.py"
     shutil.copy2(REPOSITORY / plan, fresh.root / plan)
     shipped = fresh.planned(config=None)
     assert all(rules(shipped)[study] == 1 for study in STUDIES)
