@@ -28,7 +28,7 @@ def digest(*modules: str) -> str:
     for name in sorted(closure(*modules)):
         path = _file(name)
         assert path is not None
-        hashed.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+        hashed.update(name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     return hashed.hexdigest()[:16]
 
 
