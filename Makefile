@@ -32,8 +32,8 @@ figures: env ## run the workflow on config.yaml: results/ and figures/
 smoke: env ## the same workflow at toy sizes, in about a minute
 	$(BIN)/descentflow run --cores $(CORES) --configfile config/smoke.yaml
 
-# Kernels are compiled once, by tests/conftest.py, before the tests' processes start.
-PYTEST := $(BIN)/python -m pytest $(if $(CI),--durations=30)
+# Kernels are compiled before the tests' processes start, which would all compile the same.
+PYTEST := $(BIN)/python tests/kernels.py && $(BIN)/python -m pytest $(if $(CI),--durations=30)
 
 test: develop ## linters, type checks and the tests that take some minutes in all
 	$(MAKE) --no-print-directory lint
@@ -45,7 +45,7 @@ test-slow: develop ## the other tests: documentation, archives, kills, processor
 	  echo "Slurm is not installed: the tests on a cluster were left out (make test-cluster)"
 
 test-cluster: develop cluster-env ## start a real Slurm here (as root), inject faults, compare digests
-	TEST_CLUSTER=1 $(PYTEST) -n 0 tests/cluster
+	TEST_CLUSTER=1 $(BIN)/python -m pytest -n 0 tests/cluster
 
 # Lines of compiled kernels are not seen: Numba runs them outside of Python.
 coverage: develop ## both kinds of tests, and the lines of src/ that they run

@@ -37,6 +37,7 @@ def archived(warm: Checkout) -> Path:
     return warm.root.parent / "one.tar"
 
 
+@pytest.mark.slow
 def test_the_archive_of_real_results(archived: Path, warm: Checkout, tmp_path: Path) -> None:
     """One test, so that the results are archived once."""
     two_builds_are_equal(archived, warm)

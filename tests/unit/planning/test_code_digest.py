@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ PURE = {"descentflow", "descentflow.studies.style"}
 """All that a study's figures may use beside their own floor."""
 
 
+@cache
 def sources() -> dict[str, Path]:
     """The package's modules by name, but for the top one, which hands out names."""
     found = {}
@@ -294,21 +296,30 @@ def stages(jobs: Jobs) -> dict[str, Stage]:
 
 
 SPY = """
-import json, runpy, sys
-listing, module, *sys.argv[1:] = sys.argv[1:]
-runpy.run_module(module, run_name="__main__")
-with open(listing, "w") as file:
-    json.dump(sorted(sys.modules), file)
+import json, os, runpy, sys
+import netCDF4, numpy, pydantic, xarray  # which every stage imports: once is enough
+assert not any(name.split(".")[0] == "descentflow" for name in sys.modules)
+for listing, module, arguments in json.load(sys.stdin):
+    if not (child := os.fork()):
+        sys.argv[1:] = arguments
+        runpy.run_module(module, run_name="__main__")
+        with open(listing, "w") as file:
+            json.dump(sorted({module, *sys.modules}), file)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, module
 """
 
 
-def imported(stage: Stage, listing: Path) -> set[str]:
-    """Run a stage in an interpreter of its own; all modules that it loaded."""
-    arguments = ["--job", stage.job, "--output", *map(str, stage.outputs)]
-    arguments += ["--input", *map(str, stage.inputs)] if stage.inputs else []
-    module = f"descentflow.stages.{stage.name}"
-    subprocess.run([sys.executable, "-c", SPY, str(listing), module, *arguments], check=True)
-    return {module, *json.loads(listing.read_text())}
+def imported(stages: Mapping[str, Stage], folder: Path) -> dict[str, set[str]]:
+    """Run each stage in a fork of its own; all modules that it has loaded."""
+    todo = []
+    for name, stage in stages.items():
+        arguments = ["--job", stage.job, "--output", *map(str, stage.outputs)]
+        arguments += ["--input", *map(str, stage.inputs)] if stage.inputs else []
+        module = f"descentflow.stages.{stage.name}"
+        todo.append((str(folder / f"{name}.json"), module, arguments))
+    subprocess.run([sys.executable, "-c", SPY], input=json.dumps(todo), text=True, check=True)
+    return {name: {*json.loads((folder / f"{name}.json").read_text())} for name in stages}
 
 
 COMPILERS = {"numba", "llvmlite", "jax"}
@@ -336,8 +347,8 @@ def test_closures_against_what_is_really_imported(tmp_path: Path) -> None:
     engine = code_digest.closure("descentflow.risk.engine")
     found = stages(smallest(tmp_path / "shallow"))
     found |= {f"deep {k}": s for k, s in stages(smallest_deep(tmp_path / "deep")).items()}
-    for name, stage in found.items():
-        modules = imported(stage, tmp_path / "modules.json")
+    for name, modules in imported(found, tmp_path).items():
+        stage = found[name]
         real = {module for module in modules if module.split(".")[0] == "descentflow"}
         assert real <= stage.closure, (name, real - stage.closure)
         extras = stage.closure - real
