@@ -1,7 +1,7 @@
 """Compile the kernels that most tests use, before their processes start: ``python tests/kernels.py``.
 
-Otherwise two of them compile the same kernel at the same time. Where all is compiled, this takes two
-seconds. The flow of each engine is a process of its own, which takes the longest.
+Otherwise two of them compile the same kernel at the same time. The flow of each engine, which takes
+longest, is compiled by a process of its own; where all is compiled, this takes seconds.
 """
 
 import sys
