@@ -47,7 +47,7 @@ test-slow: develop ## the other tests: documentation, archives, kills, processor
 test-cluster: develop cluster-env ## start a real Slurm here (as root), inject faults, compare digests
 	TEST_CLUSTER=1 $(BIN)/python -m pytest -n 0 tests/cluster
 
-# Lines of compiled kernels are not seen: Numba runs them outside of Python.
+# Kernels do not count: Numba runs them outside of Python.
 coverage: develop ## both kinds of tests, and the lines of src/ that they run
 	rm -rf results/coverage
 	$(BIN)/python -m coverage run -m pytest
