@@ -180,7 +180,7 @@ def trained_by_hand(checkout: Checkout, study: str, threads: int) -> Path:
     return folder / last.outputs[0].name
 
 
-@pytest.mark.parametrize("threads", [2, 4])
+@pytest.mark.parametrize("threads", [pytest.param(2, marks=pytest.mark.slow), 4])
 @pytest.mark.parametrize("study", STUDIES)
 def test_threads_leave_no_trace(warm: Checkout, study: str, threads: int) -> None:
     """Every file of the workflow's, which trains on one thread."""
