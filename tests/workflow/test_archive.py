@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from checkout import REPOSITORY, Checkout
+from descentflow.archive.inventory import all_jobs
 from rocrate.rocrate import ROCrate
 
 from descentflow.archive import bundle, check, crate, records, sources
 from descentflow.archive.bundle import FIRST, Archive
-from descentflow.archive.inventory import all_jobs
 from descentflow.planning.jobs import Jobs, lock_digest
 
 FLIPS, SEED = 30, 2102
@@ -37,6 +37,7 @@ def archived(warm: Checkout) -> Path:
     return warm.root.parent / "one.tar"
 
 
+@pytest.mark.slow
 def test_the_archive_of_real_results(archived: Path, warm: Checkout, tmp_path: Path) -> None:
     """One test, so that the results are archived once."""
     two_builds_are_equal(archived, warm)
