@@ -47,7 +47,7 @@ def entries(checkout: Checkout) -> int:
     return sum(1 for _ in checkout.kernels.rglob("*.nbc"))
 
 
-@pytest.mark.parametrize("callee", ["src/descentflow/risk/gradient.py"])
+@pytest.mark.parametrize("callee", ["src/descentflow/risk/closed_form_gradient.py"])
 def test_an_edited_callee_is_compiled_anew(tmp_path: Path, callee: str) -> None:
     """Its callers, in another file, too; and untouched code is served from the disk."""
     checkout = Checkout.new(tmp_path / "checkout", tmp_path / "kernels")

@@ -111,7 +111,7 @@ def test_editing_measures_keeps_the_runs(checkout: Checkout) -> None:
 
 def test_editing_a_kernel_retrains(checkout: Checkout) -> None:
     """Everything but the samples, which have no kernels."""
-    checkout.edit("src/descentflow/risk/gradient.py")
+    checkout.edit("src/descentflow/risk/closed_form_gradient.py")
     expected = {"train": 3, "aggregate": 2, "judge": 1, **SHOWN}
     assert rules(checkout.planned()) == expected
 

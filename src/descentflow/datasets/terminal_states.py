@@ -7,7 +7,7 @@ import xarray as xr
 
 from descentflow.datasets.padding import pad
 from descentflow.datasets.trained_runs import Trained
-from descentflow.training.critical_points import KINDS, finish
+from descentflow.training.critical_points import KINDS, refine_critical_points
 
 COUNTED = ("positive", "zero", "negative", "dead", "degenerate", "active")
 
@@ -16,7 +16,7 @@ def add_terminal_states(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Data
     """Add ``end_kind`` (critical, diverging, undecided; -1 for GD), risk, ‖G‖ and counts there."""
     size = (dataset.sizes["initialization"],)
     ends = [
-        finish(row.problem, row.data["parameters"].values, records=row.data)
+        refine_critical_points(row.problem, row.data["parameters"].values, records=row.data)
         if row.axis == "time"
         else None
         for row in rows

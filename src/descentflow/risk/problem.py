@@ -170,7 +170,7 @@ class Problem(Model):
         return out.reshape(*shape, self.parameter_count)
 
     def hessian(self, theta: ArrayLike) -> Array:
-        """The Hessian where it exists (see :mod:`descentflow.risk.hessian`): -> (..., P, P)."""
+        """The Hessian where it exists, see :mod:`descentflow.risk.closed_form_hessian`: (..., P, P)."""
         from descentflow.risk import engine
 
         rows, shape = self._rows(theta)

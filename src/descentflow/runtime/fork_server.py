@@ -130,8 +130,8 @@ def _fork(connection: socket.socket, listener: socket.socket, own: Mapping[str, 
 def _prepare(stage: str) -> None:
     """Import a stage, and let Numba find its own modules, which it does at the first call."""
     import_module(f"descentflow.stages.{stage}")
-    if "descentflow.simd.alignment" in sys.modules:
-        sys.modules["descentflow.simd.alignment"].padded(1)
+    if "descentflow.simd.load_store" in sys.modules:
+        sys.modules["descentflow.simd.load_store"].padded(1)
     gc.freeze()  # the collector would write to, and so copy, every page of the fork
 
 
