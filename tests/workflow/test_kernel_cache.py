@@ -27,11 +27,11 @@ EDITED = '''
 TWELFTH = 1.0
 
 
-@compiled
-def gradient(theta, pieces, slots, rows, slope):
-    """A slope that is easily told: 1 everywhere."""
+@jit_inline
+def gradient(target_table, theta, scratch, out):
+    """Write 1 everywhere, which is easy to recognise."""
     for p in range(theta.size):
-        slope[p] = 1.0
+        out[p] = 1.0
 '''
 
 

@@ -1,10 +1,10 @@
 """Solve symmetric positive definite systems W x = b by a block LDLᵀ factorisation, blocks of 8 × 8.
 
 W = Mᵀ D M, where M is block upper triangular with identities on its diagonal, and D is block diagonal.
-For each block of D we store the half inverse K, lower triangular with D⁻¹ = KᵀK. A solution then takes
-one product with a block at a time instead of divisions one after the other. Eliminating with D⁻¹
-itself would square the condition number, and Hessians of flows are nearly singular. Every sum has a
-fixed order, so the bits do not depend on the processor.
+For each block of D we store the half inverse K, lower triangular with D⁻¹ = KᵀK. A solution is then a
+chain of products with blocks, not of operations with single numbers. Eliminating with D⁻¹ itself would
+square the condition number, and Hessians of flows are nearly singular. Every sum has a fixed order, so
+the bits do not depend on the processor.
 
 Storage:
 
