@@ -8,19 +8,53 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from descentflow.deep.gram import limit_gram
+    from descentflow.functions.initializations import InitializationLaw
+    from descentflow.functions.input_laws import Points, PolynomialDensity, Uniform
+    from descentflow.functions.networks import Network
+    from descentflow.functions.targets import (
+        Affine,
+        Constant,
+        Expression,
+        PiecewiseLinear,
+        Polynomial,
+        Step,
+    )
     from descentflow.risk.problem import Problem
     from descentflow.training.descent import descend
     from descentflow.training.flow import flow
 
 __version__ = "0.1.0"
-__all__ = ["Problem", "descend", "flow", "limit_gram"]
+__all__ = [
+    "Affine",
+    "Constant",
+    "Expression",
+    "InitializationLaw",
+    "Network",
+    "PiecewiseLinear",
+    "Points",
+    "Polynomial",
+    "PolynomialDensity",
+    "Problem",
+    "Step",
+    "Uniform",
+    "descend",
+    "flow",
+    "limit_gram",
+]
 
-_HOMES = {
-    "Problem": "descentflow.risk.problem",
-    "descend": "descentflow.training.descent",
-    "flow": "descentflow.training.flow",
-    "limit_gram": "descentflow.deep.gram",
+_NAMES_IN = {
+    "deep.gram": ["limit_gram"],
+    "functions.initializations": ["InitializationLaw"],
+    "functions.input_laws": ["Points", "PolynomialDensity", "Uniform"],
+    "functions.networks": ["Network"],
+    "functions.targets": [
+        *("Affine", "Constant", "Expression", "PiecewiseLinear", "Polynomial", "Step")
+    ],
+    "risk.problem": ["Problem"],
+    "training.descent": ["descend"],
+    "training.flow": ["flow"],
 }
+_HOMES = {name: f"descentflow.{home}" for home, names in _NAMES_IN.items() for name in names}
 
 
 def __getattr__(name: str) -> object:

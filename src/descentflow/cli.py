@@ -82,10 +82,8 @@ def claims_page(claims: Path, page: Path) -> None:
 def check(jobs: Jobs) -> None:
     """Print each study's runs and files."""
     for study, runs in jobs.runs.items():
-        files = len(jobs.trained(study))
-        print(
-            f"{study}: {len(runs)} runs in {files} files, {len(jobs.figures(study))} figure files"
-        )
+        files, figures = len(jobs.aggregate(study).inputs), len(jobs.draw(study).outputs)
+        print(f"{study}: {len(runs)} runs in {files} files, {figures} figure files")
 
 
 def estimated(jobs: Jobs, constants: Path) -> None:

@@ -1,11 +1,10 @@
 """Jobs of the deep study by hand: small configurations, and their stages run in this process."""
 
-import json
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from in_process import do_all
 
 from descentflow.datasets import netcdf
 from descentflow.planning.jobs import Jobs
@@ -52,22 +51,7 @@ def jobs_of(folder: Path, **experiments: Any) -> Jobs:
     return Jobs.from_mapping({"seed": 1, "outputs": outputs, "studies": studies}, "lock")
 
 
-def run(job: str, inputs: list[Path], outputs: list[Path]) -> None:
-    """The stage that a job names."""
-    mapping = json.loads(job)
-    module = import_module(f"descentflow.stages.{mapping['stage']}")
-    getattr(module, mapping["stage"])(mapping, inputs, outputs)
-
-
 def compute(jobs: Jobs) -> xr.Dataset:
     """The study's dataset, all stages run."""
-    for planned in jobs.runs["overparameterized"]:
-        for chunk in planned.chunks:
-            for number in range(len(planned.segments)):
-                inputs = [Path(path) for path in jobs.train_inputs(planned.id, chunk, number)]
-                output = Path(jobs.segment(planned.id, chunk, number))
-                run(jobs.train_job(planned.id, chunk, number), inputs, [output])
-    dataset = Path(jobs.dataset("overparameterized"))
-    files = [Path(path) for path in jobs.trained("overparameterized")]
-    run(jobs.aggregate_job("overparameterized"), files, [dataset])
-    return netcdf.read(dataset)
+    do_all(jobs, "train", "aggregate")
+    return netcdf.read(Path(*jobs.aggregate("overparameterized").outputs))

@@ -11,10 +11,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from descentflow.archive import inventory, records
-from descentflow.archive.inventory import Made
+from descentflow.archive import records
 from descentflow.datasets import netcdf
-from descentflow.planning.jobs import Jobs, lock_digest
+from descentflow.planning.jobs import Job, Jobs, lock_digest
 from descentflow.studies import style
 
 REPOSITORY = Path(__file__).parents[2]
@@ -49,7 +48,7 @@ def make(root: Path) -> Path:
         shutil.copyfile(REPOSITORY / name, root / name)
     (root / "config.yaml").write_text(json.dumps(CONFIG))
     digests: dict[str, str] = {}
-    for number, job in enumerate(inventory.all_jobs(jobs(root))):
+    for number, job in enumerate(jobs(root).all()):
         for output in job.outputs:
             _result(job, root / output)
             digests[output] = hashlib.sha256((root / output).read_bytes()).hexdigest()
@@ -57,13 +56,13 @@ def make(root: Path) -> Path:
     return root
 
 
-def record(root: Path, job: Made, output: str, digests: dict[str, str], time: float) -> None:
+def record(root: Path, job: Job, output: str, digests: dict[str, str], time: float) -> None:
     """What Snakemake writes down about a finished job."""
     path = root / records.name(output)
     path.parent.mkdir(parents=True, exist_ok=True)
     told = {
         "rule": job.stage,
-        "params": [repr(job.job)],
+        "params": [repr(job.json)],
         "starttime": 1e9 + time,
         "endtime": 1e9 + time + 0.5,
         "job_hash": hash(output),
@@ -87,7 +86,7 @@ def dataset(run: str = "", noise: float = 0.0, measured: float = 0.0) -> xr.Data
     )
 
 
-def _result(job: Made, path: Path) -> None:
+def _result(job: Job, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if job.stage == "judge":
         claims(path)
@@ -100,7 +99,7 @@ def _result(job: Made, path: Path) -> None:
         netcdf.write(dataset(run), path, {"study": job.study}, "Small")
     else:
         numbers = xr.Dataset({"parameters": (("x",), np.arange(7.0))})
-        netcdf.write(numbers, path, json.loads(job.job)["spec"], "Small")
+        netcdf.write(numbers, path, job.spec, "Small")
 
 
 def claims(path: Path, measured: str = "0.1", holds: str = "yes", ending: str = "\n") -> None:

@@ -33,4 +33,4 @@ def test_valid_variations_reach_their_claims(study: str, tmp_path: Path) -> None
                 continue
             break
         finish(jobs)
-        assert Path(jobs.claims).exists()
+        assert Path(*jobs.judge().outputs).exists()

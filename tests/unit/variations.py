@@ -1,13 +1,12 @@
 """Small configurations that are valid, each unlike the shipped ones, computed to their last claim."""
 
 import copy
-import json
-from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import yaml
+from in_process import do
 
 from descentflow.planning.jobs import Jobs
 
@@ -113,25 +112,8 @@ def _change(mapping: Mapping, key: str, value: Any) -> None:
 
 def finish(jobs: Jobs) -> None:
     """Every job, in this process: samples, training, datasets, figures and claims."""
-    for study, runs in jobs.runs.items():
-        for planned in runs:
-            for chunk in planned.chunks:
-                start = jobs.samples(planned.id, chunk)
-                if start and not Path(*start).exists():
-                    _run(jobs.sample_job(planned.start.id, chunk), [], start)
-                for number in range(len(planned.segments)):
-                    inputs = jobs.train_inputs(planned.id, chunk, number)
-                    output = jobs.segment(planned.id, chunk, number)
-                    _run(jobs.train_job(planned.id, chunk, number), inputs, [output])
-        _run(jobs.aggregate_job(study), jobs.trained(study), [jobs.dataset(study)])
-        figures = [name for name in jobs.figures(study) if name.endswith("png")]
-        if figures:
-            _run(jobs.draw_job(study), [jobs.dataset(study)], figures)
-    _run(jobs.judge_job(), [jobs.dataset(study) for study in jobs.runs], [jobs.claims])
-
-
-def _run(job: str, inputs: list[str], outputs: list[str]) -> None:
-    mapping = json.loads(job)
-    module = import_module(f"descentflow.stages.{mapping['stage']}")
-    stage = getattr(module, mapping["stage"])
-    stage(mapping, [Path(path) for path in inputs], [Path(path) for path in outputs])
+    for job in jobs.all():
+        if job.stage == "draw":
+            do(job, outputs=[path for path in job.outputs if path.endswith("png")])
+        elif job.stage != "show_claims":
+            do(job)

@@ -119,8 +119,8 @@ class Command:
 
     def run(self) -> None:
         """Run the stage's function in this process."""
-        module = import_module(f"descentflow.stages.{self.stage}")
-        getattr(module, self.stage)(json.loads(self.job), list(self.inputs), list(self.outputs))
+        stage = import_module(f"descentflow.stages.{self.stage}").STAGE
+        stage.run(json.loads(self.job), list(self.inputs), list(self.outputs))
 
 
 def tiny() -> Configuration:
@@ -144,13 +144,12 @@ def commands(
     """The commands of all jobs, each after those it needs."""
     with segments_of(segment_seconds):
         jobs = Jobs.from_mapping(configuration, lock)
-        found = [command for study in jobs.blocks for command in _of_study(jobs, study)]
-        datasets = tuple(Path(jobs.dataset(study)) for study in jobs.blocks)
-        claims = (Path(jobs.claims),)
-        found.append(Command("judge", jobs.judge_job(), datasets, claims))
-        shown = tuple(map(Path, (*jobs.claims_figures, jobs.claims_page)))
-        found.append(Command("show_claims", jobs.show_claims_job(), claims, shown))
-    return list(dict.fromkeys(found))
+        return [
+            Command(
+                job.stage, job.json, tuple(map(Path, job.inputs)), tuple(map(Path, job.outputs))
+            )
+            for job in jobs.all()
+        ]
 
 
 @contextmanager
@@ -161,23 +160,6 @@ def segments_of(seconds: float) -> Iterator[None]:
         yield
     finally:
         shallow_runs.SEGMENT_SECONDS = before
-
-
-def _of_study(jobs: Jobs, study: str) -> list[Command]:
-    found = []
-    for run in jobs.runs[study]:
-        for chunk in run.chunks:
-            samples = Path(*jobs.samples(run.id, chunk))
-            found.append(Command("sample", jobs.sample_job(run.start.id, chunk), (), (samples,)))
-            for number in range(len(run.segments)):
-                inputs = tuple(map(Path, jobs.train_inputs(run.id, chunk, number)))
-                output = Path(jobs.segment(run.id, chunk, number))
-                job = jobs.train_job(run.id, chunk, number)
-                found.append(Command("train", job, inputs, (output,)))
-    dataset, trained = Path(jobs.dataset(study)), tuple(map(Path, jobs.trained(study)))
-    found.append(Command("aggregate", jobs.aggregate_job(study), trained, (dataset,)))
-    figures = tuple(map(Path, jobs.figures(study)))
-    return [*found, Command("draw", jobs.draw_job(study), (dataset,), figures)]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 rule aggregate:
     input:
-        lambda wildcards: JOBS.trained(wildcards.study),
+        lambda wildcards: JOBS.aggregate(wildcards.study).inputs,
     output:
         f"{RESULTS}/datasets/{{study}}.nc",
     log:
@@ -9,10 +9,10 @@ rule aggregate:
         "../../envs/descentflow.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: attempt
-        * JOBS.aggregate_memory_mb(wildcards.study),
+        * RESOURCES.aggregate_mb(wildcards.study),
         runtime=lambda wildcards, attempt: attempt * 60,
     params:
-        job=lambda wildcards: JOBS.aggregate_job(wildcards.study),
+        job=lambda wildcards: JOBS.aggregate(wildcards.study).json,
     shell:
         "python -m descentflow.stages --job {params.job:q} --input {input:q} "
         "--output {output:q} 2> {log:q}"
@@ -20,10 +20,10 @@ rule aggregate:
 
 rule judge:
     input:
-        [JOBS.dataset(study) for study in STUDIES],
+        JOBS.judge().inputs,
     output:
         report(
-            JOBS.claims,
+            JOBS.judge().outputs[0],
             caption="../report/claims.rst",
             category=CLAIMS,
             labels={"table": "as csv"},
@@ -34,7 +34,7 @@ rule judge:
     conda:
         "../../envs/descentflow.yaml"
     params:
-        job=lambda wildcards: JOBS.judge_job(),
+        job=lambda wildcards: JOBS.judge().json,
     shell:
         "python -m descentflow.stages --job {params.job:q} --input {input:q} "
         "--output {output:q} 2> {log:q}"

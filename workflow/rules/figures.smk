@@ -5,16 +5,16 @@ for study in STUDIES:
         name:
             study
         input:
-            JOBS.dataset(study),
+            JOBS.draw(study).inputs,
         output:
             [
                 in_report(
                     path,
-                    caption=f"../report/{study}/{Path(path).stem}.rst",
+                    caption=CAPTIONS.template(study, Path(path).stem),
                     category=CAPTIONS.category(study),
                     labels=CAPTIONS.labels(study, Path(path).stem),
                 )
-                for path in JOBS.figures(study)
+                for path in JOBS.draw(study).outputs
             ],
         log:
             f"{RESULTS}/logs/figures/{study}.log",
@@ -22,7 +22,7 @@ for study in STUDIES:
         conda:
             "../../envs/descentflow.yaml"
         params:
-            job=JOBS.draw_job(study),
+            job=JOBS.draw(study).json,
         shell:
             "python -m descentflow.stages --job {params.job:q} --input {input:q} "
             "--output {output:q} 2> {log:q}"
@@ -30,30 +30,28 @@ for study in STUDIES:
 
 rule claims:
     input:
-        JOBS.claims,
+        JOBS.show_claims().inputs,
     output:
         [
             in_report(
                 path,
                 caption="../report/claims.rst",
                 category=CLAIMS,
-                labels={"table": "as a picture"},
+                labels={
+                    "table": (
+                        "with filters" if path.endswith("html") else "as a picture"
+                    )
+                },
             )
-            for path in JOBS.claims_figures
+            for path in JOBS.show_claims().outputs
         ],
-        report(
-            JOBS.claims_page,
-            caption="../report/claims.rst",
-            category=CLAIMS,
-            labels={"table": "with filters"},
-        ),
     log:
         f"{RESULTS}/logs/figures/claims.log",
     localrule: True
     conda:
         "../../envs/descentflow.yaml"
     params:
-        job=JOBS.show_claims_job(),
+        job=JOBS.show_claims().json,
     shell:
         "python -m descentflow.stages --job {params.job:q} --input {input:q} "
         "--output {output:q} 2> {log:q}"

@@ -9,6 +9,6 @@ rule sample:
         mem_mb=lambda wildcards, attempt: attempt * 1000,
         runtime=lambda wildcards, attempt: attempt * 15,
     params:
-        job=lambda wildcards: JOBS.sample_job(wildcards.start, wildcards.chunk),
+        job=lambda wildcards: JOBS.sample(wildcards.start, wildcards.chunk).json,
     shell:
         "python -m descentflow.stages --job {params.job:q} --output {output:q} 2> {log:q}"

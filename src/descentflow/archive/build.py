@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from descentflow import __version__
-from descentflow.archive import bundle, crate, environment, inventory, manifest, records, sources
+from descentflow.archive import bundle, crate, environment, manifest, records, sources
 from descentflow.archive.bundle import FIRST, Member
 from descentflow.archive.content import sha256
-from descentflow.archive.inventory import Made
 from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile, InputError
-from descentflow.planning.jobs import Jobs
+from descentflow.planning.jobs import Job, Jobs
 
 ENVIRONMENT, ABOUT = "environment.json", "archive.json"
 LOCK = "envs/requirements.lock"
@@ -39,7 +38,7 @@ def build(jobs: Jobs, config: str, target: Path, root: Path = Path()) -> Built:
 
     Raises InputError where a result is missing, damaged, or not of this configuration and code.
     """
-    made = inventory.all_jobs(jobs)
+    made = list(jobs.all())
     results = {path: root / path for job in made for path in job.outputs}
     digests = {path: _digest(path, file) for path, file in results.items()}
     members = [Member(path, file) for path, file in results.items()]
@@ -84,12 +83,12 @@ def _digest(path: str, file: Path) -> str:
     return sha256(file)
 
 
-def _records(root: Path, made: Iterable[Made], digests: dict[str, str]) -> list[Member]:
+def _records(root: Path, made: Iterable[Job], digests: dict[str, str]) -> list[Member]:
     found = []
     for job in made:
         for output in job.outputs:
             record = records.read(root, output)
-            records.check(output, record, job.job, digests)
+            records.check(output, record, job.json, digests)
             found.append(Member(records.name(output), records.stripped(record)))
     return found
 
@@ -126,7 +125,7 @@ def _executable(path: Path) -> bool:
 def _crate(
     config: str,
     root: Path,
-    made: list[Made],
+    made: list[Job],
     members: list[Member],
     digests: dict[str, str],
     day: str,

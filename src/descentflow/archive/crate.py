@@ -14,7 +14,7 @@ from rocrate.model import ContextEntity, Entity
 from rocrate.rocrate import ROCrate
 
 from descentflow import __version__
-from descentflow.archive.inventory import Made
+from descentflow.planning.jobs import Job
 
 NAME = "ro-crate-metadata.json"
 WORKFLOW = "workflow/Snakefile"
@@ -57,7 +57,7 @@ class Described:
 
     digests: Mapping[str, str]
     sizes: Mapping[str, int]
-    made: Iterable[Made]
+    made: Iterable[Job]
     config: str
     lock: str
     date: str
@@ -213,7 +213,7 @@ def _tool(crate: ROCrate, stage: str) -> Entity:
 def _runs(
     crate: ROCrate,
     described: Described,
-    made: list[Made],
+    made: list[Job],
     files: Mapping[str, Entity],
     tools: Mapping[str, Entity],
 ) -> None:
@@ -254,7 +254,7 @@ def _runs(
 def _job(
     crate: ROCrate,
     number: int,
-    job: Made,
+    job: Job,
     files: Mapping[str, Entity],
     tool: Entity,
     config: str,
@@ -264,11 +264,11 @@ def _job(
         crate,
         f"#job-{number}",
         "CreateAction",
-        name=" ".join(filter(None, (job.stage, job.study, job.run))),
+        name=" ".join(filter(None, (job.stage, job.trainer, job.study))),
         instrument=tool,
         object=[files[path] for path in job.inputs or (config,)],
         result=[files[path] for path in job.outputs],
-        description=job.job,
+        description=job.json,
         actionStatus={"@id": "http://schema.org/CompletedActionStatus"},
     )
     step = {"@id": f"{WORKFLOW}#{job.stage}"}

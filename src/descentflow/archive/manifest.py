@@ -47,11 +47,12 @@ class Artefact:
 def artefacts(jobs: Jobs) -> Iterator[Artefact]:
     """All datasets, figures and the claims of a configuration."""
     for study in jobs.blocks:
-        yield Artefact("dataset", study, Path(jobs.dataset(study)))
+        yield Artefact("dataset", study, Path(jobs.aggregate(study).outputs[0]))
     for study in jobs.blocks:
-        yield from (Artefact("figure", study, Path(path)) for path in jobs.figures(study))
-    yield Artefact("claims", "", Path(jobs.claims))
-    yield from (Artefact("figure", "", Path(path)) for path in jobs.claims_figures)
+        yield from (Artefact("figure", study, Path(path)) for path in jobs.draw(study).outputs)
+    yield Artefact("claims", "", Path(jobs.judge().outputs[0]))
+    shown = map(Path, jobs.show_claims().outputs)
+    yield from (Artefact("figure", "", path) for path in shown if path.suffix != ".html")
 
 
 def exact_runs(jobs: Jobs, study: str) -> set[str]:
@@ -62,30 +63,17 @@ def exact_runs(jobs: Jobs, study: str) -> set[str]:
 
 def config_digest(jobs: Jobs) -> str:
     """Digest of a checked configuration, without the folders it writes to and without comments."""
-    specs = {study: json.loads(jobs.aggregate_job(study))["spec"] for study in jobs.blocks}
+    specs = {study: jobs.aggregate(study).spec for study in jobs.blocks}
     return hashlib.sha256(canonical(specs).encode()).hexdigest()
 
 
-def code_digests(jobs: Jobs) -> dict[str, list[str]]:
-    """The code behind every stage, by stage and study: more than one where runs differ in it."""
-    found: dict[str, set[str]] = {
-        "judge": {_code(jobs.judge_job())},
-        "show_claims": {_code(jobs.show_claims_job())},
-    }
-    for study, runs in jobs.runs.items():
-        found[f"aggregate/{study}"] = {_code(jobs.aggregate_job(study))}
-        found[f"draw/{study}"] = {_code(jobs.draw_job(study))}
-        for run in runs:
-            made = {"train": jobs.train_job(run.id, run.chunks[0], 0)}
-            if run.start is not None:
-                made["sample"] = jobs.sample_job(run.start.id, run.chunks[0])
-            for stage, job in made.items():
-                found.setdefault(f"{stage}/{study}", set()).add(_code(job))
-    return {stage: sorted(codes) for stage, codes in sorted(found.items())}
-
-
-def _code(job: str) -> str:
-    return str(json.loads(job)["code"])
+def code_digests(jobs: Jobs) -> dict[str, str]:
+    """Return the code behind every stage, by stage and, where they differ in it, trainer or study."""
+    code = {}
+    for job in jobs.all():
+        part = job.trainer or ("" if job.stage == "sample" else job.study)
+        code[f"{job.stage}/{part}" if part else job.stage] = job.code
+    return code
 
 
 def describe(jobs: Jobs, root: Path = Path()) -> Manifest:

@@ -18,11 +18,10 @@ from descentflow.archive import compare, content, records
 from descentflow.archive.build import ABOUT, LOCK
 from descentflow.archive.bundle import Archive, safe
 from descentflow.archive.compare import Comparison, Outcome
-from descentflow.archive.inventory import Made, all_jobs, of_study, once
 from descentflow.archive.manifest import exact_runs
 from descentflow.config import validate
 from descentflow.errors import DamagedFile, InputError
-from descentflow.planning.jobs import Jobs, lock_digest
+from descentflow.planning.jobs import Job, Jobs, lock_digest
 
 
 @contextlib.contextmanager
@@ -46,41 +45,54 @@ def jobs_of(root: Path) -> Jobs:
     if not named.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{ABOUT}: names a configuration outside of the archive")
     jobs = Jobs.from_mapping(validate.load(named), lock_digest(root / LOCK))
-    if not all(safe(output) for made in all_jobs(jobs) for output in made.outputs):
+    if not all(safe(output) for job in jobs.all() for output in job.outputs):
         raise InputError(f"{about['config']}: its outputs lie outside of the archive")
     return jobs
 
 
-def chosen(jobs: Jobs, part: str) -> list[Made]:
-    """The jobs behind a study's name or a run's id; raises InputError naming what there is."""
-    everything = [made for study in jobs.blocks for made in of_study(jobs, study)]
-    wanted = [made for made in everything if part in (made.study, made.run)]
-    if not part or not wanted:
+CLAIMS = "claims"
+"""The part of an archive that belongs to no study: the table of claims, its page and picture."""
+
+
+def chosen(jobs: Jobs, part: str) -> list[Job]:
+    """Return the jobs behind a study's name, a run's id or the claims, each after those it needs.
+
+    Raises InputError naming what there is.
+    """
+    everything = list(jobs.all())
+    wanted = {job.outputs: job for job in everything if part in _parts(job)}
+    if not wanted:
         raise InputError(
             f"--recompute: the archive has no '{part}'; studies: {', '.join(jobs.blocks)}; "
-            "run ids are the folders of its runs"
+            f"or {CLAIMS}; run ids are the folders of its runs"
         )
-    return once(wanted)
+    needed = {path for job in wanted.values() if job.trainer for path in job.inputs}
+    return [job for job in everything if job.outputs in wanted or needed & set(job.outputs)]
 
 
-def notes(root: Path, made: list[Made]) -> list[str]:
+def _parts(job: Job) -> tuple[str, ...]:
+    """The names of the parts that a job belongs to."""
+    return (job.study or CLAIMS, *([job.planned.id] if job.trainer and job.planned else []))
+
+
+def notes(root: Path, made: list[Job]) -> list[str]:
     """A line where the installed package is not the one that made the archived files."""
     other = set()
     for job in made:
         params = records.read(root, job.outputs[0])["params"]
-        if not {job.job, repr(job.job)} & set(map(str, params)):
+        if not {job.json, repr(job.json)} & set(map(str, params)):
             other.add(job.stage)
     stages = ", ".join(sorted(other))
     return [f"note: made by another version of the package or Python: {stages}"] if other else []
 
 
-def recompute(jobs: Jobs, root: Path, made: list[Made]) -> Iterator[Comparison]:
+def recompute(jobs: Jobs, root: Path, made: list[Job]) -> Iterator[Comparison]:
     """Run the jobs one after the other and compare each file with the archived one."""
     with tempfile.TemporaryDirectory(prefix="descentflow-") as folder:
         new, below = Path(folder), Outcome.BYTES
         for job in made:
             _run(job, root, new)
-            exact = exact_runs(jobs, job.study)
+            exact = exact_runs(jobs, job.study) if job.study else set()
             for output in job.outputs:
                 finding = _compared(job, output, root, new, exact, below)
                 if job.stage == "aggregate":
@@ -88,12 +100,12 @@ def recompute(jobs: Jobs, root: Path, made: list[Made]) -> Iterator[Comparison]:
                 yield finding
 
 
-def _run(job: Made, root: Path, new: Path) -> None:
+def _run(job: Job, root: Path, new: Path) -> None:
     """One job as its command; raises InputError with the stage's own words."""
-    inputs = [root / p if job.stage == "train" and _is_sample(p) else new / p for p in job.inputs]
+    inputs = [root / p if _is_sample(p) or not (new / p).exists() else new / p for p in job.inputs]
     for output in job.outputs:
         (new / output).parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", f"descentflow.stages.{job.stage}", "--job", job.job]
+    command = [sys.executable, "-m", f"descentflow.stages.{job.stage}", "--job", job.json]
     command += ["--input", *map(str, inputs)] if inputs else []
     command += ["--output", *(str(new / output) for output in job.outputs)]
     single = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -110,12 +122,12 @@ def _is_sample(path: str) -> bool:
 
 
 def _compared(
-    job: Made, output: str, root: Path, new: Path, exact: set[str], below: Outcome
+    job: Job, output: str, root: Path, new: Path, exact: set[str], below: Outcome
 ) -> Comparison:
     wanted, made = root / output, new / output
     try:
         if made.suffix == ".nc":
-            strict = job.stage == "train" and job.run in exact
+            strict = job.planned is not None and job.planned.id in exact
             return compare.datasets(output, wanted, made, exact, strict=strict)
         if content.sha256(wanted) == content.sha256(made):
             return Comparison(output, Outcome.BYTES)

@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from pydantic.json_schema import models_json_schema
 
-from descentflow.config.requirements import NEEDS, Needs
+from descentflow.config.catalogue import STUDIES
+from descentflow.config.study import ExperimentType
 from descentflow.config.sweeps import MAX_RUNS, UNSWEPT
-from descentflow.config.validate import Configuration, Outputs, Studies, experiments_of
+from descentflow.config.validate import Outputs, configuration_model
 from descentflow.schema.messages import members
 from descentflow.schema.model import TEXT_PATTERN, Model
 
@@ -34,8 +35,8 @@ _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "ex
 
 def json_schema() -> Schema:
     """The schema of a configuration file, draft 2020-12."""
-    studies = {name: _study(name) for name in Studies.model_fields}
-    models = {m for name in Studies.model_fields for m in experiments_of(name).values()}
+    studies = {name: _study(name) for name in STUDIES}
+    models = {kind.model for study in STUDIES.values() for kind in study.experiments.values()}
     ordered: list[type[Model]] = sorted(models, key=lambda model: model.__name__)
     known: list[type[Model]] = [*ordered, Outputs]
     modes: list[tuple[type[Model], Literal["validation"]]] = [(m, "validation") for m in known]
@@ -49,8 +50,9 @@ def json_schema() -> Schema:
             for leaf, schema in _leaves(model, block).items()
         }
         defs[model.__name__] = _experiment(model, blocks)
-    for study, name, needs in _all_needs():
-        defs.setdefault(_needs_name(needs), _needed(study, name, needs))
+    for study in STUDIES.values():
+        for kind in study.experiments.values():
+            defs.setdefault(_name(kind), _limited(kind))
     defs["number in words"] = {"type": "string", "pattern": TEXT_PATTERN}
     return {
         "$schema": DIALECT,
@@ -59,9 +61,9 @@ def json_schema() -> Schema:
         "type": "object",
         "properties": {
             "seed": _adapted(_top("seed")),
-            "outputs": {**_described(Configuration, "outputs"), "$ref": "#/$defs/Outputs"},
+            "outputs": {**_described(configuration_model(), "outputs"), "$ref": "#/$defs/Outputs"},
             "studies": {
-                **_described(Configuration, "studies"),
+                **_described(configuration_model(), "studies"),
                 "type": "object",
                 "properties": studies,
                 "additionalProperties": False,
@@ -98,7 +100,7 @@ def _laid_out(value: Any, indent: str) -> str:
 
 
 def _top(name: str) -> Schema:
-    return dict(Configuration.model_json_schema()["properties"][name])
+    return dict(configuration_model().model_json_schema()["properties"][name])
 
 
 def _described(model: type[Model], name: str) -> Schema:
@@ -109,37 +111,29 @@ def _study(study: str) -> Schema:
     given = {
         "type": "object",
         "properties": {
-            name: {"anyOf": [_with_needs(model, NEEDS.get(study, {}).get(name)), {"type": "null"}]}
-            for name, model in experiments_of(study).items()
+            name: {"anyOf": [{"$ref": f"#/$defs/{_name(kind)}"}, {"type": "null"}]}
+            for name, kind in STUDIES[study].experiments.items()
         },
         "additionalProperties": False,
         "minProperties": 1,
     }
-    return {**_described(Studies, study), "anyOf": [given, {"type": "null"}]}
+    description = f"{STUDIES[study].description}, {STUDIES[study].paper}"
+    return {"description": description, "anyOf": [given, {"type": "null"}]}
 
 
-def _with_needs(model: type[Model], needs: Needs | None) -> Schema:
-    return {"$ref": f"#/$defs/{_needs_name(needs) if needs else model.__name__}"}
-
-
-def _all_needs() -> Iterator[tuple[str, str, Needs]]:
-    for study, experiments in NEEDS.items():
-        for name, needs in experiments.items():
-            yield study, name, needs
-
-
-def _needs_name(needs: Needs) -> str:
-    words = (needs.targets, needs.activations, needs.methods)
+def _name(kind: ExperimentType) -> str:
+    words = (kind.targets, kind.activations, kind.methods)
+    if not any(words):
+        return kind.model.__name__
     return f"Experiment for {'; '.join(' or '.join(some) or 'any' for some in words)}"
 
 
-def _needed(study: str, experiment: str, needs: Needs) -> Schema:
+def _limited(kind: ExperimentType) -> Schema:
     """The experiment's schema, with the words it is about."""
-    model = experiments_of(study)[experiment]
     words = {
-        ("target", "kind"): needs.targets,
-        ("network", "activation"): needs.activations,
-        ("training", "method"): needs.methods,
+        ("target", "kind"): kind.targets,
+        ("network", "activation"): kind.activations,
+        ("training", "method"): kind.methods,
     }
     rules = [
         rule
@@ -147,7 +141,7 @@ def _needed(study: str, experiment: str, needs: Needs) -> Schema:
         if allowed
         for rule in _narrowed(block, leaf, list(allowed))
     ]
-    return {"allOf": [{"$ref": f"#/$defs/{model.__name__}"}, *rules]}
+    return {"allOf": [{"$ref": f"#/$defs/{kind.model.__name__}"}, *rules]}
 
 
 def _narrowed(block: str, leaf: str, allowed: list[str]) -> Iterator[Schema]:

@@ -9,9 +9,9 @@ from pydantic.fields import FieldInfo
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.config.experiment import Experiment
-from descentflow.config.requirements import COMPANIONS, NEEDS, Needs
+from descentflow.config.study import ExperimentType
 from descentflow.config.sweeps import MAX_RUNS, UNSWEPT
-from descentflow.config.validate import Configuration, Outputs, Studies, experiments_of
+from descentflow.config.validate import Configuration, Outputs
 from descentflow.schema.messages import limits, members, number
 from descentflow.schema.model import MAGNITUDE, Model
 
@@ -59,7 +59,7 @@ def markdown() -> str:
         SWEPT.format(most=MAX_RUNS, unswept=_words(UNSWEPT)),
         "## An experiment of `overparameterized`",
         _kinds_of_experiments(),
-        *_blocks(experiments_of("overparameterized")["training"]),
+        *_blocks(STUDIES["overparameterized"].experiments["training"].model),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -70,10 +70,11 @@ def _studies() -> Iterator[str]:
         "An experiment is left out by leaving out its key. What an experiment needs is checked with "
         "everything else; a figure is drawn where its experiment is there."
     )
-    for study, field in Studies.model_fields.items():
+    for study, declared in STUDIES.items():
         yield f"### `{study}`"
-        yield f"{_sentence(field.description or '')} See [its page]({study}.md)."
-        needs = {name: list(_needs(study, name)) for name in experiments_of(study)}
+        description = _sentence(f"{declared.description}, {declared.paper}")
+        yield f"{description} See [its page]({study}.md)."
+        needs = {name: list(_needs(kind)) for name, kind in declared.experiments.items()}
         first, *others = needs.values()
         common = [need for need in first if all(need in other for other in others)]
         if common:
@@ -81,7 +82,7 @@ def _studies() -> Iterator[str]:
             yield f"{noun}: {'; '.join(common)}."
         lines = ["| experiment | needs also | figures |", "|---|---|---|"]
         for name, some in needs.items():
-            figures = [f for f, source in STUDIES[study].figures.items() if source == name]
+            figures = [f for f, made in declared.figures.items() if made.experiment == name]
             own = "; ".join(need for need in some if need not in common)
             lines.append(f"| `{name}` | {own} | {_words(figures)} |")
         if study == "overparameterized":
@@ -90,25 +91,25 @@ def _studies() -> Iterator[str]:
         yield "\n".join(lines)
 
 
-def _needs(study: str, experiment: str) -> Iterator[str]:
-    needs = NEEDS.get(study, {}).get(experiment, Needs())
+def _needs(kind: ExperimentType) -> Iterator[str]:
     for name, allowed in (
-        ("target", needs.targets),
-        ("activation", needs.activations),
-        ("method", needs.methods),
+        ("target", kind.targets),
+        ("activation", kind.activations),
+        ("method", kind.methods),
     ):
         if allowed:
             yield f"{name} {' or '.join(f'`{word}`' for word in allowed)}"
-    for _, find in needs.further:
+    for _, find in kind.constraints:
         asked = inspect.cleandoc(find.__doc__ or "").split("\n")[0]
         yield asked[:1].lower() + asked[1:]
-    if (study, experiment) in COMPANIONS:
-        yield f"beside it {COMPANIONS[study, experiment]}"
+    if kind.required_experiments:
+        yield f"beside it {kind.required_experiments.description}"
 
 
 def _kinds_of_experiments() -> str:
     groups: dict[tuple[str, ...], list[str]] = {}
-    for name, model in experiments_of("overparameterized").items():
+    for name, kind in STUDIES["overparameterized"].experiments.items():
+        model = kind.model
         keys = tuple(model.model_fields)
         groups.setdefault((model.__name__, *keys), []).append(name)
     lines = ["| experiments | keys beside `sweep` |", "|---|---|"]

@@ -3,7 +3,7 @@
 import copy
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,7 +23,7 @@ UNSWEPT = ("training.steps", "training.until", "initialization.count", "initiali
 def expand(
     mapping: object,
     schema: type[Model] = Experiment,
-    further: Mapping[type[Model], tuple[Check, ...]] | None = None,
+    further: Sequence[Check] = (),
 ) -> tuple[list[Any], list[ConfigProblem]]:
     """The runs of an experiment: every combination of the values in its ``sweep``.
 
@@ -104,7 +104,7 @@ def _settings(
     lists: Mapping[str, list[Any]],
     choices: Iterable[tuple[int, ...]],
     schema: type[Model],
-    further: Mapping[type[Model], tuple[Check, ...]] | None,
+    further: Sequence[Check],
 ) -> tuple[list[Any], list[ConfigProblem]]:
     """The settings of these choices of values, and what is wrong with the others."""
     settings: list[Any] = []
@@ -117,7 +117,7 @@ def _settings(
             if not _set(candidate, key.split("."), copy.deepcopy(lists[key][index])):
                 findings.append((("sweep", key), "leads below a value that is not a mapping"))
         try:
-            settings.append(schema.model_validate(candidate, context=dict(further or {})))
+            settings.append(schema.model_validate(candidate, context={schema: further}))
         except ValidationError as error:
             findings += [(_swept(path, chosen), text) for path, text in explain(error, schema)]
             failures += 1

@@ -16,7 +16,8 @@ import xarray as xr
 from descentflow.datasets.columns import Columns
 from descentflow.datasets.padding import named, pad
 from descentflow.datasets.run_table import coordinates, recorded
-from descentflow.datasets.trained_runs import Trained
+from descentflow.datasets.trained_runs import TrainedRun
+from descentflow.planning.runs import RunClasses
 
 Small = dict[str, xr.Variable]
 """Variables of one run, without the dimension ``run``."""
@@ -30,22 +31,25 @@ MOST = {"minimum": 128}
 class Measures(Protocol):
     """What a study's module offers."""
 
-    def measure(self, dataset: xr.Dataset, rows: Sequence[Trained], /) -> xr.Dataset:
+    RUN_CLASSES: RunClasses
+    """How the settings of the study's experiments are planned."""
+
+    def measure(self, dataset: xr.Dataset, rows: Sequence[TrainedRun], /) -> xr.Dataset:
         """Add what is said of each initialisation of a chunk."""
 
-    def summarise(self, columns: Columns, number: int, rows: Sequence[Trained], /) -> Small:
+    def summarise(self, columns: Columns, number: int, rows: Sequence[TrainedRun], /) -> Small:
         """What is said of all initialisations of run ``number``."""
 
     def conclude(
-        self, dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained], /
+        self, dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun], /
     ) -> xr.Dataset:
         """Add what needs several runs."""
 
 
 def collect(
     measures: Measures,
-    rows: Sequence[Trained],
-    blocks: Iterable[tuple[int, int, Trained]],
+    rows: Sequence[TrainedRun],
+    blocks: Iterable[tuple[int, int, TrainedRun]],
     folder: Path,
 ) -> tuple[xr.Dataset, Columns]:
     """The dataset without what has the dimension ``initialization``, and that, kept in ``folder``.
@@ -53,7 +57,7 @@ def collect(
     ``rows`` are the runs without data; ``blocks`` are their chunks as (number of the run, number of the
     first initialisation, data), runs in any order, a run's chunks in theirs.
     """
-    columns = Columns(folder, [row.count for row in rows])
+    columns = Columns(folder, [row.run.count for row in rows])
     runs: list[Small] = [{} for _ in rows]
     shared: Small = {}
     attributes: dict[str, object] = {}
@@ -65,7 +69,7 @@ def collect(
     for number, run in enumerate(runs):
         run.update(measures.summarise(columns, number, rows))
     dataset = xr.Dataset(coords=coordinates(rows), attrs=attributes)
-    counts = np.array([row.count for row in rows])
+    counts = np.array([row.run.count for row in rows])
     dataset["count"] = ("run", counts, named("number of initialisations"))
     sizes = _sizes(runs, columns)
     for name in dict.fromkeys(name for run in runs for name in run):
@@ -129,9 +133,10 @@ def _stacked(parts: Sequence[xr.Variable | None], sizes: Mapping[Hashable, int])
     return xr.Variable(dims, values, known[0].attrs)
 
 
-def whole(measures: Measures, rows: Sequence[Trained], folder: Path) -> xr.Dataset:
+def whole(measures: Measures, rows: Sequence[TrainedRun], folder: Path) -> xr.Dataset:
     """The dataset of runs that are in memory, whole."""
-    dataset, columns = collect(measures, rows, ((n, 0, row) for n, row in enumerate(rows)), folder)
+    chunks = ((n, 0, row) for n, row in enumerate(rows) if row.run.count)
+    dataset, columns = collect(measures, rows, chunks, folder)
     for name in public(columns):
         kind = columns.kinds[name]
         sizes = (max(columns.counts), *map(columns.longest, kind.inner))

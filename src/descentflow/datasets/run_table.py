@@ -1,16 +1,14 @@
-"""The study's table: what was recorded in a run, and one coordinate per key that differs."""
+"""A study's table: what was recorded in a run, and one coordinate per key that differs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from descentflow.datasets.padding import named as named
-from descentflow.datasets.padding import pad as pad
-from descentflow.datasets.trained_runs import Trained
+from descentflow.datasets.padding import named
+from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.planning.identity import canonical
-from descentflow.training.recording import describe
 
 RECORDED = (
     "risk",
@@ -20,6 +18,7 @@ RECORDED = (
     "dissipated",
     "integrated_risk",
     "balance_drift",
+    "loss",
 )
 PER_INITIALIZATION = (
     "stopped_at",
@@ -30,7 +29,17 @@ PER_INITIALIZATION = (
     "step_count",
     "refused_count",
 )
-WHOLE_KEYS = ("inputs", "target")  # compared and shown as one value each
+ALWAYS = (
+    "network.hidden",
+    "network.architecture",
+    "network.activation",
+    "network.depth",
+    "network.width",
+    "target",
+)
+"""Keys that are coordinates even where they do not differ."""
+WHOLE_KEYS = ("inputs", "target", "labels")
+"""Keys that are compared and shown as one value each."""
 UNLISTED = (
     "initialization.count",
     "initialization.chunk",
@@ -42,54 +51,59 @@ UNLISTED = (
 )
 
 
-def recorded(row: Trained) -> xr.Dataset:
-    """Dataset (run, initialization, record) of what was recorded in one run, with ``run`` of size 1.
+def recorded(row: TrainedRun) -> xr.Dataset:
+    """Return what was recorded in one run: dims (run, initialization, record), ``run`` of size 1.
 
     ``step`` or ``time`` (run, record) says where.
     """
     table = xr.Dataset()
-    grid = row.data[row.axis].values.astype(np.float64)
-    table[row.axis] = (("run", "record"), grid[None], describe(row.axis))
+    if (axis := row.run.axis) is not None:
+        grid = row.data[axis]
+        table[axis] = (("run", "record"), grid.values.astype(np.float64)[None], grid.attrs)
     for name in RECORDED:
         if name in row.data:
-            values = row.data[name].transpose("initialization", row.axis).values
-            table[name] = (("run", "initialization", "record"), values[None], describe(name))
+            records = row.data[name].transpose("initialization", axis)
+            table[name] = (("run", "initialization", "record"), records.values[None], records.attrs)
     for name in PER_INITIALIZATION:
         if name in row.data:
-            values = row.data[name].values.astype(np.float64)
-            table[name] = (("run", "initialization"), values[None], describe(name))
-    final = row.data["risk"].values[:, -1]
-    table["final_risk"] = (
-        ("run", "initialization"),
-        final[None],
-        named("risk after the last step"),
-    )
-    table["status"] = table["status"].astype(np.int8)
-    table["status"].attrs = describe("status")
+            numbers = row.data[name]
+            kind = np.int8 if name == "status" else np.float64
+            table[name] = (("run", "initialization"), numbers.values.astype(kind)[None])
+            table[name].attrs = numbers.attrs
+    for name in ("risk", "loss"):
+        if name in row.data:
+            final = table[name].values[:, :, -1]
+            table[f"final_{name}"] = (("run", "initialization"), final)
+            table[f"final_{name}"].attrs = named(f"{name} after the last step")
     return table
 
 
-def coordinates(rows: Sequence[Trained]) -> dict[str, Any]:
-    """Coordinates of the dimension ``run``: ids, experiments, and every key that differs."""
+def coordinates(rows: Sequence[TrainedRun]) -> dict[str, Any]:
+    """Return the coordinates of ``run``: ids, experiments, and every key that differs."""
     flat = [_flat(row) for row in rows]
     keys = sorted({key for entry in flat for key in entry} - set(UNLISTED))
     swept = [k for k in keys if len({canonical(entry.get(k)) for entry in flat}) > 1]
-    chosen = dict.fromkeys(["network.hidden", "network.activation", "target", *swept])
-    coordinates: dict[str, Any] = {
+    always = [key for key in ALWAYS if any(key in entry for entry in flat)]
+    table: dict[str, Any] = {
         "run_id": ("run", [row.run.id for row in rows], {"long_name": "id of the run's files"}),
         "experiment": ("run", [row.run.experiment for row in rows], {"long_name": "experiment"}),
     }
-    for key in chosen:
-        values = [entry.get(key) for entry in flat]
-        numeric = all(isinstance(value, int | float) for value in values)
-        shown = values if numeric else [v if isinstance(v, str) else canonical(v) for v in values]
+    for key in dict.fromkeys([*always, *swept]):
         attributes = {"long_name": f"configuration key {key}"}
-        coordinates[key.replace(".", "_")] = ("run", shown, attributes)
-    return coordinates
+        shown = _shown([entry.get(key) for entry in flat])
+        table[key.replace(".", "_")] = ("run", shown, attributes)
+    return table
 
 
-def _flat(row: Trained) -> dict[str, Any]:
-    """The setting's keys, dotted, with the row's own step size."""
+def _shown(values: Sequence[Any]) -> list[Any]:
+    """Return numbers as they are, nan where there is none; everything else as text."""
+    if all(value is None or isinstance(value, int | float) for value in values):
+        return [np.nan if value is None else value for value in values]
+    return [v if isinstance(v, str) else "" if v is None else canonical(v) for v in values]
+
+
+def _flat(row: TrainedRun) -> Mapping[str, Any]:
+    """Return the setting's keys, dotted, with the row's own step size."""
     flat: dict[str, Any] = {}
     for key, value in row.run.setting.model_dump(mode="json").items():
         if isinstance(value, dict) and key not in WHOLE_KEYS:

@@ -6,18 +6,18 @@ import numpy as np
 import xarray as xr
 
 from descentflow.datasets.padding import pad
-from descentflow.datasets.trained_runs import Trained
+from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.training.critical_points import KINDS, refine_critical_points
 
 COUNTED = ("positive", "zero", "negative", "dead", "degenerate", "active")
 
 
-def add_terminal_states(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def add_terminal_states(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Add ``end_kind`` (critical, diverging, undecided; -1 for GD), risk, ‖G‖ and counts there."""
     size = (dataset.sizes["initialization"],)
     ends = [
-        refine_critical_points(row.problem, row.data["parameters"].values, records=row.data)
-        if row.axis == "time"
+        refine_critical_points(row.run.problem, row.data["parameters"].values, records=row.data)
+        if row.run.axis == "time"
         else None
         for row in rows
     ]

@@ -2,72 +2,55 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from descentflow.config.experiment import Flow
 from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile
 from descentflow.planning.identity import canonical
-from descentflow.planning.shallow_runs import Run
-from descentflow.risk.problem import Problem
-from descentflow.training.recording import record_steps, record_times, restart_times, snapshot_steps
+from descentflow.planning.runs import PlannedRun
 
 
 @dataclass(frozen=True)
-class Trained:
-    """One run at one step size: dims (initialization, step), as ``df.descend`` returns them.
+class TrainedRun:
+    """One run at one step size: dims (initialization, step or time), as ``df.descend`` returns them.
 
     ``data`` holds some of the initialisations, all of them, or nothing.
     """
 
-    run: Run
+    run: Any
+    """A ``PlannedRun`` of the kind that the study's experiments have."""
+
     step_size: Any
     data: xr.Dataset
 
-    @property
-    def axis(self) -> str:
-        """``step`` for gradient descent, ``time`` for gradient flow."""
-        return "time" if isinstance(self.run.setting.training, Flow) else "step"
 
-    @property
-    def count(self) -> int:
-        """How many initialisations the run has."""
-        return self.run.setting.initialization.count
-
-    @cached_property
-    def problem(self) -> Problem:
-        """The problem that was trained."""
-        return Problem.model_validate(
-            self.run.setting.model_dump(include={"inputs", "target", "network"})
-        )
+def rows_of(runs: Sequence[PlannedRun]) -> list[TrainedRun]:
+    """Return the rows of a study's dataset, one for each run and step size, without data."""
+    return [TrainedRun(run, size, xr.Dataset()) for run in runs for size in run.step_sizes]
 
 
-def rows_of(runs: Sequence[Run]) -> list[Trained]:
-    """The rows of a study's dataset, one for each run and step size, without data."""
-    return [Trained(run, size, xr.Dataset()) for run in runs for size in run.step_sizes]
+def read_chunks(
+    runs: Sequence[PlannedRun], files: Iterator[Path]
+) -> Iterator[tuple[int, int, TrainedRun]]:
+    """Read the files of the runs, in the order run, chunk, segment, and yield them chunk by chunk.
 
-
-def blocks(runs: Sequence[Run], files: Iterator[Path]) -> Iterator[tuple[int, int, Trained]]:
-    """Read the files of the runs, in the order run, chunk, segment, and hand them out chunk by chunk.
-
-    Yields the number of the row (of :func:`rows_of`), that of the first initialisation, and the row
+    Yields the index of the row (of :func:`rows_of`), that of the first initialisation, and the row
     with the chunk's initialisations. Raises DamagedFile where a file is damaged or belongs elsewhere.
     """
     before = 0
     for run in runs:
         first = 0
         for chunk in run.chunks:
-            whole = _segments_of(run, chunk, list(islice(files, len(run.segments))))
-            joined = whole.isel(initialization=slice(0, run.setting.initialization.count - first))
-            for number, size in enumerate(run.step_sizes):
-                yield before + number, first, Trained(run, size, joined.isel(size=number))
+            joined = _join(run, chunk, list(islice(files, len(run.segments))))
+            joined = joined.isel(initialization=slice(0, run.count - first))
+            for index, size in enumerate(run.step_sizes):
+                data = joined.isel(size=index, missing_dims="ignore")
+                yield before + index, first, TrainedRun(run, size, data)
             first += joined.sizes["initialization"]
         before += len(run.step_sizes)
     extra = next(files, None)
@@ -75,36 +58,29 @@ def blocks(runs: Sequence[Run], files: Iterator[Path]) -> Iterator[tuple[int, in
         raise DamagedFile(f"{extra}: belongs to no run of the study")
 
 
-def _segments_of(run: Run, chunk: str, paths: Sequence[Path]) -> xr.Dataset:
-    """One chunk from its first to its last step: records of all segments, the end of the last."""
+def _join(run: PlannedRun, chunk: str, paths: Sequence[Path]) -> xr.Dataset:
+    """Join the segments of a chunk: records of all of them, the end of the last."""
     parts = []
     if len(paths) < len(run.segments):
         raise DamagedFile(f"--input: files of run {run.id}, chunk {chunk} are missing")
     for path, segment in zip(paths, run.segments, strict=True):
         part = netcdf.read(path)
-        expected = canonical({**run.spec, "chunk": chunk, "segment": list(segment)})
-        if part.attrs["spec"] != expected:
+        if part.attrs["spec"] != canonical(run.file_spec(chunk, segment)):
             raise DamagedFile(f"{path}: holds another run than its name says")
-        parts.append(part)
-    training = run.setting.training
-    wanted: NDArray[Any]
-    if isinstance(training, Flow):
-        axis, wanted = "time", record_times(training.until, training.records_per_decade)
-        snapshot_grid = [0.0, *restart_times(training.until), training.until]
-    else:
-        axis, wanted = "step", record_steps(training.steps, training.records_per_decade)
-        snapshot_grid = [float(step) for step in snapshot_steps(training.steps)]
-    timed = [name for name, values in parts[-1].data_vars.items() if axis in values.dims]
-    records = xr.concat([part[timed] for part in parts], dim=axis, join="exact")
-    ended = parts[-1].drop_dims([axis, "snapshot"], errors="ignore")
-    pieces = [ended, records.sel({axis: wanted})]
-    if training.snapshots:
-        pieces.append(_snapshots(parts, snapshot_grid))
-    return xr.merge(pieces, combine_attrs="drop", join="exact")
+        parts.append(part.drop_vars(run.carried, errors="ignore").drop_attrs(deep=False))
+    if run.axis is None:
+        return parts[0]
+    timed = [name for name, values in parts[-1].data_vars.items() if run.axis in values.dims]
+    records = xr.concat([part[timed] for part in parts], dim=run.axis, join="exact")
+    ended = parts[-1].drop_dims([run.axis, "snapshot"], errors="ignore")
+    pieces = [ended, records.sel({run.axis: run.record_grid()})]
+    if run.snapshot_grid().size:
+        pieces.append(_snapshots(parts, run.snapshot_grid().tolist()))
+    return xr.merge(pieces, combine_attrs="override", join="exact")
 
 
 def _snapshots(parts: Sequence[xr.Dataset], grid: Sequence[float]) -> xr.Dataset:
-    """Snapshots at the grid's steps or times from all segments; nan where none were kept."""
+    """Return the snapshots at the grid's steps or times; nan where none were kept."""
     count, size = parts[-1]["parameters"].isel(size=0).shape
     sizes = parts[-1].sizes["size"]
     values = np.full((sizes, count, len(grid), size), np.nan)
@@ -112,8 +88,8 @@ def _snapshots(parts: Sequence[xr.Dataset], grid: Sequence[float]) -> xr.Dataset
         if "snapshots" in part:
             at = part["snapshot"].values.astype(float)
             kept = part["snapshots"].transpose("size", "initialization", "snapshot", "parameter")
-            for number, where in enumerate(grid):
+            for index, where in enumerate(grid):
                 if where in at:
-                    values[:, :, number] = kept.values[:, :, int(np.flatnonzero(at == where)[0])]
+                    values[:, :, index] = kept.values[:, :, int(np.flatnonzero(at == where)[0])]
     dims = ("size", "initialization", "snapshot", "parameter")
     return xr.Dataset({"snapshots": (dims, values)}, coords={"snapshot": list(grid)})

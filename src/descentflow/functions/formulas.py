@@ -34,7 +34,7 @@ takes such a condition and two values, and hands on a nan."""
 DEPTH = 32
 """Rows of a stack on which every program fits, and how deep brackets may be nested."""
 
-LONGEST = 1000
+MAX_LENGTH = 1000
 """Characters a formula may have."""
 
 MAX_INTEGER_POWER = 64
@@ -102,7 +102,7 @@ class Program:
     switches: tuple["Program", ...] = ()
 
     def __call__(self, x: Array) -> Array:
-        """The formula's values, in NumPy: nan and inf where it has none."""
+        """Evaluate the formula in NumPy, entry by entry: nan or inf where it has no value."""
         x = np.asarray(x, np.float64)
         stack: list[Array] = []
         with np.errstate(all="ignore"):
@@ -123,7 +123,7 @@ class Program:
 
 
 def integer_power(base: Any, exponent: int) -> Any:
-    """The power, of a number or of an array, as a product of squares."""
+    """Raise a number or an array to a power, as a product of squares."""
     left, square, result = abs(exponent), base, 1.0
     while left:
         result = result * square if left & 1 else result
@@ -135,10 +135,10 @@ def integer_power(base: Any, exponent: int) -> Any:
 def parse(text: str) -> Program:
     """Read a formula.
 
-    Raises ConfigurationError, starting with the column, for all that is not one.
+    Raises ConfigurationError for any other text, with the column where it stops being a formula.
     """
-    if len(text) > LONGEST:
-        _refuse(LONGEST + 1, f"a formula has at most {LONGEST} characters, found {len(text)}")
+    if len(text) > MAX_LENGTH:
+        _refuse(MAX_LENGTH + 1, f"a formula has at most {MAX_LENGTH} characters, found {len(text)}")
     term = _Parser(text).formula()
     # Equal switches change sign at equal places: each is needed once.
     switches = tuple(switch.program() for switch in dict.fromkeys(term.switches))
@@ -164,11 +164,11 @@ class _Term:
 
     @property
     def value(self) -> float | None:
-        """The number this is, if it is one."""
+        """Return the number that the term is, None if it is none."""
         return self.operands[0] if self.code == (CONST,) else None
 
     def program(self) -> Program:
-        """The instructions as arrays."""
+        """Return the instructions as arrays."""
         code = np.array([*self.code, END], np.int64)
         return Program(code, np.array([*self.operands, 0.0]))
 
@@ -224,7 +224,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 class _Parser:
-    """Recursive descent with Python's precedence: ``-x**2`` is ``-(x**2)``."""
+    """A recursive descent with Python's precedence: ``-x**2`` is ``-(x**2)``."""
 
     def __init__(self, text: str) -> None:
         self.tokens = list(_tokens(text))
@@ -233,11 +233,11 @@ class _Parser:
 
     @property
     def next(self) -> _Token:
-        """The token at hand."""
+        """Return the token at hand."""
         return self.tokens[self.at]
 
     def take(self, *texts: str) -> _Token | None:
-        """The token at hand if it is one of these signs, and go on."""
+        """Return the token at hand and go on, if it is one of these signs."""
         token = self.next
         if token.kind != "sign" or token.text not in texts:
             return None
@@ -245,7 +245,7 @@ class _Parser:
         return token
 
     def formula(self) -> _Term:
-        """The whole text."""
+        """Read the whole text."""
         if self.next.kind == "end":
             _refuse(1, "a formula is needed, found nothing")
         term = self.sum()
@@ -263,29 +263,29 @@ class _Parser:
         _refuse(token.column, f"found {token} where {expected} or an operator is needed{hint}")
 
     def sum(self) -> _Term:
-        """Terms joined by + and -."""
+        """Read terms joined by + and -."""
         term = self.product()
         while sign := self.take("+", "-"):
-            term = self.apply(sign, _OPERATORS[sign.text], term, self.product())
+            term = _apply(sign, _OPERATORS[sign.text], term, self.product())
         return term
 
     def product(self) -> _Term:
-        """Factors joined by * and /."""
+        """Read factors joined by * and /."""
         term = self.signed()
         while sign := self.take("*", "/"):
-            term = self.apply(sign, _OPERATORS[sign.text], term, self.signed())
+            term = _apply(sign, _OPERATORS[sign.text], term, self.signed())
         return term
 
     def signed(self) -> _Term:
-        """A power after any number of signs."""
+        """Read a power after any number of signs."""
         first, minus = self.next, 0
         while sign := self.take("+", "-"):
             minus += sign.text == "-"
         term = self.power()
-        return self.apply(first, _NEGATE, term) if minus % 2 else term
+        return _apply(first, _NEGATE, term) if minus % 2 else term
 
     def power(self) -> _Term:
-        """An atom and, perhaps, its exponent."""
+        """Read an atom and, perhaps, its exponent."""
         base = self.atom()
         sign = self.take("**")
         if sign is None:
@@ -296,24 +296,10 @@ class _Parser:
         self.nesting -= 1
         if exponent is None:
             _refuse(column, "an exponent must be a constant; write a**u as exp(u*log(a))")
-        return self.raised(sign, base, exponent)
-
-    def raised(self, sign: _Token, base: _Term, exponent: float) -> _Term:
-        """The power of a term; where it is smooth, it has no switch."""
-        whole = exponent == math.floor(exponent)
-        small = whole and abs(exponent) <= MAX_INTEGER_POWER
-        if exponent == 0.0:
-            return _constant(1.0)
-        if base.value is not None and small:
-            return self.folded(sign, integer_power, base.value, int(exponent))
-        if base.value is not None:
-            return self.folded(sign, math.pow, base.value, exponent)
-        switches = base.switches if whole else (*base.switches, replace(base, switches=()))
-        code = INTEGER_POWER if small else POWER
-        return _Term((*base.code, code), (*base.operands, exponent), base.depth, switches)
+        return _raised(sign, base, exponent)
 
     def atom(self) -> _Term:
-        """A number, a name, a function of something, or something in brackets."""
+        """Read a number, a name, a function of something, or something in brackets."""
         token = self.next
         if self.take("("):
             self.enter(token)
@@ -324,13 +310,13 @@ class _Parser:
             _refuse(token.column, f"found {token} where a number, a name or '(' is needed")
         self.at += 1
         if token.kind == "number":
-            return self.folded(token, float, token.text)
+            return _folded(token, float, token.text)
         if token.text in FUNCTIONS:
             return self.call(token)
         return _constant(CONSTANTS[token.text]) if token.text in CONSTANTS else _Term((X,), (0.0,))
 
     def call(self, name: _Token) -> _Term:
-        """A function's arguments in brackets."""
+        """Read a function's arguments in brackets."""
         operation = FUNCTIONS[name.text]
         if not self.take("("):
             _refuse(self.next.column, f"found {self.next} where '(' must follow {name.text}")
@@ -344,10 +330,10 @@ class _Parser:
         if len(arguments) != operation.arity:
             needs = f"{name.text} needs {operation.arity} argument(s)"
             _refuse(name.column, f"{needs}, found {len(arguments)}")
-        return self.apply(name, operation, *arguments)
+        return _apply(name, operation, *arguments)
 
     def comparison(self) -> _Term:
-        """The condition of a where; u > v is read as v < u."""
+        """Read the condition of a where; u > v is read as v < u."""
         column, left = self.next.column, self.sum()
         sign = self.take("<", "<=", ">", ">=")
         if sign is None:
@@ -355,7 +341,7 @@ class _Parser:
         right = self.sum()
         if sign.text.startswith(">"):
             left, right = right, left
-        return self.apply(sign, _OPERATORS[sign.text.replace(">", "<")], left, right)
+        return _apply(sign, _OPERATORS[sign.text.replace(">", "<")], left, right)
 
     def enter(self, token: _Token) -> None:
         """Go one level deeper; a level costs Python frames, so that there must be a last one."""
@@ -369,30 +355,47 @@ class _Parser:
             self.misplaced(f"{expected} (opened by {opened} at column {opened.column})")
         self.nesting -= 1
 
-    def folded(self, token: _Token, function: Callable[..., float], *arguments: Any) -> _Term:
-        """The constant that a function gives; refuse what is not finite."""
-        try:
-            value = function(*arguments)
-        except (ValueError, ArithmeticError):
-            value = math.nan
-        if not math.isfinite(value):
-            operands = "" if token.kind == "number" else " of " + " and ".join(map(str, arguments))
-            _refuse(token.column, f"{token}{operands} is not a finite number")
-        return _constant(value)
 
-    def apply(self, token: _Token, operation: Operation, *terms: _Term) -> _Term:
-        """An operation on terms: a constant if they are all, with a switch where it has one."""
-        code, values = operation.code, [term.value for term in terms]
-        if code not in (LESS, LESS_EQUAL) and None not in values:
-            return self.folded(token, operation.on_numbers, *values)
-        depth = max(row + term.depth for row, term in enumerate(terms))
-        if depth > DEPTH:
-            _refuse(token.column, f"found {token} of what needs more than {DEPTH} values at once")
-        switches = [switch for term in terms for switch in term.switches]
-        program = tuple(c for term in terms for c in term.code)
-        operands = tuple(o for term in terms for o in term.operands)
-        if code in (ABS, SQRT):
-            switches.append(replace(terms[0], switches=()))
-        elif code in (MAX, MIN, LESS, LESS_EQUAL):
-            switches.append(_Term((*program, SUB), (*operands, 0.0), depth))
-        return _Term((*program, code), (*operands, 0.0), depth, tuple(switches))
+def _raised(sign: _Token, base: _Term, exponent: float) -> _Term:
+    """Raise a term to a power; where the power is smooth, it has no switch."""
+    whole = exponent == math.floor(exponent)
+    small = whole and abs(exponent) <= MAX_INTEGER_POWER
+    if exponent == 0.0:
+        return _constant(1.0)
+    if base.value is not None and small:
+        return _folded(sign, integer_power, base.value, int(exponent))
+    if base.value is not None:
+        return _folded(sign, math.pow, base.value, exponent)
+    switches = base.switches if whole else (*base.switches, replace(base, switches=()))
+    code = INTEGER_POWER if small else POWER
+    return _Term((*base.code, code), (*base.operands, exponent), base.depth, switches)
+
+
+def _folded(token: _Token, function: Callable[..., float], *arguments: Any) -> _Term:
+    """Return the constant that a function gives; refuse one that is not finite."""
+    try:
+        value = function(*arguments)
+    except (ValueError, ArithmeticError):
+        value = math.nan
+    if not math.isfinite(value):
+        operands = "" if token.kind == "number" else " of " + " and ".join(map(str, arguments))
+        _refuse(token.column, f"{token}{operands} is not a finite number")
+    return _constant(value)
+
+
+def _apply(token: _Token, operation: Operation, *terms: _Term) -> _Term:
+    """Apply an operation: to a constant if all terms are, else with a switch if it has one."""
+    code, values = operation.code, [term.value for term in terms]
+    if code not in (LESS, LESS_EQUAL) and None not in values:
+        return _folded(token, operation.on_numbers, *values)
+    depth = max(row + term.depth for row, term in enumerate(terms))
+    if depth > DEPTH:
+        _refuse(token.column, f"found {token} of what needs more than {DEPTH} values at once")
+    switches = [switch for term in terms for switch in term.switches]
+    program = tuple(c for term in terms for c in term.code)
+    operands = tuple(o for term in terms for o in term.operands)
+    if code in (ABS, SQRT):
+        switches.append(replace(terms[0], switches=()))
+    elif code in (MAX, MIN, LESS, LESS_EQUAL):
+        switches.append(_Term((*program, SUB), (*operands, 0.0), depth))
+    return _Term((*program, code), (*operands, 0.0), depth, tuple(switches))

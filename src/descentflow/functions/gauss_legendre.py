@@ -14,7 +14,7 @@ NODES = 16
 
 @cache
 def rule(count: int) -> tuple[Array, Array]:
-    """Nodes, ascending, and weights: exact for polynomials of degree 2·count − 1; read-only."""
+    """Compute the nodes, ascending, and weights, exact to degree 2·count − 1; read-only."""
     with localcontext() as context:
         context.prec = 40
         pairs = [_node(count, k) for k in range(count)]
@@ -24,18 +24,18 @@ def rule(count: int) -> tuple[Array, Array]:
 
 
 def _node(count: int, k: int) -> tuple[Decimal, Decimal]:
-    """The k-th root of the Legendre polynomial by Newton's method, and its weight."""
+    """Compute the k-th root of the Legendre polynomial by Newton's method, and its weight."""
     x = Decimal(-math.cos(math.pi * (k + 0.75) / (count + 0.5)))
     for _ in range(8):
-        value, slope = _legendre(count, x)
-        x -= value / slope
-    _, slope = _legendre(count, x)
-    return x, 2 / ((1 - x * x) * slope * slope)
+        value, derivative = _legendre(count, x)
+        x -= value / derivative
+    _, derivative = _legendre(count, x)
+    return x, 2 / ((1 - x * x) * derivative * derivative)
 
 
 def _legendre(count: int, x: Decimal) -> tuple[Decimal, Decimal]:
-    """P_count(x) and its derivative, by the three-term recurrence."""
-    before, value = Decimal(1), x
+    """Evaluate P_count(x) and its derivative by the three-term recurrence."""
+    previous, value = Decimal(1), x
     for n in range(1, count):
-        before, value = value, ((2 * n + 1) * x * value - n * before) / (n + 1)
-    return value, count * (x * value - before) / (x * x - 1)
+        previous, value = value, ((2 * n + 1) * x * value - n * previous) / (n + 1)
+    return value, count * (x * value - previous) / (x * x - 1)

@@ -1,12 +1,12 @@
-"""Input laws μ: where the network and the target are compared. Inputs are dimensionless.
+"""Laws μ of the inputs, over which the network and the target are compared.
 
-A law lives either on an interval, where integrals are exact, or on finitely many points. A cube
-[low, high]^d is given by a fixed rule and *is* then that finite measure.
+A law lives either on an interval, where integrals are exact, or on finitely many points. The law on a
+cube [low, high]^d *is* the finite measure of a fixed rule. Inputs are dimensionless.
 """
 
 import math
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.polynomial import polynomial
@@ -14,24 +14,28 @@ from pydantic import Field
 
 from descentflow.errors import InputError
 from descentflow.functions import gauss_legendre
+from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
-from descentflow.schema.model import Model, Number, Whole, check
+from descentflow.schema.model import Number, Whole, check
 from descentflow.simd.arrays import Array
 
-REACH = 1e6  # inputs stay where double precision leaves room for cubes of them
+MAX_COORDINATE = 1e6
+"""Inputs stay where double precision leaves room for their cubes."""
 MAX_POINTS = 1_000_000
 MAX_TENSOR_NODES = 1000
 """In every direction; finding Gauss-Legendre nodes takes ten seconds at this number, squared in it."""
 
 
-class Interval(Model):
+class Interval(PublicModel):
     """[low, high], not shorter than 1e-9 of its size."""
 
-    low: Number = Field(default=0.0, ge=-REACH, le=REACH, description="left end of the interval")
+    low: Number = Field(
+        default=0.0, ge=-MAX_COORDINATE, le=MAX_COORDINATE, description="left end of the interval"
+    )
     high: Number = Field(
         default=1.0,
-        ge=-REACH,
-        le=REACH,
+        ge=-MAX_COORDINATE,
+        le=MAX_COORDINATE,
         description="right end, above `low` by at least 1e-9 · max(1, abs(low), abs(high))",
     )
 
@@ -71,6 +75,17 @@ class Uniform(Interval):
         "million points in all; for `sobol` the number of points, a power of two",
     )
 
+    @constructor
+    def __init__(
+        self,
+        low: float = 0.0,
+        high: float = 1.0,
+        *,
+        dimension: int = 1,
+        rule: Literal["tensor", "sobol"] | None = None,
+        nodes: int | None = None,
+    ) -> None: ...
+
     @check("rule", "dimension")
     def _cubes_have_a_rule(self) -> Iterator[ConfigProblem]:
         if self.rule is None and self.dimension > 1:
@@ -99,7 +114,7 @@ class Uniform(Interval):
 
     @property
     def size(self) -> int:
-        """How many points the rule has, 0 without one."""
+        """Number of points of the rule, 0 without one."""
         return int((self.nodes or 0) ** (self.dimension if self.rule == "tensor" else 1))
 
     @property
@@ -115,7 +130,7 @@ class Uniform(Interval):
         return (self.low * self.low + self.low * self.high + self.high * self.high) / 3.0
 
     def sample(self) -> tuple[Array, Array]:
-        """Points (d, n) and probabilities (n,) of the rule; raises InputError without one."""
+        """Return points (d, n) and probabilities (n,) of the rule; raise InputError without one."""
         if self.nodes is None:
             raise InputError("inputs.rule: needed for points of a law on an interval")
         middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
@@ -136,6 +151,10 @@ class PolynomialDensity(Interval):
     ``coefficients``, lowest power first, need not be normalised.
     """
 
+    dimension: ClassVar[int] = 1
+    finite: ClassVar[bool] = False
+    size: ClassVar[int] = 0
+
     law: Literal["polynomial_density"] = Field(description="a polynomial as density")
     coefficients: tuple[Number, ...] = Field(
         min_length=1,
@@ -144,32 +163,26 @@ class PolynomialDensity(Interval):
         "but the polynomial must be positive on all of [low, high]",
     )
 
+    @constructor
+    def __init__(
+        self,
+        low: float = 0.0,
+        high: float = 1.0,
+        *,
+        coefficients: Sequence[float] | Array,
+    ) -> None: ...
+
     @check("low", "high", "coefficients")
     def _positive(self) -> Iterator[ConfigProblem]:
         if not self.ordered:
             return
-        turns = polynomial.polyroots(polynomial.polyder(self.coefficients))
-        inside = [t.real for t in turns if abs(t.imag) < 1e-9 and self.low < t.real < self.high]
+        critical = polynomial.polyroots(polynomial.polyder(self.coefficients))
+        inside = [t.real for t in critical if abs(t.imag) < 1e-9 and self.low < t.real < self.high]
         for x in (self.low, self.high, *inside):
             if not polynomial.polyval(x, self.coefficients) > 0.0:
                 where = f"on [{self.low:g}, {self.high:g}], it is not at {x:g}"
                 yield ("coefficients",), f"the density must be positive {where}"
                 return
-
-    @property
-    def dimension(self) -> int:
-        """One input."""
-        return 1
-
-    @property
-    def finite(self) -> bool:
-        """Whether the law lives on finitely many points."""
-        return False
-
-    @property
-    def size(self) -> int:
-        """No points: 0."""
-        return 0
 
     @property
     def density(self) -> tuple[float, ...]:
@@ -183,11 +196,11 @@ class PolynomialDensity(Interval):
         return self._moment(2) / self._moment(0)
 
     def sample(self) -> tuple[Array, Array]:
-        """Raises InputError: the law lives on an interval."""
+        """Raise InputError: the law lives on an interval."""
         raise InputError("inputs: a law on finitely many points is needed")
 
     def _moment(self, power: int) -> float:
-        """∫ x^power density(x) dx with the coefficients as given."""
+        """Integrate x^power times the polynomial, not normalised, over [low, high]."""
         nodes, weights = gauss_legendre.rule(8)
         middle, half = 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
         x = middle + half * nodes
@@ -195,8 +208,10 @@ class PolynomialDensity(Interval):
         return math.fsum((half * weights * values).tolist())
 
 
-class Points(Model):
+class Points(PublicModel):
     """Finitely many ``points``, each a list of d coordinates, with probabilities or equally likely."""
+
+    finite: ClassVar[bool] = True
 
     law: Literal["points"] = Field(description="finitely many points")
     points: tuple[tuple[Number, ...], ...] = Field(
@@ -210,18 +225,23 @@ class Points(Model):
         "out",
     )
 
+    @constructor
+    def __init__(
+        self,
+        points: Sequence[Sequence[float]] | Array,
+        weights: Sequence[float] | Array | None = None,
+    ) -> None: ...
+
     @check("points")
     def _same_dimension(self) -> Iterator[ConfigProblem]:
         for number, point in enumerate(self.points):
             if not point:
                 yield ("points", number), "a point needs at least one coordinate, found []"
             elif len(point) != self.dimension:
-                text = (
-                    f"point {number} has {len(point)} coordinates, the first has {self.dimension}"
-                )
-                yield ("points",), text
-            elif max(map(abs, point)) > REACH:
-                yield ("points",), f"point {number}: coordinates reach to {REACH:g}"
+                text = f"{len(point)} coordinates, the first has {self.dimension}"
+                yield ("points",), f"point {number} has {text}"
+            elif max(map(abs, point)) > MAX_COORDINATE:
+                yield ("points",), f"point {number}: coordinates reach to {MAX_COORDINATE:g}"
 
     @check("points", "weights")
     def _one_weight_each(self) -> Iterator[ConfigProblem]:
@@ -245,18 +265,13 @@ class Points(Model):
         return len(self.points[0])
 
     @property
-    def finite(self) -> bool:
-        """Whether the law lives on finitely many points."""
-        return True
-
-    @property
     def size(self) -> int:
-        """How many points."""
+        """Number of points."""
         return len(self.points)
 
     @property
     def density(self) -> tuple[float, ...]:
-        """Raises InputError: the law has none."""
+        """Raise InputError: the law has no density."""
         raise InputError("inputs: a law with a density is needed")
 
     @property
@@ -265,7 +280,7 @@ class Points(Model):
         return _second_moment(*self.sample())
 
     def sample(self) -> tuple[Array, Array]:
-        """Points (d, n) and probabilities (n,), which are rescaled to add up to 1."""
+        """Return points (d, n) and probabilities (n,), which are rescaled to add up to 1."""
         points = np.array(self.points).T
         if self.weights is None:
             return points, np.full(points.shape[1], 1.0 / points.shape[1])

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from descentflow.functions import activations
 from descentflow.functions.activations import ACTIVATIONS, Activation
+from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.model import Model, Whole
 from descentflow.simd.arrays import Array
 
@@ -35,7 +36,7 @@ ActivationName = Literal[
 
 
 class Layout(Model):
-    """How θ is laid out: d ``inputs``, H ``hidden`` neurons, o ``outputs``."""
+    """The layout of θ for d ``inputs``, H ``hidden`` neurons and o ``outputs``."""
 
     inputs: Whole = Field(default=1, ge=1)
     hidden: Whole = Field(ge=1, le=MAX_WIDTH)
@@ -47,7 +48,7 @@ class Layout(Model):
         return self.hidden * (self.inputs + 1 + self.outputs) + self.outputs
 
     def split(self, theta: Array) -> tuple[Array, Array, Array, Array]:
-        """Views (w, b, v, c) of θ (..., P): shapes (..., H, d), (..., H), (..., o, H), (..., o)."""
+        """Split θ (..., P) into views w (..., H, d), b (..., H), v (..., o, H), c (..., o)."""
         inner, outer = self.hidden * self.inputs, self.hidden * (self.inputs + 1)
         last = self.parameter_count - self.outputs
         shape = theta.shape[:-1]
@@ -59,7 +60,7 @@ class Layout(Model):
         )
 
 
-class Network(Model):
+class Network(PublicModel):
     """One hidden layer of ``hidden`` neurons."""
 
     hidden: Whole = Field(ge=1, le=MAX_WIDTH, description="H, the number of hidden neurons")
@@ -71,24 +72,29 @@ class Network(Model):
         default=1, ge=1, le=MAX_OUTPUTS, description="o, the number of outputs; each has a target"
     )
 
+    @constructor
+    def __init__(
+        self, hidden: int, activation: ActivationName = "relu", *, outputs: int = 1
+    ) -> None: ...
+
     @property
     def sigma(self) -> Activation:
         """The facts about the activation."""
         return ACTIVATIONS[self.activation]
 
     def layout(self, inputs: int = 1) -> Layout:
-        """The layout of θ for that many inputs."""
+        """Return the layout of θ for that many inputs."""
         return Layout(inputs=inputs, hidden=self.hidden, outputs=self.outputs)
 
     def realization(self, theta: Array, x: Array) -> Array:
-        """N_θ(x) of a network with one input and one output, θ (..., P), x (N,): shape (..., N)."""
+        """Evaluate N_θ(x) for one input and one output: θ (..., P), x (N,) -> (..., N)."""
         w, b, v, c = split(theta, self.hidden)
-        level = activations.value(self.activation, w[..., :, None] * x + b[..., :, None])
-        return np.asarray((v[..., :, None] * level).sum(axis=-2) + c[..., None])
+        sigma = activations.value(self.activation, w[..., :, None] * x + b[..., :, None])
+        return np.asarray((v[..., :, None] * sigma).sum(axis=-2) + c[..., None])
 
 
 def split(theta: Array, hidden: int) -> tuple[Array, Array, Array, Array]:
-    """Views (w, b, v, c) of θ (..., 3H+1) for one input and output: (..., H) three times, (...)."""
+    """Split θ (..., 3H+1) for one input and output into views: (..., H) three times, (...)."""
     return (
         theta[..., :hidden],
         theta[..., hidden : 2 * hidden],

@@ -1,8 +1,8 @@
 """Targets f: piecewise linear functions, polynomials and formulas of one input; constants of any.
 
-Every target of one input can be *charted* on an interval: cut into pieces on which it is smooth, each
-with the postfix program (see :mod:`descentflow.functions.formulas`) that evaluates it there.
-Piecewise linear ones have *pieces* too, which the closed-form engine reads.
+A target of one input has a piecewise form on an interval: pieces on which it is smooth, each with the
+postfix program (see :mod:`descentflow.functions.formulas`) that evaluates it there. A piecewise linear
+target also has a table, which the closed-form engine reads.
 """
 
 from abc import ABC, abstractmethod
@@ -19,25 +19,26 @@ from descentflow.errors import ConfigurationError
 from descentflow.functions.breakpoints import kinks, resolve
 from descentflow.functions.formulas import ADD, CONST, END, MUL, Program, X, parse
 from descentflow.functions.gauss_legendre import NODES
+from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
-from descentflow.schema.model import Model, Number, check
+from descentflow.schema.model import Number, check
 from descentflow.simd.arrays import Array
 
 MAX_COEFFICIENTS = 65
 
 EDGE, TARGET_SLOPE, TARGET_INTERCEPT, SLOPE_TAIL, INTERCEPT_TAIL = range(5)
-"""Rows of the array of pieces (5, M+1) by which kernels read a target on [low, high].
+"""Rows of the table (5, M+1) from which kernels read a piecewise linear target on [low, high].
 
-EDGE holds the ends low = e_0 < .. < e_M = high; on [e_m, e_{m+1}] f(x) = slope x + intercept. What a
-double cannot hold of these two is in the tails. The last column of the other rows is unused.
+EDGE holds the ends low = e_0 < .. < e_M = high. On [e_m, e_{m+1}] f(x) = slope x + intercept; the tails
+are the rounding errors of these two doubles. The last column of the other rows is unused.
 """
 
 
 @dataclass(frozen=True)
 class PiecewiseForm:
-    """A target on [low, high]: ``edges`` (M+1) of its pieces, the program on each.
+    """A target on [low, high]: the ``edges`` (M+1) of its M pieces, and a program for each piece.
 
-    ``degree`` bounds the degree of the polynomials that the programs are; None where they are not.
+    ``degree`` bounds the degree of the programs if they are polynomials; otherwise it is None.
     """
 
     edges: tuple[float, ...]
@@ -45,20 +46,20 @@ class PiecewiseForm:
     degree: int | None
 
 
-class Linear(Model, ABC):
-    """Piecewise linear targets: what they have in common."""
+class Linear(PublicModel, ABC):
+    """A piecewise linear target."""
 
     @abstractmethod
-    def pieces(self, low: float, high: float) -> Array:
-        """The target on [low, high]; raises ConfigurationError where it is not given there."""
+    def target_table(self, low: float, high: float) -> Array:
+        """Tabulate the target on [low, high]; raise ConfigurationError if it is undefined there."""
 
     @abstractmethod
     def evaluate(self, x: Array) -> Array:
-        """f(x), entry by entry; the value from the left where f jumps, nan where it is not given."""
+        """Evaluate f(x), entry by entry: the left limit where f jumps, nan where f is undefined."""
 
     def piecewise_form(self, low: float, high: float) -> PiecewiseForm:
-        """The target on [low, high], cut at its knots; raises ConfigurationError like ``pieces``."""
-        table = self.pieces(low, high)
+        """Cut the target on [low, high] at its knots; raise ConfigurationError as the table does."""
+        table = self.target_table(low, high)
         lines = table[[TARGET_INTERCEPT, TARGET_SLOPE], :-1].T
         return PiecewiseForm(tuple(table[EDGE].tolist()), tuple(map(horner, lines.tolist())), 1)
 
@@ -69,12 +70,15 @@ class Constant(Linear):
     kind: Literal["constant"] = Field(description="f = value")
     value: Number = Field(description="the value")
 
-    def pieces(self, low: float, high: float) -> Array:
-        """The target on [low, high]."""
-        return _pieces(low, high, [], [(Fraction(0), Fraction(self.value))])
+    @constructor
+    def __init__(self, value: float) -> None: ...
+
+    def target_table(self, low: float, high: float) -> Array:
+        """Tabulate the target on [low, high]."""
+        return _table(low, high, [], [(Fraction(0), Fraction(self.value))])
 
     def evaluate(self, x: Array) -> Array:
-        """The value, at every entry of x."""
+        """Repeat the value for every entry of x."""
         return np.full(x.shape, self.value)
 
 
@@ -85,12 +89,15 @@ class Affine(Linear):
     slope: Number = Field(description="the slope α")
     intercept: Number = Field(default=0.0, description="the value at 0")
 
-    def pieces(self, low: float, high: float) -> Array:
-        """The target on [low, high]."""
-        return _pieces(low, high, [], [(Fraction(self.slope), Fraction(self.intercept))])
+    @constructor
+    def __init__(self, slope: float, intercept: float = 0.0) -> None: ...
+
+    def target_table(self, low: float, high: float) -> Array:
+        """Tabulate the target on [low, high]."""
+        return _table(low, high, [], [(Fraction(self.slope), Fraction(self.intercept))])
 
     def evaluate(self, x: Array) -> Array:
-        """f(x), entry by entry."""
+        """Evaluate f(x), entry by entry."""
         return np.asarray(self.slope * x + self.intercept)
 
 
@@ -105,11 +112,14 @@ class PiecewiseLinear(Linear):
     )
     values: tuple[Number, ...] = Field(min_length=2, description="f at the knots, one for each")
 
+    @constructor
+    def __init__(self, knots: Sequence[float] | Array, values: Sequence[float] | Array) -> None: ...
+
     @check("knots", "values")
     def _one_value_each(self) -> Iterator[ConfigProblem]:
         if len(self.knots) != len(self.values):
-            found = f"found {len(self.values)} for {len(self.knots)} knots"
-            yield ("values",), f"needs one value per knot, {found}"
+            text = f"needs one value per knot, found {len(self.values)} for {len(self.knots)} knots"
+            yield ("values",), text
 
     @check("knots")
     def _ordered(self) -> Iterator[ConfigProblem]:
@@ -121,8 +131,8 @@ class PiecewiseLinear(Linear):
         if any(c == a for a, c in zip(self.knots, self.knots[2:], strict=False)):
             yield ("knots",), "a knot may be given twice (a jump), not more"
 
-    def pieces(self, low: float, high: float) -> Array:
-        """The target on [low, high]; raises ConfigurationError where the knots do not cover it."""
+    def target_table(self, low: float, high: float) -> Array:
+        """Tabulate the target; raise ConfigurationError if the knots do not cover [low, high]."""
         if self.knots[0] > low or self.knots[-1] < high:
             raise ConfigurationError(
                 f"they reach from {self.knots[0]:g} to {self.knots[-1]:g} and must cover the inputs' "
@@ -139,10 +149,10 @@ class PiecewiseLinear(Linear):
             slope = (Fraction(at_right) - y) / (Fraction(right) - x)
             ends.append(left)
             lines.append((slope, y - slope * x))
-        return _pieces(low, high, ends[1:], lines)
+        return _table(low, high, ends[1:], lines)
 
     def evaluate(self, x: Array) -> Array:
-        """f(x), entry by entry; the value from the left at a jump, nan outside the knots."""
+        """Evaluate f(x), entry by entry: the left limit at a jump, nan outside the knots."""
         knots, values = np.array(self.knots), np.array(self.values)
         right = np.clip(np.searchsorted(knots, x), 1, len(knots) - 1)
         width = knots[right] - knots[right - 1]
@@ -161,22 +171,25 @@ class Step(Linear):
     below: Number = Field(default=0.0, description="f to the left, and at the jump")
     above: Number = Field(default=1.0, description="f to the right")
 
-    def pieces(self, low: float, high: float) -> Array:
-        """The target on [low, high]; raises ConfigurationError where the step lies outside."""
+    @constructor
+    def __init__(self, at: float, below: float = 0.0, above: float = 1.0) -> None: ...
+
+    def target_table(self, low: float, high: float) -> Array:
+        """Tabulate the target; raise ConfigurationError if the step is not inside [low, high]."""
         if not low < self.at < high:
             raise ConfigurationError(
                 f"the step at {self.at:g} must lie inside the inputs' interval ({low:g}, {high:g})",
                 ("at",),
             )
         lines = [(Fraction(0), Fraction(self.below)), (Fraction(0), Fraction(self.above))]
-        return _pieces(low, high, [self.at], lines)
+        return _table(low, high, [self.at], lines)
 
     def evaluate(self, x: Array) -> Array:
-        """f(x), entry by entry."""
+        """Evaluate f(x), entry by entry."""
         return np.where(x > self.at, self.above, self.below)
 
 
-class Polynomial(Model):
+class Polynomial(PublicModel):
     """f(x) = Σ coefficients[k] x^k, lowest power first."""
 
     kind: Literal["polynomial"] = Field(description="f(x) = Σ coefficients[k] x^k")
@@ -186,24 +199,30 @@ class Polynomial(Model):
         description="lowest power first, 1 to 65 of them",
     )
 
+    @constructor
+    def __init__(self, coefficients: Sequence[float] | Array) -> None: ...
+
     def piecewise_form(self, low: float, high: float) -> PiecewiseForm:
-        """The target on [low, high], one piece."""
+        """Cut [low, high] until quadrature resolves the polynomial on every piece."""
         program = horner(self.coefficients)
         edges = tuple(np.asarray(resolve(program, [low, high], NODES)).tolist())
         return PiecewiseForm(edges, (program,) * (len(edges) - 1), len(self.coefficients) - 1)
 
     def evaluate(self, x: Array) -> Array:
-        """f(x), entry by entry."""
+        """Evaluate f(x), entry by entry."""
         return horner(self.coefficients)(x)
 
 
-class Expression(Model):
+class Expression(PublicModel):
     """f given by a ``formula`` in x, see :mod:`descentflow.functions.formulas` for its grammar."""
 
     kind: Literal["expression"] = Field(description="a formula in x")
     formula: str = Field(
         description="such as `where(x < 1/2, 0, sqrt(x - 1/2))`; the grammar is in config/README.md"
     )
+
+    @constructor
+    def __init__(self, formula: str) -> None: ...
 
     @check("formula")
     def _readable(self) -> Iterator[ConfigProblem]:
@@ -213,9 +232,9 @@ class Expression(Model):
             yield ("formula",), error.text
 
     def piecewise_form(self, low: float, high: float) -> PiecewiseForm:
-        """The target on [low, high], cut at its kinks and finer where it is rough.
+        """Cut [low, high] at the formula's kinks, and finer where the formula is rough.
 
-        Raises ConfigurationError where the formula is no number or cannot be integrated.
+        Raises ConfigurationError if the formula has no finite value at a point or is not integrable.
         """
         program = parse(self.formula)
         try:
@@ -226,7 +245,7 @@ class Expression(Model):
         return PiecewiseForm(ends, (program,) * (len(ends) - 1), None)
 
     def evaluate(self, x: Array) -> Array:
-        """f(x), entry by entry; nan where the formula is no number."""
+        """Evaluate f(x), entry by entry: nan where the formula has no value."""
         return parse(self.formula)(x)
 
 
@@ -237,7 +256,7 @@ Target = Annotated[
 
 
 def horner(coefficients: Sequence[float]) -> Program:
-    """The program of Σ coefficients[k] x^k."""
+    """Compile Σ coefficients[k] x^k to a program."""
     code, operands = [CONST], [coefficients[-1]]
     for coefficient in reversed(coefficients[:-1]):
         code += [X, MUL, CONST, ADD]
@@ -245,9 +264,10 @@ def horner(coefficients: Sequence[float]) -> Program:
     return Program(np.array([*code, END]), np.array([*operands, 0.0]), ())
 
 
-def _pieces(
+def _table(
     low: float, high: float, knots: list[float], lines: list[tuple[Fraction, Fraction]]
 ) -> Array:
+    """Fill a table from the inner knots and from slope and intercept of each piece."""
     table = np.zeros((5, len(lines) + 1))
     table[EDGE] = [low, *knots, high]
     for m, (slope, intercept) in enumerate(lines):

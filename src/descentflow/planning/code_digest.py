@@ -1,80 +1,125 @@
-"""Which source files a job's code consists of, found without running it.
+"""Which source code a job consists of, found without running it.
 
-Snakemake never looks into imported modules. Each job therefore carries a digest of every file of the
-package that its stage can import: editing one file reruns the jobs that use it and no others.
+Snakemake never looks into imported modules. Each job therefore carries a digest of every module of
+the package that it can import: an edit reruns the jobs that it can change and no others. What cannot
+change a result is left out: comments, layout, line endings, docstrings, the words of refusals and of
+the configuration's descriptions, and the checks of models, which refuse and compute nothing.
 """
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGE = "descentflow"
 
+WORDS = ("descentflow.errors", "descentflow.schema.messages", "descentflow.schema.yaml_file")
+"""Modules that only word refusals."""
+
 
 @cache
 def folder() -> Path:
-    """The package's folder."""
+    """Return the package's folder."""
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(PACKAGE)
     return Path(spec.origin).parent
 
 
+@cache
 def digest(*modules: str) -> str:
-    """Digest of the files in the import closure of ``modules``: 16 hexadecimal digits."""
+    """Digest of the code in the import closure of ``modules``: 16 hexadecimal digits."""
     hashed = hashlib.sha256()
-    for name in sorted(closure(*modules)):
-        path = _file(name)
-        assert path is not None
-        hashed.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for name in sorted(closure(*modules).difference(WORDS)):
+        hashed.update(name.encode() + b"\0" + _read(name)[1])
     return hashed.hexdigest()[:16]
 
 
 def closure(*modules: str) -> set[str]:
-    """Names of the package's modules that ``modules`` import, themselves and parents included.
+    """Return the package's modules that ``modules`` import, themselves and parents included.
 
     Imports inside functions count; those under ``if TYPE_CHECKING`` do not.
     """
-    found: set[str] = set()
+    names: set[str] = set()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in names:
             continue
-        found.add(name)
+        names.add(name)
         parent = name.rpartition(".")[0]
         waiting += [parent] if parent else []
-        waiting += _imports(name)
-    return found
+        waiting += _read(name)[0]
+    return names
 
 
 @cache
-def _imports(module: str) -> tuple[str, ...]:
+def _read(module: str) -> tuple[tuple[str, ...], bytes]:
+    """Return a module's imports of the package, and the digest of its code without words."""
     path = _file(module)
     if path is None:
         raise ModuleNotFoundError(module)
-    names: list[str] = []
-    for node in _running(ast.parse(path.read_bytes())):
+    tree = ast.parse(path.read_bytes())
+    imports = tuple(_imports(tree))
+    code = ast.dump(_WithoutWords().visit(tree))
+    return imports, hashlib.sha256(code.encode()).digest()
+
+
+class _WithoutWords(ast.NodeTransformer):
+    """Drop everything that cannot change a result."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:
+        """Drop a model's checks."""
+        if any(isinstance(d, ast.Call) and _called(d) == "check" for d in node.decorator_list):
+            return None
+        return self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        """Drop docstrings, of constants too."""
+        text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return ast.Pass() if text else self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        """Drop the words of a refusal, keep its class."""
+        if isinstance(node.exc, ast.Call):
+            node.exc.args = []
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Drop descriptions of the configuration's keys."""
+        node.keywords = [word for word in node.keywords if word.arg != "description"]
+        return self.generic_visit(node)
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Yield the package's modules among the imports."""
+    for node in _running(tree):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.append(node.module)
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-    ours = [name for name in names if name.split(".")[0] == PACKAGE]
-    return tuple(name for name in ours if _file(name) is not None)
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == PACKAGE and _file(name) is not None:
+                yield name
 
 
 def _running(node: ast.AST) -> list[ast.AST]:
-    """All nodes below but those that only a type checker sees."""
+    """Return all nodes below but those that only a type checker sees."""
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         return [inner for child in node.orelse for inner in _running(child)]
     return [node, *(inner for child in ast.iter_child_nodes(node) for inner in _running(child))]
 
 
 def _file(module: str) -> Path | None:
-    """The module's file, or None where the name is not a module of the package."""
+    """Return the module's file, or None where the name is not a module of the package."""
     base = folder().joinpath(*module.split(".")[1:])
     for path in (base / "__init__.py", base.with_suffix(".py")):
         if path.is_file():

@@ -7,14 +7,16 @@ the constants of :mod:`descentflow.planning.calibration`. Nothing that decides a
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from descentflow.config.experiment import Flow
-from descentflow.planning.calibration import ByWidth, Calibration
+from descentflow.planning.calibration import ByWidth, Calibration, shipped
 from descentflow.planning.deep_runs import DescentRun, GramRun
+from descentflow.planning.jobs import Job, Jobs
 from descentflow.planning.runs import PlannedRun
-from descentflow.planning.shallow_runs import Run
+from descentflow.planning.shallow_runs import Run, Start
 from descentflow.training.recording import record_steps, record_times, restart_times, within
 
 BYTES = 8
@@ -53,17 +55,26 @@ class Cost:
     disk: float = 0.0
 
 
-def sample(run: Run, known: Calibration) -> Cost:
+def cost(job: Job, known: Calibration) -> Cost:
+    """Return what a job costs that draws or trains."""
+    if isinstance(job.planned, Start):
+        return _sample(job.planned, job.spec["chunk"], known)
+    assert isinstance(job.planned, PlannedRun)
+    first, last = job.spec["segment"]
+    return _segment(job.planned, first, last, known)
+
+
+def _sample(start: Start, chunk: str, known: Calibration) -> Cost:
     """Drawing the initial parameters of one chunk."""
-    numbers = run.setting.initialization.chunk * run.setting.parameter_count
+    first, last = map(int, chunk.split("-"))
+    numbers = (last - first + 1) * start.layout.parameter_count
     written = _megabytes(numbers)
     seconds = numbers * (known.draw_entry + known.written_number)
     return _job("sample", known, seconds, COPIES * written, written)
 
 
-def segment(run: PlannedRun, number: int, known: Calibration) -> Cost:
+def _segment(run: PlannedRun, first: float, last: float, known: Calibration) -> Cost:
     """Training one segment of one chunk."""
-    first, last = run.segments[number]
     if isinstance(run, GramRun):
         return _gram_deep(run, known)
     if isinstance(run, DescentRun):
@@ -90,7 +101,7 @@ def _train(run: Run, first: float, last: float, known: Calibration) -> Cost:
     total = trajectories * (numbers + size) + snapshots * kept * size
     held = _megabytes(total)
     seconds = trajectories * work + total * known.written_number
-    return _job("train", known, seconds, COPIES * held, TRAINED[training.method] * held)
+    return _job(run.trainer, known, seconds, COPIES * held, TRAINED[training.method] * held)
 
 
 def _descent_step(run: Run, known: Calibration) -> float:
@@ -151,7 +162,7 @@ def _gram_deep(run: GramRun, known: Calibration) -> Cost:
     each = setting.weights * (known.draw_entry + known.deep_gram * _positions(run))
     written = _megabytes(count * inputs.number**2)
     memory = _deep_memory(run, GRAM_COPIES) + COPIES * written
-    return _job("gram_deep", known, count * each, memory, written)
+    return _job("deep_gram", known, count * each, memory, written)
 
 
 def _train_deep(run: DescentRun, first: int, last: int, known: Calibration) -> Cost:
@@ -169,7 +180,7 @@ def _train_deep(run: DescentRun, first: int, last: int, known: Calibration) -> C
     grams = _megabytes(rows * records * layers * number**2)
     memory = _deep_memory(run, DEEP_COPIES) + COPIES * written + grams
     seconds = rows * work + drawn + rows * numbers * known.written_number
-    return _job("train_deep", known, seconds, memory, written)
+    return _job("deep_descent", known, seconds, memory, written)
 
 
 EIGENVALUES = 1e-8
@@ -178,6 +189,7 @@ EIGENVALUES = 1e-8
 
 def aggregate(runs: Sequence[PlannedRun], known: Calibration) -> Cost:
     """Making a study's dataset from all files of its runs."""
+    runs = [run for run in runs if run.chunk_count]
     shallow = [run for run in runs if isinstance(run, Run)]
     if not shallow:
         return _aggregate_deep(runs, known)
@@ -215,8 +227,8 @@ AGGREGATING = 2.0
 
 
 def _aggregate_deep(runs: Sequence[PlannedRun], known: Calibration) -> Cost:
-    """Everything is held at once: Gram matrices for every initialisation."""
-    numbers = 0.0
+    """Gram matrices of every initialisation are read, those of a chunk are held."""
+    numbers, held = 0.0, 0.0
     for run in runs:
         assert isinstance(run, GramRun | DescentRun)
         number = run.setting.inputs.number
@@ -225,10 +237,12 @@ def _aggregate_deep(runs: Sequence[PlannedRun], known: Calibration) -> Cost:
             density = run.setting.training.records_per_decade
             records = record_steps(int(run.horizon), density).size
             each = (2 * number**2 + records * (number + 20)) * len(run.step_sizes)
-        numbers += run.setting.initialization.count * each
+        total, chunk = run.count, run.setting.initialization.chunk
+        numbers += total * each
+        held = max(held, min(total, chunk) * each)
     seconds = numbers * AGGREGATING * known.checked_number
-    memory = HELD_DEEP * _megabytes(numbers)
-    return _job("aggregate_deep", known, seconds, memory, _megabytes(numbers) / number)
+    memory = HELD_DEEP * _megabytes(held)
+    return _job("aggregate", known, seconds, memory, _megabytes(numbers) / 10.0)
 
 
 HELD_DEEP = 2.5
@@ -286,3 +300,46 @@ def _megabytes(numbers: float) -> float:
 
 def _job(stage: str, known: Calibration, seconds: float, memory: float, disk: float) -> Cost:
     return Cost(known.start_seconds[stage] + seconds, known.start_megabytes[stage] + memory, disk)
+
+
+class Resources:
+    """What jobs ask a cluster for: memory in MB and minutes.
+
+    All jobs of a Slurm array get the resources of its first one, so every segment of a shallow
+    network asks for what the largest of them needs; deep networks ask for their own.
+    """
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs, self._calibration = jobs, shipped()
+
+    def memory_mb(self, job: Job) -> int:
+        """Return the memory that a training job is expected to need at its peak."""
+        return math.ceil(self._of(job).memory)
+
+    def minutes(self, job: Job, attempt: int) -> int:
+        """Return a time limit, longer with every attempt.
+
+        Three times as long as expected, since a limit costs nothing, and ten minutes for starting
+        and compiling.
+        """
+        return attempt * (10 + math.ceil(3 * self._of(job).seconds / 60))
+
+    def aggregate_mb(self, study: str) -> int:
+        """Return the memory that aggregating a study is expected to need at its peak."""
+        return math.ceil(aggregate(self._jobs.runs[study], self._calibration).memory)
+
+    def _of(self, job: Job) -> Cost:
+        assert isinstance(job.planned, PlannedRun)
+        return cost(job, self._calibration) if job.planned.alone else self._largest
+
+    @cached_property
+    def _largest(self) -> Cost:
+        """The most of any segment of a shallow network; chunks of one run cost the same."""
+        costs = [
+            _segment(run, first, last, self._calibration)
+            for runs in self._jobs.runs.values()
+            for run in runs
+            if not run.alone
+            for first, last in run.segments
+        ]
+        return Cost(max(c.seconds for c in costs), max(c.memory for c in costs))

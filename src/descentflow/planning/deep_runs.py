@@ -1,16 +1,15 @@
-"""From experiments of ``overparameterized`` to jobs: frozen specs, ids, chunks, segments.
+"""Runs of deep networks: gradient descent, Gram matrices at the start, limits.
 
-As in ``plan``, a run's id is a digest of what decides its numbers, without horizon, number of
-initialisations and chunk size, and a sweep over ``training.step_size`` alone is a dimension of one
-run. Weights are so large that a run is cut into segments only where they can be stored between.
+There are no files of initial parameters: weights are drawn where they are needed. They are so large
+that a run is cut into segments only where they can be stored between.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from descentflow.deep.experiment import AtStart, Descending, Limit
-from descentflow.planning.runs import PlannedRun, by_step_size, halved_decades, segments_of
+from descentflow.planning.runs import Grid, PlannedRun, RunClasses, halved_decades, segments_of
+from descentflow.training.recording import record_steps
 
 SEGMENT_SECONDS = 600.0
 SECONDS_PER_WEIGHT, SECONDS_PER_PRODUCT = 2e-9, 3e-10
@@ -18,11 +17,35 @@ SECONDS_PER_WEIGHT, SECONDS_PER_PRODUCT = 2e-9, 3e-10
 
 
 @dataclass(frozen=True)
-class GramRun(PlannedRun):
-    """Gram matrices at the start alone."""
+class LimitRun(PlannedRun):
+    """Limits of Gram matrices, which are computed where the study's dataset is made: no files."""
 
-    stage: ClassVar[str] = "gram_deep"
-    start: ClassVar[None] = None
+    axis: ClassVar[None] = None
+    trainer: ClassVar[str] = ""
+    segments: ClassVar[list[tuple[float, float]]] = []
+    horizon: ClassVar[float] = 0
+    count: ClassVar[int] = 0
+    chunk_count: ClassVar[int] = 0
+    chunks: ClassVar[list[str]] = []
+    id: ClassVar[str] = ""
+
+    setting: Limit
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What decides the limits, as JSON can hold it."""
+        inputs = self.setting.inputs.model_dump(mode="json")
+        return {"seed": self.seed, "network": self.setting.network.spec, "inputs": inputs}
+
+
+@dataclass(frozen=True)
+class GramRun(PlannedRun):
+    """Gram matrices of networks at their start."""
+
+    axis: ClassVar[None] = None
+    alone: ClassVar[bool] = True
+    carried: ClassVar[tuple[str, ...]] = ("weights_digest",)
+    trainer: ClassVar[str] = "deep_gram"
     segments: ClassVar[list[tuple[float, float]]] = [(0, 0)]
     horizon: ClassVar[float] = 0
 
@@ -37,13 +60,13 @@ class GramRun(PlannedRun):
 
 @dataclass(frozen=True)
 class DescentRun(PlannedRun):
-    """Gradient descent from one experiment's setting, with one or more step sizes."""
+    """Gradient descent on all layers."""
 
-    stage: ClassVar[str] = "train_deep"
-    start: ClassVar[None] = None
+    alone: ClassVar[bool] = True
+    carried: ClassVar[tuple[str, ...]] = ("weights", "weights_digest")
+    trainer: ClassVar[str] = "deep_descent"
 
     setting: Descending
-    step_sizes: tuple[Any, ...]
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -61,6 +84,10 @@ class DescentRun(PlannedRun):
         """The last step."""
         return self.setting.training.steps
 
+    def record_grid(self) -> Grid:
+        """Steps of the records up to the horizon."""
+        return record_steps(self.horizon, self.setting.training.records_per_decade)
+
     @property
     def stores_weights(self) -> bool:
         """Whether its files hold the weights at their end."""
@@ -68,7 +95,7 @@ class DescentRun(PlannedRun):
 
     @property
     def segments(self) -> list[tuple[float, float]]:
-        """Segments (start, stop] of steps; all but the last are the same for every horizon."""
+        """Segments (start, stop] of steps; all but the last are the same for any horizon."""
         if not self.stores_weights:
             return [(0, self.horizon)]
         longest = max(1, int(SEGMENT_SECONDS / self.unit_seconds))
@@ -77,38 +104,14 @@ class DescentRun(PlannedRun):
     @property
     def unit_seconds(self) -> float:
         """Rough seconds of a whole chunk for one step."""
-        return self._rows * self._seconds
+        inputs = self.setting.inputs
+        positions = inputs.number * (inputs.shape[0] if len(inputs.shape) == 2 else 1)
+        seconds = SECONDS_PER_WEIGHT + SECONDS_PER_PRODUCT * positions
+        return self._rows * self.setting.weights * seconds
 
     @property
     def _rows(self) -> int:
         return self.setting.initialization.chunk * len(self.step_sizes)
 
-    @property
-    def _seconds(self) -> float:
-        """Rough seconds of one step of one initialisation."""
-        inputs = self.setting.inputs
-        positions = inputs.number * (inputs.shape[0] if len(inputs.shape) == 2 else 1)
-        return self.setting.weights * (SECONDS_PER_WEIGHT + SECONDS_PER_PRODUCT * positions)
 
-
-DeepRun = GramRun | DescentRun
-
-
-def runs_of(block: Mapping[str, list[Limit | AtStart]], seed: int, lock: str) -> list[DeepRun]:
-    """The runs of the study: experiments by name, each in the order of its sweep.
-
-    Experiments about limits alone have none.
-    """
-    runs: list[DeepRun] = []
-    for name, settings in sorted(block.items()):
-        runs += [
-            GramRun(seed, lock, name, setting)
-            for setting in settings
-            if isinstance(setting, AtStart) and not isinstance(setting, Descending)
-        ]
-        descending = [setting for setting in settings if isinstance(setting, Descending)]
-        runs += [
-            DescentRun(seed, lock, name, setting, sizes)
-            for setting, sizes in by_step_size(descending)
-        ]
-    return runs
+RUN_CLASSES: RunClasses = {Limit: LimitRun, AtStart: GramRun, Descending: DescentRun}

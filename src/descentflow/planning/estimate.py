@@ -1,13 +1,12 @@
 """What a configuration will take: jobs, core-hours, memory and disk, stage by stage."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from descentflow.planning import costs
 from descentflow.planning.calibration import Calibration
 from descentflow.planning.costs import Cost
-from descentflow.planning.jobs import AGGREGATES, Jobs
-from descentflow.planning.shallow_runs import Run
+from descentflow.planning.jobs import Jobs
 
 HEAD = ("study", "stage", "jobs", "core-hours", "longest job", "peak memory", "disk")
 
@@ -27,52 +26,36 @@ class Row:
 
 def estimate(jobs: Jobs, known: Calibration) -> list[Row]:
     """One row for each stage of each study, those of one stage in the order of the work."""
-    seen: set[tuple[str, str]] = set()
-    rows: list[Row] = []
-    datasets = 0.0
-    for study in jobs.blocks:
-        stages: dict[str, list[tuple[int, Cost]]] = {}
-        for stage, many, cost in _runs(jobs, study, known, seen):
-            stages.setdefault(stage, []).append((many, cost))
-        total = costs.aggregate(jobs.runs[study], known)
-        datasets += total.disk
-        stages[AGGREGATES.get(study, "aggregate")] = [(1, total)]
-        if jobs.figures(study):
-            stages["draw"] = [(1, costs.draw(total.disk, known))]
-        rows += [_row(study, stage, found) for stage, found in stages.items()]
-    judge, show = costs.judge(datasets, known), costs.draw(0.0, known)
-    return [*rows, _row("all", "judge", [(1, judge)]), _row("all", "show_claims", [(1, show)])]
+    stages: dict[tuple[str, str], list[Cost]] = {}
+    for job in jobs.all():
+        if job.planned is not None:
+            stages.setdefault((job.study, job.trainer or job.stage), []).append(
+                costs.cost(job, known)
+            )
+    datasets = {study: costs.aggregate(runs, known) for study, runs in jobs.runs.items()}
+    for study, dataset in datasets.items():
+        stages[study, "aggregate"] = [dataset]
+        if jobs.draw(study).outputs:
+            stages[study, "draw"] = [costs.draw(dataset.disk, known)]
+    written = sum(dataset.disk for dataset in datasets.values())
+    stages["all", "judge"] = [costs.judge(written, known)]
+    stages["all", "show_claims"] = [costs.draw(0.0, known)]
+    order = [*jobs.blocks, "all"]
+    return [
+        _row(study, stage, found)
+        for (study, stage), found in sorted(stages.items(), key=lambda row: order.index(row[0][0]))
+    ]
 
 
-def _runs(
-    jobs: Jobs, study: str, known: Calibration, seen: set[tuple[str, str]]
-) -> Iterator[tuple[str, int, Cost]]:
-    """(stage, number of jobs, cost of one); files that several runs share count once."""
-    for run in jobs.runs[study]:
-        if isinstance(run, Run) and (many := _new(run.start.id, run.chunks, seen)):
-            yield "sample", many, costs.sample(run, known)
-        many = _new(run.id, run.chunks, seen)
-        for number in range(len(run.segments)):
-            if many:
-                yield run.stage, many, costs.segment(run, number, known)
-
-
-def _new(identity: str, chunks: Sequence[str], seen: set[tuple[str, str]]) -> int:
-    """How many of the chunks were not seen before."""
-    files = {(identity, chunk) for chunk in chunks} - seen
-    seen |= files
-    return len(files)
-
-
-def _row(study: str, stage: str, found: Sequence[tuple[int, Cost]]) -> Row:
+def _row(study: str, stage: str, found: Sequence[Cost]) -> Row:
     return Row(
         study,
         stage,
-        sum(many for many, _ in found),
-        sum(many * cost.seconds for many, cost in found),
-        max(cost.seconds for _, cost in found),
-        max(cost.memory for _, cost in found),
-        sum(many * cost.disk for many, cost in found),
+        len(found),
+        sum(cost.seconds for cost in found),
+        max(cost.seconds for cost in found),
+        max(cost.memory for cost in found),
+        sum(cost.disk for cost in found),
     )
 
 

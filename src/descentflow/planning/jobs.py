@@ -1,16 +1,16 @@
-"""The jobs of a configuration: their files, and the one canonical JSON string each is identified by.
+"""The jobs of a configuration: what each one computes, from which files, into which files.
 
-That string holds everything a job depends on beside its input files: the spec, the digest of the
-code its stage imports, the digest of the lock file and the Python version. Snakemake reruns a job
-when it changes, and a shared cache may use it as a key.
+Snakemake, the archive, the estimate and the tests read jobs from here and from nowhere else. A job's
+JSON holds everything that it depends on beside its input files: the spec, the digest of the code that
+it runs, the digest of the lock file and the Python version. Snakemake reruns a job when it changes,
+and a shared cache may use it as a key.
 """
 
 import hashlib
-import math
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,18 +20,74 @@ from descentflow.config import validate
 from descentflow.config.catalogue import FIGURE_FORMATS, STUDIES
 from descentflow.config.validate import Block, Configuration
 from descentflow.errors import ConfigurationError, InputError
-from descentflow.planning import code_digest, costs, study_runs
-from descentflow.planning.calibration import shipped
+from descentflow.planning import code_digest, deep_runs, shallow_runs
 from descentflow.planning.identity import canonical
 from descentflow.planning.job_limits import too_many_jobs
-from descentflow.planning.runs import Planned, PlannedRun, check_shared
+from descentflow.planning.runs import Planned, PlannedRun, check_shared, plan_runs
 from descentflow.schema.messages import report
 
-AGGREGATES = {"overparameterized": "aggregate_deep"}
-"""The stage that joins a study's files, where it is not ``aggregate``."""
+RUN_CLASSES = {**shallow_runs.RUN_CLASSES, **deep_runs.RUN_CLASSES}
 
-SHALLOW, DEEP = ("train",), ("gram_deep", "train_deep")
-"""The stages that make the files of runs: of shallow networks, and of deep ones."""
+
+STUDY_MODULES = {
+    "aggregate": (".experiments", ".measures"),
+    "draw": (".figures",),
+    "judge": (".claims",),
+    "show_claims": ("",),
+}
+"""The modules of a study's folder that a stage runs."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command of the workflow: a stage with its spec, the files it reads and those it writes.
+
+    ``study`` is empty for jobs about all studies, ``planned`` is the run or start behind the files of
+    ``sample`` and ``train``.
+    """
+
+    stage: str
+    spec: Mapping[str, Any]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    lock: str
+    study: str = ""
+    trainer: str = ""
+    planned: Planned | None = None
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that the job runs, which no other of its modules imports statically."""
+        studies = self.spec.get("studies", [self.study])
+        return (
+            f"descentflow.stages.{self.stage}",
+            *([f"descentflow.stages.trainers.{self.trainer}"] if self.trainer else []),
+            *(
+                f"descentflow.studies.{study}{part}"
+                for part in STUDY_MODULES.get(self.stage, ())
+                for study in studies
+            ),
+        )
+
+    @cached_property
+    def code(self) -> str:
+        """Digest of the code that the job runs."""
+        return code_digest.digest(*self.modules)
+
+    @cached_property
+    def json(self) -> str:
+        """The job's identity, canonical JSON; its only parameter."""
+        named = {"trainer": self.trainer} if self.trainer else {}
+        return canonical(
+            {
+                "stage": self.stage,
+                **named,
+                "spec": self.spec,
+                "code": self.code,
+                "lock": self.lock,
+                "python": platform.python_version(),
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -48,35 +104,20 @@ class Jobs:
 
         Raises ConfigurationError with one line per problem.
         """
-        configuration, blocks = validate.check(mapping)
-        if problems := list(too_many_jobs(blocks, configuration.seed)):
+        jobs = cls(*validate.check(mapping), lock)
+        if problems := list(too_many_jobs(jobs.runs)):
             raise ConfigurationError(report(problems))
-        jobs = cls(configuration, blocks, lock)
         check_shared(run for runs in jobs.runs.values() for run in runs)
         return jobs
 
     @cached_property
-    def runs(self) -> dict[str, Sequence[PlannedRun]]:
+    def runs(self) -> dict[str, list[PlannedRun]]:
         """Each study's runs."""
         seed = self.configuration.seed
         return {
-            study: study_runs.runs_of(study, block, seed, self.lock)
+            study: plan_runs(block, RUN_CLASSES, seed, self.lock)
             for study, block in self.blocks.items()
         }
-
-    @cached_property
-    def _run_by_id(self) -> dict[tuple[str, str], PlannedRun]:
-        return {
-            (run.id, chunk): run
-            for runs in self.runs.values()
-            for run in runs
-            for chunk in run.chunks
-        }
-
-    @cached_property
-    def _start_by_id(self) -> dict[str, Planned]:
-        starts = (run.start for runs in self.runs.values() for run in runs)
-        return {start.id: start for start in starts if start is not None}
 
     @property
     def results(self) -> Path:
@@ -84,149 +125,113 @@ class Jobs:
         return Path(self.configuration.outputs.results)
 
     @property
-    def claims(self) -> str:
-        """The table of claims."""
-        return str(self.results / "claims.csv")
+    def _figures(self) -> Path:
+        return Path(self.configuration.outputs.figures)
 
-    @property
-    def claims_figures(self) -> list[str]:
-        """The table of claims as a picture, all formats."""
-        folder = Path(self.configuration.outputs.figures)
-        return [str(folder / f"claims.{ending}") for ending in FIGURE_FORMATS]
+    def sample(self, start: str, chunk: str) -> Job:
+        """Return the job that draws the initial parameters of a chunk."""
+        return self._samples[start, chunk]
 
-    @property
-    def claims_page(self) -> str:
-        """The table of claims as a page with filters."""
-        return str(self.results / "claims.html")
-
-    def dataset(self, study: str) -> str:
-        """A study's dataset."""
-        return str(self.results / "datasets" / f"{study}.nc")
-
-    def figures(self, study: str) -> list[str]:
-        """A study's figure files, all formats."""
-        folder = Path(self.configuration.outputs.figures) / study
-        return [
-            str(folder / f"{figure}.{ending}")
-            for figure, experiment in STUDIES[study].figures.items()
-            if experiment in self.blocks[study]
-            for ending in FIGURE_FORMATS
-        ]
-
-    def samples(self, run: str, chunk: str) -> list[str]:
-        """The file of initial parameters a chunk of a run starts from; none where it draws them."""
-        start = self._run_by_id[run, chunk].start
-        return [] if start is None else [str(self.results / "samples" / start.id / f"{chunk}.nc")]
-
-    def trained(self, study: str) -> list[str]:
-        """All files of a study's runs."""
-        return [
-            self.segment(run.id, chunk, number)
-            for run in self.runs[study]
-            for chunk in run.chunks
-            for number in range(len(run.segments))
-        ]
-
-    def segment(self, run: str, chunk: str, number: int) -> str:
-        """One segment of one chunk of a run."""
-        return str(self.results / "runs" / run / f"{chunk}.{number}.nc")
-
-    def train_inputs(self, run: str, chunk: str, number: int) -> list[str]:
-        """What a segment starts from: the samples, or the segment before it."""
-        return [self.segment(run, chunk, number - 1)] if number else self.samples(run, chunk)
-
-    def seconds(self, run: str, chunk: str, segment: int) -> float:
-        """Processor time that a segment is expected to take."""
-        return self._cost(run, chunk, segment).seconds
-
-    def memory_mb(self, run: str, chunk: str, segment: int) -> int:
-        """Memory that a segment is expected to need at its peak, in MB."""
-        return math.ceil(self._cost(run, chunk, segment).memory)
-
-    def aggregate_memory_mb(self, study: str) -> int:
-        """Memory that aggregating a study is expected to need at its peak, in MB."""
-        return math.ceil(costs.aggregate(self.runs[study], shipped()).memory)
-
-    def _cost(self, run: str, chunk: str, segment: int) -> costs.Cost:
-        return costs.segment(self._run_by_id[run, chunk], segment, shipped())
-
-    def most(self, need: Callable[[str, str, int], float], stages: Sequence[str]) -> Any:
-        """The largest ``need``, ``seconds`` or ``memory_mb``, of the stages' segments; 0 of none."""
-        key = need.__name__, tuple(stages)
-        if key not in self._most:
-            self._most[key] = max(
-                (
-                    need(run.id, chunk, segment)
-                    for run in self._of(stages)
-                    for chunk in run.chunks[:1]
-                    for segment in range(len(run.segments))
-                ),
-                default=0,
-            )
-        return self._most[key]
-
-    def ids(self, stages: Sequence[str]) -> str:
-        """A regular expression for the ids of the stages' runs; one that matches none for none."""
-        return "|".join(sorted({run.id for run in self._of(stages)})) or r"(?!)"
-
-    def _of(self, stages: Sequence[str]) -> list[PlannedRun]:
-        return [run for runs in self.runs.values() for run in runs if run.stage in stages]
+    def train(self, run: str, chunk: str, number: int) -> Job:
+        """Return the job that trains one segment of a chunk."""
+        return self._trained[run, chunk, number]
 
     @cached_property
-    def _most(self) -> dict[tuple[str, tuple[str, ...]], float]:
-        return {}
+    def _samples(self) -> dict[tuple[str, str], Job]:
+        jobs: dict[tuple[str, str], Job] = {}
+        for study, run, start in self._starts():
+            for chunk in run.chunks:
+                if (start.id, chunk) not in jobs:
+                    path = str(self.results / "samples" / start.id / f"{chunk}.nc")
+                    spec = {**start.spec, "chunk": chunk}
+                    jobs[start.id, chunk] = Job(
+                        "sample", spec, (), (path,), self.lock, study, planned=start
+                    )
+        return jobs
 
-    def sample_job(self, start: str, chunk: str) -> str:
-        """Identity of a sample job."""
-        known = self._start_by_id[start]
-        return self._job(known.stage, {**known.spec, "chunk": chunk})
+    def _starts(self) -> Iterator[tuple[str, PlannedRun, Planned]]:
+        for study, runs in self.runs.items():
+            for run in runs:
+                if (start := run.start) is not None:
+                    yield study, run, start
 
-    def train_job(self, run: str, chunk: str, number: int) -> str:
-        """Identity of a train job."""
-        known = self._run_by_id[run, chunk]
-        segment = known.segments[number]
-        return self._job(known.stage, {**known.spec, "chunk": chunk, "segment": list(segment)})
+    @cached_property
+    def _trained(self) -> dict[tuple[str, str, int], Job]:
+        jobs: dict[tuple[str, str, int], Job] = {}
+        for study, runs in self.runs.items():
+            for run in runs:
+                for job, chunk, number in self._segments(study, run):
+                    jobs.setdefault((run.id, chunk, number), job)
+        return jobs
 
-    def aggregate_job(self, study: str) -> str:
-        """Identity of an aggregate job."""
-        block = {
+    def _segments(self, study: str, run: PlannedRun) -> Iterator[tuple[Job, str, int]]:
+        """Every segment of every chunk: from the samples, or from the segment before."""
+        start, segments, spec = run.start, run.segments, run.spec
+        for chunk in run.chunks:
+            inputs = () if start is None else self._samples[start.id, chunk].outputs
+            for number, segment in enumerate(segments):
+                output = (str(self.results / "runs" / run.id / f"{chunk}.{number}.nc"),)
+                file_spec = {**spec, "chunk": chunk, "segment": list(segment)}
+                yield (
+                    Job("train", file_spec, inputs, output, self.lock, study, run.trainer, run),
+                    chunk,
+                    number,
+                )
+                inputs = output
+
+    def run_pattern(self, *, alone: bool) -> str:
+        """Return a regular expression for the ids of runs that ask for resources alone, or do not."""
+        ids = {run.id for runs in self.runs.values() for run in runs if run.alone == alone}
+        return "|".join(sorted(ids - {""})) or r"(?!)"
+
+    def aggregate(self, study: str) -> Job:
+        """Return the job that makes a study's dataset."""
+        experiments = {
             name: [setting.model_dump(mode="json") for setting in settings]
             for name, settings in self.blocks[study].items()
         }
-        spec = {"study": study, "seed": self.configuration.seed, "experiments": block}
-        stage = AGGREGATES.get(study, "aggregate")
-        return self._job(stage, spec, f"descentflow.studies.{study}.measures")
+        spec = {"study": study, "seed": self.configuration.seed, "experiments": experiments}
+        files = tuple(
+            self._trained[run.id, chunk, number].outputs[0]
+            for run in self.runs[study]
+            for chunk in run.chunks
+            for number in range(len(run.segments))
+        )
+        dataset = (str(self.results / "datasets" / f"{study}.nc"),)
+        return Job("aggregate", spec, files, dataset, self.lock, study)
 
-    def draw_job(self, study: str) -> str:
-        """Identity of a draw job."""
-        return self._job("draw", {"study": study}, f"descentflow.studies.{study}.figures")
+    def draw(self, study: str) -> Job:
+        """Return the job that draws a study's figures, in all formats; it may have no outputs."""
+        figures = tuple(
+            str(self._figures / study / f"{name}.{ending}")
+            for name, figure in STUDIES[study].figures.items()
+            if figure.experiment in self.blocks[study]
+            for ending in FIGURE_FORMATS
+        )
+        dataset = self.aggregate(study).outputs
+        return Job("draw", {"study": study}, dataset, figures, self.lock, study)
 
-    def judge_job(self) -> str:
-        """Identity of the judge job."""
-        modules = [f"descentflow.studies.{study}.claims" for study in self.blocks]
-        return self._job("judge", {"studies": list(self.blocks)}, *modules)
+    def judge(self) -> Job:
+        """Return the job that judges the claims of all studies."""
+        datasets = tuple(self.aggregate(study).outputs[0] for study in self.blocks)
+        table = (str(self.results / "claims.csv"),)
+        return Job("judge", {"studies": list(self.blocks)}, datasets, table, self.lock)
 
-    def show_claims_job(self) -> str:
-        """Identity of the job that shows the claims."""
-        return self._job("show_claims", {})
+    def show_claims(self) -> Job:
+        """Return the job that shows the claims: as a picture in all formats, and as a page."""
+        pictures = (str(self._figures / f"claims.{ending}") for ending in FIGURE_FORMATS)
+        page = str(self.results / "claims.html")
+        spec = {"studies": list(self.blocks)}
+        return Job("show_claims", spec, self.judge().outputs, (*pictures, page), self.lock)
 
-    def _job(self, stage: str, spec: Mapping[str, Any], *modules: str) -> str:
-        job = {
-            "stage": stage,
-            "spec": spec,
-            "code": code_digest.digest(f"descentflow.stages.{stage}", *modules),
-            "lock": self.lock,
-            "python": platform.python_version(),
-        }
-        return canonical(job)
-
-
-def minutes(attempt: int, seconds: float) -> int:
-    """A time limit for what is thought to take ``seconds``: more with every attempt.
-
-    Three times as long, since a limit costs nothing, and ten minutes for starting and compiling.
-    """
-    return attempt * (10 + math.ceil(3 * seconds / 60))
+    def all(self) -> Iterator[Job]:
+        """Yield every job once, each after those it needs."""
+        yield from self._samples.values()
+        yield from self._trained.values()
+        yield from map(self.aggregate, self.blocks)
+        yield from (job for job in map(self.draw, self.blocks) if job.outputs)
+        yield self.judge()
+        yield self.show_claims()
 
 
 def lock_digest(lock: Path) -> str:

@@ -1,26 +1,26 @@
-"""From a configuration to jobs: frozen run specs, their ids, chunks, segments, files.
+"""Runs of shallow networks: gradient descent or gradient flow from files of initial parameters."""
 
-A run's id is a digest of what decides its numbers: problem, law of θ₀, seed, step sizes, records and
-the lock file. The horizon (``steps``), the number of initialisations and the chunk size are not in
-it, so a longer or larger run extends the files of a shorter one. A sweep over ``training.step_size``
-alone does not multiply runs: it is a dimension of one.
-"""
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
+
+import numpy as np
 
 from descentflow.config.experiment import Experiment, Flow
 from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.networks import Layout
 from descentflow.planning.runs import (
+    Grid,
     Planned,
     PlannedRun,
-    by_step_size,
+    RunClasses,
     decades,
     halved_decades,
     segments_of,
 )
+from descentflow.risk.problem import Problem
+from descentflow.training.recording import record_steps, record_times, restart_times, snapshot_steps
 
 SECONDS_PER_NEURON_STEP = 6e-9
 """What planning assumes of the kernel; it places segment boundaries and must not depend on timing."""
@@ -29,12 +29,9 @@ SECONDS_PER_NODE, PLANNED_NODES = 1e-8, 64
 SECONDS_PER_FLOW_OPERATION, FLOW_STEPS_PER_DECADE = 3e-10, 60
 SEGMENT_SECONDS = 600.0
 
-FLOW = (None,)
-"""The step sizes of a gradient flow: it has none, and one trajectory per initialisation."""
-
 
 def law_of(law: InitializationLaw) -> dict[str, Any]:
-    """The law alone, without number and chunk size, as JSON can hold it."""
+    """Return the law alone, without number and chunk size, as JSON can hold it."""
     points = {"points"} if law.points else set()
     return law.model_dump(mode="json", include={"law", "scale", *points})
 
@@ -42,8 +39,6 @@ def law_of(law: InitializationLaw) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Start(Planned):
     """Initial parameters: a law, the layout of θ and the seed."""
-
-    stage: ClassVar[str] = "sample"
 
     law: InitializationLaw
     layout: Layout
@@ -60,12 +55,27 @@ class Start(Planned):
 
 @dataclass(frozen=True)
 class Run(PlannedRun):
-    """One experiment's setting, with one or more step sizes."""
+    """Gradient descent or gradient flow of one experiment's setting."""
 
-    stage: ClassVar[str] = "train"
+    carried: ClassVar[tuple[str, ...]] = ("sums", "balances")
 
     setting: Experiment
-    step_sizes: tuple[Any, ...]
+    step_sizes: tuple[Any, ...] = (None,)
+
+    @property
+    def flows(self) -> bool:
+        """Whether it is a gradient flow."""
+        return isinstance(self.setting.training, Flow)
+
+    @property
+    def trainer(self) -> str:
+        """The module of ``stages.trainers`` that makes its files."""
+        return "flow" if self.flows else "descent"
+
+    @property
+    def axis(self) -> str:  # type: ignore[override]
+        """``time`` for gradient flow, ``step`` for gradient descent."""
+        return "time" if self.flows else "step"
 
     @property
     def start(self) -> Start:
@@ -73,11 +83,18 @@ class Run(PlannedRun):
         law = InitializationLaw(**law_of(self.setting.initialization))
         return Start(self.seed, self.lock, law, self.setting.layout)
 
+    @cached_property
+    def problem(self) -> Problem:
+        """The problem that is trained."""
+        return Problem.model_validate(
+            self.setting.model_dump(include={"inputs", "target", "network"})
+        )
+
     @property
     def spec(self) -> dict[str, Any]:
         """What decides the run's numbers up to any horizon and number, as JSON can hold it."""
         training = self.setting.training.model_dump(exclude={"steps", "until", "step_size"})
-        if self.step_sizes != FLOW:
+        if not self.flows:
             training["step_sizes"] = list(self.step_sizes)
         return {
             **self.setting.model_dump(include={"inputs", "target", "network"}),
@@ -91,14 +108,30 @@ class Run(PlannedRun):
         """The last step, or the final time."""
         return self.setting.training.horizon
 
+    def record_grid(self) -> Grid:
+        """Steps or times of the records up to the horizon."""
+        training = self.setting.training
+        if isinstance(training, Flow):
+            return record_times(training.until, training.records_per_decade)
+        return record_steps(training.steps, training.records_per_decade)
+
+    def snapshot_grid(self) -> Grid:
+        """Steps or times at which parameters are kept; empty where none are."""
+        training = self.setting.training
+        if not training.snapshots:
+            return np.empty(0)
+        if isinstance(training, Flow):
+            return np.array([0.0, *restart_times(training.until), training.until])
+        return snapshot_steps(training.steps).astype(np.float64)
+
     @property
     def segments(self) -> list[tuple[float, float]]:
-        """Segments (start, stop] of steps or time; all but the last are the same for every horizon."""
+        """Segments (start, stop] of steps or time; all but the last are the same for any horizon."""
         return segments_of(self._boundaries(), self.horizon)
 
     def _boundaries(self) -> Iterator[float]:
         longest = max(1, int(SEGMENT_SECONDS / self.unit_seconds))
-        return (decades if isinstance(self.setting.training, Flow) else halved_decades)(longest)
+        return (decades if self.flows else halved_decades)(longest)
 
     @property
     def unit_seconds(self) -> float:
@@ -108,10 +141,10 @@ class Run(PlannedRun):
     @property
     def _seconds(self) -> float:
         """Rough seconds of one initialisation for one step of descent or one decade of flow."""
-        if isinstance(self.setting.training, Flow):
-            linear = SECONDS_PER_FLOW_OPERATION * (self.setting.parameter_count + 20.0) ** 3
-            return FLOW_STEPS_PER_DECADE * (linear + 10.0 * self._gradient_seconds)
-        return self._gradient_seconds
+        if not self.flows:
+            return self._gradient_seconds
+        linear = SECONDS_PER_FLOW_OPERATION * (self.setting.parameter_count + 20.0) ** 3
+        return FLOW_STEPS_PER_DECADE * (linear + 10.0 * self._gradient_seconds)
 
     @property
     def _gradient_seconds(self) -> float:
@@ -122,10 +155,4 @@ class Run(PlannedRun):
         return SECONDS_PER_NODE * nodes * (hidden + 1)
 
 
-def runs_of(block: Mapping[str, list[Experiment]], seed: int, lock: str) -> list[Run]:
-    """The runs of a study: experiments by name, each in the order of its sweep."""
-    return [
-        Run(seed, lock, name, setting, sizes)
-        for name, settings in sorted(block.items())
-        for setting, sizes in by_step_size(settings)
-    ]
+RUN_CLASSES: RunClasses = {Experiment: Run}

@@ -1,6 +1,6 @@
 """A training problem: input law, target and network, and the engine that evaluates its risk."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -12,8 +12,9 @@ from descentflow.errors import ConfigurationError, InputError
 from descentflow.functions.input_laws import InputLaw, Points, Uniform
 from descentflow.functions.networks import Layout, Network
 from descentflow.functions.targets import Constant, Linear, PiecewiseForm, Target
+from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
-from descentflow.schema.model import UNION_TAGS, Model, check, parse
+from descentflow.schema.model import UNION_TAGS, check, parse
 from descentflow.simd.arrays import Array
 
 if TYPE_CHECKING:
@@ -34,8 +35,12 @@ Targets = Annotated[
 """One target, or a list with one for each output."""
 
 
-class Problem(Model):
-    """L(θ) = E|N_θ(X) − f(X)|², X ∼ inputs, f the target, N the network. No factor ½."""
+class Problem(PublicModel):
+    """The risk L(θ) = E|N_θ(X) − f(X)|²: law μ of X, target f, network N. No factor ½.
+
+    >>> Problem(inputs=Uniform(0, 1), target=Affine(1), network=Network(hidden=8))
+    Problem(inputs=Uniform(0.0, 1.0), target=Affine(1.0, 0.0), network=Network(8, 'relu'))
+    """
 
     inputs: InputLaw = Field(description="μ, the law of X")
     target: Targets = Field(
@@ -43,6 +48,18 @@ class Problem(Model):
         "for each; in more than one dimension targets are constant"
     )
     network: Network = Field(description="one hidden layer")
+
+    @constructor
+    def __init__(
+        self, *, inputs: "InputLaw", target: "Target | Sequence[Target]", network: "Network"
+    ) -> None: ...
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the fields alone: the cached arrays follow from them."""
+        return isinstance(other, Problem) and self._fields == other._fields
+
+    def __hash__(self) -> int:
+        return hash(self._fields)
 
     @check("target", "network")
     def _one_target_each(self) -> Iterator[ConfigProblem]:
@@ -52,23 +69,23 @@ class Problem(Model):
 
     @check("inputs", "target")
     def _targets_on_the_inputs(self) -> Iterator[ConfigProblem]:
-        for number, target in enumerate(self.targets):
-            if problem := _misfit(self.inputs, target):
-                where, text = problem
-                yield (*self._key_of(number), *where), text
+        for index, target in enumerate(self.targets):
+            if message := _mismatch(self.inputs, target):
+                where, text = message
+                yield (*self._key_of(index), *where), text
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
-        """The problem of a mapping with the keys ``inputs``, ``target`` and ``network``.
+        """Read a problem from a mapping with the keys ``inputs``, ``target`` and ``network``.
 
         The keys are those of a study in ``config.yaml``. Raises ConfigurationError (a ValueError)
-        naming every key that is wrong and what is allowed.
+        that names every wrong key and the values allowed there.
         """
         return parse(cls, mapping)
 
     @property
     def layout(self) -> Layout:
-        """How θ is laid out."""
+        """The layout of θ."""
         return self.network.layout(self.inputs.dimension)
 
     @property
@@ -83,9 +100,9 @@ class Problem(Model):
 
     @property
     def engine(self) -> str:
-        """``empirical`` for finite laws, ``closed_form`` where there are formulas, or ``quadrature``.
+        """``empirical`` for finite laws, ``closed_form`` or ``quadrature`` for laws on an interval.
 
-        The closed form needs one input with the uniform law, ReLU, and one piecewise linear target.
+        The closed form needs the uniform law, the ReLU and one piecewise linear target.
         """
         if self.inputs.finite:
             return "empirical"
@@ -95,30 +112,30 @@ class Problem(Model):
 
     @property
     def lyapunov_centre(self) -> Array:
-        """2ξ (o,) where V(θ) = |θ|² + |c − 2ξ|² is a Lyapunov function (1.1), else empty.
+        """2ξ (o,) if V(θ) = |θ|² + |c − 2ξ|² is a Lyapunov function (1.1), else empty.
 
-        That is for constant targets ξ and activations with σ(az) = aσ(z) for a > 0.
+        V is one for constant targets ξ and activations with σ(az) = aσ(z) for a > 0.
         """
         values = [target.value for target in self.targets if isinstance(target, Constant)]
-        known = self.network.sigma.homogeneous and len(values) == len(self.targets)
-        return 2.0 * np.array(values if known else [])
+        exists = self.network.sigma.homogeneous and len(values) == len(self.targets)
+        return 2.0 * np.array(values if exists else [])
 
     @cached_property
     def model(self) -> "EngineModel":
-        """What the engine's kernels integrate against."""
+        """The laws and targets as the engine's kernels read them."""
         if self.engine == "closed_form":
-            return self.pieces
+            return self.target_table
         return self._sample() if self.engine == "empirical" else self._rule()
 
     @cached_property
-    def pieces(self) -> Array:
-        """A piecewise linear target as kernels read it (rows named in ``functions.targets``).
+    def target_table(self) -> Array:
+        """The table of a piecewise linear target; its rows are named in ``functions.targets``.
 
-        Raises InputError where the target is another one, or the inputs are not on an interval.
+        Raises InputError for any other target, and for inputs that are not on an interval.
         """
         if not isinstance(self.target, Linear):
             raise InputError("target: a piecewise linear one is needed")
-        return self.target.pieces(*self.interval)
+        return self.target.target_table(*self.interval)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -130,12 +147,16 @@ class Problem(Model):
         """The targets on the inputs' interval, cut where they are not smooth."""
         return tuple(target.piecewise_form(*self.interval) for target in self.targets)
 
-    def _key_of(self, number: int) -> tuple[str | int, ...]:
-        """The keys that lead to a target."""
-        return ("target", number) if isinstance(self.target, tuple) else ("target",)
+    @property
+    def _fields(self) -> tuple[object, ...]:
+        return type(self), *(getattr(self, name) for name in type(self).model_fields)
+
+    def _key_of(self, index: int) -> tuple[str | int, ...]:
+        """Return the keys that lead to a target."""
+        return ("target", index) if isinstance(self.target, tuple) else ("target",)
 
     def _values_at(self, points: Array) -> Array:
-        """The targets (o, n) at points (d, n); only their first coordinate counts."""
+        """Evaluate the targets at points (d, n), of which the first coordinate counts: (o, n)."""
         return np.stack([target.evaluate(points[0]) for target in self.targets])
 
     def _sample(self) -> "Sample":
@@ -152,7 +173,7 @@ class Problem(Model):
         return new_rule(self.piecewise_forms, self.inputs.density, self.network.sigma)
 
     def risk(self, theta: ArrayLike) -> Array:
-        """L(θ), dimensionless: θ (..., P) -> (...). Raises InputError on other shapes."""
+        """Compute L(θ), dimensionless: θ (..., P) -> (...). Raises InputError on other shapes."""
         from descentflow.risk import engine  # validating a configuration must not load Numba
 
         rows, shape = self._rows(theta)
@@ -161,7 +182,7 @@ class Problem(Model):
         return out.reshape(shape)
 
     def gradient(self, theta: ArrayLike) -> Array:
-        """The generalised gradient G(θ), relu'(0) = 0: θ (..., P) -> (..., P)."""
+        """Compute the generalised gradient G(θ), relu'(0) = 0: θ (..., P) -> (..., P)."""
         from descentflow.risk import engine
 
         rows, shape = self._rows(theta)
@@ -170,7 +191,7 @@ class Problem(Model):
         return out.reshape(*shape, self.parameter_count)
 
     def hessian(self, theta: ArrayLike) -> Array:
-        """The Hessian where it exists, see :mod:`descentflow.risk.closed_form_hessian`: (..., P, P)."""
+        """Compute the Hessian, see :mod:`descentflow.risk.closed_form_hessian`: (..., P, P)."""
         from descentflow.risk import engine
 
         rows, shape = self._rows(theta)
@@ -180,6 +201,7 @@ class Problem(Model):
         return out.reshape(*shape, count, count)
 
     def _rows(self, theta: ArrayLike) -> tuple[Array, tuple[int, ...]]:
+        """Return θ as rows (K, P) with the shape before its last dimension."""
         array = np.ascontiguousarray(theta, dtype=np.float64)
         if array.ndim == 0 or array.shape[-1] != self.parameter_count:
             raise InputError(
@@ -192,10 +214,10 @@ class Problem(Model):
 
 
 @lru_cache(maxsize=256)
-def _misfit(inputs: InputLaw, target: Target) -> ConfigProblem | None:
-    """What keeps a target from being integrated over the inputs, with its path in the target.
+def _mismatch(inputs: InputLaw, target: Target) -> ConfigProblem | None:
+    """Say why a target cannot be integrated over the inputs, with the path of the key in the target.
 
-    Remembered, as finding the kinks of a formula takes long and sweeps ask the same again.
+    Cached, because finding the kinks of a formula takes long and sweeps ask for the same pairs.
     """
     if not inputs.finite:
         try:
@@ -213,6 +235,7 @@ def _misfit(inputs: InputLaw, target: Target) -> ConfigProblem | None:
 
 
 def _ends(inputs: InputLaw) -> tuple[float, float]:
+    """Return the ends of the inputs' interval; raise InputError for laws on points."""
     if isinstance(inputs, Points) or inputs.finite:
         raise InputError("inputs: a law on an interval is needed")
     return inputs.low, inputs.high

@@ -85,8 +85,8 @@ def new_rule(
         cuts=Cuts(
             edges=(ends[2], ends[3]),
             kinks=(ends[4], ends[5]),
-            radius=activation.reach,
-            decay_factor=activation.settles,
+            radius=activation.resolution_radius,
+            decay_factor=activation.decay_factor,
         ),
         density=(ends[3], ends[4]),
         jumps=(ends[6], ends[7]),
@@ -121,7 +121,7 @@ def _node_count(
 ) -> int:
     """Return how many nodes make the rule exact, at most NODES."""
     degrees = [form.degree for form in piecewise_forms if form.degree is not None]
-    if len(degrees) < len(piecewise_forms) or activation.reach < np.inf:
+    if len(degrees) < len(piecewise_forms) or activation.resolution_radius < np.inf:
         return gauss_legendre.NODES
     exact = max(1, *degrees) + (len(density) - 1) // 2 + 1
     return min(exact, gauss_legendre.NODES)

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -56,13 +56,16 @@ def process() -> Iterator[dict[str, str]]:
         server.communicate()
 
 
-def hand_over(stage: str) -> int | None:
-    """Let the warm process run this command; its exit status, None where there is no such process."""
+def delegate(modules: Sequence[str]) -> int | None:
+    """Let the server run this command: ``STAGE`` of the first module, all of them imported before.
+
+    Returns the exit status, None where there is no server.
+    """
     name, _, prefix = os.environ.get(VARIABLE, "").partition(os.pathsep)
     if not name or prefix != sys.prefix:
         return None
     request = {
-        "stage": stage,
+        "modules": modules,
         "arguments": sys.argv[1:],
         "folder": str(Path.cwd()),
         "environment": dict(os.environ),
@@ -118,7 +121,7 @@ def _fork(connection: socket.socket, listener: socket.socket, own: Mapping[str, 
         with connection.makefile("rb") as file:
             request = json.loads(file.read(LENGTH.unpack(head)[0]))
         connection.settimeout(None)
-        _prepare(request["stage"])
+        _prepare(request["modules"])
         if os.fork() == 0:
             listener.close()  # or commands would wait for a server that is gone
             _become(request, streams, connection, own)
@@ -127,9 +130,10 @@ def _fork(connection: socket.socket, listener: socket.socket, own: Mapping[str, 
             os.close(stream)
 
 
-def _prepare(stage: str) -> None:
-    """Import a stage, and let Numba find its own modules, which it does at the first call."""
-    import_module(f"descentflow.stages.{stage}")
+def _prepare(modules: Sequence[str]) -> None:
+    """Import modules, and let Numba find its own, which it does at the first call."""
+    for module in modules:
+        import_module(module)
     if "descentflow.simd.load_store" in sys.modules:
         sys.modules["descentflow.simd.load_store"].padded(1)
     gc.freeze()  # the collector would write to, and so copy, every page of the fork
@@ -144,7 +148,7 @@ def _become(
         connection.sendall(STARTED)
         _take_over(request, streams, own)
         threading.Thread(target=_die_with, args=(connection,), daemon=True).start()
-        sys.modules[f"descentflow.stages.{request['stage']}"].main()
+        sys.modules[request["modules"][0]].STAGE.main()
         status = 0
     except SystemExit as end:
         status = end.code & 0xFF if isinstance(end.code, int) else int(end.code is not None)

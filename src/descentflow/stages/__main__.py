@@ -19,9 +19,8 @@ from pathlib import Path
 from descentflow.runtime import fork_server, result_cache
 from descentflow.runtime.kernel_scratch import own_kernels
 
-SHALLOW = ("sample", "train", "aggregate")
-DEEP = ("gram_deep", "train_deep", "aggregate_deep")
-STAGES = (*SHALLOW, *DEEP, "draw", "judge", "show_claims")
+TRAINERS = ("descent", "flow", "deep_descent", "deep_gram")
+STAGES = ("sample", "train", "aggregate", "draw", "judge", "show_claims")
 
 
 def main() -> None:
@@ -31,7 +30,7 @@ def main() -> None:
     parser.add_argument("--input", nargs="*", type=Path, default=[], metavar="FILE")
     parser.add_argument("--output", nargs="+", type=Path, required=True, metavar="FILE")
     arguments = parser.parse_args()
-    stage = _stage(arguments.job)
+    modules = _modules(arguments.job)
     folder = os.environ.get("DESCENTFLOW_CACHE")
     key = ""
     if folder and all(path.is_file() for path in arguments.input):
@@ -39,25 +38,27 @@ def main() -> None:
         if result_cache.fetch(Path(folder), key, arguments.output):
             return
     scratch = os.environ.get("DESCENTFLOW_SCRATCH")
-    status = None if scratch else fork_server.hand_over(stage)
+    status = None if scratch else fork_server.delegate(modules)
     if status:
         sys.exit(status)
     if status is None:
         with own_kernels(Path(scratch), arguments.job) if scratch else nullcontext():
-            import_module(f"descentflow.stages.{stage}").main()
+            import_module(modules[0]).STAGE.main()
     if folder and key:
         result_cache.store(Path(folder), key, arguments.output)
 
 
-def _stage(job: str) -> str:
-    """The stage that a job names; ends the process where it names none."""
+def _modules(job: str) -> list[str]:
+    """The stage and the trainer that a job names; ends the process where it names no stage."""
     try:
-        stage = json.loads(job)["stage"]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        stage = None
+        named = json.loads(job)
+        stage, trainer = named["stage"], named.get("trainer")
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        stage, trainer = None, None
     if stage not in STAGES:
         sys.exit(f"error: --job: needs a key 'stage', one of {', '.join(STAGES)}; found {stage!r}")
-    return str(stage)
+    trainers = [f"descentflow.stages.trainers.{trainer}"] if trainer in TRAINERS else []
+    return [f"descentflow.stages.{stage}", *trainers]
 
 
 if __name__ == "__main__":

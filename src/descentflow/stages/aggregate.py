@@ -9,34 +9,43 @@ from pathlib import Path
 from typing import Any
 
 from descentflow.config.catalogue import STUDIES
-from descentflow.config.experiment import Experiment
-from descentflow.datasets.aggregate import collect
+from descentflow.datasets.aggregate import Measures, collect
 from descentflow.datasets.column_writer import write
-from descentflow.datasets.trained_runs import blocks, rows_of
-from descentflow.errors import CannotWrite
-from descentflow.planning.shallow_runs import runs_of
-from descentflow.stages import command
-from descentflow.stages.trainers.specs import AggregateSpec
+from descentflow.datasets.trained_runs import read_chunks, rows_of
+from descentflow.errors import CannotWrite, InputError
+from descentflow.planning.runs import plan_runs
+from descentflow.schema.model import Model, parse
+from descentflow.stages.command import Stage, Task
+from descentflow.stages.study_specs import AggregateSpec
 
 
-def aggregate(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
+def aggregate(task: Task[AggregateSpec]) -> None:
     """Join the files of a study's runs, measure them, and write the dataset."""
-    spec = job["spec"]
-    block = {
-        name: [Experiment.model_validate(setting) for setting in settings]
-        for name, settings in spec["experiments"].items()
-    }
-    runs = runs_of(block, spec["seed"], job["lock"])
-    study = STUDIES[spec["study"]]
-    measures = import_module(f"descentflow.studies.{study.name}.measures")
-    with scratch(outputs[0]) as folder:
-        dataset, columns = collect(measures, rows_of(runs), blocks(runs, iter(inputs)), folder)
+    spec, path = task.spec, task.outputs[0]
+    measures: Measures = import_module(f"descentflow.studies.{spec.study}.measures")
+    runs = plan_runs(_block(spec), measures.RUN_CLASSES, spec.seed, task.job["lock"])
+    study = STUDIES[spec.study]
+    with column_folder(path) as folder:
+        chunks = read_chunks(runs, iter(task.inputs))
+        dataset, columns = collect(measures, rows_of(runs), chunks, folder)
         dataset.attrs["references"] = study.paper
-        write(dataset, columns, outputs[0], _without_chunks(spec), study.title)
+        write(dataset, columns, path, _without_chunks(task.written), study.title)
+
+
+def _block(spec: AggregateSpec) -> dict[str, list[Model]]:
+    """Parse the settings as the study's experiments; raises InputError."""
+    types = STUDIES[spec.study].experiments
+    if unknown := [name for name in spec.experiments if name not in types]:
+        allowed = ", ".join(types)
+        raise InputError(f"experiments: unknown experiment '{unknown[0]}'; allowed: {allowed}")
+    return {
+        name: [parse(types[name].model, setting) for setting in settings]
+        for name, settings in spec.experiments.items()
+    }
 
 
 @contextlib.contextmanager
-def scratch(path: Path) -> Iterator[Path]:
+def column_folder(path: Path) -> Iterator[Path]:
     """A folder beside the file to be written; what killed attempts left there is swept first.
 
     Raises CannotWrite, naming the file.
@@ -53,22 +62,24 @@ def scratch(path: Path) -> Iterator[Path]:
         raise CannotWrite(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _without_chunks(spec: dict[str, Any]) -> dict[str, Any]:
-    """The spec but for chunk sizes, which leave no trace in a dataset."""
+def _without_chunks(spec: Any) -> dict[str, Any]:
+    """Return the spec but for chunk sizes, which leave no trace in a dataset."""
     experiments = {
-        name: [
-            {**s, "initialization": {k: v for k, v in s["initialization"].items() if k != "chunk"}}
-            for s in settings
-        ]
+        name: [_without_chunk(setting) for setting in settings]
         for name, settings in spec["experiments"].items()
     }
     return {**spec, "experiments": experiments}
 
 
-def main() -> None:
-    """Run the stage as a command."""
-    command.run(aggregate, "Join a study's runs into one dataset.", AggregateSpec, None)
+def _without_chunk(setting: dict[str, Any]) -> dict[str, Any]:
+    if "initialization" not in setting:
+        return setting
+    law = {key: value for key, value in setting["initialization"].items() if key != "chunk"}
+    return {**setting, "initialization": law}
+
+
+STAGE = Stage(aggregate, AggregateSpec, None)
 
 
 if __name__ == "__main__":
-    main()
+    STAGE.main()

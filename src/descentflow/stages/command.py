@@ -1,43 +1,72 @@
-"""What the stage commands share: arguments in, refusals as one message, progress for whoever looks."""
+"""The shared part of all stage commands: arguments in, refusals as one message, progress."""
 
 import argparse
 import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn, TypeVar
 
 from tqdm import tqdm
 
 from descentflow.errors import InputError
 from descentflow.schema.model import Model, parse
 
-Stage = Callable[[dict[str, Any], list[Path], list[Path]], None]
 LOG_SECONDS = 15.0
 
+Spec = TypeVar("Spec", bound=Model)
 
-def run(stage: Stage, description: str, spec: type[Model], inputs: int | None) -> None:
-    """Parse ``--job``, ``--input`` and ``--output``, and run the stage.
 
-    ``--job`` is the job's JSON, whose ``spec`` must be one of the model ``spec``; ``inputs`` is how
-    many input files there must be, None where the spec decides. A refusal ends the process with
-    its message on standard error and status 1.
+@dataclass(frozen=True)
+class Task(Generic[Spec]):
+    """A job to be done: its spec, parsed and as written, its JSON, its files."""
+
+    spec: Spec
+    written: Mapping[str, Any]
+    job: Mapping[str, Any]
+    inputs: list[Path]
+    outputs: list[Path]
+
+
+@dataclass(frozen=True)
+class Stage(Generic[Spec]):
+    """A stage as a function and as a command.
+
+    ``spec`` is the model of the job's spec, or a function that finds it from the job; ``inputs`` is
+    the number of input files, None where the spec decides.
     """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--job", required=True, help="the job as JSON; see config/README.md")
-    parser.add_argument("--input", nargs="*", type=Path, default=[], metavar="FILE")
-    parser.add_argument("--output", nargs="+", type=Path, required=True, metavar="FILE")
-    arguments = parser.parse_args()
-    try:
-        job = _job(arguments.job)
-        parse(spec, job["spec"])
-        if inputs is not None and len(arguments.input) != inputs:
-            raise InputError(f"--input: {inputs} files are needed, found {len(arguments.input)}")
-        stage(job, arguments.input, arguments.output)
-    except InputError as refusal:
-        _give_up(f"error: {refusal}")
+
+    perform: Callable[[Task[Spec]], None]
+    spec: type[Spec] | Callable[[Mapping[str, Any]], type[Spec]]
+    inputs: int | None
+
+    def run(self, job: Mapping[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
+        """Do a job; raises InputError."""
+        if not isinstance(job.get("spec"), Mapping):
+            raise InputError("--job: a JSON object with a 'spec' is needed")
+        model = self.spec if isinstance(self.spec, type) else self.spec(job)
+        spec: Spec = parse(model, job["spec"])
+        if self.inputs is not None and len(inputs) != self.inputs:
+            raise InputError(f"--input: {self.inputs} files are needed, found {len(inputs)}")
+        self.perform(Task(spec, job["spec"], job, inputs, outputs))
+
+    def main(self) -> None:
+        """Do the job of the command line.
+
+        A refusal ends the process with its message on standard error and status 1.
+        """
+        parser = argparse.ArgumentParser(description=self.perform.__doc__)
+        parser.add_argument("--job", required=True, help="the job as JSON; see config/README.md")
+        parser.add_argument("--input", nargs="*", type=Path, default=[], metavar="FILE")
+        parser.add_argument("--output", nargs="+", type=Path, required=True, metavar="FILE")
+        arguments = parser.parse_args()
+        try:
+            self.run(_job(arguments.job), arguments.input, arguments.output)
+        except InputError as refusal:
+            _give_up(f"error: {refusal}")
 
 
 def _give_up(message: str) -> NoReturn:
@@ -58,7 +87,7 @@ def _job(text: str) -> dict[str, Any]:
         job = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"--job: not JSON: {error}") from None
-    if not isinstance(job, dict) or not isinstance(job.get("spec"), dict):
+    if not isinstance(job, dict):
         raise InputError("--job: a JSON object with a 'spec' is needed")
     return job
 

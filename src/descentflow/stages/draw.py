@@ -1,37 +1,33 @@
 """Stage draw: the figures of one study, in every format."""
 
 from importlib import import_module
-from pathlib import Path
-from typing import Any
 
 from descentflow.config.catalogue import FIGURE_FORMATS, STUDIES
 from descentflow.datasets import netcdf
 from descentflow.errors import InputError
-from descentflow.stages import command
-from descentflow.stages.study_spec import DrawSpec
+from descentflow.stages.command import Stage, Task
+from descentflow.stages.study_specs import DrawSpec
 from descentflow.studies import style
 
 
-def draw(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
+def draw(task: Task[DrawSpec]) -> None:
     """Draw each figure named by the output files from the study's dataset."""
-    study = job["spec"]["study"]
+    study, outputs = task.spec.study, task.outputs
     for path in outputs:
         if path.stem not in STUDIES[study].figures or path.suffix[1:] not in FIGURE_FORMATS:
             allowed = ", ".join(STUDIES[study].figures)
             formats = ", ".join(FIGURE_FORMATS)
             raise InputError(f"{path}: no figure of {study}; allowed: {allowed} as {formats}")
     module = import_module(f"descentflow.studies.{study}.figures")
-    with netcdf.opened_study(inputs[0], study) as dataset:
+    with netcdf.opened_study(task.inputs[0], study) as dataset:
         for figure in dict.fromkeys(path.stem for path in outputs):
             with style.paper():
                 drawn = getattr(module, figure)(dataset)
                 style.save(drawn, [path for path in outputs if path.stem == figure])
 
 
-def main() -> None:
-    """Run the stage as a command."""
-    command.run(draw, "Draw a study's figures.", DrawSpec, 1)
+STAGE = Stage(draw, DrawSpec, 1)
 
 
 if __name__ == "__main__":
-    main()
+    STAGE.main()

@@ -2,37 +2,33 @@
 
 import csv
 from importlib import import_module
-from pathlib import Path
-from typing import Any
 
 from descentflow.datasets import netcdf
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import InputError
-from descentflow.stages import command
-from descentflow.stages.study_spec import JudgeSpec
+from descentflow.stages.command import Stage, Task
+from descentflow.stages.study_specs import ClaimsSpec
 from descentflow.studies.claim import COLUMNS, Claim
 
 
-def judge(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
+def judge(task: Task[ClaimsSpec]) -> None:
     """Judge the claims of all studies, datasets in the order of the job's studies."""
     claims: list[Claim] = []
-    studies = job["spec"]["studies"]
+    studies, inputs = task.spec.studies, task.inputs
     if len(studies) != len(inputs):
         raise InputError(f"--input: one dataset per study is needed, {len(studies)} of them")
     for study, path in zip(studies, inputs, strict=True):
         module = import_module(f"descentflow.studies.{study}.claims")
         with netcdf.opened_study(path, study) as dataset:
             claims += module.judge(dataset)
-    with atomic_path(outputs[0]) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(task.outputs[0]) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(claim.row() for claim in claims)
 
 
-def main() -> None:
-    """Run the stage as a command."""
-    command.run(judge, "Judge the claims.", JudgeSpec, None)
+STAGE = Stage(judge, ClaimsSpec, None)
 
 
 if __name__ == "__main__":
-    main()
+    STAGE.main()

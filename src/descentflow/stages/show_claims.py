@@ -1,26 +1,19 @@
 """Stage show_claims: the table of claims as a picture, in every format, and as a page with filters."""
 
-from pathlib import Path
-from typing import Any
-
 from descentflow.config.catalogue import FIGURE_FORMATS
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import InputError
 from descentflow.report import claims_figure, claims_html
-from descentflow.schema.model import Model
-from descentflow.stages import command
+from descentflow.stages.command import Stage, Task
+from descentflow.stages.study_specs import ClaimsSpec
 from descentflow.studies import claims_table, style
 
 PAGE = "html"
 
 
-class ShowClaimsSpec(Model):
-    """The spec of the job: empty, as the table holds everything."""
-
-
-def show_claims(_job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
+def show_claims(task: Task[ClaimsSpec]) -> None:
     """Write each output, a figure or the page by its ending, from the table."""
-    rows = claims_table.read(inputs[0])
+    rows, outputs = claims_table.read(task.inputs[0]), task.outputs
     allowed = (*FIGURE_FORMATS, PAGE)
     for path in outputs:
         if path.suffix[1:] not in allowed:
@@ -34,10 +27,8 @@ def show_claims(_job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -
         style.save(claims_figure.claims(rows), pictures)
 
 
-def main() -> None:
-    """Run the stage as a command."""
-    command.run(show_claims, "Show the table of claims.", ShowClaimsSpec, 1)
+STAGE = Stage(show_claims, ClaimsSpec, 1)
 
 
 if __name__ == "__main__":
-    main()
+    STAGE.main()

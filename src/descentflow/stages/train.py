@@ -1,78 +1,72 @@
-"""Stage train: one segment for one chunk of initialisations, by gradient descent or gradient flow."""
+"""Stage train: one segment for one chunk of initialisations, by the trainer that the job names."""
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from descentflow.datasets import netcdf
-from descentflow.errors import DamagedFile
-from descentflow.risk.problem import Problem
-from descentflow.stages import command
-from descentflow.stages.sample import chunk_range
-from descentflow.stages.trainers.descent import descend_segment
-from descentflow.stages.trainers.flow import flow_segment
-from descentflow.stages.trainers.specs import TrainSpec
+from descentflow.errors import DamagedFile, InputError
+from descentflow.stages.command import Progress, Stage, Task
+from descentflow.stages.trainers.trainer import TRAINERS, Trainer
 from descentflow.training.recording import describe
 
-SEGMENTS = {"gd": descend_segment, "gf": flow_segment}
 
-
-def train(job: dict[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
+def train(task: Task[Any]) -> None:
     """Train from the input file (samples, or the segment before) to the end of the segment."""
-    spec = job["spec"]
-    training, (start, stop) = spec["training"], spec["segment"]
-    first, count = chunk_range(spec["chunk"])
-    problem = Problem.from_mapping({key: spec[key] for key in ("inputs", "target", "network")})
-    before = netcdf.read(inputs[0])
-    _check_origin(before, inputs[0], spec, start, problem)
-    _check(before, inputs[0], start, first, count)
-    progress = command.Progress(count * len(training.get("step_sizes", [None])), "trajectories")
-    segment = SEGMENTS[training.get("method", "gd")]
-    snapshots = max(0, min(training["snapshots"] - first, count))
-    dataset = segment(problem, before, training, (start, stop), snapshots, progress)
+    trainer, spec = trainer_of(task.job), task.spec
+    before = _before(task, trainer)
+    progress = Progress(spec.count * spec.trajectories, "trajectories")
+    first = spec.segment[0] == 0
+    state = trainer.start(spec, before) if first else trainer.resume(spec, before)
+    state, records = trainer.advance(spec, state, progress)
     progress.close()
-    numbers = np.arange(first, first + count)
-    dataset = dataset.assign_coords(
-        initialization=("initialization", numbers, describe("initialization"))
-    )
-    netcdf.write(dataset, outputs[0], spec, "Training, one segment")
+    numbers = ("initialization", np.array(spec.numbers), describe("initialization"))
+    dataset = trainer.dataset(spec, state, records).assign_coords(initialization=numbers)
+    netcdf.write(dataset, task.outputs[0], task.written, trainer.title)
 
 
-def _check(before: xr.Dataset, path: Path, start: float, first: int, count: int) -> None:
-    numbers = before["initialization"].values
-    axes = [before[axis].values for axis in ("step", "time") if axis in before]
-    reached = axes[0][-1] if axes else 0
-    if reached != start or not np.array_equal(numbers, np.arange(first, first + count)):
-        raise DamagedFile(
-            f"{path}: holds initialisations {numbers[0]}-{numbers[-1]} at {reached:g}, "
-            f"needed are {first}-{first + count - 1} at {start:g}"
+def trainer_of(job: Mapping[str, Any]) -> Trainer:
+    """Return the trainer that a job names; raises InputError."""
+    name = job.get("trainer")
+    if name not in TRAINERS:
+        raise InputError(
+            f"--job: needs a key 'trainer', one of {', '.join(TRAINERS)}; found {name!r}"
         )
+    trainer: Trainer = import_module(f"descentflow.stages.trainers.{name}")
+    return trainer
 
 
-def _check_origin(
-    before: xr.Dataset, path: Path, spec: dict[str, Any], start: float, problem: Problem
-) -> None:
-    """Refuse samples of another law or layout, and segments of another run."""
-    found = json.loads(before.attrs["spec"])
-    if start:
-        same = {k: v for k, v in spec.items() if k != "segment"} == {
-            k: v for k, v in found.items() if k != "segment"
-        }
+def _before(task: Task[Any], trainer: Trainer) -> xr.Dataset | None:
+    """Read what the segment starts from, None where the trainer draws that itself.
+
+    Raises DamagedFile for samples of another law or layout, and for a segment that is not the one
+    before this one.
+    """
+    start, written = task.spec.segment[0], task.written
+    needed = int(start > 0 or trainer.samples)
+    if len(task.inputs) != needed:
+        raise InputError(f"--input: {needed} files are needed, found {len(task.inputs)}")
+    if not needed:
+        return None
+    path = task.inputs[0]
+    before = netcdf.read(path)
+    spec = json.loads(before.attrs["spec"])
+    if start > 0:
+        expected = {**written, "segment": [spec.get("segment", [None])[0], start]}
     else:
-        own = {key: spec[key] for key in ("seed", "initialization", "chunk")}
-        same = own == {key: found.get(key) for key in own}
-        same &= found.get("layout") == problem.layout.model_dump()
-    if not same or ("segment" in found and not start):
-        raise DamagedFile(f"{path}: belongs to another run")
+        expected = {key: written[key] for key in ("seed", "initialization", "chunk")}
+        expected["layout"] = task.spec.layout.model_dump()
+    if spec != expected:
+        raise DamagedFile(f"{path}: belongs to another run or segment; delete it and run again")
+    return before
 
 
-def main() -> None:
-    """Run the stage as a command."""
-    command.run(train, "Train one segment.", TrainSpec, 1)
+STAGE = Stage(train, lambda job: trainer_of(job).Spec, None)
 
 
 if __name__ == "__main__":
-    main()
+    STAGE.main()

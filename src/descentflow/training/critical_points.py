@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from descentflow.errors import InputError
-from descentflow.functions.initializations import InitializationLaw, draw
+from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.networks import split
 from descentflow.functions.targets import EDGE
 from descentflow.risk.problem import Problem
@@ -168,7 +168,7 @@ def least_critical_risk(
     ascending, each with the θ of least ‖G‖ found there (others may have another signature); and
     ``found``, the number of searches that ended at this risk.
     """
-    normal = draw(InitializationLaw(law="normal", scale=1.0), problem.layout, seed, 0, starts)
+    normal = InitializationLaw("normal").draw(problem.layout, seed, 0, starts)
     ran = flow(problem, normal, until=until, rtol=1e-6, max_steps=2000)
     searches = [refine_critical_points(problem, _balanced(ran["parameters"].values))]
     zigzags = _zigzags(problem, starts, seed)
@@ -286,7 +286,7 @@ def _zigzags(problem: Problem, count: int, seed: int) -> Array:
     same relative position.
     """
     random = np.random.Generator(np.random.Philox(key=[seed, 1]))
-    hidden, edges = problem.network.hidden, problem.pieces[EDGE]
+    hidden, edges = problem.network.hidden, problem.target_table[EDGE]
     chance, shape = random.random((3, count, 1)), (count, hidden)
     dead = (chance[0] < 0.5) & (random.random(shape) < 0.4)
     sign = np.where((np.cumsum(~dead, axis=1) % 2 == 0) ^ (chance[1] < 0.5), 1.0, -1.0)

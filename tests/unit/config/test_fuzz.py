@@ -68,8 +68,10 @@ def lands(mapping: Any) -> bool:
     files = [len(run.chunks) * len(run.segments) for runs in jobs.runs.values() for run in runs]
     assert sum(files) <= MAX_FILES
     for study, runs in jobs.runs.items():
-        assert len(jobs.trained(study)) == sum(len(r.chunks) * len(r.segments) for r in runs)
-        assert jobs.aggregate_job(study)
+        assert len(jobs.aggregate(study).inputs) == sum(
+            len(r.chunks) * len(r.segments) for r in runs
+        )
+        assert jobs.aggregate(study).json
     assert list(VALIDATOR.iter_errors(mapping)) == [], "the schema refuses what is accepted"
     return True
 

@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from descentflow.config import json_schema, reference, validate
+from descentflow.config.catalogue import STUDIES
 from descentflow.schema import yaml_file
 
 REPOSITORY = Path(__file__).parents[3]
@@ -159,8 +160,8 @@ def test_what_the_schema_accepts(path: tuple[Any, ...], value: Any) -> None:
 
 def test_the_reference_has_every_key() -> None:
     page = (REPOSITORY / "docs" / "configuration.md").read_text()
-    for name in validate.Studies.model_fields:
-        for model in set(validate.experiments_of(name).values()):
+    for study in STUDIES.values():
+        for model in {kind.model for kind in study.experiments.values()}:
             for block, field in model.model_fields.items():
                 assert f"### `{block}`" in page
                 for member in json_schema.members(field.annotation):

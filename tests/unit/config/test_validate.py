@@ -13,6 +13,7 @@ from descentflow.config.catalogue import STUDIES
 from descentflow.config.experiment import Descent, Experiment, LyapunovFraction
 from descentflow.errors import ConfigurationError
 from descentflow.functions.activations import ACTIVATIONS
+from descentflow.planning.jobs import Jobs
 
 REPOSITORY = Path(__file__).parents[3]
 SETTING: dict[str, Any] = {
@@ -227,7 +228,7 @@ def test_shipped_configurations_are_valid(name: str) -> None:
     _, blocks = validate.check(validate.load(REPOSITORY / name))
     assert set(blocks) == set(STUDIES)
     for study, block in blocks.items():
-        assert set(STUDIES[study].figures.values()) <= set(block)
+        assert {figure.experiment for figure in STUDIES[study].figures.values()} <= set(block)
         assert all(block.values())
 
 
@@ -570,9 +571,10 @@ def test_values_of_too_large_a_sweep_are_looked_at() -> None:
     ],
 )
 def test_more_jobs_or_memory_than_there_is(changes: dict[str, Any], path: str) -> None:
-    message = refusal(whole(setting(**changes)))
-    assert f"studies.constant_targets.convergence.{path}: " in message
-    assert "allowed are" in message
+    with pytest.raises(ConfigurationError) as refused:
+        Jobs.from_mapping(whole(setting(**changes)), "lock")
+    assert f"studies.constant_targets.convergence.{path}: " in str(refused.value)
+    assert "allowed are" in str(refused.value)
 
 
 @pytest.mark.parametrize(

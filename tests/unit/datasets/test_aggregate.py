@@ -1,19 +1,16 @@
 """Datasets made a chunk at a time: memory does not grow with what is recorded."""
 
 import gc
-import json
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+from in_process import do, do_all
 
 from descentflow.datasets import column_writer, netcdf
 from descentflow.datasets.columns import Columns
 from descentflow.planning.jobs import Jobs
-from descentflow.stages.aggregate import aggregate
-from descentflow.stages.sample import sample
-from descentflow.stages.train import train
 
 STUDY, CHUNK = "random_initializations", 500
 BYTES_EACH = 150
@@ -46,16 +43,11 @@ def peak(folder: Path, count: int) -> int:
         "studies": {STUDY: {"success": experiment}},
     }
     jobs = Jobs.from_mapping(mapping, "0" * 16)
-    (run,) = jobs.runs[STUDY]
-    for chunk in run.chunks:
-        start, output = Path(*jobs.samples(run.id, chunk)), Path(jobs.segment(run.id, chunk, 0))
-        sample(json.loads(jobs.sample_job(run.start.id, chunk)), [], [start])
-        train(json.loads(jobs.train_job(run.id, chunk, 0)), [start], [output])
-    job, inputs = json.loads(jobs.aggregate_job(STUDY)), [Path(p) for p in jobs.trained(STUDY)]
+    do_all(jobs, "sample", "train")
     gc.collect()
     tracemalloc.start()
     try:
-        aggregate(job, inputs, [Path(jobs.dataset(STUDY))])
+        do(jobs.aggregate(STUDY))
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from numpy.polynomial import legendre
-from test_formulas import grown
+from random_formulas import grown
 
 from descentflow.errors import ConfigurationError
 from descentflow.functions.breakpoints import MAX_KINKS, MAX_PIECES, kinks, resolve

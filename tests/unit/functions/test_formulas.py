@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from random_formulas import grown
 
 from descentflow.errors import ConfigurationError
 from descentflow.functions import formulas
-from descentflow.functions.formulas import DEPTH, LONGEST, NAMES, Program, parse
+from descentflow.functions.formulas import DEPTH, MAX_LENGTH, NAMES, Program, parse
 
 MEANING: dict[str, Any] = {
     "abs": abs,
@@ -212,9 +213,9 @@ def test_the_deepest_and_the_longest() -> None:
     assert parse(nested)(np.array([1.0]))[0] == 32.0
     beside = "x**2+(x)+abs(x)+" * (DEPTH + 1) + "x"
     assert parse(beside)(np.array([1.0]))[0] == 3 * (DEPTH + 1) + 1
-    chain = "x" + "+x" * ((LONGEST - 1) // 2)
-    assert parse(chain)(np.array([1.0]))[0] == LONGEST // 2
-    assert parse("-" * (LONGEST - 1) + "x")(np.array([2.0]))[0] == -2.0
+    chain = "x" + "+x" * ((MAX_LENGTH - 1) // 2)
+    assert parse(chain)(np.array([1.0]))[0] == MAX_LENGTH // 2
+    assert parse("-" * (MAX_LENGTH - 1) + "x")(np.array([2.0]))[0] == -2.0
     with pytest.raises(ConfigurationError, match="column 33: found 'max' of what needs more than"):
         parse("max(x,x+" * 20 + "x" + ")" * 20)
 
@@ -334,24 +335,6 @@ def mutation(rng: random.Random) -> str:
     return text
 
 
-def grown(rng: random.Random, levels: int) -> str:
-    """A formula that is right as far as its form goes."""
-    if levels == 0 or rng.random() < 0.15:
-        return rng.choice(["x", "x", "1", "2", "0.5", "pi", "1e300", "0"])
-    below = [grown(rng, levels - 1) for _ in range(3)]
-    kind = rng.randrange(6)
-    if kind < 2:
-        return f"({below[0]}{rng.choice('+-*/')}{below[1]})"
-    if kind == 2:
-        return f"{rng.choice(['max', 'min'])}({below[0]}, {below[1]})"
-    if kind == 3:
-        return f"where({below[0]} {rng.choice(['<', '<=', '>', '>='])} {below[1]}, 1, {below[2]})"
-    if kind == 4:
-        return f"({below[0]})**{rng.choice(['2', '-3', '(1/4)', '65', '(-1/2)', '1e5'])}"
-    functions = ["abs", "sqrt", "exp", "log", "sin", "cos", "tan", "tanh", "arctan", "-"]
-    return f"{rng.choice(functions)}({below[0]})"
-
-
 def large(rng: random.Random) -> str:
     part = rng.choice(
         ["(", "-", "x**", "sin(", "max(x,", "where(x<", "x+", "9", "a", "((", "[", "1/"]
@@ -373,7 +356,7 @@ def test_no_text_does_anything_but_mean_or_be_refused(events: list[str]) -> None
         except ConfigurationError as error:
             found = shape.match(str(error))
             assert found, text
-            assert 1 <= int(found[1]) <= min(len(text), LONGEST) + 1, text
+            assert 1 <= int(found[1]) <= min(len(text), MAX_LENGTH) + 1, text
             continue
         meant += 1
         assert depth(program) <= DEPTH

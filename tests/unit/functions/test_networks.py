@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from descentflow.errors import ConfigurationError
 from descentflow.functions import activations
 from descentflow.functions.activations import ACTIVATIONS
-from descentflow.functions.initializations import InitializationLaw, draw
+from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.networks import Layout, Network, split
 from descentflow.simd.arrays import Array
 
@@ -41,7 +42,7 @@ def test_split_of_one_input_and_output() -> None:
 def test_realization(name: str) -> None:
     """A loop over neurons."""
     theta, x = np.random.default_rng(61).normal(size=(2, 10)), np.linspace(-1, 2, 5)
-    values = Network(hidden=3, activation=name).realization(theta, x)
+    values = Network(3, name).realization(theta, x)
     for row, given in zip(values, theta, strict=True):
         w, b, v, c = split(given, 3)
         for value, at in zip(row, x, strict=True):
@@ -64,7 +65,7 @@ ALARM = 1e-6
 
 def entries(law: dict[str, Any], layout: Layout, count: int) -> list[Array]:
     """w, b, v, c of many initialisations."""
-    theta = draw(InitializationLaw.model_validate(law), layout, 3, 0, count)
+    theta = InitializationLaw.model_validate(law).draw(layout, 3, 0, count)
     return list(layout.split(theta))
 
 
@@ -133,11 +134,11 @@ def test_philox_itself() -> None:
 def test_the_documented_streams(number: int) -> None:
     """d = o = 1: θ₀ is a function of (seed, law, H, k) written out in integers."""
     layout = Layout(hidden=3)
-    law = InitializationLaw(law="uniform", scale=2.0)
-    (theta,) = draw(law, layout, 7, number, 1)
+    law = InitializationLaw("uniform", 2.0)
+    (theta,) = law.draw(layout, 7, number, 1)
     units = stream(7, {"law": "uniform", "scale": 2.0}, 3, number, 10)
     assert theta.tolist() == [2.0 * (-1.0 + 2.0 * u) for u in units]
-    (theta,) = draw(InitializationLaw(law="xavier"), layout, 7, number, 1)
+    (theta,) = InitializationLaw("xavier").draw(layout, 7, number, 1)
     units = stream(7, {"law": "xavier", "scale": 1.0}, 3, number, 6)
     expected = [math.sqrt(6 / 4) * (-1.0 + 2.0 * u) for u in units]
     np.testing.assert_allclose(theta, [*expected[:3], 0, 0, 0, *expected[3:], 0], rtol=4e-16)
@@ -145,7 +146,7 @@ def test_the_documented_streams(number: int) -> None:
 
 def test_three_numbers_stay() -> None:
     """Written down once from the scheme above, for seed 7, H = 3, k = 41, uniform with scale 2."""
-    (theta,) = draw(InitializationLaw(law="uniform", scale=2.0), Layout(hidden=3), 7, 41, 1)
+    (theta,) = InitializationLaw("uniform", 2.0).draw(Layout(hidden=3), 7, 41, 1)
     assert theta[:3].tolist() == PINNED
 
 
@@ -154,15 +155,15 @@ PINNED = [1.8408298551740003, -1.5266414858226072, -1.3058795669242889]
 
 def test_layouts_have_streams_of_their_own() -> None:
     """More initialisations change none; another d, H, o, seed or law changes all."""
-    law, layout = InitializationLaw(law="normal"), Layout(inputs=2, hidden=3, outputs=2)
-    theta = draw(law, layout, 5, 0, 6)
-    np.testing.assert_array_equal(draw(law, layout, 5, 4, 2), theta[4:])
+    law, layout = InitializationLaw("normal"), Layout(inputs=2, hidden=3, outputs=2)
+    theta = law.draw(layout, 5, 0, 6)
+    np.testing.assert_array_equal(law.draw(layout, 5, 4, 2), theta[4:])
     others = [
-        draw(law, Layout(inputs=1, hidden=3, outputs=2), 5, 0, 1),
-        draw(law, Layout(inputs=2, hidden=4, outputs=2), 5, 0, 1),
-        draw(law, Layout(inputs=2, hidden=3, outputs=1), 5, 0, 1),
-        draw(law, layout, 6, 0, 1),
-        draw(InitializationLaw(law="normal", scale=2.0), layout, 5, 0, 1) / 2.0,
+        law.draw(Layout(inputs=1, hidden=3, outputs=2), 5, 0, 1),
+        law.draw(Layout(inputs=2, hidden=4, outputs=2), 5, 0, 1),
+        law.draw(Layout(inputs=2, hidden=3, outputs=1), 5, 0, 1),
+        law.draw(layout, 6, 0, 1),
+        InitializationLaw("normal", 2.0).draw(layout, 5, 0, 1) / 2.0,
     ]
     for other in others:
         assert not np.isin(other, theta).any()
@@ -171,7 +172,7 @@ def test_layouts_have_streams_of_their_own() -> None:
 def test_around() -> None:
     layout = Layout(inputs=2, hidden=1, outputs=2)
     points = ((1.0,) * 7, (2.0,) * 7)
-    theta = draw(InitializationLaw(law="around", scale=1e-9, points=points), layout, 5, 3, 3)
+    theta = InitializationLaw("around", 1e-9, points=points).draw(layout, 5, 3, 3)
     np.testing.assert_allclose(theta, [[2.0] * 7, [1.0] * 7, [2.0] * 7], rtol=0, atol=1e-8)
-    with pytest.raises(ValidationError, match="'around'"):
-        InitializationLaw(law="around")
+    with pytest.raises(ConfigurationError, match="'around'"):
+        InitializationLaw("around")

@@ -101,11 +101,11 @@ def test_charts(name: str, interval: tuple[float, float]) -> None:
 
 
 @pytest.mark.parametrize("name", ["constant", "affine", "piecewise linear", "step"])
-def test_pieces(name: str) -> None:
+def test_target_tables(name: str) -> None:
     """Slope and intercept with their tails are the target to twice the precision."""
     target = READ.validate_python(TARGETS[name])
     assert isinstance(target, Linear)
-    table = target.pieces(-0.75, 1.0)
+    table = target.target_table(-0.75, 1.0)
     assert table[EDGE, [0, -1]].tolist() == [-0.75, 1.0]
     for m in range(table.shape[1] - 1):
         middle = 0.5 * (table[EDGE, m] + table[EDGE, m + 1])
@@ -117,13 +117,11 @@ def test_pieces(name: str) -> None:
 
 def test_jumps_take_the_value_from_the_left() -> None:
     """Also in the first knot, and in the last, beyond which there is no value."""
-    target = PiecewiseLinear(
-        kind="piecewise_linear", knots=(0, 0, 1, 1, 2, 2), values=(5, 0, 1, 3, 4, 9)
-    )
+    target = PiecewiseLinear((0, 0, 1, 1, 2, 2), (5, 0, 1, 3, 4, 9))
     x = np.array([0.0, 1e-300, 0.5, 1.0, np.nextafter(1.0, 2.0), 2.0, -1e-300, 2.1])
     expected = [5.0, 0.0, 0.5, 1.0, 3.0, 4.0, np.nan, np.nan]
     np.testing.assert_allclose(target.evaluate(x), expected, rtol=1e-15, atol=1e-300)
-    table = target.pieces(0.0, 2.0)
+    table = target.target_table(0.0, 2.0)
     assert table[EDGE].tolist() == [0, 1, 2]
     step = READ.validate_python({"kind": "step", "at": 0.5})
     assert step.evaluate(np.array([0.5, np.nextafter(0.5, 1)])).tolist() == [0.0, 1.0]

@@ -6,15 +6,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import do
 
 from descentflow.planning import code_digest
-from descentflow.planning.jobs import Jobs
+from descentflow.planning.jobs import Job, Jobs
 
 PACKAGE = code_digest.folder()
 STUDIES = ("constant_targets", "random_initializations", "overparameterized")
@@ -86,9 +86,11 @@ def test_every_module_has_a_floor() -> None:
 
 
 def test_packages_are_empty() -> None:
-    """All but the top one, and the stages', which sets threads before anything loads them."""
+    """But for the top one, the stages', which sets threads first, and those that declare a study."""
     for path in PACKAGE.rglob("__init__.py"):
-        if path.parent.name not in ("descentflow", "stages"):
+        if path.parent.parent.name == "studies":
+            assert list(imports(path)) == ["descentflow.config.study"] * 2, path
+        elif path.parent.name not in ("descentflow", "stages"):
             assert not path.read_text().strip(), path
 
 
@@ -119,7 +121,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     monkeypatch.setattr(code_digest, "folder", lambda: folder)
-    code_digest._imports.cache_clear()
+    code_digest._read.cache_clear()
+    code_digest.digest.cache_clear()
     return folder
 
 
@@ -127,14 +130,16 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def forget() -> Iterator[None]:
     """Nothing of a made-up package stays in the caches."""
     yield
-    code_digest._imports.cache_clear()
+    code_digest._read.cache_clear()
+    code_digest.digest.cache_clear()
 
 
 def write(folder: Path, **texts: str) -> None:
     """Modules of the made-up package."""
     for name, text in texts.items():
         (folder / f"{name}.py").write_text(text)
-    code_digest._imports.cache_clear()
+    code_digest._read.cache_clear()
+    code_digest.digest.cache_clear()
 
 
 IMPORTS = {
@@ -208,22 +213,6 @@ def test_unknown_modules_are_refused(package: Path) -> None:
 # ---- against what is really imported
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A stage's command on real input, and the modules that its closure starts from."""
-
-    name: str
-    job: str
-    inputs: tuple[Path, ...]
-    outputs: tuple[Path, ...]
-    dynamic: tuple[str, ...] = ()
-
-    @property
-    def closure(self) -> set[str]:
-        """The static closure."""
-        return code_digest.closure(f"descentflow.stages.{self.name}", *self.dynamic)
-
-
 SETTING: dict[str, Any] = {
     "inputs": {"law": "uniform"},
     "network": {"hidden": 2},
@@ -234,63 +223,31 @@ HAT = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0.5, 0, 0.5]
 ONE = {"kind": "constant", "value": 1.0}
 
 
+FLOW = {**SETTING, "training": {"method": "gf", "until": 1.0, "snapshots": 1}}
+
+
 def smallest(folder: Path) -> Jobs:
-    """One run of each study, in ``folder``."""
+    """Jobs of every stage, trainer and kind of study, in ``folder``."""
     sizes = {"training.step_size": [0.1, {"lyapunov_fraction": 0.5}]}
-    studies: Mapping[str, Any] = {
-        "constant_targets": {"convergence": {**SETTING, "target": ONE, "sweep": sizes}},
-        "random_initializations": {"success": {**SETTING, "target": HAT}},
-    }
-    outputs = {"results": str(folder / "results"), "figures": str(folder / "figures")}
-    return Jobs.from_mapping({"seed": 1, "outputs": outputs, "studies": studies}, "lock")
-
-
-def smallest_deep(folder: Path) -> Jobs:
-    """One run of each kind of the deep study, in ``folder``."""
     inputs = {"law": "sphere", "number": 2, "dimension": 3}
     network = {"architecture": "residual", "activation": "tanh", "depth": 2, "width": 4}
     start = {"inputs": inputs, "network": network, "initialization": {"count": 3, "chunk": 4}}
     training = {"step_size": {"stability_fraction": 0.5}, "steps": 4}
     limit = {key: value for key, value in network.items() if key != "width"}
-    experiments = {
-        "concentration": start,
-        "training": {**start, "labels": {"law": "signs"}, "training": training},
-        "depth": {"inputs": inputs, "network": limit, "sweep": {"network.depth": [2, 3]}},
+    studies: Mapping[str, Any] = {
+        "constant_targets": {
+            "convergence": {**SETTING, "target": ONE, "sweep": sizes},
+            "flow": {**FLOW, "target": ONE},
+        },
+        "random_initializations": {"success": {**SETTING, "target": HAT}},
+        "overparameterized": {
+            "concentration": start,
+            "training": {**start, "labels": {"law": "signs"}, "training": training},
+            "depth": {"inputs": inputs, "network": limit, "sweep": {"network.depth": [2, 3]}},
+        },
     }
     outputs = {"results": str(folder / "results"), "figures": str(folder / "figures")}
-    studies = {"overparameterized": experiments}
     return Jobs.from_mapping({"seed": 1, "outputs": outputs, "studies": studies}, "lock")
-
-
-def stages(jobs: Jobs) -> dict[str, Stage]:
-    """Commands of every stage, each after those it needs."""
-    found: dict[str, Stage] = {}
-    for study, runs in jobs.runs.items():
-        for number, run in enumerate(runs):
-            samples = tuple(map(Path, jobs.samples(run.id, "0-3")))
-            if run.start is not None:
-                job = jobs.sample_job(run.start.id, "0-3")
-                found[f"sample-{study}-{number}"] = Stage(run.start.stage, job, (), samples)
-            trained = (Path(jobs.segment(run.id, "0-3", 0)),)
-            job = jobs.train_job(run.id, "0-3", 0)
-            found[f"train-{study}-{number}"] = Stage(run.stage, job, samples, trained)
-        files, dataset = tuple(map(Path, jobs.trained(study))), (Path(jobs.dataset(study)),)
-        measures, figures = (
-            f"descentflow.studies.{study}.measures",
-            f"descentflow.studies.{study}.figures",
-        )
-        job = jobs.aggregate_job(study)
-        stage = json.loads(job)["stage"]
-        found[f"aggregate-{study}"] = Stage(stage, job, files, dataset, (measures,))
-        png = tuple(Path(path) for path in jobs.figures(study) if path.endswith("png"))
-        found[f"draw-{study}"] = Stage("draw", jobs.draw_job(study), dataset, png, (figures,))
-    datasets = tuple(Path(jobs.dataset(study)) for study in jobs.runs)
-    claims = tuple(f"descentflow.studies.{study}.claims" for study in jobs.runs)
-    table = (Path(jobs.claims),)
-    found["judge"] = Stage("judge", jobs.judge_job(), datasets, table, claims)
-    shown = (Path(jobs.claims_figures[-1]), Path(jobs.claims_page))
-    found["show_claims"] = Stage("show_claims", jobs.show_claims_job(), table, shown)
-    return found
 
 
 SPY = """
@@ -302,69 +259,118 @@ with open(listing, "w") as file:
 """
 
 
-def imported(stage: Stage, listing: Path) -> set[str]:
-    """Run a stage in an interpreter of its own; all modules that it loaded."""
-    arguments = ["--job", stage.job, "--output", *map(str, stage.outputs)]
-    arguments += ["--input", *map(str, stage.inputs)] if stage.inputs else []
-    module = f"descentflow.stages.{stage.name}"
-    subprocess.run([sys.executable, "-c", SPY, str(listing), module, *arguments], check=True)
-    return {module, *json.loads(listing.read_text())}
+def imported(job: Job, listing: Path) -> set[str]:
+    """Do a job in an interpreter of its own; all modules that it loaded."""
+    arguments = ["--job", job.json, "--output", *job.outputs]
+    arguments += ["--input", *job.inputs] if job.inputs else []
+    command = [sys.executable, "-c", SPY, str(listing), job.modules[0], *arguments]
+    subprocess.run(command, check=True)
+    return {job.modules[0], *json.loads(listing.read_text())}
 
 
-COMPILERS = {"numba", "llvmlite", "jax"}
 FORBIDDEN = {
-    "sample": {"numba", "llvmlite", "matplotlib", "scipy.stats"},
-    "gram_deep": {"numba", "llvmlite", "matplotlib"},
-    "train_deep": {"numba", "llvmlite", "matplotlib"},
-    "aggregate_deep": {*COMPILERS, "matplotlib"},
-    "train": {"matplotlib", "scipy.stats"},
-    "aggregate": {"matplotlib"},
-    "draw": {"numba", "llvmlite", "scipy.stats"},
-    "judge": {"matplotlib"},
-    "show_claims": {"numba", "llvmlite"},
+    "sample": {"numba", "llvmlite", "jax", "matplotlib", "scipy.stats"},
+    "descent": {"jax", "matplotlib", "scipy.stats"},
+    "flow": {"jax", "matplotlib", "scipy.stats"},
+    "deep_gram": {"numba", "llvmlite", "matplotlib"},
+    "deep_descent": {"numba", "llvmlite", "matplotlib"},
+    "aggregate": {"jax", "matplotlib"},
+    "draw": {"jax", "numba", "llvmlite"},
+    "judge": {"jax", "matplotlib"},
+    "show_claims": {"jax", "numba", "llvmlite"},
 }
-NOWHERE = {"snakemake"}
-DEEP_ONLY = {"jax"}
+"""Modules that are slow to import, by the stages and trainers that have no use for them."""
 
 
 def test_closures_against_what_is_really_imported(tmp_path: Path) -> None:
-    """Stages on real input: nothing that runs is missing from the digest of a job's code.
+    """Jobs on real input: nothing that runs is missing from the digest of a job's code.
 
     Nothing else is in it but the risk engine, which is imported where a risk is asked for: then an
     edit reruns few jobs that do not need it. And no stage pays for what it does not use.
     """
     engine = code_digest.closure("descentflow.risk.engine")
-    found = stages(smallest(tmp_path / "shallow"))
-    found |= {f"deep {k}": s for k, s in stages(smallest_deep(tmp_path / "deep")).items()}
-    for name, stage in found.items():
-        modules = imported(stage, tmp_path / "modules.json")
+    done: set[tuple[str, ...]] = set()
+    for job in smallest(tmp_path).all():
+        if job.modules in done:
+            do(job)
+            continue
+        done.add(job.modules)
+        modules = imported(job, tmp_path / "modules.json")
         real = {module for module in modules if module.split(".")[0] == "descentflow"}
-        assert real <= stage.closure, (name, real - stage.closure)
-        extras = stage.closure - real
-        assert extras <= engine, (name, extras - engine)
-        jax = set() if stage.name in ("gram_deep", "train_deep") else DEEP_ONLY
-        unwanted = FORBIDDEN[stage.name] | NOWHERE | jax
-        assert not modules & unwanted, (name, modules & unwanted)
+        closure = code_digest.closure(*job.modules)
+        assert real <= closure, (job.modules, real - closure)
+        extras = closure - real
+        assert extras <= engine, (job.modules, extras - engine)
+        unwanted = FORBIDDEN[job.trainer or job.stage] | {"snakemake"}
+        assert not modules & unwanted, (job.modules, modules & unwanted)
 
 
-def test_shallow_and_deep_jobs_share_no_kernels(tmp_path: Path) -> None:
-    """So that an edit of one kind's kernels or networks computes nothing of the other again."""
-    computing = ("sample", "train", "aggregate")
-    shallow, deep = stages(smallest(tmp_path)), stages(smallest_deep(tmp_path))
-    for jobs, foreign in ((shallow, ("deep",)), (deep, ("risk",))):
-        chosen = [stage for name, stage in jobs.items() if name.startswith(computing)]
-        assert len(chosen) > len(computing) - 1
-        for stage in chosen:
-            tops = {name.split(".")[1] for name in stage.closure if "." in name}
-            assert not tops & {*foreign}, (stage.name, tops)
+def test_an_edit_reruns_what_it_can_change(tmp_path: Path) -> None:
+    """No kernel of one way of training is in the code of another."""
+    closures = {job.trainer: code_digest.closure(*job.modules) for job in smallest(tmp_path).all()}
+    flow = {"descentflow.training.flow_kernel", "descentflow.training.rosenbrock"}
+    assert flow <= closures["flow"]
+    assert not flow & closures["descent"]
+    for trainer in ("deep_gram", "deep_descent"):
+        folders = {name.split(".")[1] for name in closures[trainer] if "." in name}
+        assert not folders & {"risk", "config"}, trainer
+    for trainer in ("descent", "flow"):
+        assert not [name for name in closures[trainer] if name.startswith("descentflow.deep")]
 
 
-def test_closures_name_real_files() -> None:
-    """Every module of every job's closure can be found by Python, where the digest finds it."""
-    found = [*stages(smallest(Path("nowhere"))).values()]
-    for stage in [*found, *stages(smallest_deep(Path("nowhere"))).values()]:
-        for name in stage.closure:
-            spec = find_spec(name)
-            assert spec is not None
-            assert spec.origin is not None
-            assert Path(spec.origin) == code_digest._file(name)
+def test_modules_of_jobs_are_files() -> None:
+    for job in smallest(Path("nowhere")).all():
+        for module in job.modules:
+            spec = find_spec(module)
+            assert spec is not None, module
+            assert spec.origin is not None, module
+            assert Path(spec.origin) == code_digest._file(module)
+
+
+WORDS = {
+    "a docstring": ('"""Text."""', '"""Other text."""'),
+    "a comment": ("x = 1", "x = 1  # for a reason"),
+    "the layout": ("x = (1, 2)", "x = (\n    1,\n    2,\n)"),
+    "a refusal": ('raise ValueError("no")', 'raise ValueError(f"not {x}")'),
+    "a description": ('f(1, description="a")', 'f(1, description="b")'),
+    "a check": ("@check('a')\ndef f(): yield 1", "@check('a', 'b')\ndef f(): yield 2"),
+    "line endings": ("x = 1\ny = 2\n", "x = 1\r\ny = 2\r\n"),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), WORDS.values(), ids=WORDS.keys())
+def test_words_are_not_in_digests(package: Path, before: str, after: str) -> None:
+    """Neither is anything else that no result depends on."""
+    write(package, a=before)
+    digest = code_digest.digest("descentflow.a")
+    write(package, a="")
+    (package / "a.py").write_bytes(after.encode())
+    code_digest._read.cache_clear()
+    code_digest.digest.cache_clear()
+    assert code_digest.digest("descentflow.a") == digest
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('x = "a"', 'x = "b"'),
+        ('raise ValueError("no")', 'raise TypeError("no")'),
+        ("f(1, name=2)", "f(1, name=3)"),
+        ("def f(): return 1", "def f(): return 2"),
+    ],
+)
+def test_code_is_in_digests(package: Path, before: str, after: str) -> None:
+    write(package, a=before)
+    digest = code_digest.digest("descentflow.a")
+    write(package, a=after)
+    assert code_digest.digest("descentflow.a") != digest
+
+
+@pytest.mark.parametrize("module", code_digest.WORDS)
+def test_modules_of_words_compute_nothing(module: str) -> None:
+    """They are left out of digests, so they import nothing that computes."""
+    assert code_digest.closure(module) <= {
+        "descentflow",
+        "descentflow.schema",
+        *code_digest.WORDS,
+    }

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from descentflow.archive.inventory import all_jobs
 from descentflow.config import validate
 from descentflow.errors import InputError
 from descentflow.planning import calibration, costs
@@ -55,7 +54,7 @@ def test_constants_between_and_beyond_widths() -> None:
 @pytest.mark.parametrize("name", ["config.yaml", "config/smoke.yaml"])
 def test_every_job_is_counted_once(name: str) -> None:
     jobs = Jobs.from_mapping(validate.load(REPOSITORY / name), "0" * 16)
-    assert sum(row.jobs for row in estimate(jobs, KNOWN)) == len(all_jobs(jobs))
+    assert sum(row.jobs for row in estimate(jobs, KNOWN)) == len(list(jobs.all()))
 
 
 def test_the_table_has_a_line_per_stage_and_a_total() -> None:

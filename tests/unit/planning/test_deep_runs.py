@@ -9,8 +9,8 @@ from deep_jobs import descent, jobs_of, limit, start
 
 from descentflow.deep.network import DeepNetwork
 from descentflow.errors import ConfigurationError
-from descentflow.planning import code_digest, deep_runs
-from descentflow.planning.deep_runs import DescentRun, GramRun
+from descentflow.planning import deep_runs
+from descentflow.planning.deep_runs import DescentRun, GramRun, LimitRun
 from descentflow.planning.identity import identity
 
 HERE = Path("here")
@@ -73,12 +73,12 @@ def test_swept_step_sizes_are_one_run() -> None:
 
 
 def test_experiments_by_kind() -> None:
-    """Starts have one segment without steps, limits no run at all."""
+    """Starts have one segment without steps, limits no files; they come last."""
     found = runs(concentration=start(), training=descent(), depth=limit())
-    assert [type(run) for run in found] == [GramRun, DescentRun]
+    assert [type(run) for run in found] == [GramRun, DescentRun, LimitRun, LimitRun]
     assert found[0].segments == [(0, 0)]
     assert found[0].id != found[1].id
-    assert jobs_of(HERE, depth=limit()).trained("overparameterized") == []
+    assert jobs_of(HERE, depth=limit()).aggregate("overparameterized").inputs == ()
 
 
 def test_segments_need_stored_weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,20 +101,14 @@ def test_stored_bytes() -> None:
     assert not network.stored((10,), 8)
 
 
-def test_jobs_name_their_stages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And have the digest of those stages' code."""
-    monkeypatch.setattr(code_digest, "digest", lambda *modules: " ".join(sorted(modules)))
+def test_jobs_name_their_trainers() -> None:
+    """And have the digest of those trainers' code."""
     jobs = jobs_of(HERE, concentration=start(), training=descent())
-    gram, train = jobs.runs["overparameterized"]
-    found = {
-        "gram_deep": jobs.train_job(gram.id, "0-2", 0),
-        "train_deep": jobs.train_job(train.id, "0-2", 0),
-        "aggregate_deep": jobs.aggregate_job("overparameterized"),
-    }
-    for stage, text in found.items():
-        job = json.loads(text)
-        assert job["stage"] == stage
-        assert f"descentflow.stages.{stage}" in job["code"].split()
+    names = ["deep_gram", "deep_descent"]
+    for run, name in zip(jobs.runs["overparameterized"], names, strict=True):
+        job = jobs.train(run.id, "0-2", 0)
+        assert job.trainer == json.loads(job.json)["trainer"] == name
+        assert f"descentflow.stages.trainers.{name}" in job.modules
 
 
 def test_experiments_that_would_share_files_are_refused() -> None:

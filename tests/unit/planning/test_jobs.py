@@ -13,15 +13,9 @@ import pytest
 from descentflow.config.catalogue import FIGURE_FORMATS, STUDIES
 from descentflow.errors import ConfigurationError, InputError
 from descentflow.planning import code_digest, shallow_runs
+from descentflow.planning.costs import Resources
 from descentflow.planning.identity import canonical
-from descentflow.planning.jobs import (
-    DEEP,
-    SHALLOW,
-    Jobs,
-    lock_digest,
-    minutes,
-    put_interpreter_first,
-)
+from descentflow.planning.jobs import Jobs, lock_digest, put_interpreter_first
 
 SETTING: dict[str, Any] = {
     "inputs": {"law": "uniform"},
@@ -54,83 +48,74 @@ def jobs() -> Jobs:
     return Jobs.from_mapping(configuration(), "lock")
 
 
-def trainings(jobs: Jobs) -> list[tuple[str, str, int]]:
-    """Wildcards of all train jobs."""
-    return sorted(
-        {
-            (run.id, chunk, number)
-            for runs in jobs.runs.values()
-            for run in runs
-            for chunk in run.chunks
-            for number in range(len(run.segments))
-        }
-    )
-
-
 def strings(jobs: Jobs) -> dict[str, str]:
-    """The identity of every job by its file."""
-    found = {}
-    for run, chunk, number in trainings(jobs):
-        path = Path(*jobs.samples(run, chunk))
-        found[str(path)] = jobs.sample_job(path.parent.name, chunk)
-        found[jobs.segment(run, chunk, number)] = jobs.train_job(run, chunk, number)
-    for study in jobs.blocks:
-        found[jobs.dataset(study)] = jobs.aggregate_job(study)
-        found[jobs.figures(study)[0]] = jobs.draw_job(study)
-    found[jobs.claims_figures[0]] = jobs.show_claims_job()
-    return {**found, jobs.claims: jobs.judge_job()}
+    """The identity of every job by its first file."""
+    return {job.outputs[0]: job.json for job in jobs.all()}
+
+
+def trained(jobs: Jobs, study: str) -> tuple[str, ...]:
+    """All files of a study's runs."""
+    return jobs.aggregate(study).inputs
 
 
 # ---- files
 
 
 def test_files_fit_together(jobs: Jobs) -> None:
-    """Every input of a job is what another one writes."""
-    written = {jobs.segment(*wildcards) for wildcards in trainings(jobs)}
-    samples = {jobs.samples(run, chunk)[0] for run, chunk, _ in trainings(jobs)}
-    for wildcards in trainings(jobs):
-        assert set(jobs.train_inputs(*wildcards)) <= written | samples
-        assert jobs.segment(*wildcards) not in jobs.train_inputs(*wildcards)
-    for study in jobs.blocks:
-        assert set(jobs.trained(study)) <= written
-    assert written == {path for study in jobs.blocks for path in jobs.trained(study)}
+    """Every input of a job is what an earlier one writes, and no file is written twice."""
+    written: set[str] = set()
+    for job in jobs.all():
+        assert written.issuperset(job.inputs), job
+        assert written.isdisjoint(job.outputs), job
+        written |= set(job.outputs)
+    read = {path for job in jobs.all() for path in job.inputs}
+    assert {path for path in written - read if not path.startswith("figures/")} == {
+        "results/claims.html"
+    }
 
 
 def test_segments_start_from_the_one_before(jobs: Jobs) -> None:
-    for run, chunk, number in trainings(jobs):
-        (before,) = jobs.train_inputs(run, chunk, number)
-        wanted = jobs.segment(run, chunk, number - 1) if number else jobs.samples(run, chunk)[0]
-        assert before == wanted
-    assert max(number for *_, number in trainings(jobs)) > 0
+    for study in jobs.blocks:
+        for run in jobs.runs[study]:
+            for chunk in run.chunks:
+                before = jobs.sample(run.start.id, chunk).outputs
+                for number in range(len(run.segments)):
+                    job = jobs.train(run.id, chunk, number)
+                    assert job.inputs == before
+                    before = job.outputs
+    assert max(len(run.segments) for runs in jobs.runs.values() for run in runs) > 1
 
 
 def test_file_names_hold_the_wildcards(jobs: Jobs) -> None:
-    for run, chunk, number in trainings(jobs):
-        assert jobs.segment(run, chunk, number) == f"results/runs/{run}/{chunk}.{number}.nc"
-    assert jobs.dataset("constant_targets") == "results/datasets/constant_targets.nc"
-    assert jobs.claims == "results/claims.csv"
+    run = jobs.runs["constant_targets"][0]
+    assert jobs.train(run.id, "4-7", 1).outputs == (f"results/runs/{run.id}/4-7.1.nc",)
+    assert jobs.sample(run.start.id, "0-3").outputs == (f"results/samples/{run.start.id}/0-3.nc",)
+    assert jobs.aggregate("constant_targets").outputs == ("results/datasets/constant_targets.nc",)
+    assert jobs.judge().outputs == ("results/claims.csv",)
 
 
 def test_outputs_move_everything() -> None:
     outputs = {"results": "here/r", "figures": "there"}
     jobs = Jobs.from_mapping(configuration(outputs=outputs), "lock")
-    paths = [*strings(jobs), *jobs.trained("constant_targets")]
-    figures = [path for study in jobs.blocks for path in jobs.figures(study)]
+    paths = [path for job in jobs.all() for path in job.outputs]
     assert all(path.startswith(("here/r/", "there/")) for path in paths)
-    assert all(path.startswith("there/") for path in figures)
+    assert all(
+        path.startswith("there/") for study in jobs.blocks for path in jobs.draw(study).outputs
+    )
 
 
 def test_samples_are_shared(jobs: Jobs) -> None:
     """By the experiments and studies of one law and width: 2 widths, 2 chunks."""
-    samples = {jobs.samples(run, chunk)[0] for run, chunk, _ in trainings(jobs)}
+    samples = [job for job in jobs.all() if job.stage == "sample"]
     assert len(samples) == 4
-    assert len({path.rsplit("/", 1)[0] for path in samples}) == 2
+    assert len({job.planned.id for job in samples}) == 2
 
 
 def test_equal_experiments_share_their_run(jobs: Jobs) -> None:
     first, second = jobs.runs["constant_targets"]
     assert first.id == second.id
-    assert jobs.trained("constant_targets").count(jobs.segment(first.id, "0-3", 0)) == 2
+    (shared,) = jobs.train(first.id, "0-3", 0).outputs
+    assert trained(jobs, "constant_targets").count(shared) == 2
 
 
 def test_experiments_that_would_share_files_are_refused() -> None:
@@ -144,12 +129,12 @@ def test_experiments_that_would_share_files_are_refused() -> None:
 def test_figures_in_every_format(jobs: Jobs, study: str) -> None:
     """Those whose experiment is there."""
     expected = {
-        f"figures/{study}/{figure}.{ending}"
-        for figure, experiment in STUDIES[study].figures.items()
-        if experiment in jobs.blocks[study]
+        f"figures/{study}/{name}.{ending}"
+        for name, figure in STUDIES[study].figures.items()
+        if figure.experiment in jobs.blocks[study]
         for ending in FIGURE_FORMATS
     }
-    assert set(jobs.figures(study)) == expected
+    assert set(jobs.draw(study).outputs) == expected
     assert len(expected) >= 2 * len(FIGURE_FORMATS)
 
 
@@ -157,7 +142,8 @@ def test_figures_of_missing_experiments_are_not_drawn() -> None:
     studies = {"constant_targets": {"step_sizes": CONSTANT}}
     jobs = Jobs.from_mapping(configuration(studies=studies), "lock")
     assert list(jobs.blocks) == ["constant_targets"]
-    assert {Path(path).stem for path in jobs.figures("constant_targets")} == {"step_size_phases"}
+    drawn = jobs.draw("constant_targets").outputs
+    assert {Path(path).stem for path in drawn} == {"step_size_phases"}
 
 
 # ---- identities
@@ -170,7 +156,8 @@ def test_identities_are_canonical_json(jobs: Jobs) -> None:
     for text in found.values():
         job = json.loads(text)
         assert canonical(job) == text
-        assert set(job) == {"stage", "spec", "code", "lock", "python"}
+        assert set(job) - {"trainer"} == {"stage", "spec", "code", "lock", "python"}
+        assert ("trainer" in job) == (job["stage"] == "train")
         assert job["lock"] == "lock"
         assert job["python"] == platform.python_version()
 
@@ -179,18 +166,20 @@ def test_identities_follow_the_lock_file(jobs: Jobs) -> None:
     """Jobs of any stage; and files of runs move, so that nothing is overwritten."""
     other = Jobs.from_mapping(configuration(), "other")
     assert not set(strings(jobs).values()) & set(strings(other).values())
-    assert not set(jobs.trained("constant_targets")) & set(other.trained("constant_targets"))
+    assert not set(trained(jobs, "constant_targets")) & set(trained(other, "constant_targets"))
 
 
 def test_identities_follow_the_code(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each has the digest of its own stage and study."""
     monkeypatch.setattr(code_digest, "digest", lambda *modules: " ".join(sorted(modules)))
-    folders = {"aggregate": ("measures",), "draw": ("figures",), "judge": ("claims",)}
+    folders = {"aggregate": (".experiments", ".measures"), "draw": (".figures",)}
+    folders |= {"judge": (".claims",), "show_claims": ("",)}
     for text in strings(jobs).values():
         job = json.loads(text)
         stage, spec = job["stage"], job["spec"]
         studies = spec.get("studies", [spec.get("study")])
-        wanted = [f"descentflow.studies.{s}.{f}" for f in folders.get(stage, ()) for s in studies]
+        wanted = [f"descentflow.studies.{s}{f}" for f in folders.get(stage, ()) for s in studies]
+        wanted += [f"descentflow.stages.trainers.{job['trainer']}"] if stage == "train" else []
         assert job["code"].split() == sorted([f"descentflow.stages.{stage}", *wanted])
 
 
@@ -205,8 +194,8 @@ def test_more_steps_change_the_last_segment_only(jobs: Jobs) -> None:
     first = jobs.runs["constant_targets"][0]
     last = len(first.segments) - 1
     assert last > 0
-    trained = {path for path in changed if "/runs/" in path}
-    assert trained == {jobs.segment(first.id, chunk, last) for chunk in first.chunks}
+    again = {path for path in changed if "/runs/" in path}
+    assert again == {jobs.train(first.id, chunk, last).outputs[0] for chunk in first.chunks}
     assert not [path for path in changed if "/samples/" in path]
 
 
@@ -222,11 +211,14 @@ def test_more_initializations_change_no_chunk(jobs: Jobs) -> None:
 
 
 def test_other_studies_leave_a_study_alone(jobs: Jobs) -> None:
-    """All but the table of claims."""
+    """All but the table of claims and what shows it."""
     studies = {"constant_targets": configuration()["studies"]["constant_targets"]}
     alone = strings(Jobs.from_mapping(configuration(studies=studies), "lock"))
     both = strings(jobs)
-    assert {path for path in alone if alone[path] != both[path]} == {jobs.claims}
+    assert {path for path in alone if alone[path] != both[path]} == {
+        "results/claims.csv",
+        "figures/claims.pdf",
+    }
 
 
 # ---- surroundings
@@ -251,29 +243,18 @@ def test_rules_find_the_running_interpreter(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_job_says_what_it_will_take(jobs: Jobs) -> None:
-    """What the rules ask for as resources."""
-    for run, chunk, number in trainings(jobs):
-        assert jobs.seconds(run, chunk, number) > 0
-        assert isinstance(jobs.memory_mb(run, chunk, number), int)
-        assert 100 < jobs.memory_mb(run, chunk, number) < 10_000
-    for study in jobs.blocks:
-        assert isinstance(jobs.aggregate_memory_mb(study), int)
-        assert 100 < jobs.aggregate_memory_mb(study) < 10_000
-
-
-def test_the_most_that_a_stage_needs(jobs: Jobs) -> None:
-    for need in (jobs.seconds, jobs.memory_mb):
-        assert jobs.most(need, SHALLOW) == max(need(*wildcards) for wildcards in trainings(jobs))
-        assert jobs.most(need, DEEP) == 0
+    """As the rules ask for resources: all jobs of an array for what the largest needs."""
+    resources = Resources(jobs)
+    training = [job for job in jobs.all() if job.stage == "train"]
+    (memory,) = {resources.memory_mb(job) for job in training}
+    assert 100 < memory < 10_000
+    for job in training:
+        assert resources.minutes(job, 2) == 2 * resources.minutes(job, 1) >= 20
+    assert all(isinstance(resources.aggregate_mb(study), int) for study in jobs.blocks)
 
 
 def test_ids_as_a_regular_expression(jobs: Jobs) -> None:
-    ids = {run for run, *_ in trainings(jobs)}
-    assert all(re.fullmatch(jobs.ids(SHALLOW), run) for run in ids)
-    assert not re.fullmatch(jobs.ids(SHALLOW), "0" * 12)
-    assert not any(re.search(jobs.ids(DEEP), run) for run in [*ids, ""])
-
-
-def test_minutes_grow_with_the_attempt() -> None:
-    assert [minutes(attempt, 0.0) for attempt in (1, 2, 3)] == [10, 20, 30]
-    assert minutes(1, 601.0) == 10 + 31
+    ids = {run.id for runs in jobs.runs.values() for run in runs}
+    assert all(re.fullmatch(jobs.run_pattern(alone=False), run) for run in ids)
+    assert not re.fullmatch(jobs.run_pattern(alone=False), "0" * 12)
+    assert not any(re.search(jobs.run_pattern(alone=True), run) for run in [*ids, ""])

@@ -46,7 +46,7 @@ def runs(
         mapping[block] = {**mapping[block], name: value} if name else value
     expanded, findings = validate.expand({**mapping, "sweep": sweep or {}})
     assert not findings
-    return shallow_runs.runs_of({"experiment": expanded}, seed, lock)
+    return planning.plan_runs({"experiment": expanded}, shallow_runs.RUN_CLASSES, seed, lock)
 
 
 def one(**changes: Any) -> Run:

@@ -71,7 +71,7 @@ def test_far_out(name: str) -> None:
             jets_there = [SIGMAS[name](mp.mpf(sign * z)).values for z in far[:2]]
         exact = np.array([[float(x) for x in each] for each in jets_there]).T
         np.testing.assert_allclose(values[:, :2], exact, rtol=1e-13, atol=1e-300)
-        if ACTIVATIONS[name].settles:
+        if ACTIVATIONS[name].decay_factor:
             slopes = values[1, 2:]
             assert (np.abs(values[2, 2:]) <= 1e-300).all()
             assert ((slopes <= 1e-299) | (slopes == LEAKY_SLOPE) | (slopes == 1.0)).all()
@@ -183,8 +183,8 @@ def test_polynomial_between_kinks(name: str) -> None:
     """A reach of infinity means that σ is polynomial there, here of degree 1 at most."""
     row: Activation = ACTIVATIONS[name]
     flat = bool((jet(name, *np.linspace(-3.0, 3.0, 61))[2] == 0.0).all())
-    assert flat == (row.reach == np.inf)
-    assert row.reach > 0
+    assert flat == (row.resolution_radius == np.inf)
+    assert row.resolution_radius > 0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -192,4 +192,4 @@ def test_settles(name: str) -> None:
     """Far from its centre a σ that settles is nearly affine: z σ'' gets small, sin's does not."""
     z = np.linspace(1e4, 1e4 + 7.0, 50)
     bends = np.abs(np.concatenate([z * jet(name, *z)[2], z * jet(name, *(-z))[2]]))
-    assert (bends.max() < 1e-3) == (ACTIVATIONS[name].settles > 0)
+    assert (bends.max() < 1e-3) == (ACTIVATIONS[name].decay_factor > 0)

@@ -98,7 +98,7 @@ def test_lyapunov_centre() -> None:
 
 def test_what_problems_do_not_have() -> None:
     with pytest.raises(InputError, match=r"^target: a piecewise linear"):
-        _ = problem(UNIFORM, FORMULA).pieces
+        _ = problem(UNIFORM, FORMULA).target_table
     for inputs in (POINTS, SQUARE):
         with pytest.raises(InputError, match=r"^inputs: a law on an interval"):
             _ = problem(inputs, CONSTANT).interval
@@ -160,6 +160,35 @@ def test_refused(inputs: Mapping, target: Any, network: Mapping, text: str) -> N
     """The message begins with the path of the key."""
     with pytest.raises(ConfigurationError, match=text):
         problem(inputs, target, **network)
+
+
+def test_equal_problems() -> None:
+    """Equality and hash follow the mapping, however it was written and whatever was computed."""
+    by_class = df.Problem(inputs=df.Uniform(0, 1), target=df.Affine(1), network=df.Network(2))
+    by_mapping = problem()
+    theta = np.random.default_rng(73).normal(size=(3, 7))
+    for used in (False, True):
+        assert by_class == by_mapping
+        assert hash(by_class) == hash(by_mapping)
+        assert by_class not in (problem(hidden=3), problem(target=CONSTANT), "x")
+        if not used:
+            np.testing.assert_array_equal(by_class.hessian(theta), by_mapping.hessian(theta))
+            assert len(by_class.piecewise_forms) == len(by_mapping.piecewise_forms)
+    assert problem(target=[AFFINE]) != by_class  # another engine, so another problem
+
+
+def test_problems_with_more_fields() -> None:
+    """Every field counts for equality, and shows."""
+
+    class Named(df.Problem):
+        name: str = ""
+
+    given = {"inputs": df.Uniform(0, 1), "target": df.Affine(1), "network": df.Network(2)}
+    first, other = Named(**given, name="a"), Named(**given, name="b")
+    assert first != other
+    assert first == Named(**given, name="a")
+    assert first not in (Named(**given), df.Problem(**given))
+    assert repr(first) == repr(df.Problem(**given)).replace("Problem", "Named")[:-1] + ", name='a')"
 
 
 def test_a_point_where_a_target_jumps_first() -> None:

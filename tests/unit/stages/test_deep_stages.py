@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
 import xarray as xr
-from deep_jobs import compute, descent, jobs_of, limit, run, start
+from deep_jobs import compute, descent, jobs_of, limit, start
+from in_process import do
 
 from descentflow.datasets import netcdf
 from descentflow.deep import network as deep_network
@@ -20,9 +22,9 @@ from descentflow.deep.step_sizes import stability_limit
 from descentflow.deep.weights import draw_weights, weights_digest
 from descentflow.errors import DamagedFile, InputError
 from descentflow.planning import deep_runs
-from descentflow.planning.deep_runs import DeepRun
+from descentflow.planning.deep_runs import DescentRun
 from descentflow.planning.jobs import Jobs
-from descentflow.stages import train_deep as stages_train_deep
+from descentflow.stages.trainers import deep_descent
 
 SIZES = {"training.step_size": [{"stability_fraction": 0.5}, {"stability_fraction": 40.0}, 0.01]}
 
@@ -34,10 +36,10 @@ def same(left: xr.Dataset, right: xr.Dataset) -> None:
         np.testing.assert_array_equal(left[name].values, right[name].values, str(name))
 
 
-def planned_of(jobs: Jobs) -> DeepRun:
+def planned_of(jobs: Jobs) -> DescentRun:
     """The one run."""
     (planned,) = jobs.runs["overparameterized"]
-    return cast(DeepRun, planned)
+    return cast(DescentRun, planned)
 
 
 # ---- bits
@@ -77,9 +79,9 @@ def test_processes_agree(tmp_path: Path) -> None:
     """The command in processes of their own writes the bytes that the function writes."""
     jobs = jobs_of(tmp_path, training=descent())
     planned = planned_of(jobs)
-    job = jobs.train_job(planned.id, "0-2", 0)
-    run(job, [], [tmp_path / "here.nc"])
-    arguments = ["--job", job, "--output", str(tmp_path / "there.nc")]
+    job = jobs.train(planned.id, "0-2", 0)
+    do(job, outputs=[tmp_path / "here.nc"])
+    arguments = ["--job", job.json, "--output", str(tmp_path / "there.nc")]
     module = "descentflow.stages"
     subprocess.run([sys.executable, "-m", module, *arguments], check=True)
     assert (tmp_path / "here.nc").read_bytes() == (tmp_path / "there.nc").read_bytes()
@@ -92,7 +94,7 @@ def test_step_sizes_are_relative_to_the_limit(tmp_path: Path) -> None:
     jobs = jobs_of(tmp_path, training=descent())
     planned = planned_of(jobs)
     output = tmp_path / "run.nc"
-    run(jobs.train_job(planned.id, "0-2", 0), [], [output])
+    do(jobs.train(planned.id, "0-2", 0), outputs=[output])
     data = netcdf.read(output)
     for place, gram in enumerate(data["gram_sum"].values):
         wanted = 0.5 * stability_limit(gram)
@@ -109,7 +111,7 @@ def test_large_weights_are_not_stored(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(deep_network, "STORED_BYTES", 100)
     jobs = jobs_of(tmp_path / "not", training=descent())
     same(stored, compute(jobs))
-    (path,) = jobs.trained("overparameterized")
+    (path,) = jobs.aggregate("overparameterized").inputs
     assert "weights" not in netcdf.read(Path(path))
 
 
@@ -119,7 +121,7 @@ def test_files_tell_weights_by_digests(tmp_path: Path) -> None:
     for experiments in ({"training": descent()}, {"concentration": start()}):
         jobs = jobs_of(tmp_path, **experiments)
         path = tmp_path / "run.nc"
-        run(jobs.train_job(planned_of(jobs).id, "0-2", 0), [], [path])
+        do(jobs.train(planned_of(jobs).id, "0-2", 0), outputs=[path])
         found.append(netcdf.read(path)["weights_digest"].values.tolist())
     assert found[0] == found[1]
     assert len(set(found[0])) == 3
@@ -168,33 +170,31 @@ def two_segments(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Jobs, s
     monkeypatch.setattr(deep_runs, "SEGMENT_SECONDS", 1e-5)
     jobs = jobs_of(folder, training=descent(40))
     planned, first = planned_of(jobs), folder / "first.nc"
-    run(jobs.train_job(planned.id, "0-2", 0), [], [first])
+    do(jobs.train(planned.id, "0-2", 0), outputs=[first])
     return jobs, planned.id, first
 
 
 def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the streams draw something else than what the segment before started from."""
     jobs, planned, first = two_segments(tmp_path, monkeypatch)
-    monkeypatch.setattr(
-        stages_train_deep, "weights_digest", lambda w: weights_digest((w[0] + 1.0,))
-    )
+    monkeypatch.setattr(deep_descent, "weights_digest", lambda w: weights_digest((w[0] + 1.0,)))
     with pytest.raises(DamagedFile, match="initialisation 0: the weights drawn here are not"):
-        run(jobs.train_job(planned, "0-2", 1), [first], [tmp_path / "x.nc"])
+        do(jobs.train(planned, "0-2", 1), [first], [tmp_path / "x.nc"])
 
 
 def test_other_segments_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs, planned, first = two_segments(tmp_path, monkeypatch)
-    with pytest.raises(DamagedFile, match="is not the segment"):
-        run(jobs.train_job(planned, "0-2", 2), [first], [tmp_path / "x.nc"])
+    with pytest.raises(DamagedFile, match="another run or segment"):
+        do(jobs.train(planned, "0-2", 2), [first], [tmp_path / "x.nc"])
 
 
 def test_segments_need_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the first needs none."""
     jobs, planned, first = two_segments(tmp_path, monkeypatch)
     with pytest.raises(InputError, match="1 files are needed, found 0"):
-        run(jobs.train_job(planned, "0-2", 1), [], [tmp_path / "x.nc"])
+        do(replace(jobs.train(planned, "0-2", 1), inputs=()), outputs=[tmp_path / "x.nc"])
     with pytest.raises(InputError, match="0 files are needed, found 1"):
-        run(jobs.train_job(planned, "0-2", 0), [first], [tmp_path / "x.nc"])
+        do(jobs.train(planned, "0-2", 0), [first], [tmp_path / "x.nc"])
 
 
 def test_unknown_stages_are_refused() -> None:
@@ -207,7 +207,7 @@ def test_unknown_stages_are_refused() -> None:
 
 def test_unknown_experiments_are_refused(tmp_path: Path) -> None:
     jobs = jobs_of(tmp_path, depth=limit())
-    job = json.loads(jobs.aggregate_job("overparameterized"))
-    job["spec"]["experiments"]["width"] = job["spec"]["experiments"].pop("depth")
+    job = jobs.aggregate("overparameterized")
+    spec = {**job.spec, "experiments": {"width": job.spec["experiments"]["depth"]}}
     with pytest.raises(InputError, match="width"):
-        run(json.dumps(job), [], [tmp_path / "x.nc"])
+        do(replace(job, spec=spec), outputs=[tmp_path / "x.nc"])

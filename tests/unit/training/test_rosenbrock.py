@@ -187,7 +187,7 @@ def step(
     memory.theta[:], memory.grad[:] = theta, problem.gradient(theta)
     if not shifted_factor(problem.hessian(theta), 1 / (GAMMA * length), memory.factors):
         return None
-    take_stages(problem.model, length, new_scratch(problem.pieces, theta.size), memory)
+    take_stages(problem.model, length, new_scratch(problem.target_table, theta.size), memory)
     gains = [rosenbrock.integral_increment(memory.integrals, row) for row in (ENERGY, RISK)]
     error = memory.stages[-1, : theta.size].copy()
     return memory.point + error, error, np.array(gains)

@@ -1,79 +1,110 @@
-"""A segment of gradient descent: from one netCDF dataset to the next, all step sizes of the run."""
+"""Trainer of gradient descent: all step sizes of the run, one after the other."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import xarray as xr
+from pydantic import Field
 
-from descentflow.risk.problem import Problem
+from descentflow.config.experiment import Descent, LyapunovFraction, StepSize
+from descentflow.schema.model import Model, Whole
 from descentflow.simd.arrays import Array
-from descentflow.training.descent import DescentState, Progress, Records, advance, descent_dataset
+from descentflow.stages.trainers.shallow_spec import ShallowSpec
+from descentflow.training import descent
+from descentflow.training.descent import DescentState, Records, descent_dataset
 from descentflow.training.recording import describe, record_steps, snapshot_steps, within
 from descentflow.training.step_sizes import lyapunov, step_size_bound
 
-
-def descend_segment(
-    problem: Problem,
-    before: xr.Dataset,
-    training: dict[str, Any],
-    segment: tuple[int, int],
-    snapshots: int,
-    progress: Progress,
-) -> xr.Dataset:
-    """Steps segment[0]+1 .. segment[1] from ``before``; dims (size, initialization, step)."""
-    start, stop = segment
-    state, gammas = _state(before, problem, training["step_sizes"], start)
-    parts = []
-    for number, gamma in enumerate(gammas):
-        part, records = advance(
-            problem,
-            _select(state, number),
-            gamma,
-            within(record_steps(stop, training["records_per_decade"]), start),
-            within(snapshot_steps(stop), start),
-            snapshots,
-            progress,
-        )
-        parts.append(_part(problem, part, records, gamma))
-    return xr.concat(parts, dim="size", join="exact")
+title = "Training, one segment"
+samples = True
 
 
-def _state(
-    before: xr.Dataset, problem: Problem, sizes: list[Any], start: int
-) -> tuple[DescentState, Array]:
-    """The state (leading axis: step sizes) at the segment's start, and γ (S, K)."""
-    if start:
-        values = {name: before[name].values for name in ("parameters", "status", "stopped_at")}
-        shape = values["status"].shape
-        increase = before["lyapunov_increase"].values if "lyapunov_increase" in before else None
-        values["lyapunov_increase"] = np.full(shape, -np.inf) if increase is None else increase
-        return DescentState(step=start, **values), before["step_size"].values
-    theta = before["parameters"].values
-    gammas = np.stack([_step_sizes(problem, size, theta) for size in sizes])
-    fresh = DescentState.start(theta)
-    stacked = {
-        name: np.stack([getattr(fresh, name)] * len(sizes))
-        for name in ("parameters", "status", "stopped_at", "lyapunov_increase")
-    }
-    return DescentState(step=0, **stacked), gammas
+class Training(Model):
+    """What ``config.experiment.Descent`` says, with several step sizes and without their number."""
+
+    method: Literal["gd"] = "gd"
+    step_sizes: tuple[StepSize, ...] = Field(min_length=1)
+    records_per_decade: Whole = Descent.model_fields["records_per_decade"].default
+    snapshots: Whole = 0
 
 
-def _step_sizes(problem: Problem, size: Any, theta: Array) -> Array:
-    if isinstance(size, dict):
-        return float(size["lyapunov_fraction"]) * step_size_bound(problem, lyapunov(problem, theta))
+class Spec(ShallowSpec):
+    """A segment (start, stop] of steps."""
+
+    training: Training
+
+    @property
+    def trajectories(self) -> int:
+        """How many trajectories each initialisation has."""
+        return len(self.training.step_sizes)
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the runs at one step size γ (K,) stand."""
+
+    step_sizes: Array
+    runs: DescentState
+
+
+def start(spec: Spec, samples: xr.Dataset) -> list[State]:
+    """Return the states at step 0 of every step size."""
+    theta = samples["parameters"].values
+    return [
+        State(_step_sizes(spec, size, theta), DescentState.start(theta))
+        for size in spec.training.step_sizes
+    ]
+
+
+def _step_sizes(spec: Spec, size: StepSize, theta: Array) -> Array:
+    if isinstance(size, LyapunovFraction):
+        return size.lyapunov_fraction * step_size_bound(spec, lyapunov(spec, theta))
     return np.full(len(theta), float(size))
 
 
-def _select(state: DescentState, number: int) -> DescentState:
-    return DescentState(
-        state.parameters[number],
-        state.step,
-        state.status[number],
-        state.stopped_at[number],
-        state.lyapunov_increase[number],
-    )
+def resume(spec: Spec, before: xr.Dataset) -> list[State]:
+    """Return the states that the segment before has kept."""
+    step = int(spec.segment[0])
+    if "lyapunov_increase" in before:
+        increase = before["lyapunov_increase"].values
+    else:
+        increase = np.full(before["status"].shape, -np.inf)
+    kept = [before[name].values for name in ("parameters", "status", "stopped_at", "step_size")]
+    return [
+        State(gamma, DescentState(theta, step, status, stopped_at, most))
+        for theta, status, stopped_at, gamma, most in zip(*kept, increase, strict=True)
+    ]
 
 
-def _part(problem: Problem, state: DescentState, records: Records, gamma: Array) -> xr.Dataset:
-    dataset = descent_dataset(problem, state, records)
-    return dataset.assign(step_size=(("initialization",), gamma, describe("step_size")))
+def advance(
+    spec: Spec, state: list[State], progress: Callable[[int], object]
+) -> tuple[list[State], list[Records]]:
+    """Take the steps after segment[0] up to segment[1]."""
+    first, last = map(int, spec.segment)
+    ended, recorded = [], []
+    for one in state:
+        runs, records = descent.advance(
+            spec,
+            one.runs,
+            one.step_sizes,
+            within(record_steps(last, spec.training.records_per_decade), first),
+            within(snapshot_steps(last), first),
+            spec.kept(spec.training.snapshots),
+            progress,
+        )
+        ended.append(State(one.step_sizes, runs))
+        recorded.append(records)
+    return ended, recorded
+
+
+def dataset(spec: Spec, state: list[State], records: list[Records]) -> xr.Dataset:
+    """Return the records and the ends, dims (size, initialization, step)."""
+    parts = [
+        descent_dataset(spec, one.runs, recorded).assign(
+            step_size=("initialization", one.step_sizes, describe("step_size"))
+        )
+        for one, recorded in zip(state, records, strict=True)
+    ]
+    return xr.concat(parts, dim="size", join="exact")

@@ -12,9 +12,10 @@ from descentflow.datasets.aggregate import EACH, Small
 from descentflow.datasets.columns import Columns
 from descentflow.datasets.padding import coordinate, named, pad
 from descentflow.datasets.terminal_states import add_terminal_states
-from descentflow.datasets.trained_runs import Trained
+from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.errors import InputError
 from descentflow.functions.targets import Step
+from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
 from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
 from descentflow.studies.blow_up import minimiser_measures
@@ -27,7 +28,7 @@ SEARCHED = (1, 2, 3, 4)
 MIN_STARTS = 300
 
 
-def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def measure(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Add slopes over the last decade, ratios to the predicted constants, ends, realisations."""
     jumps = np.array([_jump(row) for row in rows])
     dataset["jump"] = ("run", jumps, named("alpha, where the target jumps"))
@@ -46,7 +47,7 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     return _realizations(dataset, rows)
 
 
-def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
+def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Small:
     """Whether a global minimiser exists, by the best flow of the run."""
     names = [name for name in minimiser_measures.READ if columns.has(name, number)]
     ends = xr.Dataset({name: (EACH, columns.one(name, number)[None]) for name in names})
@@ -63,38 +64,38 @@ def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
     }
 
 
-def conclude(dataset: xr.Dataset, _columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
+def conclude(dataset: xr.Dataset, _columns: Columns, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Add a search for critical points."""
     return _search(
         dataset.assign_coords(x=coordinate("x", np.linspace(0.0, 1.0, GRID), "input")), rows
     )
 
 
-def _jump(row: Trained) -> float:
+def _jump(row: TrainedRun) -> float:
     """α where the formulas of 4.3 are for: ReLU, two neurons, 1_{x > α} on [0, 1]; nan else."""
-    network = row.problem.network
-    if not isinstance(row.problem.target, Step) or network.activation != "relu":
+    network = row.run.problem.network
+    if not isinstance(row.run.problem.target, Step) or network.activation != "relu":
         return np.nan
     try:
-        return theory.jump_of(row.problem) if network.hidden == 2 else np.nan
+        return theory.jump_of(row.run.problem) if network.hidden == 2 else np.nan
     except InputError:
         return np.nan
 
 
-def _slopes(row: Trained) -> tuple[Array, Array]:
+def _slopes(row: TrainedRun) -> tuple[Array, Array]:
     """Exponents of ‖Θ‖ and L at the end of a flow; nan for gradient descent."""
     norm, risk = row.data["parameter_norm"].values, row.data["risk"].values
-    if row.axis == "step":
+    if row.run.axis == "step":
         return np.full(len(norm), np.nan), np.full(len(norm), np.nan)
     return exponents(row.data["time"].values, norm, risk)
 
 
-def _ratios(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def _ratios(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """‖Θ‖⁴/t and L√t over their predicted limits; for GD the time is γn."""
     clocks = []
     for row in rows:
-        pace = 1.0 if row.axis == "time" else float(row.step_size)
-        clocks.append(row.data[row.axis].values * pace)
+        pace = 1.0 if row.run.axis == "time" else float(row.step_size)
+        clocks.append(row.data[row.run.axis].values * pace)
     clock = pad(clocks)
     dataset["clock"] = (("run", "record"), clock, named("t, or gamma n for gradient descent"))
     positive = np.where(clock > 0.0, clock, np.nan)[:, None, :]
@@ -116,20 +117,20 @@ def _ratios(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     return dataset
 
 
-def _grows(row: Trained) -> Array:
-    axis, norm = row.data[row.axis].values, row.data["parameter_norm"].values
+def _grows(row: TrainedRun) -> Array:
+    axis, norm = row.data[row.run.axis].values, row.data["parameter_norm"].values
     late = norm[:, int(np.searchsorted(axis, axis[-1] / 10.0)) :]
     return np.asarray((np.diff(late, axis=1) > 0.0).all(axis=1), dtype=np.float64)
 
 
-def _realizations(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def _realizations(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """N_θ of the first initialisation at its snapshots, on a grid of the interval."""
     x = np.linspace(0.0, 1.0, GRID)
     parts, times = [], []
     for row in rows:
         if "snapshots" in row.data:
             theta = row.data["snapshots"].isel(initialization=0)
-            parts.append(row.problem.network.realization(theta.values, x))
+            parts.append(row.run.problem.network.realization(theta.values, x))
             times.append(theta["snapshot"].values.astype(np.float64))
         else:
             parts.append(np.empty((0, GRID)))
@@ -139,15 +140,15 @@ def _realizations(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     return dataset
 
 
-def _search(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def _search(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Critical risks at α = ½ for several widths, by a search as large as the largest run."""
     chosen = [row for row in rows if _jump(row) == 0.5]
     if not chosen:
         return dataset
-    starts = max(MIN_STARTS, *(row.count for row in chosen))
+    starts = max(MIN_STARTS, *(row.run.count for row in chosen))
     levels = []
     for width in SEARCHED:
-        known = chosen[0].problem
+        known = chosen[0].run.problem
         network = known.network.model_copy(update={"hidden": width})
         problem = Problem(inputs=known.inputs, target=known.target, network=network)
         found = least_critical_risk(problem, starts=starts, seed=chosen[0].run.seed)

@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from descentflow.datasets.padding import named, pad
-from descentflow.datasets.trained_runs import Trained
+from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.simd.arrays import Array
 from descentflow.studies.blow_up import minimiser_theory as theory
 from descentflow.training.critical_points import KINDS
@@ -32,7 +32,7 @@ READ = (*OF_THE_BEST, "end_kind")
 """What the verdicts read of every initialisation."""
 
 
-def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def measure(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Add ``case``, the ``best`` flow of each run, the verdict, what was expected, and derived rates.
 
     ``dataset`` holds READ, and ``parameter_norm`` at its first record.
@@ -50,7 +50,9 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
         values = dataset[name].values[np.arange(len(rows)), best]
         dataset[f"best_{name}"] = ("run", values, named(f"{title}, best flow"))
     entries = [
-        theory.ENTRIES.get((case or "", row.problem.network.activation, row.problem.network.hidden))
+        theory.ENTRIES.get(
+            (case or "", row.run.problem.network.activation, row.run.problem.network.hidden)
+        )
         for case, row in zip(cases, rows, strict=True)
     ]
     infima = np.array([np.nan if entry is None else entry.infimum for entry in entries])
@@ -62,8 +64,8 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     return _rates(dataset, rows, cases)
 
 
-def _case(row: Trained) -> str | None:
-    return theory.case_of(row.problem) if row.axis == "time" else None
+def _case(row: TrainedRun) -> str | None:
+    return theory.case_of(row.run.problem) if row.run.axis == "time" else None
 
 
 def _best(dataset: xr.Dataset) -> NDArray[np.int64]:
@@ -100,7 +102,7 @@ def _flags() -> dict[str, object]:
     }
 
 
-def outer_norms(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def outer_norms(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Add |v| at the end and its slope over the last decade, for flows of the listed cases."""
     size = (dataset.sizes["initialization"],)
     ends, slopes = [], []
@@ -116,11 +118,13 @@ def outer_norms(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     return dataset
 
 
-def _rates(dataset: xr.Dataset, rows: Sequence[Trained], cases: Sequence[str | None]) -> xr.Dataset:
+def _rates(
+    dataset: xr.Dataset, rows: Sequence[TrainedRun], cases: Sequence[str | None]
+) -> xr.Dataset:
     """The derived rates for f = x and H = 1."""
     rates = [
-        theory.affine_rate(row.problem.network.activation)
-        if case == "affine" and row.problem.network.hidden == 1
+        theory.affine_rate(row.run.problem.network.activation)
+        if case == "affine" and row.run.problem.network.hidden == 1
         else None
         for row, case in zip(rows, cases, strict=True)
     ]
@@ -130,7 +134,7 @@ def _rates(dataset: xr.Dataset, rows: Sequence[Trained], cases: Sequence[str | N
     return dataset
 
 
-def _norm_of_v(row: Trained) -> tuple[Array, float]:
+def _norm_of_v(row: TrainedRun) -> tuple[Array, float]:
     """|v| (K, 2) at the end and about a decade before it, and how many decades lie between.
 
     It is one decade for flows that end at a power of ten; nan where there is nothing before the end.
@@ -139,7 +143,7 @@ def _norm_of_v(row: Trained) -> tuple[Array, float]:
     earlier = int(np.argmin(np.abs(times - times[-1] / 10.0)))
     kept = row.data["snapshots"].isel(snapshot=[earlier, -1])
     theta = kept.transpose("initialization", "snapshot", "parameter").values
-    _, _, v, _ = row.problem.layout.split(theta)
+    _, _, v, _ = row.run.problem.layout.split(theta)
     before = float(times[earlier])
     decades = float(np.log10(times[-1] / before)) if 0.0 < before < times[-1] else np.nan
     return np.asarray(np.sqrt((v * v).sum(axis=(-2, -1)))), decades

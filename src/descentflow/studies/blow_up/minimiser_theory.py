@@ -12,12 +12,10 @@ from descentflow.functions.targets import Affine, PiecewiseLinear, Polynomial, S
 from descentflow.risk.problem import Problem
 
 TARGETS = {
-    "affine": Affine(kind="affine", slope=1.0),
-    "step": Step(kind="step", at=0.5),
-    "hinge": PiecewiseLinear(
-        kind="piecewise_linear", knots=(0.0, 0.5, 1.0), values=(0.0, 0.0, 0.5)
-    ),
-    "parabola": Polynomial(kind="polynomial", coefficients=(0.25, -1.0, 1.0)),
+    "affine": Affine(1.0),
+    "step": Step(0.5),
+    "hinge": PiecewiseLinear((0.0, 0.5, 1.0), (0.0, 0.0, 0.5)),
+    "parabola": Polynomial((0.25, -1.0, 1.0)),
 }
 """f = x, 1_{x > 1/2}, (x - 1/2)₊ and (x - 1/2)² on [0, 1]."""
 

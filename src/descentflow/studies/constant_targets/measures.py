@@ -9,7 +9,8 @@ from descentflow.config.experiment import Flow
 from descentflow.datasets.aggregate import Small
 from descentflow.datasets.columns import Columns
 from descentflow.datasets.padding import coordinate, named
-from descentflow.datasets.trained_runs import Trained
+from descentflow.datasets.trained_runs import TrainedRun
+from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
 from descentflow.simd.arrays import Array
 from descentflow.training import step_sizes as theory
 from descentflow.training.recording import record_times
@@ -28,16 +29,16 @@ START_BINS = 24
 IDENTITY_DRAWS = 1000
 
 
-def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def measure(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Add the envelope and the monotony of V, and errors of identities."""
     start = dataset["lyapunov"].isel(record=0)
     pairs = list(zip(rows, start.values, strict=True))
-    bounds = [theory.step_size_bound(row.problem, value) for row, value in pairs]
+    bounds = [theory.step_size_bound(row.run.problem, value) for row, value in pairs]
     dataset["step_size_bound"] = (("run", "initialization"), np.stack(bounds))
     dataset["step_size_bound"].attrs = named("2/((1 + E|X|^2) V(theta_0) + 2)")
-    least = np.array([theory.least_lyapunov(row.problem) for row in rows])
+    least = np.array([theory.least_lyapunov(row.run.problem) for row in rows])
     dataset["least_lyapunov"] = ("run", least, named("2 |xi|^2, the least value of V"))
-    dimensions = np.array([row.problem.inputs.dimension for row in rows])
+    dimensions = np.array([row.run.problem.inputs.dimension for row in rows])
     dataset["dimension"] = ("run", dimensions, named("number of inputs"))
     dataset["identity_error"] = ("run", np.array([_identity_error(row) for row in rows]))
     dataset["identity_error"].attrs = named(
@@ -46,13 +47,13 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     return _flow(_descent(dataset, rows))
 
 
-def _descent(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def _descent(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Along gradient descent: the envelope of the least risk, and how much V grew."""
     if "lyapunov_increase" not in dataset:
         return dataset
     starts, gammas = dataset["lyapunov"].values[:, :, 0], dataset["step_size"].values
     envelopes = [
-        theory.least_risk_envelope(row.problem, start, gamma)
+        theory.least_risk_envelope(row.run.problem, start, gamma)
         for row, start, gamma in zip(rows, starts, gammas, strict=True)
     ]
     dataset["envelope_constant"] = (("run", "initialization"), np.stack(envelopes))
@@ -82,7 +83,7 @@ def _flow(dataset: xr.Dataset) -> xr.Dataset:
     return dataset
 
 
-def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
+def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Small:
     """Quantiles over initialisations; one that left the finite numbers counts as infinite."""
     found: Small = {}
     start = columns.one("lyapunov", number)
@@ -97,7 +98,7 @@ def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
         training = rows[number].run.setting.training
         assert isinstance(training, Flow)
         times = record_times(training.until, training.records_per_decade)
-        excess = float(np.nanmedian(start - theory.least_lyapunov(rows[number].problem)))
+        excess = float(np.nanmedian(start - theory.least_lyapunov(rows[number].run.problem)))
         with np.errstate(divide="ignore"):
             envelope = excess / (8.0 * times)
         title = named("median of (V(theta_0) - 2 xi^2)/(8 t)")
@@ -116,15 +117,15 @@ def _quantiles(columns: Columns, name: str, number: int, scale: Array) -> Array:
     return found
 
 
-def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
+def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Add the phase diagram: from the experiment ``step_sizes``."""
     levels = coordinate("quantile", QUANTILES, "level of the quantile")
     return _phases(dataset.assign_coords(quantile=levels), columns, rows)
 
 
-def _identity_error(row: Trained) -> float:
+def _identity_error(row: TrainedRun) -> float:
     """⟨∇V, G⟩ = 8L at random θ of several sizes, relative to the sum of the terms' sizes (1.1)."""
-    problem = row.problem
+    problem = row.run.problem
     stream = np.random.Generator(np.random.Philox(key=int(row.run.id, 16)))
     theta = stream.standard_normal((IDENTITY_DRAWS, problem.parameter_count))
     theta *= 10.0 ** stream.uniform(-2, 2, (IDENTITY_DRAWS, 1))
@@ -134,12 +135,12 @@ def _identity_error(row: Trained) -> float:
     return float((np.abs(terms.sum(axis=1) - risk) / size).max())
 
 
-def _phases(dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
+def _phases(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Share of runs with monotone V over bins of (V(θ₀), γ), from the experiment ``step_sizes``."""
     chosen = [n for n, row in enumerate(rows) if row.run.experiment == "step_sizes"]
     if not chosen:
         return dataset
-    dataset.attrs["second_moment"] = rows[chosen[0]].problem.inputs.second_moment
+    dataset.attrs["second_moment"] = rows[chosen[0]].run.problem.inputs.second_moment
     extremes, sizes = [], []
     for number in chosen:
         start, gamma, *_ = _points(columns, number)

@@ -9,8 +9,9 @@ from descentflow.datasets.aggregate import Small
 from descentflow.datasets.columns import Columns
 from descentflow.datasets.padding import coordinate, named, pad
 from descentflow.datasets.terminal_states import add_terminal_states
-from descentflow.datasets.trained_runs import Trained
+from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.functions.targets import Affine
+from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
 from descentflow.simd.arrays import Array
 from descentflow.studies.gradient_flows import theory as theory
 
@@ -24,17 +25,17 @@ SLAB = 2**14
 """How many initialisations are compared at a time."""
 
 
-def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def measure(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Add the critical levels, how near the ends are to them, and the energy identity."""
-    single = [isinstance(row.problem.target, Affine) for row in rows]
+    single = [isinstance(row.run.problem.target, Affine) for row in rows]
     levels = [
-        theory.critical_risks(row.problem) if one else np.empty(0)
+        theory.critical_risks(row.run.problem) if one else np.empty(0)
         for row, one in zip(rows, single, strict=True)
     ]
     dataset["critical_risk"] = (("run", "level"), pad(levels), named("critical risks"))
     thresholds = np.array(
         [
-            theory.threshold(row.problem) if one else np.nan
+            theory.threshold(row.run.problem) if one else np.nan
             for row, one in zip(rows, single, strict=True)
         ]
     )
@@ -53,7 +54,7 @@ def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     return _compared(_energy_error(add_terminal_states(dataset, rows)), rows)
 
 
-def _last(row: Trained, name: str) -> Array:
+def _last(row: TrainedRun, name: str) -> Array:
     return np.asarray(row.data[name].values[:, -1])
 
 
@@ -68,21 +69,21 @@ def _energy_error(dataset: xr.Dataset) -> xr.Dataset:
     return dataset
 
 
-def _compared(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def _compared(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Keep θ at the time at which GD is held against GF."""
     for row in rows:
         if row.run.experiment not in COMPARED or "snapshots" not in row.data:
             continue
-        at = COMPARED_AT if row.axis == "time" else round(COMPARED_AT / float(row.step_size))
+        at = COMPARED_AT if row.run.axis == "time" else round(COMPARED_AT / float(row.step_size))
         theta = row.data["snapshots"].sel(snapshot=at)
         values = theta.transpose("initialization", "parameter").values
         dataset["_compared"] = (("run", "initialization", "parameter"), values[None])
     return dataset
 
 
-def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
+def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Small:
     """Quantiles over initialisations of what should stay small along flows."""
-    if rows[number].axis != "time":
+    if rows[number].run.axis != "time":
         return {}
     found: Small = {}
     for name in ("gradient_norm", "energy_error", "balance_drift"):
@@ -95,7 +96,7 @@ def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
     return found
 
 
-def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained]) -> xr.Dataset:
+def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Add the saddles and the distance of GD to GF."""
     _small_steps(columns, rows)
     levels = coordinate("quantile", QUANTILES, "level of the quantile")
@@ -103,12 +104,12 @@ def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[Trained]) -> 
     return _saddles(dataset, rows)
 
 
-def _saddles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def _saddles(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """The saddles' networks, and the Hessian's eigenvalues there, for the widest run."""
     chosen = [row for row in rows if row.run.experiment == "saddles"]
     if not chosen:
         return dataset
-    problem = chosen[0].problem
+    problem = chosen[0].run.problem
     counts = list(range(0, problem.network.hidden + 1, 2))
     points = np.stack([theory.saddle(problem, count) for count in counts])
     x = np.linspace(0.0, 1.0, GRID)
@@ -128,15 +129,15 @@ def _saddles(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     return dataset
 
 
-def _small_steps(columns: Columns, rows: Sequence[Trained]) -> None:
+def _small_steps(columns: Columns, rows: Sequence[TrainedRun]) -> None:
     """Distance of GD after T/γ steps to GF at T, for each initialisation."""
     kept = [n for n in range(len(rows)) if columns.has("_compared", n)]
-    flows = {rows[n].run.start.id: n for n in kept if rows[n].axis == "time"}
+    flows = {rows[n].run.start.id: n for n in kept if rows[n].run.axis == "time"}
     title = named("|theta of GD - theta of GF| at the same time")
     columns.put("distance_to_flow", 0, 0, np.full(columns.counts[0], np.nan), (), title)
     for number in kept:
         flow = flows.get(rows[number].run.start.id)
-        if rows[number].axis == "time" or flow is None:
+        if rows[number].run.axis == "time" or flow is None:
             continue
         count = min(columns.counts[number], columns.counts[flow])
         distance = np.full(columns.counts[number], np.nan)

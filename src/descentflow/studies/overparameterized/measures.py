@@ -5,10 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from descentflow.datasets.deep_rows import DeepRow
-from descentflow.datasets.deep_table import EACH, TIMED, each, tabulate
-from descentflow.datasets.padding import coordinate, named, pad
+from descentflow.datasets.aggregate import EACH, Small
+from descentflow.datasets.columns import Columns
+from descentflow.datasets.padding import coordinate, named
+from descentflow.datasets.trained_runs import TrainedRun
+from descentflow.deep.data import draw_inputs
+from descentflow.deep.gram import limit_gram
 from descentflow.deep.step_sizes import stability_limit
+from descentflow.planning.deep_runs import RUN_CLASSES as RUN_CLASSES
+from descentflow.planning.runs import PlannedRun
 from descentflow.simd.arrays import Array
 from descentflow.studies.overparameterized import theory as theory
 
@@ -28,84 +33,61 @@ EXPONENTS = {
 }
 """Whose power of the width is fitted."""
 
-
-def measure(rows: Sequence[DeepRow]) -> xr.Dataset:
-    """The study's dataset."""
-    dataset = _limits(tabulate(rows), rows)
-    dataset = _changes(dataset, rows)
-    dataset = _bound(dataset, rows)
-    dataset = _linearised(dataset, rows)
-    dataset = _stability_limit(dataset, rows)
-    for name in ("loss", "loss_bound", "linearised_loss"):
-        dataset[f"{name}_quantiles"] = (("run", "quantile", "record"), _quantiles(dataset[name]))
-        dataset[f"{name}_quantiles"].attrs = named(f"quantiles of {name} over initialisations")
-    for name in EXPONENTS.values():
-        dataset[f"{name}_quantiles"] = (("run", "quantile"), _quantiles(dataset[name]))
-        dataset[f"{name}_quantiles"].attrs = named(f"quantiles of {name} over initialisations")
-    levels = coordinate("quantile", QUANTILES, "level of the quantile")
-    return _exponents(dataset.assign_coords(quantile=levels))
+TIMED = (*EACH, "record")
+RECORDED = ("loss", "loss_bound", "linearised_loss")
+"""Whose quantiles over initialisations are kept record by record."""
 
 
-def _limits(dataset: xr.Dataset, rows: Sequence[DeepRow]) -> xr.Dataset:
-    """The extreme eigenvalues of K^(H), and how far G^(H)(0) is from it."""
-    spectra = np.array([np.linalg.eigvalsh(row.limit)[[0, -1]] for row in rows])
-    dataset["limit_least"] = ("run", spectra[:, 0], named("least eigenvalue of K^(H)"))
-    dataset["limit_greatest"] = ("run", spectra[:, 1], named("greatest eigenvalue of K^(H)"))
-    depth = np.array([row.setting.network.depth for row in rows])
-    scale = np.array([row.setting.network.residual_scale for row in rows])
-    scaled = spectra[:, 0] * depth**2 / scale**2
-    dataset["scaled_least"] = ("run", scaled, named("H^2 lambda_min(K^(H))/c_res^2"))
-    errors = [_gram_error(row) for row in rows]
-    dataset["gram_error"] = (EACH, pad(errors, (dataset.sizes["initialization"],)))
+def measure(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
+    """Add distances to the limit, changes, the bound, the linearised dynamics, the fastest mode."""
+    (row,) = rows
+    limit = limit_of(row.run)
+    errors = np.linalg.eigvalsh(row.data["last_gram"].values - limit)
+    dataset["gram_error"] = (EACH, np.abs(errors).max(axis=-1)[None])
     dataset["gram_error"].attrs = named("spectral norm of G^(H)(0) - K^(H)")
-    return dataset
+    if row.run.axis is None:
+        return dataset
+    dataset = _bound(_changes(dataset, row.data), row.data, limit)
+    return _fastest_mode(_linearised(dataset, row.data), row.data)
 
 
-def _gram_error(row: DeepRow) -> Array:
-    if row.data is None:
-        return np.empty(0)
-    values = np.linalg.eigvalsh(row.data["last_gram"].values - row.limit)
-    return np.asarray(np.abs(values).max(axis=-1))
+def limit_of(run: PlannedRun) -> Array:
+    """Return K^(H) of the run's inputs."""
+    network = run.setting.network
+    return limit_gram(
+        draw_inputs(run.setting.inputs, run.seed),
+        architecture=network.architecture,
+        activation=network.activation,
+        depth=network.depth,
+        residual_scale=network.residual_scale,
+    )
 
 
-def _changes(dataset: xr.Dataset, rows: Sequence[DeepRow]) -> xr.Dataset:
-    """How far G^(H) and the hidden layers' weights go, and G^(H)'s least eigenvalue."""
-
-    def last(name: str) -> Array:
-        return each(rows, lambda row: _records(row)[name].values[:, :, -2], 2)
-
-    def hidden(name: str) -> Array:
-        return each(rows, lambda row: _records(row)[name].values[:, :, :-1].max(axis=2), 2)
-
-    dataset["gram_change"] = (TIMED, last("gram_change"))
+def _changes(dataset: xr.Dataset, data: xr.Dataset) -> xr.Dataset:
+    """Add how far G^(H) and the hidden layers' weights go, and G^(H)'s least eigenvalue."""
+    last = {name: data[name].values[:, :, -2] for name in ("gram_change", "least")}
+    dataset["gram_change"] = (TIMED, last["gram_change"][None])
     dataset["gram_change"].attrs = named("spectral norm of G^(H)(k) - G^(H)(0)")
-    dataset["least_eigenvalue"] = (TIMED, last("least"), named("least eigenvalue of G^(H)(k)"))
-    dataset["weight_change"] = (TIMED, hidden("weight_change"))
+    dataset["least_eigenvalue"] = (TIMED, last["least"][None])
+    dataset["least_eigenvalue"].attrs = named("least eigenvalue of G^(H)(k)")
+    hidden = data["weight_change"].values[:, :, :-1].max(axis=2)
+    dataset["weight_change"] = (TIMED, hidden[None])
     dataset["weight_change"].attrs = named("max over h <= H of |W^(h)(k) - W^(h)(0)|_F/sqrt(m)")
     for name in ("gram_change", "weight_change"):
         dataset[f"greatest_{name}"] = dataset[name].max("record")
         dataset[f"greatest_{name}"].attrs = named(f"largest {name} over all records")
-    final = each(rows, lambda row: _records(row)["loss"].values[:, -1], 1)
-    dataset["final_loss"] = (EACH, final, named("loss after the last step"))
     return dataset
 
 
-def _bound(dataset: xr.Dataset, rows: Sequence[DeepRow]) -> xr.Dataset:
-    """(1 - ηλ/2)^k L(0), nan where the theorem says nothing; and the largest L(k) over it."""
-
-    def of(row: DeepRow) -> Array:
-        data = _records(row)
-        least = float(np.linalg.eigvalsh(row.limit)[0])
-        bounds = np.full(data["loss"].shape, np.nan)
-        for place, (eta, loss) in enumerate(
-            zip(data["step_size"].values, data["loss"].values, strict=True)
-        ):
-            if least > 0.0 and eta * least < 2.0:
-                steps = data["step"].values
-                bounds[place] = theory.loss_bound(loss[0], least, float(eta), steps)
-        return bounds
-
-    dataset["loss_bound"] = (TIMED, each(rows, of, 2))
+def _bound(dataset: xr.Dataset, data: xr.Dataset, limit: Array) -> xr.Dataset:
+    """Add (1 - ηλ/2)^k L(0), nan where the theorem says nothing; and the largest L(k) over it."""
+    least = float(np.linalg.eigvalsh(limit)[0])
+    bounds = np.full(data["loss"].shape, np.nan)
+    each = zip(data["step_size"].values, data["loss"].values, strict=True)
+    for index, (eta, loss) in enumerate(each):
+        if least > 0.0 and eta * least < 2.0:
+            bounds[index] = theory.loss_bound(loss[0], least, float(eta), data["step"].values)
+    dataset["loss_bound"] = (TIMED, bounds[None])
     dataset["loss_bound"].attrs = named("(1 - eta lambda_min(K^(H))/2)^k L(0)")
     lost = dataset["loss"].isnull() & dataset["loss_bound"].notnull()
     ratio = dataset["loss"].where(~lost, np.inf) / (dataset["loss_bound"] + ROUNDING_FLOOR)
@@ -115,14 +97,22 @@ def _bound(dataset: xr.Dataset, rows: Sequence[DeepRow]) -> xr.Dataset:
     return dataset
 
 
-def _linearised(dataset: xr.Dataset, rows: Sequence[DeepRow]) -> xr.Dataset:
-    """The dynamics linearised with the run's own ΣG(0), its loss, and how far off it is."""
-    parts = [np.empty((0, 0, 2)) if row.records is None else _linearised_row(row) for row in rows]
-    sizes = (dataset.sizes["initialization"], dataset.sizes["record"], 2)
-    values = pad(parts, sizes)
-    dataset["linearised_loss"] = (TIMED, values[..., 0])
+def _linearised(dataset: xr.Dataset, data: xr.Dataset) -> xr.Dataset:
+    """Add the dynamics linearised with the run's own ΣG(0), its loss, and how far off it is."""
+    values = np.empty((*data["loss"].shape, 2))
+    for index in range(len(values)):
+        one = data.isel(initialization=index)
+        residuals, eta = one["residuals"].values, float(one["step_size"])
+        predicted = theory.linearised_residuals(
+            one["gram_sum"].values, residuals[0], eta, data["step"].values
+        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            values[index, :, 0] = theory.loss(predicted)
+            gap = np.linalg.norm(residuals - predicted, axis=1)
+        values[index, :, 1] = gap / np.linalg.norm(residuals[0])
+    dataset["linearised_loss"] = (TIMED, values[None, ..., 0])
     dataset["linearised_loss"].attrs = named("loss of (1 - eta sum G(0))^k (u(0) - y)")
-    dataset["linearisation_distance"] = (TIMED, values[..., 1])
+    dataset["linearisation_distance"] = (TIMED, values[None, ..., 1])
     dataset["linearisation_distance"].attrs = named(
         "|u(k) - y - (1 - eta sum G(0))^k (u(0) - y)|/|u(0) - y|"
     )
@@ -131,74 +121,69 @@ def _linearised(dataset: xr.Dataset, rows: Sequence[DeepRow]) -> xr.Dataset:
     return dataset
 
 
-def _linearised_row(row: DeepRow) -> Array:
-    """Loss and relative distance of the linearised residuals: (initialization, record, 2)."""
-    data = _records(row)
-    found = np.empty((*data["loss"].shape, 2))
-    for place in range(row.count):
-        one = data.isel(initialization=place)
-        residuals, eta = one["residuals"].values, float(one["step_size"])
-        predicted = theory.linearised_residuals(
-            one["gram_sum"].values, residuals[0], eta, data["step"].values
-        )
-        with np.errstate(over="ignore", invalid="ignore"):
-            found[place, :, 0] = theory.loss(predicted)
-            gap = np.linalg.norm(residuals - predicted, axis=1)
-        found[place, :, 1] = gap / np.linalg.norm(residuals[0])
-    return found
-
-
-def _stability_limit(dataset: xr.Dataset, rows: Sequence[DeepRow]) -> xr.Dataset:
-    """η over 2/λ_max(ΣG(0)), the growth of that eigenvector's mode, and who diverges."""
-    measured = [np.empty((0, 2)) if row.records is None else _mode(row) for row in rows]
-    values = pad(measured, (dataset.sizes["initialization"], 2))
-    dataset["stability_ratio"] = (EACH, values[..., 0], named("eta lambda_max(sum G(0))/2"))
-    dataset["mode_growth"] = (EACH, values[..., 1])
-    dataset["mode_growth"].attrs = named(
-        f"growth per step of the fastest mode over the first {FIRST_STEPS} steps"
-    )
-    dataset["mode_growth_quantiles"] = (("run", "quantile"), _quantiles(dataset["mode_growth"]))
-    dataset["mode_growth_quantiles"].attrs = named("quantiles of mode_growth")
-    counts = np.array([0 if row.records is None else row.count for row in rows])
-    diverged = (dataset["status"] == 1).sum("initialization").values
-    with np.errstate(invalid="ignore"):
-        share = np.where(counts > 0, diverged / counts, np.nan)
-    dataset["diverged_share"] = ("run", share, named("share of runs that left the finite numbers"))
+def _fastest_mode(dataset: xr.Dataset, data: xr.Dataset) -> xr.Dataset:
+    """Add η over 2/λ_max(ΣG(0)), and the growth per step of that eigenvector's mode."""
+    values = np.full((data.sizes["initialization"], 2), np.nan)
+    at = np.flatnonzero(data["step"].values == FIRST_STEPS)
+    for index in range(len(values)):
+        one = data.isel(initialization=index)
+        gram_sum, residuals = one["gram_sum"].values, one["residuals"].values
+        values[index, 0] = float(one["step_size"]) / stability_limit(gram_sum)
+        if at.size:
+            mode = residuals @ theory.fastest_mode(gram_sum)
+            values[index, 1] = abs(mode[at[0]] / mode[0]) ** (1.0 / FIRST_STEPS)
+    title = f"growth per step of the fastest mode over the first {FIRST_STEPS} steps"
+    dataset["stability_ratio"] = (EACH, values[None, :, 0], named("eta lambda_max(sum G(0))/2"))
+    dataset["mode_growth"] = (EACH, values[None, :, 1], named(title))
     return dataset
 
 
-def _mode(row: DeepRow) -> Array:
-    """η over the limit, and the growth per step of the fastest mode: (initialization, 2)."""
-    data = _records(row)
-    found = np.full((row.count, 2), np.nan)
-    for place in range(row.count):
-        one = data.isel(initialization=place)
-        gram_sum, residuals = one["gram_sum"].values, one["residuals"].values
-        found[place, 0] = float(one["step_size"]) / stability_limit(gram_sum)
-        at = np.flatnonzero(data["step"].values == FIRST_STEPS)
-        if at.size:
-            mode = residuals @ theory.fastest_mode(gram_sum)
-            found[place, 1] = abs(mode[at[0]] / mode[0]) ** (1.0 / FIRST_STEPS)
-    return found
+def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Small:
+    """Return the limit's eigenvalues, quantiles over initialisations, and the share that diverged."""
+    run = rows[number].run
+    network = run.setting.network
+    least, greatest = np.linalg.eigvalsh(limit_of(run))[[0, -1]]
+    scaled = least * network.depth**2 / network.residual_scale**2
+    small: Small = {
+        "input_count": _single(run.setting.inputs.number, "number n of inputs"),
+        "limit_least": _single(least, "least eigenvalue of K^(H)"),
+        "limit_greatest": _single(greatest, "greatest eigenvalue of K^(H)"),
+        "scaled_least": _single(scaled, "H^2 lambda_min(K^(H))/c_res^2"),
+    }
+    for name in (*EXPONENTS.values(), "mode_growth"):
+        if columns.has(name, number):
+            title = named(f"quantiles of {name} over initialisations")
+            values = _quantiles(columns.one(name, number))
+            small[f"{name}_quantiles"] = xr.Variable("quantile", values, title)
+    if columns.has("loss", number):
+        (records,) = columns.shape("loss", number)
+        for name in RECORDED:
+            each = [_quantiles(columns.one(name, number, record)) for record in range(records)]
+            title = named(f"quantiles of {name} over initialisations")
+            variable = xr.Variable(("quantile", "record"), np.transpose(each), title)
+            small[f"{name}_quantiles"] = variable
+        share = float((columns.one("status", number) == 1).mean())
+        small["diverged_share"] = _single(share, "share of runs that left the finite numbers")
+    return small
 
 
-def _records(row: DeepRow) -> xr.Dataset:
-    assert row.records is not None
-    return row.records
+def _single(value: float, title: str) -> xr.Variable:
+    return xr.Variable((), np.asarray(value), named(title))
 
 
-def _quantiles(values: xr.DataArray) -> Array:
-    """Quantiles over initialisations, behind ``run``; nan where there are none."""
-    axis = values.get_axis_num("initialization")
-    array = values.values
-    known = np.isfinite(array).any(axis=axis, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        found = np.nanquantile(np.where(known, array, 0.0), QUANTILES, axis=axis)
-    found = np.where(np.squeeze(known, axis=axis), found, np.nan)
-    return np.asarray(np.moveaxis(found, 0, 1))
+def _quantiles(values: Array) -> Array:
+    """Quantiles of those that are finite; nan where none is."""
+    finite = np.isfinite(values).any()
+    return np.asarray(np.nanquantile(values, QUANTILES)) if finite else np.full(3, np.nan)
 
 
-def _exponents(dataset: xr.Dataset) -> xr.Dataset:
+def conclude(dataset: xr.Dataset, columns: Columns, _rows: Sequence[TrainedRun]) -> xr.Dataset:
+    """Add the powers of the width."""
+    levels = coordinate("quantile", QUANTILES, "level of the quantile")
+    return _exponents(dataset.assign_coords(quantile=levels), columns)
+
+
+def _exponents(dataset: xr.Dataset, columns: Columns) -> xr.Dataset:
     """Powers of the width: least squares on mean logarithms, with their standard errors.
 
     One for every quantity and every group of runs that differ in width alone.
@@ -209,9 +194,11 @@ def _exponents(dataset: xr.Dataset) -> xr.Dataset:
     for line, variable in enumerate(EXPONENTS.values()):
         for column, group in enumerate(groups):
             chosen = np.flatnonzero(names == group)
-            slopes[line, column] = _power(
-                dataset["network_width"].values[chosen], dataset[variable].values[chosen]
-            )
+            values = [
+                columns.one(variable, run) if columns.has(variable, run) else np.empty(0)
+                for run in chosen.tolist()
+            ]
+            slopes[line, column] = _power(dataset["network_width"].values[chosen], values)
     dataset = dataset.assign_coords(
         quantity=coordinate("quantity", list(EXPONENTS), "what the power is of"),
         group=coordinate("group", groups, "runs that differ in width alone"),
@@ -232,8 +219,8 @@ def _group(dataset: xr.Dataset, run: int) -> str:
     return " ".join([*(str(one[key].values) for key in keys), f"H={int(one['network_depth'])}"])
 
 
-def _power(widths: Array, values: Array) -> tuple[float, float, float]:
-    """(p, standard error of p, c) of values ≈ c·width^p over (width, initialisation)."""
+def _power(widths: Array, values: Sequence[Array]) -> tuple[float, float, float]:
+    """(p, standard error of p, c) of values ≈ c·width^p, one array of initialisations a width."""
     with np.errstate(divide="ignore"):
         logs = [np.log(row[np.isfinite(row) & (row > 0.0)]) for row in values]
     if len(set(widths)) < 2 or any(part.size < 2 for part in logs):

@@ -11,7 +11,8 @@ from scipy.stats import binom, binomtest
 from descentflow.datasets.aggregate import MOST, Small
 from descentflow.datasets.columns import Columns
 from descentflow.datasets.padding import coordinate, named, pad
-from descentflow.datasets.trained_runs import Trained
+from descentflow.datasets.trained_runs import TrainedRun
+from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
 from descentflow.simd.arrays import Array
 from descentflow.studies.random_initializations import theory as theory
 
@@ -33,25 +34,25 @@ FAILED, EXPONENTIAL, ALGEBRAIC, UNDECIDED = range(4)
 KINDS = "failed exponential algebraic undecided"
 
 
-def measure(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def measure(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Add success, kinds of decay, spectra, ranks and rates to the dataset."""
     dataset["success"] = (dataset["final_risk"] < theory.SUCCESS).where(dataset["status"] >= 0)
     dataset["success"].attrs = named(f"1 where the final risk is below {theory.SUCCESS:g}")
     dataset["dead_probability"] = (
         "run",
-        np.array([theory.dead_network_probability(row.problem) for row in rows]),
+        np.array([theory.dead_network_probability(row.run.problem) for row in rows]),
         named("probability that a standard normal theta_0 has no active neuron"),
     )
     dataset["plateau"] = (
         ("run", "level"),
-        pad([np.array(theory.plateaus(row.problem)) for row in rows]),
+        pad([np.array(theory.plateaus(row.run.problem)) for row in rows]),
         named("known plateau risks"),
     )
     dataset = _decay(dataset, rows)
     return _minima(dataset, rows)
 
 
-def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
+def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Small:
     """Success of one run and of the best of several, and shares of the kinds of decay."""
     success = columns.one("success", number) == 1.0
     hits, count = int(success.sum()), len(success)
@@ -74,7 +75,7 @@ def summarise(columns: Columns, number: int, rows: Sequence[Trained]) -> Small:
     }
 
 
-def conclude(dataset: xr.Dataset, _columns: Columns, _rows: Sequence[Trained]) -> xr.Dataset:
+def conclude(dataset: xr.Dataset, _columns: Columns, _rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Add the coordinates of the summaries."""
     return dataset.assign_coords(
         best_of=coordinate("best_of", GROUPS, "number K of runs in a group"),
@@ -114,7 +115,7 @@ def _best_of(success: NDArray[np.bool_], level: float) -> dict[str, tuple[Any, A
     }
 
 
-def _decay(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def _decay(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """How each run ended: failed, exponentially, algebraically, or undecided yet."""
     kinds, slopes = [], []
     for row, success in zip(rows, dataset["success"].values, strict=True):
@@ -153,7 +154,7 @@ def _slope(risk: Array, steps: NDArray[np.int64], start: float, end: float) -> A
         return np.asarray(rise / (np.log(steps[j]) - np.log(max(steps[i], 1))))
 
 
-def _minima(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
+def _minima(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Spectra at the reached minima, rank against 2.3 and rate against 2.4, kinks against knots."""
     parts = [
         _minima_of(row, kind) for row, kind in zip(rows, dataset["decay_kind"].values, strict=True)
@@ -172,9 +173,9 @@ def _minima(dataset: xr.Dataset, rows: Sequence[Trained]) -> xr.Dataset:
     return dataset
 
 
-def _minima_of(row: Trained, kind: NDArray[np.int8]) -> tuple[NDArray[Any], ...]:
+def _minima_of(row: TrainedRun, kind: NDArray[np.int8]) -> tuple[NDArray[Any], ...]:
     chosen = np.flatnonzero(kind > FAILED)[:SPECTRA]
-    problem = row.problem
+    problem = row.run.problem
     theta = row.data["parameters"].values[chosen]
     gamma = row.data["step_size"].values[chosen]
     spectrum = np.empty(theta.shape)

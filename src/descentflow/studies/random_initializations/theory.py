@@ -44,7 +44,9 @@ def affine_fit_risk(problem: Problem) -> float:
 
 def _pieces(problem: Problem) -> tuple[Array, Array, Array, Array, Array]:
     """Per piece of the target: probability, middle, value there, slope, width."""
-    edges, slopes, intercepts = (problem.pieces[r] for r in (EDGE, TARGET_SLOPE, TARGET_INTERCEPT))
+    edges, slopes, intercepts = (
+        problem.target_table[r] for r in (EDGE, TARGET_SLOPE, TARGET_INTERCEPT)
+    )
     width, middle = np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
     centre = slopes[:-1] * middle + intercepts[:-1]
     return width / (edges[-1] - edges[0]), middle, centre, slopes[:-1], width
@@ -56,7 +58,7 @@ def plateaus(problem: Problem) -> list[float]:
     if affine_fit_risk(problem) < (1.0 - 1e-12) * known[0]:
         known.append(affine_fit_risk(problem))
     hat = np.array([[0.0, 0.5, 1.0], [-1.0, 1.0, 0.0], [0.5, -0.5, 0.0]])
-    if problem.pieces.shape[1] == 3 and np.array_equal(problem.pieces[:3], hat):
+    if problem.target_table.shape[1] == 3 and np.array_equal(problem.target_table[:3], hat):
         known.append((3.0 - 2.0 * math.sqrt(2.0)) / 12.0)
     return known
 
@@ -113,7 +115,7 @@ def farthest_bend(problem: Problem, theta: Array, merge: float, negligible: floa
         if places and kink - places[-1][0] <= merge:
             change += places.pop()[1]
         places.append((kink, change))
-    knots = problem.pieces[EDGE]
+    knots = problem.target_table[EDGE]
     bends = (kink for kink, change in places if abs(change) > negligible)
     return float(max((np.abs(knots - kink).min() for kink in bends), default=0.0))
 

@@ -10,7 +10,7 @@ import xarray as xr
 import descentflow as df
 from descentflow.config.validate import Experiment
 from descentflow.datasets.aggregate import whole
-from descentflow.datasets.trained_runs import Trained
+from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.planning.shallow_runs import Run
 from descentflow.studies.blow_up import measures, minimiser_measures
 from descentflow.studies.blow_up.minimiser_measures import STILL, VERDICTS
@@ -39,12 +39,12 @@ def run_of(case: str, hidden: int, activation: str, **starts: Any) -> Run:
     return Run(1, "", "affine", setting, (None,))
 
 
-def trained(case: str, activation: str, until: float) -> Trained:
+def trained(case: str, activation: str, until: float) -> TrainedRun:
     """Two flows with one neuron, as if read from files."""
     points = [[0.6, 0.3, 1.6, -0.3], [0.61, 0.29, 1.6, -0.3]]
     run = run_of(case, 1, activation, law="around", points=points)
     data = df.flow(run.setting, np.array(points), until=until, snapshots=2)
-    return Trained(run, None, data)
+    return TrainedRun(run, None, data)
 
 
 def ends(**flows: list[float]) -> xr.Dataset:
@@ -68,14 +68,14 @@ def ends(**flows: list[float]) -> xr.Dataset:
 
 
 @pytest.fixture(scope="module")
-def rows() -> dict[tuple[str, int], list[Trained]]:
+def rows() -> dict[tuple[str, int], list[TrainedRun]]:
     """Runs without records: the ends are synthetic."""
     none = xr.Dataset(coords={"time": [0.0]})
     cases = [("affine", 1), ("other", 1), ("parabola", 2)]
-    return {case: [Trained(run_of(*case, "relu"), None, none)] for case in cases}
+    return {case: [TrainedRun(run_of(*case, "relu"), None, none)] for case in cases}
 
 
-def judged(rows: list[Trained], **flows: list[float]) -> tuple[str, int]:
+def judged(rows: list[TrainedRun], **flows: list[float]) -> tuple[str, int]:
     """The verdict on synthetic ends, and the number of the flow it is about."""
     measured = minimiser_measures.measure(ends(**flows), rows)
     names = {number: name for name, number in VERDICTS.items()}

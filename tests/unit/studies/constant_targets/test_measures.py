@@ -1,16 +1,13 @@
 """Constant targets on an interval and on cubes, from samples to claims."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from in_process import do_all
 
 from descentflow.datasets import netcdf
 from descentflow.planning.jobs import Jobs
-from descentflow.stages.aggregate import aggregate
-from descentflow.stages.sample import sample
-from descentflow.stages.train import train
 from descentflow.studies.constant_targets.claims import judge
 
 
@@ -34,22 +31,13 @@ def test_constant_targets_on_cubes_go_through_the_stages(tmp_path: Path) -> None
         "studies": {"constant_targets": {"dimensions": experiment}},
     }
     jobs = Jobs.from_mapping(mapping, "0" * 64)
-    for run in jobs.runs["constant_targets"]:
-        for chunk in run.chunks:
-            start = Path(*jobs.samples(run.id, chunk))
-            sample(json.loads(jobs.sample_job(run.start.id, chunk)), [], [start])
-            inputs = [Path(path) for path in jobs.train_inputs(run.id, chunk, 0)]
-            output = Path(jobs.segment(run.id, chunk, 0))
-            train(json.loads(jobs.train_job(run.id, chunk, 0)), inputs, [output])
-    output = Path(jobs.dataset("constant_targets"))
-    inputs = [Path(path) for path in jobs.trained("constant_targets")]
-    aggregate(json.loads(jobs.aggregate_job("constant_targets")), inputs, [output])
-    data = netcdf.read(output)
+    do_all(jobs, "sample", "train", "aggregate")
+    data = netcdf.read(Path(*jobs.aggregate("constant_targets").outputs))
     assert data["dimension"].values.tolist() == [1, 2, 3]
     assert (data["count"].values == 5).all()
     assert data["identity_error"].max() < 1e-14
     for number, run in enumerate(jobs.runs["constant_targets"]):
-        theta = netcdf.read(Path(*jobs.samples(run.id, "0-2")))["parameters"].values
+        theta = netcdf.read(Path(*jobs.sample(run.start.id, "0-2").outputs))["parameters"].values
         assert theta.shape == (3, run.setting.parameter_count)
         risk = data["risk"].values[number, :3, 0]
         np.testing.assert_array_equal(risk, run.setting.risk(theta))

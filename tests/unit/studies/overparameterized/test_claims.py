@@ -1,18 +1,24 @@
 """Measures and claims of the deep study on data with known exponents; claims that fail say NO."""
 
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from descentflow.datasets.deep_rows import DeepRow
+from descentflow.datasets.aggregate import whole
+from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.deep.experiment import AtStart, Descending, Limit
 from descentflow.deep.step_sizes import stability_limit
+from descentflow.planning.deep_runs import DescentRun, GramRun, LimitRun
+from descentflow.planning.runs import PlannedRun
 from descentflow.studies.claim import Claim
 from descentflow.studies.overparameterized import claims as claims
+from descentflow.studies.overparameterized import measures
 from descentflow.studies.overparameterized import theory as theory
-from descentflow.studies.overparameterized.measures import measure
 
 SPHERE = {"law": "sphere", "number": 3, "dimension": 4}
 WIDTHS = (16, 64, 256)
@@ -38,23 +44,32 @@ def setting(width: int, fraction: float) -> Descending:
     )
 
 
+def row_of(
+    kind: type[PlannedRun], experiment: str, setting: Any, step_size: float | None = None
+) -> TrainedRun:
+    """A row without data."""
+    run = kind(1, "lock", experiment, setting, (step_size,))
+    return TrainedRun(run, step_size, xr.Dataset())
+
+
 def trained(
     experiment: str, width: int = 64, fraction: float = 0.5, power: float = -1.0, **changes: Any
-) -> DeepRow:
+) -> TrainedRun:
     """A row as if trained: the linearised dynamics, and changes that scale like width^power."""
-    row = DeepRow(experiment, setting(width, fraction), 1, "id", fraction)
+    row = row_of(DescentRun, experiment, setting(width, fraction), fraction)
+    limit = measures.limit_of(row.run)
     rng = np.random.default_rng(width)
     noise = np.exp(0.1 * rng.standard_normal(COUNT))
-    gram_sum = 30.0 * row.limit
+    gram_sum = 30.0 * limit
     eta = fraction * stability_limit(gram_sum)
     first = rng.standard_normal((COUNT, 3))
     exact = [theory.linearised_residuals(gram_sum, r, eta, STEPS) for r in first]
     off = width**power * noise[:, None, None] * (STEPS > 0)[:, None]
     residuals = np.array(exact) + off * np.linalg.norm(first, axis=1)[:, None, None] / np.sqrt(3.0)
-    return DeepRow(experiment, row.setting, 1, "id", fraction, _data(row, locals() | changes))
+    return replace(row, data=_data(limit, locals() | changes))
 
 
-def _data(row: DeepRow, values: dict[str, Any]) -> xr.Dataset:
+def _data(limit: Array, values: dict[str, Any]) -> xr.Dataset:
     width, noise, residuals = values["width"], values["noise"], values["residuals"]
     change = width ** values["power"] * noise[:, None, None] * np.minimum(STEPS, 1)[:, None]
     moved = np.broadcast_to(change, (COUNT, len(STEPS), LAYERS))
@@ -71,36 +86,42 @@ def _data(row: DeepRow, values: dict[str, Any]) -> xr.Dataset:
             "step_size": (each, np.full(COUNT, values["eta"] * values.get("slower", 1.0))),
             "stopped_at": (each, np.full(COUNT, -1)),
             "status": (each, np.zeros(COUNT, np.int8)),
-            "last_gram": ((*each, "row", "column"), row.limit + shift),
+            "last_gram": ((*each, "row", "column"), limit + shift),
             "gram_sum": ((*each, "row", "column"), np.stack([values["gram_sum"]] * COUNT)),
         },
         coords={"step": STEPS, "initialization": np.arange(COUNT)},
     )
 
 
-def at_start(width: int, power: float) -> DeepRow:
-    whole = setting(width, 0.5).model_dump(include={"inputs", "network", "initialization"})
-    row = DeepRow("concentration_residual", AtStart.model_validate(whole), 1, "id")
+def at_start(width: int, power: float) -> TrainedRun:
+    keys = setting(width, 0.5).model_dump(include={"inputs", "network", "initialization"})
+    row = row_of(GramRun, "concentration_residual", AtStart.model_validate(keys))
+    limit = measures.limit_of(row.run)
     noise = np.exp(0.1 * np.random.default_rng(width).standard_normal(COUNT))
-    gram = row.limit + (width**power * noise)[:, None, None] * np.eye(3)
+    gram = limit + (width**power * noise)[:, None, None] * np.eye(3)
     data = xr.Dataset({"last_gram": (("initialization", "row", "column"), gram)})
-    return DeepRow(row.experiment, row.setting, 1, "id", None, data)
+    return replace(row, data=data)
 
 
-def limits(architecture: str, activation: str = "softplus") -> list[DeepRow]:
+def limits(architecture: str, activation: str = "softplus") -> list[TrainedRun]:
     inputs = {"law": "points", "points": theory.depth_inputs().tolist()}
     network = {"architecture": architecture, "activation": activation}
     return [
-        DeepRow(
+        row_of(
+            LimitRun,
             "depth",
             Limit.model_validate({"inputs": inputs, "network": {**network, "depth": depth}}),
-            1,
         )
         for depth in (2, 4, 8)
     ]
 
 
-def judged(rows: list[DeepRow]) -> dict[str, Claim]:
+def measure(rows: list[TrainedRun]) -> xr.Dataset:
+    with tempfile.TemporaryDirectory() as folder:
+        return whole(measures, rows, Path(folder))
+
+
+def judged(rows: list[TrainedRun]) -> dict[str, Claim]:
     return {claim.id: claim for claim in claims.judge(measure(rows))}
 
 
@@ -136,7 +157,7 @@ def test_what_is_measured_of_the_linearised_dynamics() -> None:
 def test_the_bound_is_that_of_the_theorem() -> None:
     row = trained("training")
     data = measure([row])
-    least = float(np.linalg.eigvalsh(row.limit)[0])
+    least = float(np.linalg.eigvalsh(measures.limit_of(row.run))[0])
     eta = float(data["step_size"][0, 0])
     wanted = float(data["loss"][0, 0, 0]) * (1.0 - 0.5 * eta * least) ** STEPS
     np.testing.assert_allclose(data["loss_bound"][0, 0], wanted, rtol=1e-10)
@@ -185,7 +206,7 @@ def test_claims_hold_on_data_that_obey_them() -> None:
         ),
     ],
 )
-def test_a_failing_claim_says_no(rows: list[DeepRow], failing: set[str]) -> None:
+def test_a_failing_claim_says_no(rows: list[TrainedRun], failing: set[str]) -> None:
     found = judged(rows)
     assert failing <= {name for name, claim in found.items() if claim.holds is False}
     for name in failing:
@@ -203,7 +224,6 @@ def test_a_lost_loss_is_above_its_bound() -> None:
     """A run that left the finite numbers counts against the bound and against zero loss."""
     row = trained("training")
     data = row.data
-    assert data is not None
     data["loss"][0, 2:] = np.nan
     data["status"][0] = 1
     found = judged([row])

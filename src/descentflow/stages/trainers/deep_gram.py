@@ -1,0 +1,77 @@
+"""Trainer of deep networks that only looks at them: Gram matrices at the start."""
+
+from collections.abc import Callable
+from typing import Literal, NoReturn
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from descentflow.deep.data import draw_inputs
+from descentflow.deep.experiment import Inputs
+from descentflow.deep.gram_finite import last_gram
+from descentflow.deep.inputs import check_inputs
+from descentflow.deep.network import DeepNetwork
+from descentflow.deep.weights import draw_into, new_memory, weights_digest
+from descentflow.errors import InputError
+from descentflow.simd.arrays import Array
+from descentflow.stages.specs import ChunkSpec
+from descentflow.stages.trainers.deep_records import describe_digests
+
+title = "Gram matrices at the start"
+samples = False
+
+
+class Spec(ChunkSpec):
+    """Networks at their start, and at no later step."""
+
+    network: DeepNetwork
+    inputs: Inputs
+    segment: tuple[Literal[0], Literal[0]]
+
+    @property
+    def trajectories(self) -> int:
+        """How many trajectories each initialisation has."""
+        return 1
+
+
+def start(spec: Spec, _samples: None) -> Array:
+    """Return the inputs."""
+    return check_inputs(draw_inputs(spec.inputs, spec.seed), spec.network.architecture)
+
+
+def resume(_spec: Spec, _before: xr.Dataset) -> NoReturn:
+    """Refuse: there is one segment."""
+    raise InputError("segment: Gram matrices at the start have one segment")
+
+
+def advance(
+    spec: Spec, state: Array, progress: Callable[[int], object]
+) -> tuple[Array, tuple[list[Array], list[str]]]:
+    """Compute G^(H)(0) of every initialisation, one at a time, and the digests of the weights."""
+    network, shape = spec.network, spec.inputs.shape
+    grams, digests, drawn = [], [], new_memory(network, shape)
+    for number in spec.numbers:
+        draw_into(drawn, network, shape, spec.seed, number)
+        digests.append(weights_digest(drawn))
+        weights = tuple(jax.device_put(weight, may_alias=True) for weight in drawn)
+        grams.append(np.asarray(last_gram(network, weights, jnp.asarray(state))))
+        progress(1)
+    return state, (grams, digests)
+
+
+def dataset(spec: Spec, state: Array, records: tuple[list[Array], list[str]]) -> xr.Dataset:
+    """Return the Gram matrices, dims (initialization, row, column), and the inputs."""
+    grams, digests = records
+    axes = ("row", *(f"input_axis_{k}" for k in range(len(spec.inputs.shape))))
+    dataset = xr.Dataset(
+        {
+            "last_gram": (("initialization", "row", "column"), np.stack(grams)),
+            "inputs": (axes, state),
+            "weights_digest": describe_digests(digests),
+        }
+    )
+    dataset["last_gram"].attrs = {"long_name": "Gram matrix G^(H)(0)", "units": "1"}
+    dataset["inputs"].attrs = {"long_name": "inputs x_1, .., x_n", "units": "1"}
+    return dataset
