@@ -37,7 +37,7 @@ from descentflow.deep.training import advance, initial_reference, make_task, sta
 from descentflow.deep.weights import draw_weights, weights_digest
 from descentflow.planning import calibration
 from descentflow.simd.vectors import LANES
-from descentflow.training.critical_points import finish
+from descentflow.training.critical_points import refine_critical_points
 
 INTERVAL = {"law": "uniform", "low": 0.0, "high": 1.0}
 HAT = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0.5, 0, 0.5]}
@@ -110,8 +110,10 @@ def flow_end(hidden: int, target: dict[str, Any] = AFFINE) -> float:
     """Seconds of finishing the end of one flow."""
     known = problem(target, hidden)
     ends = df.flow(known, starts(known, 32), until=1e8)
-    finish(known, ends["parameters"].values, records=ends)
-    return seconds(lambda: finish(known, ends["parameters"].values, records=ends)) / 32
+    refine_critical_points(known, ends["parameters"].values, records=ends)
+    return (
+        seconds(lambda: refine_critical_points(known, ends["parameters"].values, records=ends)) / 32
+    )
 
 
 def deep(width: int, rows: int) -> dict[str, float]:

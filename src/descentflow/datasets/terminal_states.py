@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from descentflow.datasets.trained_runs import TrainedRun
-from descentflow.training.critical_points import KINDS, finish
+from descentflow.training.critical_points import KINDS, refine_critical_points
 
 COUNTED = ("positive", "zero", "negative", "dead", "degenerate", "active")
 
@@ -13,7 +13,9 @@ def add_terminal_states(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Add ``end_kind`` (critical, diverging, undecided; -1 for GD), risk, ‖G‖ and counts there."""
     kinds = np.full(row.data.sizes["initialization"], -1, np.int8)
     if row.run.axis == "time":
-        ends = finish(row.run.problem, row.data["parameters"].values, records=row.data)
+        ends = refine_critical_points(
+            row.run.problem, row.data["parameters"].values, records=row.data
+        )
         kinds = ends["kind"].values
         for name in ("risk", "gradient_norm", *COUNTED):
             if name in ends:

@@ -134,8 +134,8 @@ def _prepare(modules: Sequence[str]) -> None:
     """Import modules, and let Numba find its own, which it does at the first call."""
     for module in modules:
         import_module(module)
-    if "descentflow.simd.alignment" in sys.modules:
-        sys.modules["descentflow.simd.alignment"].padded(1)
+    if "descentflow.simd.load_store" in sys.modules:
+        sys.modules["descentflow.simd.load_store"].padded(1)
     gc.freeze()  # the collector would write to, and so copy, every page of the fork
 
 
