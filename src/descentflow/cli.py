@@ -10,7 +10,7 @@ from descentflow.archive import content
 from descentflow.config import json_schema, reference, validate
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import ConfigurationError, InputError
-from descentflow.planning import calibration, estimate
+from descentflow.planning import costs, estimate
 from descentflow.planning.identity import canonical
 from descentflow.planning.jobs import Jobs, lock_digest
 from descentflow.report import claims_markdown
@@ -40,7 +40,7 @@ def main() -> None:
     command = commands.add_parser("estimate", help=text, description=text)
     command.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
     command.add_argument("--lock", type=Path, default=Path("envs/requirements.lock"))
-    command.add_argument("--calibration", type=Path, default=calibration.SHIPPED, metavar="FILE")
+    command.add_argument("--calibration", type=Path, default=costs.SHIPPED, metavar="FILE")
     command.set_defaults(run=lambda given: estimated(_jobs(given), given.calibration))
     text = "run Snakemake with the arguments that follow, clearing what a killed run left"
     commands.add_parser("run", help=text, description=text, usage="descentflow run ARGUMENT ...")
@@ -88,9 +88,10 @@ def check(jobs: Jobs) -> None:
 
 def estimated(jobs: Jobs, constants: Path) -> None:
     """Print what the configuration will take by the constants of a file."""
-    known = calibration.load(constants)
-    print(estimate.table(estimate.estimate(jobs, known)))
-    print(f"\nProcessor time on {estimate.describe(known)}.")
+    calibration = costs.load(constants)
+    print(estimate.table(estimate.estimate(jobs, calibration)))
+    machine = ", ".join(f"{key} {value}" for key, value in calibration.measured.items())
+    print(f"\nProcessor time on {machine}.")
 
 
 def index(jobs: Jobs) -> None:
