@@ -123,7 +123,7 @@ class CostModel:
         if run.flows:  # about as many neurons of one input and output have as many parameters
             size = float(setting.parameter_count)
             rule = 0.0 if exact else constants.flow_node * size / 3
-            return constants.flow_step * (1.0 + (size / 18) ** 1.5) + rule
+            return constants.flow_step * (1.0 + math.pow(size / 18, 1.5)) + rule
         if exact:
             return (
                 constants.descent_neuron * (hidden + 2) * (1.0 + hidden / 1500)
