@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
+import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -69,6 +70,11 @@ def paper() -> Iterator[None]:
     with mpl.rc_context({**mpl.rcParamsDefault, "backend": "Agg"}):
         sns.set_theme("paper", "ticks", UNORDERED, "serif", 0.78, color_codes=False, rc=THEME)
         yield
+
+
+def experiment(dataset: xr.Dataset, *names: str) -> xr.Dataset:
+    """Select the runs of the named experiments."""
+    return dataset.isel(run=np.flatnonzero(np.isin(dataset["experiment"].values, names)))
 
 
 def palette(count: int, name: str = ORDERED) -> list[tuple[float, float, float]]:
