@@ -1,4 +1,4 @@
-"""What the README and the documentation show of the results: pictures, and a count of claims.
+"""Update the pictures of the documentation and the README's count of claims.
 
 `python docs/_site/gallery.py RESULTS FIGURES` copies every figure into docs/gallery/, made small, and
 writes the counts of `RESULTS/claims.csv` between the marks in README.md.
@@ -20,7 +20,7 @@ VERDICTS = {"yes": "hold", "NO": "fail", "not measured": "not measured"}
 
 
 def shrink(figure: Path, picture: Path) -> None:
-    """A copy at most ``MAX_WIDTH`` pixels wide with a palette of its own."""
+    """Write a copy that is at most ``MAX_WIDTH`` pixels wide and has a palette of its own."""
     picture.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(figure) as image:
         shown = Image.new("RGB", image.size, "white")
@@ -32,7 +32,7 @@ def shrink(figure: Path, picture: Path) -> None:
 
 
 def counted(claims: Path) -> str:
-    """A table with one row per study and one column per verdict; verdicts are those of the file."""
+    """Return a table with one row per study and one column per verdict of the file."""
     with claims.open(newline="", encoding="utf-8") as file:
         rows = [(row["study"], VERDICTS[row["holds"]]) for row in csv.DictReader(file)]
     counts = Counter(rows)
@@ -45,12 +45,12 @@ def counted(claims: Path) -> str:
 
 
 def between_marks(text: str, table: str) -> str:
-    """``text`` with ``table`` between the two marks."""
+    """Return ``text`` with ``table`` between the two marks."""
     start, end = map(re.escape, MARKS)
-    found = re.compile(f"{start}.*?{end}", re.DOTALL)
-    if len(found.findall(text)) != 1:
+    marked = re.compile(f"{start}.*?{end}", re.DOTALL)
+    if len(marked.findall(text)) != 1:
         raise SystemExit(f"README.md: needs one pair of {MARKS[0]} and {MARKS[1]}")
-    return found.sub(lambda _: f"{MARKS[0]}\n{table}\n{MARKS[1]}", text)
+    return marked.sub(lambda _: f"{MARKS[0]}\n{table}\n{MARKS[1]}", text)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,14 +19,15 @@ HEAD, STUDY, LINE, GAP = 0.55, 0.34, 0.115, 0.06
 """Inches: the heights of the headline, of a study's title and of a line, and between claims."""
 
 BADGE, SIZE, CHARACTERS = 0.7, 6.3, 102
+"""Inches that a badge takes, and points and characters of a line."""
+
 COLORS = {HOLDS: "#1b7837", FAILS: "#c4161c", UNKNOWN: "#6a6a6a"}
 TINTS = {FAILS: "#fde0dd", UNKNOWN: "#eeeeee"}
 ORDER = (FAILS, UNKNOWN, HOLDS)
 
 
-@dataclass(frozen=True)
-class Block:
-    """A claim, or the title of a study where there is no verdict: its lines of text."""
+class Block(NamedTuple):
+    """The lines of a claim; without a verdict, the title of a study and its count of claims."""
 
     verdict: str
     study: str
@@ -39,7 +40,7 @@ class Block:
 
 
 def claims(rows: Sequence[Row]) -> Figure:
-    """One line per claim that holds; the others with what was measured, and where."""
+    """Draw one line per claim that holds; the others with their measured value, bound and place."""
     columns = _columns(_blocks(rows))
     height = HEAD + max(sum(block.height for block in column) for column in columns) + MARGIN
     width = 2 * COLUMN + BETWEEN + 2 * MARGIN
@@ -51,43 +52,33 @@ def claims(rows: Sequence[Row]) -> Figure:
     count = claims_table.tally(rows)
     color = COLORS[FAILS if count.fails else UNKNOWN if count.unknown else HOLDS]
     panel.text(MARGIN, 0.3, str(count), size=14, weight="bold", color=color, va="center")
-    for number, column in enumerate(columns):
-        left, top = MARGIN + number * (COLUMN + BETWEEN), HEAD
+    for index, column in enumerate(columns):
+        left, top = MARGIN + index * (COLUMN + BETWEEN), HEAD
         for block in column:
-            (_claim if block.verdict else _title)(panel, left, top, block)
+            (_draw_claim if block.verdict else _draw_title)(panel, left, top, block)
             top += block.height
     return figure
 
 
 def _blocks(rows: Sequence[Row]) -> list[Block]:
-    """Study by study, what failed first, then what was not measured."""
+    """Return the blocks study by study, failed claims first, then those that were not measured."""
     blocks = []
-    for study, found in claims_table.by_study(rows).items():
-        known = STUDIES[study]
-        blocks.append(
-            Block("", study, (known.title, f"{known.paper}: {claims_table.tally(found)}"))
-        )
-        for row in sorted(found, key=lambda row: ORDER.index(row["holds"])):
-            lines = textwrap.wrap(claims_table.typeset(row["statement"]), CHARACTERS)
+    for name, of_study in claims_table.by_study(rows).items():
+        study, count = STUDIES[name], claims_table.tally(of_study)
+        blocks.append(Block("", name, (study.title, f"{study.paper}: {count}")))
+        for row in sorted(of_study, key=lambda row: ORDER.index(row["holds"])):
+            texts = [row["statement"]]
             if row["holds"] != HOLDS:
-                lines += _details(row)
-            blocks.append(Block(row["holds"], study, tuple(lines)))
+                texts += [f"measured: {row['measured']}", f"must be: {row['bound']}"]
+                texts += [f"where: {row['id']}; {row['where']}"]
+            typeset = map(claims_table.typeset, texts)
+            lines = [line for text in typeset for line in textwrap.wrap(text, CHARACTERS)]
+            blocks.append(Block(row["holds"], name, tuple(lines)))
     return blocks
 
 
-def _details(row: Row) -> list[str]:
-    texts = (
-        f"measured: {row['measured']}",
-        f"must be: {row['bound']}",
-        f"where: {row['id']}; {row['where']}",
-    )
-    return [
-        line for text in texts for line in textwrap.wrap(claims_table.typeset(text), CHARACTERS)
-    ]
-
-
 def _columns(blocks: Sequence[Block]) -> list[list[Block]]:
-    """Two columns of nearly equal height; a study that is cut gets its title twice."""
+    """Split the blocks into two columns of nearly equal height, and repeat a split study's title."""
     half, top = sum(block.height for block in blocks) / 2, 0.0
     first: list[Block] = []
     for block in blocks:
@@ -104,44 +95,30 @@ def _columns(blocks: Sequence[Block]) -> list[list[Block]]:
     return [first, rest]
 
 
-def _title(panel: Axes, left: float, top: float, block: Block) -> None:
+def _draw_title(panel: Axes, left: float, top: float, block: Block) -> None:
     base, (title, count) = top + STUDY - 0.1, block.lines
     panel.plot([left, left + COLUMN], [base + 0.035] * 2, color="black", linewidth=0.6)
     panel.text(left, base, title, size=7.6, weight="bold", va="bottom")
     panel.text(left + COLUMN, base, count, size=5.8, va="bottom", ha="right")
 
 
-def _claim(panel: Axes, left: float, top: float, block: Block) -> None:
+def _draw_claim(panel: Axes, left: float, top: float, block: Block) -> None:
+    """Draw a badge with the verdict and the lines beside it, on a tint unless the claim holds."""
     if block.verdict in TINTS:
         corner = (left - 0.04, top - GAP / 2)
         tint = TINTS[block.verdict]
         panel.add_patch(Rectangle(corner, COLUMN + 0.08, block.height, color=tint, zorder=0))
+    box: dict[str, Any] = {
+        "boxstyle": "round,pad=0.01,rounding_size=0.03",
+        "color": COLORS[block.verdict],
+    }
+    corner = (left + 0.012, top + 0.01)
+    panel.add_patch(FancyBboxPatch(corner, BADGE - 0.1, LINE - 0.02, **box))
     middle = top + LINE / 2
-    box = FancyBboxPatch(
-        (left + 0.012, top + 0.01),
-        BADGE - 0.1,
-        LINE - 0.02,
-        boxstyle="round,pad=0.01,rounding_size=0.03",
-        color=COLORS[block.verdict],
-    )
-    panel.add_patch(box)
-    panel.text(
-        left + BADGE / 2 - 0.04,
-        middle,
-        WORDS[block.verdict],
-        size=5.4,
-        weight="bold",
-        color="white",
-        ha="center",
-        va="center_baseline",
-    )
-    for number, line in enumerate(block.lines):
-        panel.text(
-            left + BADGE,
-            middle + number * LINE,
-            line,
-            size=SIZE,
-            va="center_baseline",
-            weight="bold" if block.verdict == FAILS and number == 0 else "normal",
-            parse_math=False,
-        )
+    look: dict[str, Any] = {"size": 5.4, "weight": "bold", "color": "white", "ha": "center"}
+    center = left + BADGE / 2 - 0.04
+    panel.text(center, middle, WORDS[block.verdict], va="center_baseline", **look)
+    for index, line in enumerate(block.lines):
+        weight = "bold" if block.verdict == FAILS and index == 0 else "normal"
+        look = {"size": SIZE, "weight": weight, "va": "center_baseline", "parse_math": False}
+        panel.text(left + BADGE, middle + index * LINE, line, **look)

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
+import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -69,6 +70,11 @@ def paper() -> Iterator[None]:
     with mpl.rc_context({**mpl.rcParamsDefault, "backend": "Agg"}):
         sns.set_theme("paper", "ticks", UNORDERED, "serif", 0.78, color_codes=False, rc=THEME)
         yield
+
+
+def experiment(dataset: xr.Dataset, *names: str) -> xr.Dataset:
+    """Select the runs of the named experiments."""
+    return dataset.isel(run=np.flatnonzero(np.isin(dataset["experiment"].values, names)))
 
 
 def palette(count: int, name: str = ORDERED) -> list[tuple[float, float, float]]:
@@ -163,15 +169,22 @@ def strips(
 
 
 def log_ticks(panel: Axes, x: Array, y: Array) -> None:
-    """Label a heat map, whose cells are numbered, by powers of ten of its cells' edges."""
+    """Label a heat map, whose cells are numbered, by powers of ten between its cells' edges.
+
+    Where there are none, all their multiples by 1 to 9 are labelled.
+    """
     for axis, edges in ((panel.xaxis, x), (panel.yaxis, y)):
         exponents = np.arange(np.floor(np.log10(edges[0])), np.ceil(np.log10(edges[-1])) + 1)
-        minor = np.outer(10.0**exponents, np.arange(2, 10)).ravel()
-        minor = minor[(edges[0] <= minor) & (minor <= edges[-1])]
-        exponents = exponents[(edges[0] <= 10.0**exponents) & (10.0**exponents <= edges[-1])]
-        labels = [rf"$10^{{{exponent:.0f}}}$" for exponent in exponents]
-        axis.set_ticks(cell_position(10.0**exponents, edges), labels, rotation=0)
-        axis.set_ticks(cell_position(minor, edges), minor=True)
+        powers = {10.0**exponent: rf"$10^{{{exponent:.0f}}}$" for exponent in exponents}
+        multiples = {n * power: f"{n * power:g}" for power in powers for n in range(1, 10)}
+        powers, multiples = (
+            {value: label for value, label in ticks.items() if edges[0] <= value <= edges[-1]}
+            for ticks in (powers, multiples)
+        )
+        major = powers or multiples
+        place = cell_position(np.array(list(major)), edges)
+        axis.set_ticks(place, list(major.values()), rotation=0)
+        axis.set_ticks(cell_position(np.array(list(multiples)), edges), minor=True)
 
 
 def cell_position(values: Array, edges: Array) -> Array:

@@ -92,6 +92,15 @@ def test_heat_maps_are_labelled_at_powers_of_ten() -> None:
     np.testing.assert_allclose(panel.get_yticks(), [0.0, 1.0, 2.0], atol=1e-13)
 
 
+def test_heat_maps_within_a_decade_are_labelled_at_multiples() -> None:
+    with style.paper():
+        _, (panel,) = style.new(2.0, 1.5)
+        style.log_ticks(panel, np.array([0.02, 0.08]), np.array([1.0, 10.0]))
+    assert [label.get_text() for label in panel.get_xticklabels()] == [
+        *("0.02", "0.03", "0.04", "0.05", "0.06", "0.07", "0.08"),
+    ]
+
+
 def test_facets_leave_no_open_figure() -> None:
     table = pd.DataFrame({"time": [1.0, 2.0] * 2, "value": [3.0, 4.0] * 2, "kind": [*"aabb"]})
     with style.paper():

@@ -46,7 +46,7 @@ SMALLEST = 1e-16  # risks below it are left out
 
 def divergence(dataset: xr.Dataset) -> Figure:
     """Draw risk and norm of diverging flows with their power laws, and the ratios to these."""
-    runs = _experiment(dataset, "diverging", "other_jump")
+    runs = style.experiment(dataset, "diverging", "other_jump")
     names = ("risk", "parameter_norm", "decay_ratio", "growth_ratio")
     figure, panels = style.new(style.PAGE, 5.0, rows=2, columns=2)
     for index, color in enumerate(style.palette(runs.sizes["run"], style.UNORDERED)):
@@ -79,7 +79,7 @@ def divergence(dataset: xr.Dataset) -> Figure:
 
 def realizations(dataset: xr.Dataset) -> Figure:
     """Draw the network at powers of ten of time, steepening towards the step."""
-    run = _experiment(dataset, "diverging").isel(run=0)
+    run = style.experiment(dataset, "diverging").isel(run=0)
     figure, (panel,) = style.new(style.COLUMN, 2.8)
     finite = np.flatnonzero(np.isfinite(run["snapshot_at"].values))
     shown = finite[:: max(1, run.sizes["snapshot"] // 5)]
@@ -99,7 +99,7 @@ def realizations(dataset: xr.Dataset) -> Figure:
 
 def flow_and_descent(dataset: xr.Dataset) -> Figure:
     """Draw squared norm and risk of gradient descent and the flow, and the edge of stability."""
-    descents, flows = _experiment(dataset, "descent"), _experiment(dataset, "diverging")
+    descents, flows = style.experiment(dataset, "descent"), style.experiment(dataset, "diverging")
     flow = flows.isel(run=int(np.argmin(np.abs(flows["jump"].values - 0.5))))
     figure, panels = style.new(style.PAGE, 2.8, columns=2)
     colors = ["black", *style.palette(descents.sizes["run"], style.UNORDERED)]
@@ -130,7 +130,7 @@ def flow_and_descent(dataset: xr.Dataset) -> Figure:
 
 def affine(dataset: xr.Dataset) -> Figure:
     """Draw risk and norm of the flows of one neuron for f = x, one panel per activation."""
-    runs = _experiment(dataset, "affine")
+    runs = style.experiment(dataset, "affine")
     names = [str(name) for name in runs["network_activation"].values]
     shown = [name for name in ACTIVATIONS if name in names]
     chosen = [names.index(name) for name in shown]
@@ -165,7 +165,7 @@ def affine(dataset: xr.Dataset) -> Figure:
 def other_targets(dataset: xr.Dataset) -> Figure:
     """Draw risk and norm of the best flow of each activation for steps, hinge and parabola."""
     shown = [name for name in TARGETS if name in dataset["experiment"].values]
-    runs = _experiment(dataset, *shown)
+    runs = style.experiment(dataset, *shown)
     best = runs.isel(initialization=runs["best"])
     quantities = {"risk": r"risk $\mathcal{L}$", "parameter_norm": r"norm $\Vert\Theta\Vert$"}
     keys = ["run", "time", "experiment", "network_activation", "network_hidden"]
@@ -242,10 +242,6 @@ def minimisers(dataset: xr.Dataset) -> Figure:
     panel.tick_params(length=0, rotation=0)
     panel.set(xlabel="target and width", ylabel="activation")
     return figure
-
-
-def _experiment(dataset: xr.Dataset, *names: str) -> xr.Dataset:
-    return dataset.isel(run=np.flatnonzero(np.isin(dataset["experiment"].values, names)))
 
 
 def _power_laws(panel: Axes, run: xr.Dataset) -> None:

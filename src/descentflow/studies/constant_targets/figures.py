@@ -13,7 +13,7 @@ MAX_DRAWN = 1e30  # diverging runs leave every axis
 
 def risk_and_lyapunov(dataset: xr.Dataset) -> Figure:
     """Draw the risk with its envelope, and the Lyapunov function, over the number of steps."""
-    runs = _experiment(dataset, "convergence")
+    runs = style.experiment(dataset, "convergence")
     labels = [rf"$H={width}$" for width in runs["network_hidden"].values]
     figure, panels = style.new(style.COLUMN, 4.2, rows=2)
     _risk_and_ratio(panels, runs, labels)
@@ -30,7 +30,7 @@ def risk_and_lyapunov(dataset: xr.Dataset) -> Figure:
 
 def dimensions(dataset: xr.Dataset) -> Figure:
     """Draw risk and Lyapunov function over the number of steps, by the inputs' dimension."""
-    runs = _experiment(dataset, "dimensions")
+    runs = style.experiment(dataset, "dimensions")
     figure, panels = style.new(style.PAGE, 2.6, columns=2)
     _risk_and_ratio(panels, runs, [rf"$d={dimension}$" for dimension in runs["dimension"].values])
     title = (
@@ -43,7 +43,7 @@ def dimensions(dataset: xr.Dataset) -> Figure:
 
 def flow(dataset: xr.Dataset) -> Figure:
     """Draw the risk of gradient flows and its 1/t envelope over the time."""
-    runs = _experiment(dataset, "flow")
+    runs = style.experiment(dataset, "flow")
     widths, time = runs["network_hidden"].values, runs["time"].values
     figure, (panel,) = style.new(style.COLUMN, 2.8)
     labels = [rf"$H={width}$" for width in widths]
@@ -62,7 +62,7 @@ def flow(dataset: xr.Dataset) -> Figure:
 
 def step_size_phases(dataset: xr.Dataset) -> Figure:
     """Draw where V decreases at every step: step size against V(θ₀), with the bound's curve."""
-    runs = _experiment(dataset, "step_sizes")
+    runs = style.experiment(dataset, "step_sizes")
     start, gamma = dataset["start_edge"].values, dataset["step_size_edge"].values
     figure, (panel,) = style.new(style.COLUMN, 3.0)
     sns.heatmap(
@@ -91,10 +91,6 @@ def step_size_phases(dataset: xr.Dataset) -> Figure:
     )
     style.legend_above(figure, panel, 1, title)
     return figure
-
-
-def _experiment(dataset: xr.Dataset, name: str) -> xr.Dataset:
-    return dataset.isel(run=np.flatnonzero(dataset["experiment"].values == name))
 
 
 def _risk_and_ratio(panels: list[Axes], runs: xr.Dataset, labels: list[str]) -> None:

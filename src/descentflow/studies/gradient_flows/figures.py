@@ -19,7 +19,7 @@ BEHIND = {**style.THEORY, "zorder": 0.9}  # levels that points would vanish unde
 
 def staircase(dataset: xr.Dataset) -> Figure:
     """Draw the final risk of every flow over the width, on the critical levels."""
-    runs = _experiment(dataset, "staircase").sortby("network_hidden")
+    runs = style.experiment(dataset, "staircase").sortby("network_hidden")
     figure, (panel,) = style.new(style.COLUMN, 3.2)
     finals = [
         np.maximum(final[:count], FLOOR)
@@ -44,7 +44,7 @@ def staircase(dataset: xr.Dataset) -> Figure:
 
 def basin(dataset: xr.Dataset) -> Figure:
     """Draw the risk at the end over that at the start for one neuron, and the threshold."""
-    run = _experiment(dataset, "staircase").sortby("network_hidden").isel(run=0)
+    run = style.experiment(dataset, "staircase").sortby("network_hidden").isel(run=0)
     count, threshold = int(run["count"]), float(run["threshold"])
     figure, (panel,) = style.new(style.COLUMN, 2.6)
     sns.scatterplot(
@@ -67,7 +67,9 @@ def basin(dataset: xr.Dataset) -> Figure:
 
 def invariants(dataset: xr.Dataset) -> Figure:
     """Draw ‖G‖ over time, and how far the flow is from what it conserves."""
-    runs = _experiment(dataset, "staircase").sortby("network_hidden").isel(record=slice(1, None))
+    runs = (
+        style.experiment(dataset, "staircase").sortby("network_hidden").isel(record=slice(1, None))
+    )
     names = {
         "gradient_norm": r"$\Vert G(\Theta_t)\Vert$",
         "energy_error": r"$|\mathcal{L}_0-\mathcal{L}_t-\int\Vert G\Vert^2|$",
@@ -88,7 +90,7 @@ def invariants(dataset: xr.Dataset) -> Figure:
 
 def vector_targets(dataset: xr.Dataset) -> Figure:
     """Draw flows for a target with several outputs: the risk, and what the flow conserves."""
-    run = _experiment(dataset, "vector_targets").isel(run=0, record=slice(1, None))
+    run = style.experiment(dataset, "vector_targets").isel(run=0, record=slice(1, None))
     count = int(run["count"])
     names = {
         "risk": r"$\mathcal{L}(\Theta_t)$",
@@ -109,7 +111,7 @@ def vector_targets(dataset: xr.Dataset) -> Figure:
 
 def saddles(dataset: xr.Dataset) -> Figure:
     """Draw the zig-zag networks at the saddles, their spectra, and flows that leave them."""
-    run = _experiment(dataset, "saddles").isel(run=0)
+    run = style.experiment(dataset, "saddles").isel(run=0)
     labels = [rf"$n={kinks}$" for kinks in dataset["saddle"].values]
     colors = style.palette(len(labels), style.UNORDERED)
     figure, panels = style.new(style.PAGE, 2.6, columns=3)
@@ -153,7 +155,7 @@ def saddles(dataset: xr.Dataset) -> Figure:
 
 def small_steps(dataset: xr.Dataset) -> Figure:
     """Draw the distance of gradient descent to gradient flow at time 1 over the step size."""
-    runs = _experiment(dataset, "small_steps")
+    runs = style.experiment(dataset, "small_steps")
     gamma = runs["training_step_size"].values.astype(float)
     runs, gamma = runs.isel(run=np.argsort(gamma)), np.sort(gamma)
     count = int(runs["count"].values[0])
@@ -169,10 +171,6 @@ def small_steps(dataset: xr.Dataset) -> Figure:
     width = int(runs["network_hidden"].values[0])
     style.legend_above(figure, panel, 2, rf"at $t=1$, $H={width}$, {count} initialisations")
     return figure
-
-
-def _experiment(dataset: xr.Dataset, name: str) -> xr.Dataset:
-    return dataset.isel(run=np.flatnonzero(dataset["experiment"].values == name))
 
 
 def _levels(critical: NDArray[np.float64]) -> list[float]:

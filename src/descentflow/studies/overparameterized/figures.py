@@ -103,7 +103,7 @@ def stability(dataset: xr.Dataset) -> Figure:
 
 def depth(dataset: xr.Dataset) -> Figure:
     """Draw the least eigenvalue of the limit Gram matrix over the depth, by architecture."""
-    runs = dataset.isel(run=np.flatnonzero(dataset["experiment"].values == "depth"))
+    runs = style.experiment(dataset, "depth")
     runs = runs.sortby("network_depth")
     above_rounding, scaled = [], []
     for name in NAMES:
@@ -120,6 +120,7 @@ def depth(dataset: xr.Dataset) -> Figure:
     style.lines(panels[1], scaled, colors, markers=True)
     panels[0].set(yscale="log", xlabel=r"depth $H$", ylabel=r"$\lambda_{\min}(K^{(H)})$")
     panels[1].set(xlabel=r"depth $H$", ylabel=r"$H^2\lambda_{\min}(K^{(H)})/c_{\mathrm{res}}^2$")
+    panels[1].margins(y=0.15)
     panels[1].set_ylim(bottom=0.0)
     activation = ", ".join(dict.fromkeys(runs["network_activation"].values))
     inputs = style.joined(runs["input_count"])
@@ -131,7 +132,7 @@ def depth(dataset: xr.Dataset) -> Figure:
 
 def step_sizes(dataset: xr.Dataset) -> Figure:
     """Draw the growth of the fastest mode, and who diverges, around the stability limit."""
-    runs = dataset.isel(run=np.flatnonzero(dataset["experiment"].values == "step_sizes"))
+    runs = style.experiment(dataset, "step_sizes")
     ratio = runs["stability_ratio"].values
     figure, panels = style.new(style.PAGE, 2.6, columns=2)
     sns.scatterplot(
@@ -170,7 +171,7 @@ def step_sizes(dataset: xr.Dataset) -> Figure:
 
 def _groups(dataset: xr.Dataset, *experiments: str) -> list[Group]:
     """Return the groups of runs that differ in width alone, ordered by architecture."""
-    runs = dataset.isel(run=np.flatnonzero(np.isin(dataset["experiment"].values, experiments)))
+    runs = style.experiment(dataset, *experiments)
     groups = []
     for key in dict.fromkeys(runs["group_of_run"].values):
         part = runs.isel(run=np.flatnonzero(runs["group_of_run"].values == key))
