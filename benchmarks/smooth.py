@@ -33,7 +33,7 @@ import numpy as np
 import descentflow as df
 from descentflow.functions import gauss_legendre
 from descentflow.functions.activations import ACTIVATIONS
-from descentflow.risk.activation_kernels import sigma
+from descentflow.risk.activation_kernels import sigma_derivatives
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index
 from descentflow.simd.load_store import load, store
@@ -102,10 +102,10 @@ def evaluate(code: int, vectors: Array, times: int) -> None:
     count = Index(vectors.shape[0] // 4)
     for _ in range(times):
         for at in range(count):
-            level, slope, bend = sigma(code, load(vectors, at))
-            store(vectors, count + at, level)
-            store(vectors, count + count + at, slope)
-            store(vectors, count + count + count + at, bend)
+            sigma, dsigma, d2sigma = sigma_derivatives(code, load(vectors, at))
+            store(vectors, count + at, sigma)
+            store(vectors, count + count + at, dsigma)
+            store(vectors, count + count + count + at, d2sigma)
 
 
 def activation_alone(activation: str, rounds: int) -> float:

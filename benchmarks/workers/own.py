@@ -8,7 +8,8 @@ import numpy as np
 from protocol import Advance, Case, serve
 
 import descentflow as df
-from descentflow.training.descent_kernel import descend_rows
+from descentflow.training.descent_kernel import Batch, Schedule, descend_rows
+from descentflow.training.recording import Output
 
 
 def prepare(method: str, case: Case) -> Advance:
@@ -37,20 +38,16 @@ def prepare(method: str, case: Case) -> Advance:
 
     def advance_one_by_one(steps: int) -> np.ndarray:
         theta, count = case.theta0.copy(), len(case.theta0)
-        descend_rows(
-            theta,
-            np.zeros(count, np.int8),
-            np.zeros(count, np.int64),
-            np.full(count, -np.inf),
-            np.full(count, case.step_size),
-            problem.model,
-            0,
-            np.array([steps]),
-            np.empty((count, 1, 4)),
-            np.empty(0, np.int64),
-            np.empty((0, 0, theta.shape[1])),
-            problem.lyapunov_centre,
+        batch = Batch(
+            thetas=theta,
+            status=np.zeros(count, np.int8),
+            stopped_at=np.zeros(count, np.int64),
+            lyapunov_increase=np.full(count, -np.inf),
+            step_sizes=np.full(count, case.step_size),
         )
+        schedule = Schedule(start=0, steps=np.array([steps]), snapshots_at=np.empty(0, np.int64))
+        output = Output(np.empty((count, 1, 4)), np.empty((0, 0, theta.shape[1])))
+        descend_rows(problem.model, batch, schedule, output, problem.lyapunov_centre)
         return theta
 
     return advance_one_by_one if method == "scalar" else advance

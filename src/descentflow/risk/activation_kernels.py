@@ -1,8 +1,8 @@
-"""σ, σ' and σ'' of every activation, for vectors of eight numbers.
+"""Evaluate σ, σ' and σ'' of every activation, for vectors of eight numbers.
 
-At a kink the derivative is the limit of C¹ smoothings whose derivatives tend to that of the left
-piece: relu'(0) = 0, and clipping'(0) = 0, clipping'(1) = 1. Functions that settle are written with
-exponentials of negative arguments, so that nothing overflows and small tails keep their digits.
+At a kink, σ' is the limit of C¹ smoothings whose derivatives tend to that of the left piece:
+relu'(0) = 0, clipping'(0) = 0 and clipping'(1) = 1. Functions with exponential tails are expressed by
+exponentials of negative arguments, so nothing overflows and small tails keep their relative accuracy.
 """
 
 import math
@@ -27,10 +27,10 @@ from descentflow.functions.activations import (
 from descentflow.simd.arrays import Array
 from descentflow.simd.elementary import (
     arctan,
-    decay,
-    error_near,
-    log_one_plus,
-    scaled_error_tail,
+    erf,
+    erfcx,
+    exp_expm1,
+    log1p,
     sine_cosine,
 )
 from descentflow.simd.jit import Index, jit, jit_inline
@@ -41,46 +41,47 @@ TWO_OVER_ROOT_PI = 2.0 / math.sqrt(math.pi)
 ONE_OVER_ROOT_TWO = math.sqrt(0.5)
 ONE_OVER_ROOT_TWO_PI = 1.0 / math.sqrt(2.0 * math.pi)
 
-Jet = tuple[Lanes, Lanes, Lanes]
+Derivatives = tuple[Lanes, Lanes, Lanes]
+"""σ, σ' and σ'' at eight numbers."""
 
 
 @jit
-def sigmas(code: int, z: Array) -> Array:
-    """σ, σ' and σ'' (3, N) at the entries of z (N,)."""
-    wide = np.zeros((4, (z.size + LANES - 1) // LANES, LANES))
-    wide[0].reshape(-1)[: z.size] = z
-    count = Index(wide.shape[1])
+def sigma_table(code: int, z: Array) -> Array:
+    """Return σ, σ' and σ'' (3, N) at the entries of z (N,), for the activation with this code."""
+    table = np.zeros((4, (z.size + LANES - 1) // LANES, LANES))
+    table[0].reshape(-1)[: z.size] = z
+    count = Index(table.shape[1])
     for at in range(count):
-        level, slope, bend = sigma(code, load(wide, at))
-        store(wide, count + at, level)
-        store(wide, count + count + at, slope)
-        store(wide, count + count + count + at, bend)
-    return wide[1:].reshape(3, -1)[:, : z.size].copy()
+        sigma, dsigma, d2sigma = sigma_derivatives(code, load(table, at))
+        store(table, count + at, sigma)
+        store(table, count + count + at, dsigma)
+        store(table, count + count + count + at, d2sigma)
+    return table[1:].reshape(3, -1)[:, : z.size].copy()
 
 
 @jit_inline
-def sigma(code: int, z: Lanes) -> Jet:
-    """σ(z), σ'(z), σ''(z); σ'' between kinks only."""
+def sigma_derivatives(code: int, z: Lanes) -> Derivatives:
+    """Return σ(z), σ'(z) and σ''(z), where σ'' leaves out the jumps of σ' at kinks."""
     if code in (RELU, LEAKY_RELU, CLIPPING, SOFTSIGN):
-        return _of_pieces(code, z)
+        return _rational(code, z)
     if code == ARCTAN:
-        slope = 1.0 / (1.0 + z * z)
-        return arctan(z), slope, -2.0 * (z * slope) * slope
+        dsigma = 1.0 / (1.0 + z * z)
+        return arctan(z), dsigma, -2.0 * (z * dsigma) * dsigma
     if code == SIN:
         sine, cosine = sine_cosine(z)
         return sine, cosine, -sine
-    # One call for all of them: each is compiled again wherever this function is.
-    tail, rise = decay(_exponent(code, z))
+    # One call serves all: an inlined function is compiled again wherever it is called.
+    exp, expm1 = exp_expm1(_exponent(code, z))
     if code in (ERF, GELU):
-        return _of_gauss(code, z, tail)
+        return _gaussian(code, z, exp)
     if code in (TANH, ELU):
-        return _of_exponential(code, z, tail, rise)
-    return _of_logistic(code, z, tail, rise)
+        return _exponential(code, z, exp, expm1)
+    return _logistic(code, z, exp, expm1)
 
 
 @jit_inline
 def _exponent(code: int, z: Lanes) -> Lanes:
-    """What the exponential is taken of, at most 0."""
+    """Return the argument of the exponential, at most 0."""
     if code == ERF:
         return -(z * z)
     if code == GELU:
@@ -93,64 +94,68 @@ def _exponent(code: int, z: Lanes) -> Lanes:
 
 
 @jit_inline
-def _of_pieces(code: int, z: Lanes) -> Jet:
-    """What needs no elementary function."""
+def _rational(code: int, z: Lanes) -> Derivatives:
+    """Return ReLU, leaky ReLU, clipping or softsign, which need no elementary function."""
     zero, one = splat(0.0), splat(1.0)
     positive = z > 0.0
     if code == RELU:
         return select(positive, z, zero), select(positive, one, zero), zero
     if code == LEAKY_RELU:
-        slope = select(positive, one, splat(LEAKY_SLOPE))
-        return select(positive, z, LEAKY_SLOPE * z), slope, zero
+        dsigma = select(positive, one, splat(LEAKY_SLOPE))
+        return select(positive, z, LEAKY_SLOPE * z), dsigma, zero
     if code == CLIPPING:
-        level = select(z > 1.0, one, select(positive, z, zero))
-        return level, select(positive & ~(z > 1.0), one, zero), zero
+        sigma = select(z > 1.0, one, select(positive, z, zero))
+        return sigma, select(positive & ~(z > 1.0), one, zero), zero
     scale = 1.0 / (1.0 + magnitude(z))
-    bend = -2.0 * scale * scale * scale
-    return z * scale, scale * scale, select(positive, bend, -bend)
+    d2sigma = -2.0 * scale * scale * scale
+    return z * scale, scale * scale, select(positive, d2sigma, -d2sigma)
 
 
 @jit_inline
-def _of_exponential(code: int, z: Lanes, tail: Lanes, rise: Lanes) -> Jet:
-    """ELU and the hyperbolic tangent."""
+def _exponential(code: int, z: Lanes, exp: Lanes, expm1: Lanes) -> Derivatives:
+    """Return ELU from e^z or the hyperbolic tangent from e^{−2|z|}."""
     if code == ELU:
         positive = z > 0.0
-        slope = select(positive, splat(1.0), tail)
-        return select(positive, z, rise), slope, select(positive, splat(0.0), tail)
-    share = 1.0 / (1.0 + tail)
-    value = signed_as(rise * share, z)
-    slope = (4.0 * tail) * (share * share)
-    return value, slope, -2.0 * value * slope
+        dsigma = select(positive, splat(1.0), exp)
+        return select(positive, z, expm1), dsigma, select(positive, splat(0.0), exp)
+    share = 1.0 / (1.0 + exp)
+    sigma = signed_as(expm1 * share, z)
+    dsigma = (4.0 * exp) * (share * share)
+    return sigma, dsigma, -2.0 * sigma * dsigma
 
 
 @jit_inline
-def _of_gauss(code: int, z: Lanes, tail: Lanes) -> Jet:
-    """The error function and GELU from e^{−z²} and e^{−z²/2}."""
+def _gaussian(code: int, z: Lanes, exp: Lanes) -> Derivatives:
+    """Return the error function from e^{−z²} or GELU from e^{−z²/2}."""
     size = magnitude(z)
-    outside = tail * scaled_error_tail(size if code == ERF else ONE_OVER_ROOT_TWO * size)
+    erfc = exp * erfcx(size if code == ERF else ONE_OVER_ROOT_TWO * size)
     if code == ERF:
-        slope = TWO_OVER_ROOT_PI * tail
-        near = error_near(select(size < 1.0, size, splat(1.0)))
-        value = signed_as(select(size > 1.0, 1.0 - outside, near), z)
-        return select(z == z, value, z), slope, -2.0 * (z * slope)
-    density = ONE_OVER_ROOT_TWO_PI * tail
-    half = 0.5 * outside
-    below = select(z > 0.0, 1.0 - half, half)
-    return z * below, below + z * density, 2.0 * density - z * (z * density)
+        dsigma = TWO_OVER_ROOT_PI * exp
+        small = erf(select(size < 1.0, size, splat(1.0)))
+        sigma = signed_as(select(size > 1.0, 1.0 - erfc, small), z)
+        return select(z == z, sigma, z), dsigma, -2.0 * (z * dsigma)
+    density = ONE_OVER_ROOT_TWO_PI * exp
+    tail = 0.5 * erfc
+    probability = select(z > 0.0, 1.0 - tail, tail)
+    return z * probability, probability + z * density, 2.0 * density - z * (z * density)
 
 
 @jit_inline
-def _of_logistic(code: int, z: Lanes, tail: Lanes, rise: Lanes) -> Jet:
-    """Softplus, logistic and swish from e^{−|z|}."""
+def _logistic(code: int, z: Lanes, exp: Lanes, expm1: Lanes) -> Derivatives:
+    """Return softplus, the logistic function or swish from e^{−|z|}.
+
+    With s = 1/(1 + e^{−z}), s' and s'' are products of s(|z|), s(−|z|) and e^{−|z|} − 1, without
+    cancellation.
+    """
     positive = z > 0.0
-    share = 1.0 / (1.0 + tail)
-    low = tail * share
-    level = select(positive, share, low)
-    first = low * share
-    turn = first * rise * share
-    second = select(positive, turn, -turn)
+    share = 1.0 / (1.0 + exp)
+    low = exp * share
+    s = select(positive, share, low)
+    ds = low * share
+    d2s_of_size = ds * expm1 * share
+    d2s = select(positive, d2s_of_size, -d2s_of_size)
     if code == SOFTPLUS:
-        return select(positive, z, splat(0.0)) + log_one_plus(tail), level, first
+        return select(positive, z, splat(0.0)) + log1p(exp), s, ds
     if code == LOGISTIC:
-        return level, first, second
-    return z * level, level + z * first, 2.0 * first + z * second
+        return s, ds, d2s
+    return z * s, s + z * ds, 2.0 * ds + z * d2s

@@ -1,85 +1,59 @@
-"""The closed-form engine: one input, ReLU, piecewise linear target, uniform law, any width.
+"""The closed-form engine: one input, uniform law, ReLU, one piecewise linear target, any width.
 
-What the kernels read is the target's array of pieces (rows named in
-:mod:`descentflow.functions.targets`). Risk and
-derivatives live beside this file, one quantity each: :mod:`residual <descentflow.risk.residual>`,
-``gradient`` and ``hessian``.
+Kinks of neurons and knots of the target cut the interval into pieces on which the residual r = N − f
+is linear, so every integral is rational in θ. The engine's model is the target's table (5, M+1), whose
+rows are named in :mod:`descentflow.functions.targets`.
 """
 
 from descentflow.functions.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
-from descentflow.risk import gradient as gradients
-from descentflow.risk import hessian as hessians
-from descentflow.risk import residual
-from descentflow.risk.geometry import (
+from descentflow.risk.closed_form_gradient import gradient
+from descentflow.risk.closed_form_hessian import derivatives
+from descentflow.risk.closed_form_kinks import (
     ALWAYS,
-    DEAD,
+    INACTIVE,
     KINK,
     ORDER,
     RIGHT,
     SIDE,
-    Slots,
+    Scratch,
     locate,
-    new_rows,
-    new_slots,
+    new_scratch,
 )
+from descentflow.risk.closed_form_risk import risk
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit_inline
 
-Scratch = tuple[Slots, Array]
-
-_risk, _gradient, _derivatives = residual.risk, gradients.gradient, hessians.derivatives
+__all__ = ["Scratch", "derivatives", "gradient", "kink_regions", "new_scratch", "risk"]
 
 
 @jit_inline
-def new_scratch(_pieces: Array, parameters: int) -> Scratch:
-    """Scratch memory for θ with so many entries; it carries the order of the kinks between calls."""
-    hidden = parameters // 3
-    return new_slots(hidden), new_rows(hidden)
+def kink_regions(
+    target_table: Array, theta: Array, scratch: Scratch, margin: float, out: Array
+) -> None:
+    """Write an integer per neuron (H,) that changes when its kink crosses an end or a jump of f.
 
-
-@jit_inline
-def risk(pieces: Array, theta: Array, scratch: Scratch) -> float:
-    """L(θ) for one θ (3H+1,), residuals in double-double."""
-    return _risk(theta, pieces, scratch[0], scratch[1])
-
-
-@jit_inline
-def gradient(pieces: Array, theta: Array, scratch: Scratch, out: Array) -> None:
-    """Write G(θ) into ``out`` (3H+1,)."""
-    _gradient(theta, pieces, scratch[0], scratch[1], out)
-
-
-@jit_inline
-def derivatives(pieces: Array, theta: Array, scratch: Scratch, slope: Array, out: Array) -> None:
-    """Write G(θ) into ``slope`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
-    _derivatives(theta, pieces, scratch[0], scratch[1], slope, out)
-
-
-@jit_inline
-def places(pieces: Array, theta: Array, scratch: Scratch, near: float, out: Array) -> None:
-    """Write a number per neuron that changes where a corner is passed: side, and jumps below it.
-
-    Kinks closer than ``near`` times the interval to an end count as outside.
+    The integer is the neuron's side plus four times the number of jumps left of its kink. A kink
+    closer to an end than ``margin`` times the interval counts as outside.
     """
-    slots, rows = scratch
-    last = pieces.shape[1] - 1
-    low, high = pieces[EDGE, 0], pieces[EDGE, last]
-    margin = near * (high - low)
-    count = locate(theta, pieces, slots, rows)
+    sides_and_order, workspace = scratch.sides_and_order, scratch.workspace
+    last = target_table.shape[1] - 1
+    low, high = target_table[EDGE, 0], target_table[EDGE, last]
+    width = margin * (high - low)
+    count = locate(theta, target_table, sides_and_order, workspace)
     for i in range(out.size):
-        out[i] = float(slots[SIDE, i])
+        out[i] = float(sides_and_order[SIDE, i])
     for j in range(count):
-        i, kink = slots[ORDER, j], rows[KINK, j]
-        right = slots[SIDE, i] == RIGHT
-        if kink < low + margin:
-            out[i] = float(ALWAYS if right else DEAD)
-        elif kink > high - margin:
-            out[i] = float(DEAD if right else ALWAYS)
+        i, kink = sides_and_order[ORDER, j], workspace[KINK, j]
+        right = sides_and_order[SIDE, i] == RIGHT
+        if kink < low + width:
+            out[i] = float(ALWAYS if right else INACTIVE)
+        elif kink > high - width:
+            out[i] = float(INACTIVE if right else ALWAYS)
         else:
             jumps = 0
             for m in range(1, last):
-                edge = pieces[EDGE, m]
-                rise = (pieces[TARGET_SLOPE, m] - pieces[TARGET_SLOPE, m - 1]) * edge
-                rise += pieces[TARGET_INTERCEPT, m] - pieces[TARGET_INTERCEPT, m - 1]
-                jumps += (abs(rise) > near) & (edge < kink)
-            out[i] = float(slots[SIDE, i]) + 4.0 * float(jumps)
+                edge = target_table[EDGE, m]
+                rise = (target_table[TARGET_SLOPE, m] - target_table[TARGET_SLOPE, m - 1]) * edge
+                rise += target_table[TARGET_INTERCEPT, m] - target_table[TARGET_INTERCEPT, m - 1]
+                jumps += (abs(rise) > margin) & (edge < kink)
+            out[i] = float(sides_and_order[SIDE, i]) + 4.0 * float(jumps)

@@ -1,8 +1,8 @@
 """The empirical engine: finitely many weighted inputs in any dimension, any activation, any outputs.
 
-The law *is* the finite measure, so every identity of the theory holds for it up to rounding. The
-Hessian is 2E[∇N ∇Nᵀ] + 2E[r D²N] with σ' and σ'' at the nodes: kinks add nothing, as almost no θ has
-a node on one.
+The law is itself a finite measure, so every identity of the theory holds for its risk up to rounding.
+The Hessian is 2E[∇N ∇Nᵀ] + 2E[r D²N] with σ' and σ'' at the inputs. Kinks contribute nothing, because
+for almost every θ no input lies on one.
 """
 
 from typing import NamedTuple
@@ -11,9 +11,9 @@ import numpy as np
 
 from descentflow.risk import sums
 from descentflow.risk.sums import Shape, new_jacobian, new_sums, row_count, shape_of, target_row
-from descentflow.simd.alignment import aligned_zeros, padded
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.load_store import aligned_zeros, padded
 from descentflow.simd.vectors import LANES
 
 _evaluate, _add_risk = sums.evaluate, sums.add_risk
@@ -21,11 +21,11 @@ _add_gradient, _add_hessian, _mirror = sums.add_gradient, sums.add_hessian, sums
 _write_gradient = sums.write_gradient
 
 BLOCK = 64
-"""Nodes that are evaluated together, a multiple of 8."""
+"""Number of inputs evaluated together, a multiple of 8."""
 
 
 class Sample(NamedTuple):
-    """``table`` (d + 1 + o, n): the coordinates of the points, their probabilities, the targets."""
+    """The engine's model: ``table`` (d + 1 + o, n) of coordinates, probabilities and targets."""
 
     table: Array
     inputs: int
@@ -34,78 +34,79 @@ class Sample(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory: a block of nodes, and what its sums need."""
+    """Scratch memory of :mod:`descentflow.risk.sums`."""
 
-    rows: Array
+    block: Array
     jacobian: Array
     sums: Array
 
 
 @jit_inline
-def _shape(sample: Sample, theta: Array) -> Shape:
-    return shape_of(theta.size, sample.inputs, sample.outputs, sample.activation)
+def _shape(sample: Sample, parameters: int) -> Shape:
+    return shape_of(parameters, sample.inputs, sample.outputs, sample.activation)
 
 
 @jit
 def new_scratch(sample: Sample, parameters: int) -> Scratch:
-    """Scratch memory for θ with so many entries."""
-    shape = shape_of(parameters, sample.inputs, sample.outputs, sample.activation)
-    rows = aligned_zeros(row_count(shape), BLOCK)
-    return Scratch(rows, new_jacobian(parameters, BLOCK), new_sums(parameters))
+    """Allocate scratch memory for θ with this number of entries."""
+    block = aligned_zeros(row_count(_shape(sample, parameters)), BLOCK)
+    return Scratch(block, new_jacobian(parameters, BLOCK), new_sums(parameters))
 
 
 @jit
 def risk(sample: Sample, theta: Array, scratch: Scratch) -> float:
-    """L(θ) for one θ (P,)."""
-    shape, total = _shape(sample, theta), 0.0
+    """Return L(θ) for one θ (P,)."""
+    shape, total = _shape(sample, theta.size), 0.0
     for first in range(0, sample.table.shape[1], BLOCK):
-        vectors = _fill(theta, shape, sample.table, first, scratch.rows)
-        total += _add_risk(shape, vectors, scratch.rows)
+        vectors = _fill(theta, shape, sample.table, first, scratch.block)
+        total += _add_risk(shape, vectors, scratch.block)
     return total
 
 
 @jit
 def gradient(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the generalised gradient G(θ) into ``out`` (P,)."""
-    shape = _shape(sample, theta)
+    shape = _shape(sample, theta.size)
     for first in range(0, sample.table.shape[1], BLOCK):
-        vectors = _fill(theta, shape, sample.table, first, scratch.rows)
-        _add_gradient(theta, shape, vectors, scratch.rows, scratch.sums)
+        vectors = _fill(theta, shape, sample.table, first, scratch.block)
+        _add_gradient(theta, shape, vectors, scratch.block, scratch.sums)
     _write_gradient(scratch.sums, out)
 
 
 @jit
-def derivatives(sample: Sample, theta: Array, scratch: Scratch, slope: Array, out: Array) -> None:
-    """Write G(θ) into ``slope`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
-    shape = _shape(sample, theta)
+def derivatives(sample: Sample, theta: Array, scratch: Scratch, grad: Array, out: Array) -> None:
+    """Write G(θ) into ``grad`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
+    shape = _shape(sample, theta.size)
     for first in range(0, sample.table.shape[1], BLOCK):
-        vectors = _fill(theta, shape, sample.table, first, scratch.rows)
-        _add_gradient(theta, shape, vectors, scratch.rows, scratch.sums)
-        _add_hessian(theta, shape, vectors, scratch.rows, scratch.jacobian, out)
-    _write_gradient(scratch.sums, slope)
+        vectors = _fill(theta, shape, sample.table, first, scratch.block)
+        _add_gradient(theta, shape, vectors, scratch.block, scratch.sums)
+        _add_hessian(theta, shape, vectors, scratch.block, scratch.jacobian, out)
+    _write_gradient(scratch.sums, grad)
     _mirror(out)
 
 
 @jit_inline
-def places(_sample: Sample, _theta: Array, _scratch: Scratch, _near: float, out: Array) -> None:
-    """Write zeros: where a node passes a kink the gradient jumps, which no Hessian foretells."""
+def kink_regions(
+    _sample: Sample, _theta: Array, _scratch: Scratch, _margin: float, out: Array
+) -> None:
+    """Write zeros: where an input passes a kink the gradient jumps, which no Hessian predicts."""
     for i in range(out.size):
         out[i] = 0.0
 
 
 @jit
-def _fill(theta: Array, shape: Shape, table: Array, first: int, rows: Array) -> np.uint64:
-    """Load the nodes from ``first`` on, evaluate the network there; return how many vectors they fill.
+def _fill(theta: Array, shape: Shape, table: Array, first: int, block: Array) -> np.uint64:
+    """Load inputs from ``first`` on and evaluate the network there; return the number of vectors.
 
-    The last vector is filled up with the last node, without weight.
+    The last vector is filled up with copies of the last input, of weight 0.
     """
     last = table.shape[1] - 1
     count = min(BLOCK, padded(last + 1 - first))
     for row in range(target_row(shape) + shape.outputs):
         for q in range(count):
-            rows[row, q] = table[row, min(first + q, last)]
+            block[row, q] = table[row, min(first + q, last)]
     for q in range(last + 1 - first, count):
-        rows[shape.inputs, q] = 0.0
+        block[shape.inputs, q] = 0.0
     vectors = Index(count // LANES)
-    _evaluate(theta, shape, vectors, rows)
+    _evaluate(theta, shape, vectors, block)
     return vectors

@@ -1,15 +1,15 @@
-"""One interface for all engines: kernels written once, compiled for each kind of model.
+"""One interface for all engines: kernels are written once and compiled for each kind of model.
 
-A *model* is what an engine integrates against: the pieces of a piecewise linear target (an array, for
-``closed_form``), a :class:`Rule <descentflow.risk.quadrature.Rule>` or a :class:`Sample
-<descentflow.risk.empirical.Sample>`. The functions of this module that have no body may be called from
-kernels only, where each stands for the engine's function of the same name. Which engine's that is
-follows from the model's type when the kernel is compiled, so the choice costs nothing later.
+A *model* is the data that an engine integrates against: the target's table for ``closed_form``, a
+:class:`Rule <descentflow.risk.quadrature.Rule>` or a :class:`Sample
+<descentflow.risk.empirical.Sample>`. The functions below that have no body may be called from kernels
+only. Each stands for the engine's function of the same name. The engine is chosen at compile time from
+the Numba type of ``model``; there is no run-time dispatch.
 """
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 from numba.core import types
@@ -20,53 +20,64 @@ from descentflow.simd.jit import jit
 from descentflow.simd.vectors import as_intrinsic
 
 Model = Array | quadrature.Rule | empirical.Sample
+Scratch = closed_form.Scratch | quadrature.Scratch | empirical.Scratch
+"""Scratch memory of the model's engine."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def engine_of(model: types.Type) -> ModuleType:
-    """The module of the engine for a model of this Numba type."""
-    of_tuples: dict[Any, ModuleType] = {quadrature.Rule: quadrature, empirical.Sample: empirical}
-    return of_tuples.get(getattr(model, "instance_class", None), closed_form)
+    """Return the module of the engine for a model of this Numba type."""
+    of_tuples: dict[type, ModuleType] = {quadrature.Rule: quadrature, empirical.Sample: empirical}
+    return of_tuples.get(getattr(model, "instance_class", type(None)), closed_form)
 
 
-def _per_engine(stub: Callable[..., Any]) -> Callable[..., Any]:
-    """Let kernels call the engine's function of the same name, without one of its own in between."""
+def _per_engine(stub: Callable[P, R]) -> Callable[P, R]:
+    """Make a stub callable from kernels; the call goes straight to the engine's function."""
 
-    def typed(typing: Any, *found: types.Type) -> Any:
-        function = types.Dispatcher(getattr(engine_of(found[0]), stub.__name__))
+    # ``Any``: Numba's contexts, builders and signatures are untyped.
+    def typed(typing: Any, *types_of_call: types.Type) -> Any:
+        function = types.Dispatcher(getattr(engine_of(types_of_call[0]), stub.__name__))
 
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             callee = context.get_function(function, signature)
             context.add_linking_libs(callee.libs)
             return callee(builder, values)
 
-        return typing.resolve_function_type(function, found, {}), generate
+        return typing.resolve_function_type(function, types_of_call, {}), generate
 
-    return as_intrinsic(stub, typed)
-
-
-@_per_engine
-def new_scratch(model: Model, parameters: int) -> Any:
-    """Scratch memory for θ with so many entries."""
+    return cast(Callable[P, R], as_intrinsic(stub, typed))
 
 
 @_per_engine
-def risk(model: Model, theta: Array, scratch: Any) -> Any:
-    """L(θ) for one θ (P,)."""
+def new_scratch(model: Model, parameters: int) -> Scratch:
+    """Allocate scratch memory for θ with this number of entries."""
+    raise NotImplementedError
 
 
 @_per_engine
-def gradient(model: Model, theta: Array, scratch: Any, out: Array) -> None:
+def risk(model: Model, theta: Array, scratch: Scratch) -> float:
+    """Return L(θ) for one θ (P,)."""
+    raise NotImplementedError
+
+
+@_per_engine
+def gradient(model: Model, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the generalised gradient G(θ) into ``out`` (P,)."""
 
 
 @_per_engine
-def derivatives(model: Model, theta: Array, scratch: Any, slope: Array, out: Array) -> None:
-    """Write G(θ) into ``slope`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
+def derivatives(model: Model, theta: Array, scratch: Scratch, grad: Array, out: Array) -> None:
+    """Write G(θ) into ``grad`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
 
 
 @_per_engine
-def places(model: Model, theta: Array, scratch: Any, near: float, out: Array) -> None:
-    """Write a number per neuron (H,) that changes where the Hessian jumps as a kink moves."""
+def kink_regions(model: Model, theta: Array, scratch: Scratch, margin: float, out: Array) -> None:
+    """Write a number per neuron (H,) that changes when the Hessian jumps as its kinks move.
+
+    A kink closer to an end than ``margin`` times the interval counts as outside.
+    """
 
 
 @jit
@@ -87,8 +98,8 @@ def gradients(model: Model, thetas: Array, out: Array) -> None:
 
 @jit
 def hessians(model: Model, thetas: Array, out: Array) -> None:
-    """Write the Hessians of the rows of ``thetas`` (K, P) into ``out`` (K, P, P), zeros before."""
+    """Write the Hessians of the rows of ``thetas`` (K, P) into ``out`` (K, P, P), which holds zeros."""
     scratch = new_scratch(model, thetas.shape[1])
-    slope = np.empty(thetas.shape[1])
+    grad = np.empty(thetas.shape[1])
     for k in range(thetas.shape[0]):
-        derivatives(model, thetas[k], scratch, slope, out[k])
+        derivatives(model, thetas[k], scratch, grad, out[k])

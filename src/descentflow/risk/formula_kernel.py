@@ -1,9 +1,8 @@
-"""Formulas of one variable, run at many nodes: the compiled twin of ``formulas.Program``.
+"""Run formulas of one variable at many nodes: the compiled twin of ``formulas.Program``.
 
-Every instruction runs over all the nodes before the next is looked at, so deciding what to do costs
-little next to doing it. The stack has a row per value: ``stack`` is scratch memory of at least DEPTH
-rows and ``count`` columns. Sums, products, quotients, comparisons and square roots are those of
-IEEE arithmetic; the rest comes from the C library.
+Programs are in postfix notation. Each instruction runs over all nodes before the next is decoded, so
+decoding costs little. ``stack`` has a row per value and a column per node. Sums, products, quotients,
+comparisons and square roots follow IEEE arithmetic; other functions come from the C library.
 """
 
 import math
@@ -46,57 +45,59 @@ Code = NDArray[np.int64]
 @jit
 def evaluate(
     codes: Code,
-    numbers: Array,
+    packed: Array,
     operands: int,
     start: int,
     count: int | np.uint64,
     stack: Array,
     bottom: int,
 ) -> None:
-    """Run the program that begins at ``codes[start]``; its value is left in row ``bottom``.
+    """Run the program that begins at ``codes[start]`` and leave its value in row ``bottom``.
 
-    The operand of ``codes[j]`` is ``numbers[operands + j]``. Row 0 of ``stack`` holds the nodes, in
-    ``count`` columns; rows ``bottom`` to ``bottom`` + DEPTH − 1 are scratch memory.
+    The operand of ``codes[j]`` is ``packed[operands + j]``. Row 0 of ``stack`` holds the nodes, in
+    ``count`` columns; rows ``bottom`` to ``bottom`` + DEPTH − 1 are scratch memory. ``top`` is the
+    row above the topmost value.
     """
     at, top, nodes = Index(start), Index(bottom), Index(count)
     while codes[at] != END:
-        what, operand = codes[at], numbers[Index(operands) + at]
-        if what == CONST:
+        code, operand = codes[at], packed[Index(operands) + at]
+        if code == CONST:
             for j in range(nodes):
                 stack[top, j] = operand
             top += Index(1)
-        elif what == X:
+        elif code == X:
             for j in range(nodes):
                 stack[top, j] = stack[Index(0), j]
             top += Index(1)
-        elif what <= DIV and what >= ADD:
+        elif code <= DIV and code >= ADD:
             top -= Index(1)
-            _arithmetic(what, stack, top - Index(1), top, nodes)
-        elif what <= LESS_EQUAL and what >= MAX:
+            _arithmetic(code, stack, top - Index(1), top, nodes)
+        elif code <= LESS_EQUAL and code >= MAX:
             top -= Index(1)
-            _comparison(what, stack, top - Index(1), top, nodes)
-        elif what == WHERE:
+            _comparison(code, stack, top - Index(1), top, nodes)
+        elif code == WHERE:
             top -= Index(2)
             _where(stack, top - Index(1), top, top + Index(1), nodes)
-        elif what == POWER:
+        elif code == POWER:
             for j in range(nodes):
                 stack[top - Index(1), j] = stack[top - Index(1), j] ** operand
-        elif what == INTEGER_POWER:
+        elif code == INTEGER_POWER:
             _integer_power(operand, stack, top - Index(1), nodes)
         else:
-            _function(what, stack, top - Index(1), nodes)
+            _function(code, stack, top - Index(1), nodes)
         at += Index(1)
 
 
 @jit_inline
-def _arithmetic(what: int, stack: Array, u: np.uint64, v: np.uint64, nodes: np.uint64) -> None:
-    if what == ADD:
+def _arithmetic(code: int, stack: Array, u: np.uint64, v: np.uint64, nodes: np.uint64) -> None:
+    """Replace row u by its sum, difference, product or quotient with row v."""
+    if code == ADD:
         for j in range(nodes):
             stack[u, j] += stack[v, j]
-    elif what == SUB:
+    elif code == SUB:
         for j in range(nodes):
             stack[u, j] -= stack[v, j]
-    elif what == MUL:
+    elif code == MUL:
         for j in range(nodes):
             stack[u, j] *= stack[v, j]
     else:
@@ -105,17 +106,17 @@ def _arithmetic(what: int, stack: Array, u: np.uint64, v: np.uint64, nodes: np.u
 
 
 @jit_inline
-def _comparison(what: int, stack: Array, u: np.uint64, v: np.uint64, nodes: np.uint64) -> None:
-    """Like in NumPy, nan wins over every number."""
+def _comparison(code: int, stack: Array, u: np.uint64, v: np.uint64, nodes: np.uint64) -> None:
+    """Write the maximum, minimum or truth value into row u; nan if one of both is nan, as in NumPy."""
     for j in range(nodes):
         left, right = stack[u, j], stack[v, j]
         value = np.nan
         if left == left and right == right:
-            if what == MAX:
+            if code == MAX:
                 value = max(left, right)
-            elif what == MIN:
+            elif code == MIN:
                 value = min(left, right)
-            elif what == LESS:
+            elif code == LESS:
                 value = 1.0 if left < right else 0.0
             else:
                 value = 1.0 if left <= right else 0.0
@@ -126,6 +127,7 @@ def _comparison(what: int, stack: Array, u: np.uint64, v: np.uint64, nodes: np.u
 def _where(
     stack: Array, condition: np.uint64, then: np.uint64, otherwise: np.uint64, nodes: np.uint64
 ) -> None:
+    """Write row ``then`` where the condition is 1, else row ``otherwise``; nan where it is nan."""
     for j in range(nodes):
         holds = stack[condition, j]
         value = stack[then, j] if holds == 1.0 else stack[otherwise, j]
@@ -134,39 +136,40 @@ def _where(
 
 @jit_inline
 def _integer_power(exponent: float, stack: Array, row: np.uint64, nodes: np.uint64) -> None:
-    """The products of ``formulas.integer_power``, in the same order."""
+    """Multiply in the order of ``formulas.integer_power``, by repeated squaring."""
     for j in range(nodes):
-        left, square, result = int(abs(exponent)), stack[row, j], 1.0
-        while left > 0:
-            result = result * square if left % 2 == 1 else result
+        remaining, square, result = int(abs(exponent)), stack[row, j], 1.0
+        while remaining > 0:
+            result = result * square if remaining % 2 == 1 else result
             square = square * square
-            left //= 2
+            remaining //= 2
         stack[row, j] = 1.0 / result if exponent < 0.0 else result
 
 
 @jit_inline
-def _function(what: int, stack: Array, row: np.uint64, nodes: np.uint64) -> None:
+def _function(code: int, stack: Array, row: np.uint64, nodes: np.uint64) -> None:
+    """Apply a function of one variable to a row."""
     for j in range(nodes):
         u = stack[row, j]
-        if what == NEG:
+        if code == NEG:
             value = -u
-        elif what == ABS:
+        elif code == ABS:
             value = abs(u)
-        elif what == SQRT:
+        elif code == SQRT:
             value = math.sqrt(u)
-        elif what == EXP:
+        elif code == EXP:
             value = math.exp(u)
-        elif what == LOG:
+        elif code == LOG:
             value = math.log(u)
-        elif what == SIN:
+        elif code == SIN:
             value = math.sin(u)
-        elif what == COS:
+        elif code == COS:
             value = math.cos(u)
-        elif what == TAN:
+        elif code == TAN:
             value = math.tan(u)
-        elif what == TANH:
+        elif code == TANH:
             value = math.tanh(u)
-        elif what == ARCTAN:
+        elif code == ARCTAN:
             value = math.atan(u)
         else:
             value = np.nan

@@ -191,7 +191,7 @@ class Problem(PublicModel):
         return out.reshape(*shape, self.parameter_count)
 
     def hessian(self, theta: ArrayLike) -> Array:
-        """Compute the Hessian (see :mod:`descentflow.risk.hessian`): θ (..., P) -> (..., P, P)."""
+        """Compute the Hessian, see :mod:`descentflow.risk.closed_form_hessian`: (..., P, P)."""
         from descentflow.risk import engine
 
         rows, shape = self._rows(theta)

@@ -1,33 +1,43 @@
 """Risk, gradient and Hessian as sums over weighted nodes, for any activation and any layout of θ.
 
-The engines that integrate by rules fill a *block* of nodes at a time and add it up here, block after
-block: node q of each block to lane q mod 8, and the lanes at the end; in the Hessian's products of
-gradients node by node. So the order of every sum is a function of θ alone. Blocks are whole vectors,
-filled up with nodes of weight 0. With r = N − f at the nodes,
+With r = N − f at the nodes,
 
     L = Σ weight |r|²,        G_c = 2 Σ weight r,
-    G_v = 2 Σ weight r σ,     G_(w,b) = 2 Σ weight ⟨v, r⟩ σ' (x, 1).
+    G_v = 2 Σ weight r σ,     G_(w,b) = 2 Σ weight ⟨v, r⟩ σ' (x, 1),
 
-A block is an array ``rows`` with a column per node. Its rows are, from above: the d coordinates x, the
-weight, the o targets, the o residuals; then σ, σ', σ'' and what ⟨v, r⟩ enters, a row per neuron each;
-then whatever an engine adds. One array and plain offsets, because every array passed on costs
-reference counts.
+and the Hessian is 2 Σ weight (∇N ∇Nᵀ + r D²N), see docs/mathematics.md, 0.2 and 0.7.
+
+Storage: engines fill a *block* of nodes at a time, an array ``block`` with a column per node. Its rows
+are, from above: the d coordinates x, the weight, the o targets, the o residuals; then H rows each of
+σ, σ', σ'' and of products with ⟨v, r⟩; then rows that an engine adds. One array and plain offsets,
+because every array that a kernel passes on costs reference counts.
+
+Order: node q of each block is added to lane q mod 8, block after block, and the lanes at the end; the
+products ∇N ∇Nᵀ are added node by node. So the order of every sum is a function of θ alone. Blocks are
+whole vectors; the last vector is filled up with nodes of weight 0, which add nothing.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from descentflow.risk.activation_kernels import sigma
-from descentflow.simd.alignment import aligned_zeros, padded
+from descentflow.risk.activation_kernels import sigma_derivatives
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
-from descentflow.simd.load_store import load, load_eight, load_part, store, store_part
+from descentflow.simd.load_store import (
+    aligned_zeros,
+    load,
+    load_eight,
+    load_part,
+    padded,
+    store,
+    store_part,
+)
 from descentflow.simd.vectors import LANES, select, splat, total, totals
 
 
 class Shape(NamedTuple):
-    """d ``inputs``, H ``hidden`` neurons, o ``outputs`` and the activation's code."""
+    """A network's shape: d ``inputs``, H ``hidden`` neurons, o ``outputs``; the activation's code."""
 
     inputs: int
     hidden: int
@@ -37,152 +47,155 @@ class Shape(NamedTuple):
 
 @jit_inline
 def shape_of(parameters: int, inputs: int, outputs: int, activation: int) -> Shape:
-    """The shape of networks whose θ has so many entries."""
+    """Return the shape of networks with this number of parameters.
+
+    H follows from θ, not from the problem: the flow evaluates networks of the active neurons alone.
+    """
     return Shape(inputs, (parameters - outputs) // (inputs + 1 + outputs), outputs, activation)
 
 
 @jit_inline
 def target_row(shape: Shape) -> int:
-    """First row of the targets; the row before is the weight."""
+    """Return the first row of the targets; the row above holds the weights."""
     return shape.inputs + 1
 
 
 @jit_inline
 def residual_row(shape: Shape) -> int:
-    """First row of the residuals."""
+    """Return the first row of the residuals."""
     return shape.inputs + 1 + shape.outputs
 
 
 @jit_inline
-def level_row(shape: Shape) -> int:
-    """First row of σ; those of σ', σ'' and ⟨v, r⟩ follow, H rows each."""
+def sigma_row(shape: Shape) -> int:
+    """Return the first row of σ; H rows each of σ', σ'' and products with ⟨v, r⟩ follow."""
     return shape.inputs + 1 + 2 * shape.outputs
 
 
 @jit_inline
 def row_count(shape: Shape) -> int:
-    """Rows of a block, and the first that is free for an engine."""
-    return level_row(shape) + 4 * shape.hidden
+    """Return the number of rows of a block, the index of the first row that an engine may add."""
+    return sigma_row(shape) + 4 * shape.hidden
 
 
 @jit
-def evaluate(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
+def evaluate(theta: Array, shape: Shape, vectors: np.uint64, block: Array) -> None:
     """Write σ, σ', σ'' and the residuals at the nodes of the block's first ``vectors`` vectors."""
-    _write_arguments(theta, shape, vectors, rows)
-    stride, bends = Index(rows.shape[1] // LANES), Index(shape.hidden * rows.shape[1] // LANES)
+    _write_arguments(theta, shape, vectors, block)
+    stride, apart = Index(block.shape[1] // LANES), Index(shape.hidden * block.shape[1] // LANES)
     for i in range(Index(shape.hidden)):
-        first = (Index(level_row(shape)) + i) * stride
+        first = (Index(sigma_row(shape)) + i) * stride
         for at in range(first, first + vectors):
-            value, slope, bend = sigma(shape.activation, load(rows, at))
-            store(rows, at, value)
-            store(rows, at + bends, slope)
-            store(rows, at + bends + bends, bend)
-    _write_residuals(theta, shape, vectors, rows)
+            sigma, dsigma, d2sigma = sigma_derivatives(shape.activation, load(block, at))
+            store(block, at, sigma)
+            store(block, at + apart, dsigma)
+            store(block, at + apart + apart, d2sigma)
+    _write_residuals(theta, shape, vectors, block)
 
 
 @jit_inline
-def _write_arguments(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
-    """Write wx + b to where σ will be."""
+def _write_arguments(theta: Array, shape: Shape, vectors: np.uint64, block: Array) -> None:
+    """Write ⟨w_i, x⟩ + b_i into the rows where σ will be."""
     inputs, first_b = Index(shape.inputs), Index(shape.inputs * shape.hidden)
-    stride = Index(rows.shape[1] // LANES)
+    stride = Index(block.shape[1] // LANES)
     for i in range(Index(shape.hidden)):
-        first = (Index(level_row(shape)) + i) * stride
+        first = (Index(sigma_row(shape)) + i) * stride
         for at in range(vectors):
             z = splat(theta[first_b + i])
             for e in range(inputs):
-                z = z + theta[inputs * i + e] * load(rows, e * stride + at)
-            store(rows, first + at, z)
+                z = z + theta[inputs * i + e] * load(block, e * stride + at)
+            store(block, first + at, z)
 
 
 @jit_inline
-def _write_residuals(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
-    hidden, stride = Index(shape.hidden), Index(rows.shape[1] // LANES)
+def _write_residuals(theta: Array, shape: Shape, vectors: np.uint64, block: Array) -> None:
+    """Write r = (c − f) + Σ v_i σ_i, added up in the order of the neurons."""
+    hidden, stride = Index(shape.hidden), Index(block.shape[1] // LANES)
     first_v = Index(shape.hidden * (shape.inputs + 1))
     first_c = first_v + hidden * Index(shape.outputs)
     target, residual = Index(target_row(shape)), Index(residual_row(shape))
-    level = Index(level_row(shape)) * stride
+    first_sigma = Index(sigma_row(shape)) * stride
     for k in range(Index(shape.outputs)):
         for at in range(vectors):
-            sum_of = theta[first_c + k] - load(rows, (target + k) * stride + at)
+            r = theta[first_c + k] - load(block, (target + k) * stride + at)
             for i in range(hidden):
                 v = theta[first_v + hidden * k + i]
-                sum_of = sum_of + v * load(rows, level + i * stride + at)
-            store(rows, (residual + k) * stride + at, sum_of)
+                r = r + v * load(block, first_sigma + i * stride + at)
+            store(block, (residual + k) * stride + at, r)
 
 
 @jit_inline
-def add_risk(shape: Shape, vectors: np.uint64, rows: Array) -> float:
-    """Σ weight |r|² over the block; nodes without weight add nothing, even where r overflows."""
-    stride, residual = Index(rows.shape[1] // LANES), Index(residual_row(shape))
-    sums = splat(0.0)
+def add_risk(shape: Shape, vectors: np.uint64, block: Array) -> float:
+    """Return Σ weight |r|² over the block; nodes of weight 0 add 0 even where r overflows."""
+    stride, residual = Index(block.shape[1] // LANES), Index(residual_row(shape))
+    risk = splat(0.0)
     for k in range(Index(shape.outputs)):
         for at in range(vectors):
-            weight = load(rows, Index(shape.inputs) * stride + at)
-            r = load(rows, (residual + k) * stride + at)
-            sums = sums + select(weight == 0.0, weight, weight * r * r)
-    return float(total(sums))
+            weight = load(block, Index(shape.inputs) * stride + at)
+            r = load(block, (residual + k) * stride + at)
+            risk = risk + select(weight == 0.0, weight, weight * r * r)
+    return float(total(risk))
 
 
 @jit_inline
 def new_sums(parameters: int) -> Array:
-    """Zeros for :func:`add_gradient`: a vector for every entry of θ."""
+    """Allocate the sums of :func:`add_gradient`: a vector of zeros for every entry of θ."""
     return aligned_zeros(padded(parameters), LANES)
 
 
 @jit
-def add_gradient(theta: Array, shape: Shape, vectors: np.uint64, rows: Array, sums: Array) -> None:
-    """Add the block's part of G/2 to ``sums``, node by node to one of eight lanes."""
+def add_gradient(theta: Array, shape: Shape, vectors: np.uint64, block: Array, sums: Array) -> None:
+    """Add the block's part of G/2 to ``sums``; leave the residuals multiplied by the weights."""
     hidden, inputs, outputs = Index(shape.hidden), Index(shape.inputs), Index(shape.outputs)
     first_b, first_v = hidden * inputs, hidden * (inputs + Index(1))
-    stride, level = Index(rows.shape[1] // LANES), Index(level_row(shape))
+    stride, sigma = Index(block.shape[1] // LANES), Index(sigma_row(shape))
     residual = Index(residual_row(shape)) * stride
-    _weigh_residuals(shape, vectors, rows, sums)
+    _weigh_residuals(shape, vectors, block, sums)
     for i in range(hidden):
-        slope, back = (level + hidden + i) * stride, (level + hidden * Index(3) + i) * stride
-        bias = load(sums, first_b + i)
+        dsigma, product = (sigma + hidden + i) * stride, (sigma + hidden * Index(3) + i) * stride
+        grad_b = load(sums, first_b + i)
         for at in range(vectors):
-            pull = splat(0.0)
+            v_dot_residual = splat(0.0)
             for k in range(outputs):
-                pull = pull + theta[first_v + hidden * k + i] * load(
-                    rows, residual + k * stride + at
-                )
-            pull = pull * load(rows, slope + at)
-            bias = bias + pull
-            store(rows, back + at, pull)
-        store(sums, first_b + i, bias)
+                r = load(block, residual + k * stride + at)
+                v_dot_residual = v_dot_residual + theta[first_v + hidden * k + i] * r
+            inner = v_dot_residual * load(block, dsigma + at)
+            grad_b = grad_b + inner
+            store(block, product + at, inner)
+        store(sums, first_b + i, grad_b)
         for e in range(inputs):
-            change = load(sums, inputs * i + e)
+            grad_w = load(sums, inputs * i + e)
             for at in range(vectors):
-                change = change + load(rows, back + at) * load(rows, e * stride + at)
-            store(sums, inputs * i + e, change)
+                grad_w = grad_w + load(block, product + at) * load(block, e * stride + at)
+            store(sums, inputs * i + e, grad_w)
         for k in range(outputs):
-            change = load(sums, first_v + hidden * k + i)
+            grad_v = load(sums, first_v + hidden * k + i)
             for at in range(vectors):
-                r = load(rows, residual + k * stride + at)
-                change = change + r * load(rows, (level + i) * stride + at)
-            store(sums, first_v + hidden * k + i, change)
+                r = load(block, residual + k * stride + at)
+                grad_v = grad_v + r * load(block, (sigma + i) * stride + at)
+            store(sums, first_v + hidden * k + i, grad_v)
 
 
 @jit_inline
-def _weigh_residuals(shape: Shape, vectors: np.uint64, rows: Array, sums: Array) -> None:
-    """Multiply the residuals by the weights and add them up."""
-    stride, residual = Index(rows.shape[1] // LANES), Index(residual_row(shape))
+def _weigh_residuals(shape: Shape, vectors: np.uint64, block: Array, sums: Array) -> None:
+    """Multiply the residuals by the weights and add them to the sums of c."""
+    stride, residual = Index(block.shape[1] // LANES), Index(residual_row(shape))
     first_c = Index(shape.hidden * (shape.inputs + 1 + shape.outputs))
     for k in range(Index(shape.outputs)):
-        change = load(sums, first_c + k)
+        grad_c = load(sums, first_c + k)
         for at in range(vectors):
-            place = (residual + k) * stride + at
-            r = load(rows, Index(shape.inputs) * stride + at) * load(rows, place)
-            change = change + r
-            store(rows, place, r)
-        store(sums, first_c + k, change)
+            row = (residual + k) * stride + at
+            weighted = load(block, Index(shape.inputs) * stride + at) * load(block, row)
+            grad_c = grad_c + weighted
+            store(block, row, weighted)
+        store(sums, first_c + k, grad_c)
 
 
 @jit_inline
 def write_gradient(sums: Array, out: Array) -> None:
     """Write twice the totals of ``sums`` into ``out`` (P,), and zeros into ``sums``."""
-    for block in range(Index(sums.shape[0] // LANES)):
-        first = block * Index(LANES)
+    for eight in range(Index(sums.shape[0] // LANES)):
+        first = eight * Index(LANES)
         store(sums, first, totals(load_eight(sums, first, Index(1))))
         for lane in range(min(Index(LANES), Index(out.size) - first)):
             out[first + lane] = 2.0 * sums[first, lane]
@@ -192,135 +205,122 @@ def write_gradient(sums: Array, out: Array) -> None:
 
 @jit_inline
 def new_jacobian(parameters: int, nodes: int) -> Array:
-    """Scratch memory for :func:`add_hessian`: a row for every node of a block."""
+    """Allocate scratch memory for :func:`add_hessian`: a row for every node of a block."""
     return aligned_zeros(nodes, padded(parameters))
 
 
 @jit
 def add_hessian(
-    theta: Array, shape: Shape, vectors: np.uint64, rows: Array, jacobian: Array, out: Array
+    theta: Array, shape: Shape, vectors: np.uint64, block: Array, jacobian: Array, out: Array
 ) -> None:
-    """Add the block's part of 2E[∇N ∇Nᵀ] + 2E[r D²N] to ``out`` (P, P), right in its upper triangle.
+    """Add the block's part of the Hessian to the upper triangle of ``out`` (P, P).
 
-    Of a block that went through :func:`add_gradient`, which leaves the residuals times their weights.
-    ``jacobian`` is memory made by :func:`new_jacobian`.
+    The block must come from :func:`add_gradient`, which leaves the residuals weighted, and
+    ``jacobian`` from :func:`new_jacobian`. Entries below the diagonal are unspecified until
+    :func:`mirror`.
     """
     for k in range(Index(shape.outputs)):
-        _write_jacobian(theta, shape, vectors, k, rows, jacobian)
-        _add_products(shape, vectors, rows, jacobian, out)
-    _weigh_back(theta, shape, vectors, rows)
+        _write_jacobian(theta, shape, vectors, k, block, jacobian)
+        _add_products(shape, vectors, block, jacobian, out)
+    _write_products_with_d2sigma(theta, shape, vectors, block)
     for i in range(Index(shape.hidden)):
-        _add_second_derivatives(shape, vectors, Index(i), rows, out)
+        _add_second_derivatives(shape, vectors, Index(i), block, out)
 
 
 @jit_inline
 def _write_jacobian(
-    theta: Array, shape: Shape, vectors: np.uint64, k: int, rows: Array, jacobian: Array
+    theta: Array, shape: Shape, vectors: np.uint64, k: int, block: Array, jacobian: Array
 ) -> None:
-    """Write the gradients of output k of N, a row for each node."""
+    """Write the gradients ∇N_k of output k, a row for each node."""
     hidden, inputs, outputs = Index(shape.hidden), Index(shape.inputs), Index(shape.outputs)
     first_b, first_v = hidden * inputs, hidden * (inputs + Index(1))
-    first_c, level = first_v + hidden * outputs, Index(level_row(shape))
+    first_c, sigma = first_v + hidden * outputs, Index(sigma_row(shape))
     for q in range(vectors * Index(LANES)):
         for p in range(first_v, first_c + outputs):
             jacobian[q, p] = 0.0
         jacobian[q, first_c + k] = 1.0
         for i in range(hidden):
-            inner = theta[first_v + hidden * k + i] * rows[level + hidden + i, q]
+            inner = theta[first_v + hidden * k + i] * block[sigma + hidden + i, q]
             for e in range(inputs):
-                jacobian[q, inputs * i + e] = inner * rows[e, q]
+                jacobian[q, inputs * i + e] = inner * block[e, q]
             jacobian[q, first_b + i] = inner
-            jacobian[q, first_v + hidden * k + i] = rows[level + i, q]
+            jacobian[q, first_v + hidden * k + i] = block[sigma + i, q]
 
 
 @jit_inline
 def _add_products(
-    shape: Shape, vectors: np.uint64, rows: Array, jacobian: Array, out: Array
+    shape: Shape, vectors: np.uint64, block: Array, jacobian: Array, out: Array
 ) -> None:
     """Add 2 Σ weight ∇N ∇Nᵀ over the block, node by node, eight entries of a row at a time."""
     size, stride = Index(out.shape[0]), Index(jacobian.shape[1] // LANES)
     for p in range(size):
-        for block in range(p // Index(LANES), stride):
-            column = block * Index(LANES)
+        for eight in range(p // Index(LANES), stride):
+            column = eight * Index(LANES)
             count = min(Index(LANES), size - column)
-            change = splat(0.0)
+            half = splat(0.0)
             for q in range(vectors * Index(LANES)):
-                factor = splat(rows[shape.inputs, q] * jacobian[q, p])
-                change = change + factor * load(jacobian, q * stride + block)
+                factor = splat(block[shape.inputs, q] * jacobian[q, p])
+                half = half + factor * load(jacobian, q * stride + eight)
             old = load_part(out, p * size + column, count)
-            store_part(out, p * size + column, count, old + (change + change))
+            store_part(out, p * size + column, count, old + (half + half))
 
 
 @jit_inline
-def _weigh_back(theta: Array, shape: Shape, vectors: np.uint64, rows: Array) -> None:
+def _write_products_with_d2sigma(
+    theta: Array, shape: Shape, vectors: np.uint64, block: Array
+) -> None:
     """Double the weighted residuals, and write 2 weight ⟨v_i, r⟩ σ'' at the nodes."""
-    hidden, stride = Index(shape.hidden), Index(rows.shape[1] // LANES)
+    hidden, stride = Index(shape.hidden), Index(block.shape[1] // LANES)
     first_v = Index(shape.hidden * (shape.inputs + 1))
-    residual, level = Index(residual_row(shape)), Index(level_row(shape))
+    residual, sigma = Index(residual_row(shape)), Index(sigma_row(shape))
     for k in range(Index(shape.outputs)):
         for at in range(vectors):
-            place = (residual + k) * stride + at
-            store(rows, place, splat(2.0) * load(rows, place))
+            row = (residual + k) * stride + at
+            store(block, row, splat(2.0) * load(block, row))
     for i in range(hidden):
         for at in range(vectors):
-            pull = splat(0.0)
+            v_dot_residual = splat(0.0)
             for k in range(Index(shape.outputs)):
-                r = load(rows, (residual + k) * stride + at)
-                pull = pull + theta[first_v + hidden * k + i] * r
-            bend = load(rows, (level + hidden * Index(2) + i) * stride + at)
-            store(rows, (level + hidden * Index(3) + i) * stride + at, pull * bend)
+                r = load(block, (residual + k) * stride + at)
+                v_dot_residual = v_dot_residual + theta[first_v + hidden * k + i] * r
+            d2sigma = load(block, (sigma + hidden * Index(2) + i) * stride + at)
+            store(block, (sigma + hidden * Index(3) + i) * stride + at, v_dot_residual * d2sigma)
 
 
 @jit_inline
 def _add_second_derivatives(
-    shape: Shape, vectors: np.uint64, i: np.uint64, rows: Array, out: Array
+    shape: Shape, vectors: np.uint64, i: np.uint64, block: Array, out: Array
 ) -> None:
     """Add 2E[r D²N] of neuron i: its blocks (w_i, b_i) × (w_i, b_i) and (w_i, b_i) × v_i."""
     hidden, inputs = Index(shape.hidden), Index(shape.inputs)
     b, first_v = hidden * inputs + i, hidden * (inputs + Index(1)) + i
-    level = Index(level_row(shape))
-    curved, slope = level + hidden * Index(3) + i, level + hidden + i
-    out[b, b] += _sum(vectors, rows, curved)
+    sigma = Index(sigma_row(shape))
+    product, dsigma = sigma + hidden * Index(3) + i, sigma + hidden + i
+    out[b, b] += _sum_of_products(vectors, block, (product,))
     for e in range(inputs):
         w = inputs * i + e
-        out[w, b] += _moment(vectors, rows, curved, Index(e))
+        out[w, b] += _sum_of_products(vectors, block, (product, Index(e)))
         for f in range(e, inputs):
-            out[w, inputs * i + f] += _second_moment(vectors, rows, curved, Index(e), Index(f))
+            out[w, inputs * i + f] += _sum_of_products(
+                vectors, block, (product, Index(e), Index(f))
+            )
     for k in range(Index(shape.outputs)):
         v, r = first_v + hidden * k, Index(residual_row(shape)) + k
-        out[b, v] += _moment(vectors, rows, slope, r)
+        out[b, v] += _sum_of_products(vectors, block, (dsigma, r))
         for e in range(inputs):
-            out[inputs * i + e, v] += _second_moment(vectors, rows, slope, r, Index(e))
+            out[inputs * i + e, v] += _sum_of_products(vectors, block, (dsigma, r, Index(e)))
 
 
 @jit_inline
-def _sum(vectors: np.uint64, rows: Array, row: np.uint64) -> float:
-    """The sum of a row over the block."""
-    stride, found = Index(rows.shape[1] // LANES), splat(0.0)
+def _sum_of_products(vectors: np.uint64, block: Array, rows: tuple[np.uint64, ...]) -> float:
+    """Return the sum over the block's nodes of the product of some rows."""
+    stride, products = Index(block.shape[1] // LANES), splat(0.0)
     for at in range(vectors):
-        found = found + load(rows, row * stride + at)
-    return float(total(found))
-
-
-@jit_inline
-def _moment(vectors: np.uint64, rows: Array, row: np.uint64, by: np.uint64) -> float:
-    """The sum over the block of a row times another."""
-    stride, found = Index(rows.shape[1] // LANES), splat(0.0)
-    for at in range(vectors):
-        found = found + load(rows, row * stride + at) * load(rows, by * stride + at)
-    return float(total(found))
-
-
-@jit_inline
-def _second_moment(
-    vectors: np.uint64, rows: Array, row: np.uint64, by: np.uint64, and_by: np.uint64
-) -> float:
-    """The sum over the block of a row times two others."""
-    stride, found = Index(rows.shape[1] // LANES), splat(0.0)
-    for at in range(vectors):
-        product = load(rows, row * stride + at) * load(rows, by * stride + at)
-        found = found + product * load(rows, and_by * stride + at)
-    return float(total(found))
+        product = load(block, rows[0] * stride + at)
+        for n in range(1, len(rows)):
+            product = product * load(block, rows[n] * stride + at)
+        products = products + product
+    return float(total(products))
 
 
 @jit_inline

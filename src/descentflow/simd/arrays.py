@@ -1,4 +1,4 @@
-"""The one array type: all that is computed here is in double precision."""
+"""The array type of this package: all arithmetic is in double precision."""
 
 import numpy as np
 from numpy.typing import NDArray

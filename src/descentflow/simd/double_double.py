@@ -1,9 +1,9 @@
 """Double-double arithmetic: unevaluated sums of two doubles, about 106 bits, from + and × alone.
 
-A pair ``(high, low)`` stands for ``high + low`` with ``|low| <= ulp(high)/2``. Only additions,
-subtractions and multiplications of doubles are used, never a fused multiply-add, so the bits are the
-same on every processor. Products split their factors (Veltkamp), which overflows for factors beyond
-2**996: such values come out as nan and the callers report an infinite risk.
+A pair ``(high, low)`` represents ``high + low`` with ``|low| <= ulp(high)/2``. The functions use
+additions, subtractions and multiplications of doubles and no fused multiply-add, so every processor
+gives the same bits. Products split their factors (Veltkamp), which overflows for factors beyond
+2**996: the result is then nan, and the callers report an infinite risk.
 
 Sources: T. J. Dekker, A floating-point technique for extending the available precision (1971);
 D. E. Knuth, The Art of Computer Programming, vol. 2, section 4.2.2.
@@ -16,7 +16,7 @@ SPLITTER = 134217729.0  # 2**27 + 1
 
 @jit_inline
 def two_sum(a: float, b: float) -> tuple[float, float]:
-    """``a + b`` exactly, as rounded sum and error."""
+    """Return ``a + b`` exactly, as rounded sum and error (Knuth)."""
     total = a + b
     shift = total - a
     return total, (a - (total - shift)) + (b - shift)
@@ -24,14 +24,14 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
 
 @jit_inline
 def fast_two_sum(a: float, b: float) -> tuple[float, float]:
-    """:func:`two_sum` where a is 0, or a multiple of the last place of b: so in :func:`add`."""
+    """Do what :func:`two_sum` does, for a that is 0 or a multiple of the last place of b."""
     total = a + b
     return total, b - (total - a)
 
 
 @jit_inline
 def two_product(a: float, b: float) -> tuple[float, float]:
-    """``a * b`` exactly (short of under- and overflow), as rounded product and error."""
+    """Return ``a * b`` exactly, barring under- and overflow, as rounded product and error (Dekker)."""
     product = a * b
     a_high = SPLITTER * a
     a_high = a_high - (a_high - a)
@@ -45,7 +45,7 @@ def two_product(a: float, b: float) -> tuple[float, float]:
 
 @jit_inline
 def add(high: float, low: float, other_high: float, other_low: float) -> tuple[float, float]:
-    """Sum of two pairs, relative error below 2**-104 of the larger summand.
+    """Add two pairs, with an error below 2**-104 times the larger summand.
 
     Algorithm 6 of M. Joldes, J.-M. Muller and V. Popescu, Tight and rigorous error bounds for basic
     building blocks of double-word arithmetic (2017).
@@ -58,13 +58,13 @@ def add(high: float, low: float, other_high: float, other_low: float) -> tuple[f
 
 @jit_inline
 def add_product(high: float, low: float, a: float, b: float) -> tuple[float, float]:
-    """The pair plus the product ``a * b``."""
+    """Add the product ``a * b`` to a pair."""
     product, error = two_product(a, b)
     return add(high, low, product, error)
 
 
 @jit_inline
 def scale(high: float, low: float, factor: float) -> tuple[float, float]:
-    """The pair times a double."""
+    """Multiply a pair by a double."""
     product, error = two_product(high, factor)
     return two_sum(product, error + low * factor)

@@ -1,24 +1,26 @@
-"""Elementary functions on vectors of eight doubles, from + − × ÷, comparisons and bits alone.
+"""Evaluate elementary functions on vectors of eight doubles by + − × ÷, comparisons and bits alone.
 
-Nothing here comes from a C library or needs fused multiply-adds, so that every processor finds the
-same bits. Errors are relative, in units of u = 2⁻⁵³, half a unit in the last place of 1; nan gives nan.
+The functions call no C library and use no fused multiply-adds, so every processor gives the same
+bits. Errors are relative, in units of u = 2⁻⁵³, half a unit in the last place of 1; nan gives nan.
 
 | function | for | error |
 |---|---|---|
-| :func:`decay`: e^x | −708 ≤ x ≤ 0 | 2.5 u |
-| :func:`decay`: e^x − 1 | x ≤ 0 | 3.5 u |
-| :func:`log_one_plus` | 0 ≤ x ≤ 1 | 4 u |
-| :func:`scaled_error_tail`: e^(x²) erfc x | 0 ≤ x ≤ 28 | 23 u |
-| :func:`error_near`: erf x | −1 ≤ x ≤ 1 | 9 u |
+| :func:`exp_expm1`: e^x | −708 ≤ x ≤ 0 | 2.5 u |
+| :func:`exp_expm1`: e^x − 1 | x ≤ 0 | 3.5 u |
+| :func:`log1p`: ln(1 + x) | 0 ≤ x ≤ 1 | 4 u |
+| :func:`erfcx`: e^(x²) erfc x | 0 ≤ x ≤ 28 | 23 u |
+| :func:`erf`: erf x | −1 ≤ x ≤ 1 | 9 u |
 | :func:`arctan` | all x | 5.5 u |
 | :func:`sine_cosine` | abs x ≤ 2²⁰ | 3 u |
 | :func:`sine_cosine` | all finite x | 6 u |
 
-Below −708 e^x is a subnormal number or 0, and off by less than 2⁻¹⁰²²; below 2⁻¹⁰²² all others are off
-by one smallest subnormal number besides. The bounds come from adding up what every operation can
-contribute, which ``tests/unit/risk/test_elementary.py`` does. The polynomials interpolate at Chebyshev
-nodes: their coefficients are those of the interpolant, computed with 60 digits and rounded. What each
-interpolates, and where, is stated below it; that costs less than 0.3 u.
+For x < −708, e^x is subnormal or 0 and its absolute error is below 2⁻¹⁰²². Results of the other
+functions below 2⁻¹⁰²² have an additional error of one smallest subnormal number.
+``tests/unit/simd/test_elementary.py`` derives each bound by adding up the errors of all operations.
+
+Every polynomial interpolates at Chebyshev nodes; its coefficients were computed with 60 digits and
+rounded. The string below each table names the interpolated function and the interval.
+Interpolation contributes less than 0.3 u.
 """
 
 from descentflow.simd.jit import Index, jit_inline
@@ -36,29 +38,29 @@ from descentflow.simd.vectors import (
 )
 
 ROUNDER = 1.5 * 2.0**52
-"""Added to a number below 2⁵¹ it leaves that number, rounded, in the last bits."""
-LEAST = -709.09
-"""e^x is 0 from here on: e^x < 2^−1022.99, k = −1023, and the bits of 2^k become those of 0."""
+"""Adding it to a number below 2⁵¹ rounds that number to an integer, held in the last bits."""
+MIN_EXPONENT = -709.09
+"""For smaller x, e^x is set to 0: e^x < 2^−1022.99 there, and 2^k, k = −1023, has the bits of 0."""
 ONE_OVER_LN_2 = 1.4426950408889634
 LN_2 = (0.6931471805598903, 5.497923018708371e-14)
-"""ln 2 in two parts: 42 bits, so that multiples up to 2¹¹ are exact, and what is left."""
-RIGHT_ANGLES = (
+"""ln 2 as a sum: its first 42 bits, so that multiples up to 2¹¹ are exact, and the remainder."""
+HALF_PI_PARTS = (
     1.5707963267341256,
     6.077100506303966e-11,
     2.0222662487111665e-21,
     8.4784276603689e-32,
 )
-"""π/2 in four parts: three of 33 bits, so that multiples up to 2²⁰ are exact, and what is left."""
+"""π/2 as a sum: three parts of 33 bits, so that multiples up to 2²⁰ are exact, and the remainder."""
 TWO_OVER_PI = 0.6366197723675814
-QUARTER_TURN = (1.5707963267948966, 6.123233995736766e-17)
-EIGHTH_TURN = (0.7853981633974483, 3.061616997868383e-17)
-"""π/2 and π/4, each rounded, and what rounding took away."""
+HALF_PI = (1.5707963267948966, 6.123233995736766e-17)
+QUARTER_PI = (0.7853981633974483, 3.061616997868383e-17)
+"""π/2 and π/4: each rounded, with its rounding error."""
 TAN_EIGHTH, TAN_THREE_EIGHTHS = 0.41421356237309503, 2.414213562373095
 """tan π/8 and tan 3π/8, where the reduction of the arc tangent changes."""
-MAX_DISTANCE = 28.0
-"""erfc is less than the smallest subnormal number from here on."""
-MAX_TURNED = 2.0**20
-"""Up to here multiples of :data:`RIGHT_ANGLES` are exact."""
+MAX_ERFCX = 28.0
+"""For larger x, erfc x is less than the smallest subnormal number."""
+MAX_ANGLE = 2.0**20
+"""For |x| up to here the multiples of :data:`HALF_PI_PARTS` are exact."""
 
 EXPONENTIAL_TERMS = (
     0.5,
@@ -87,7 +89,7 @@ LOGARITHM_TERMS = (
     0.08082022805971766,
 )
 """(artanh(√y)/√y − 1)/y at 10 nodes on [0, 1/9]."""
-ERROR_TERMS = (
+ERF_TERMS = (
     1.1283791670955126,
     -0.3761263890318375,
     0.11283791670954879,
@@ -103,7 +105,7 @@ ERROR_TERMS = (
     5.957176147748911e-11,
 )
 """erf(√y)/√y at 13 nodes on [0, 1]."""
-TAIL_TERMS = (
+ERFCX_TERMS = (
     1.200457942046949,
     0.9862040036460702,
     0.6773320899694404,
@@ -165,16 +167,16 @@ COSINE_TERMS = (
 
 
 @jit_inline
-def decay(x: Lanes) -> tuple[Lanes, Lanes]:
-    """e^x and e^x − 1 for x ≤ 0.
+def exp_expm1(x: Lanes) -> tuple[Lanes, Lanes]:
+    """Return e^x and e^x − 1 for x ≤ 0.
 
-    With x = k ln 2 + r they are s + sp and (s − 1) + sp, s = 2^k and p = e^r − 1 = r + r²q(r). For
-    k = 0 the reduced r is x itself, otherwise off by 0.25 u.
+    With x = k ln 2 + r they are s + sp and (s − 1) + sp, where s = 2^k and p = e^r − 1 = r + r²q(r).
+    For k = 0 the reduced argument r is x itself, otherwise its error is 0.25 u.
     """
-    lowest = select(x < LEAST, splat(LEAST), x)
-    shifted = lowest * ONE_OVER_LN_2 + ROUNDER
-    whole = shifted - ROUNDER
-    r = (lowest - whole * LN_2[0]) - whole * LN_2[1]
+    clamped = select(x < MIN_EXPONENT, splat(MIN_EXPONENT), x)
+    shifted = clamped * ONE_OVER_LN_2 + ROUNDER
+    k = shifted - ROUNDER
+    r = (clamped - k * LN_2[0]) - k * LN_2[1]
     p = r + (r * r) * polynomial(r, EXPONENTIAL_TERMS)
     scale = power_of_two(shifted)
     product = scale * p
@@ -182,8 +184,8 @@ def decay(x: Lanes) -> tuple[Lanes, Lanes]:
 
 
 @jit_inline
-def log_one_plus(x: Lanes) -> Lanes:
-    """ln(1 + x) for 0 ≤ x ≤ 1: 2 artanh s with s = x/(2 + x) ≤ 1/3."""
+def log1p(x: Lanes) -> Lanes:
+    """Return ln(1 + x) for 0 ≤ x ≤ 1, as 2 artanh s with s = x/(2 + x) ≤ 1/3."""
     s = x / (2.0 + x)
     square = s * s
     twice = s + s
@@ -191,59 +193,61 @@ def log_one_plus(x: Lanes) -> Lanes:
 
 
 @jit_inline
-def scaled_error_tail(x: Lanes) -> Lanes:
-    """e^(x²) erfc(x) for x ≥ 0; from 28 on the value at 28, where erfc is 0 in doubles.
+def erfcx(x: Lanes) -> Lanes:
+    """Return e^(x²) erfc(x) for x ≥ 0; beyond 28 its value at 28, since erfc is 0 in doubles there.
 
-    It is D times a polynomial in t = 1 − 2.25 xD, which runs through [−1, 1], with D = 1/(x + 3.5).
+    The result is D times a polynomial in t = 1 − 2.25 xD, with D = 1/(x + 3.5); t covers [−1, 1].
     """
-    near = select(x > MAX_DISTANCE, splat(MAX_DISTANCE), x)
-    inverse = 1.0 / (near + 3.5)
-    return inverse * polynomial(1.0 - 2.25 * (near * inverse), TAIL_TERMS)
+    clamped = select(x > MAX_ERFCX, splat(MAX_ERFCX), x)
+    inverse = 1.0 / (clamped + 3.5)
+    return inverse * polynomial(1.0 - 2.25 * (clamped * inverse), ERFCX_TERMS)
 
 
 @jit_inline
-def error_near(x: Lanes) -> Lanes:
-    """The error function for abs x ≤ 1: x times a polynomial in x²."""
-    return x * polynomial(x * x, ERROR_TERMS)
+def erf(x: Lanes) -> Lanes:
+    """Return the error function for |x| ≤ 1, as x times a polynomial in x²."""
+    return x * polynomial(x * x, ERF_TERMS)
 
 
 @jit_inline
 def arctan(x: Lanes) -> Lanes:
-    """The arc tangent: a multiple of π/4 and the arc tangent of a q of size at most tan π/8."""
+    """Return the arc tangent, as a multiple of π/4 plus arctan q with |q| ≤ tan π/8."""
     size = magnitude(x)
-    far, near = size > TAN_THREE_EIGHTHS, size > TAN_EIGHTH
-    above = select(far, splat(-1.0), select(near, size - 1.0, size))
-    below = select(far, size, select(near, size + 1.0, splat(1.0)))
-    q = above / below
+    steep, middle = size > TAN_THREE_EIGHTHS, size > TAN_EIGHTH
+    numerator = select(steep, splat(-1.0), select(middle, size - 1.0, size))
+    denominator = select(steep, size, select(middle, size + 1.0, splat(1.0)))
+    q = numerator / denominator
     square = q * q
-    rest = q * (square * polynomial(square, ARCTAN_TERMS))
+    correction = q * (square * polynomial(square, ARCTAN_TERMS))
     zero = splat(0.0)
-    turn = select(far, splat(QUARTER_TURN[0]), select(near, splat(EIGHTH_TURN[0]), zero))
-    left = select(far, splat(QUARTER_TURN[1]), select(near, splat(EIGHTH_TURN[1]), zero))
-    return signed_as(turn + (q + (rest + left)), x)
+    angle = select(steep, splat(HALF_PI[0]), select(middle, splat(QUARTER_PI[0]), zero))
+    angle_tail = select(steep, splat(HALF_PI[1]), select(middle, splat(QUARTER_PI[1]), zero))
+    return signed_as(angle + (q + (correction + angle_tail)), x)
 
 
 @jit_inline
 def sine_cosine(x: Lanes) -> tuple[Lanes, Lanes]:
-    """The sine and the cosine; nan where x is infinite.
+    """Return sine and cosine; nan where x is infinite.
 
-    x is reduced by a multiple k of π/2, of which all but the last part are exact products; the rounding
-    errors of the differences are carried along, so that r is off by 1 u of itself although it may be as
-    small as 2⁻⁶⁰. Lanes beyond 2²⁰ are reduced by :mod:`descentflow.simd.payne_hanek`, slowly.
+    The argument becomes r = x − kπ/2. All products but that with the last part of π/2 are exact, and
+    the rounding errors of the differences are added at the end, so the relative error of r is 1 u
+    although r may be as small as 2⁻⁶⁰. Lanes with |x| > 2²⁰ take the slow reduction of
+    :mod:`descentflow.simd.payne_hanek`.
     """
     shifted = x * TWO_OVER_PI + ROUNDER
     k = shifted - ROUNDER
-    first = x - k * RIGHT_ANGLES[0]
-    second, lost = _difference(first, k * RIGHT_ANGLES[1])
-    third, lost_again = _difference(second, k * RIGHT_ANGLES[2])
-    r = third + ((lost + lost_again) - k * RIGHT_ANGLES[3])
-    if flags(magnitude(x) > MAX_TURNED) != Index(0):
-        r, shifted = reduce_lanes(x, MAX_TURNED, r, shifted)
+    first = x - k * HALF_PI_PARTS[0]
+    second, second_error = _two_difference(first, k * HALF_PI_PARTS[1])
+    third, third_error = _two_difference(second, k * HALF_PI_PARTS[2])
+    r = third + ((second_error + third_error) - k * HALF_PI_PARTS[3])
+    if flags(magnitude(x) > MAX_ANGLE) != Index(0):
+        r, shifted = reduce_lanes(x, MAX_ANGLE, r, shifted)
     square = r * r
     sine = r + r * (square * polynomial(square, SINE_TERMS))
     half = 0.5 * square
-    most = 1.0 - half
-    cosine = most + (((1.0 - most) - half) + square * square * polynomial(square, COSINE_TERMS))
+    rounded = 1.0 - half
+    rounding = (1.0 - rounded) - half
+    cosine = rounded + (rounding + square * square * polynomial(square, COSINE_TERMS))
     odd = bit(shifted, Index(0))
     sine, cosine = select(odd, cosine, sine), select(odd, sine, cosine)
     half_turn = bit(shifted, Index(1))
@@ -251,8 +255,8 @@ def sine_cosine(x: Lanes) -> tuple[Lanes, Lanes]:
 
 
 @jit_inline
-def _difference(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
-    """The difference a − b rounded, and what rounding took away (Knuth)."""
+def _two_difference(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
+    """Return a − b exactly, as rounded difference and error (Knuth)."""
     value = a - b
     shadow = value - a
     return value, (a - (value - shadow)) - (b + shadow)

@@ -1,8 +1,8 @@
-"""The one way this package compiles kernels: Numba, no fast-math, a cache keyed by content.
+"""Compile kernels with Numba: IEEE arithmetic without fast-math, and a disk cache keyed by content.
 
-Numba's own disk cache looks at the path and the modification time of the one file that holds a
-function: an edit in a callee goes unnoticed, and a second checkout compiles everything again. Here
-the key is a digest of every file that holds kernels, of the processor and of Numba's version.
+Numba's own disk cache compares the path and the modification time of the file that holds a function.
+It misses edits in callees, and a second checkout compiles everything again. Our key is a digest of
+every file that holds kernels, of the processor and of Numba's version.
 """
 
 import fcntl
@@ -19,17 +19,17 @@ import numpy as np
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 
 KERNEL_FILES = ("functions/*.py", "risk/*.py", "simd/*.py", "training/*.py")
-"""Files with kernels, and with numbers that are compiled into them."""
+"""Files with kernels, or with constants that are compiled into kernels."""
 _CONFIG: Any = numba.config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 Index = np.uint64
-"""The type of indices in kernels: a signed one is tested for being negative each time."""
+"""The type of indices in kernels: Numba tests every signed index for being negative."""
 
 
 def kernel_digest() -> str:
-    """Digest of all files with kernels and of the processor: 16 hexadecimal digits."""
+    """Return a digest of kernel files, processor and Numba's version: 16 hexadecimal digits."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     files: list[Path] = []
@@ -44,10 +44,13 @@ def kernel_digest() -> str:
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels live: below ``NUMBA_CACHE_DIR`` or the user's cache folder."""
+    """Return the folder of compiled kernels, below ``NUMBA_CACHE_DIR`` or the user's cache folder.
+
+    Where it cannot be made, it is a fresh temporary folder.
+    """
     named = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
-    base = Path(named) if named else Path.home() / ".cache"
-    folder = base / "descentflow" / "kernels" / kernel_digest()
+    parent = Path(named) if named else Path.home() / ".cache"
+    folder = parent / "descentflow" / "kernels" / kernel_digest()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -63,26 +66,26 @@ OPTIONS: Any = {"fastmath": False, "error_model": "numpy", "nogil": True}
 
 
 class _ByContent(_CacheLocator):
-    """Where a function's compiled code lies: its file's path and time do not matter."""
+    """Locate a function's compiled code by module and line, whatever its file's path and time."""
 
     def __init__(self, function: Any) -> None:
         self._function = function
 
     @classmethod
     def from_function(cls, function: Any, _file: str) -> "_ByContent":
-        """The locator of a function."""
+        """Return the locator of a function."""
         return cls(function)
 
     def get_cache_path(self) -> str:
-        """Return a folder for each module, below the digest's."""
+        """Return the module's folder, below that of the digest."""
         return str(CACHE_FOLDER / self._function.__module__)
 
     def get_source_stamp(self) -> str:
-        """Return the same for all: the folder's name has the digest."""
+        """Return a constant: the folder's name already holds the digest."""
         return ""
 
     def get_disambiguator(self) -> str:
-        """Return the line, which tells functions of one name in a module apart."""
+        """Return the line number, which distinguishes functions of one name in a module."""
         return str(self._function.__code__.co_firstlineno)
 
 
@@ -93,17 +96,17 @@ class _CacheImpl(CompileResultCacheImpl):
 class _Cache(FunctionCache):
     """Numba's cache of one function, written by one process at a time.
 
-    Numba names a file, lists the name and writes the file in turn: two processes that compile one
-    function for different types at the same moment could take the same name.
+    Numba chooses a file name, lists it in an index and writes the file, in three steps. Without the
+    lock, two processes that compile one function for different types could choose the same name.
     """
 
     _impl_class = _CacheImpl
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep what was compiled for a signature."""
+        """Store the machine code of one signature, under a lock on the whole cache."""
         try:
             lock = (CACHE_FOLDER / "lock").open("w")
-        except OSError:  # a read-only cache: nothing is kept
+        except OSError:  # the cache is read-only
             return
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -117,13 +120,14 @@ def _kernel(function: F, **options: Any) -> F:
 
 
 def jit_inline(function: F) -> F:
-    """Compile for the processor, cached on disk, into every function that calls it."""
+    """Compile a kernel that is inlined into every kernel that calls it; cached on disk."""
     return _kernel(function, forceinline=True)
 
 
 def jit(function: F) -> F:
-    """Compile like :func:`jit_inline`, but as a function of its own.
+    """Compile a kernel as a function of its own; cached on disk.
 
-    For what is long and called in many places, or compiling would take minutes.
+    Long kernels that are called in several places use this, since inlining them would make compiling
+    take minutes.
     """
     return _kernel(function)

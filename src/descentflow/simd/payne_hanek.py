@@ -1,8 +1,9 @@
-"""Angles of any size, less a multiple of π/2: integer arithmetic with all the digits of 2/π it takes.
+"""Reduce angles of any size modulo π/2, in integer arithmetic with enough digits of 2/π.
 
-The method is that of Payne and Hanek (SIGNUM Newsletter 18, 1983). x = m 2^e with a whole m of 53 bits.
-Digits of 2/π that contribute multiples of 4 to m 2^e 2/π are left out; of the next 256 bits at least
-220 are behind the point, and no double comes closer than 2⁻⁶² to a multiple of π/2.
+Source: M. H. Payne and R. N. Hanek, Radian reduction for trigonometric functions, SIGNUM Newsletter 18
+(1983). An angle is x = m 2^e with an integer m of 53 bits. Leading digits of 2/π contribute multiples
+of 4 to m 2^e 2/π and are left out. At least 220 of the next 256 bits lie behind the binary point, which
+suffices because no double is closer than 2⁻⁶² to a multiple of π/2.
 """
 
 import math
@@ -12,7 +13,7 @@ import numpy as np
 from descentflow.simd.jit import jit, jit_inline
 from descentflow.simd.vectors import LANES, Lanes, lane_of, with_lane
 
-DIGITS = np.array(
+TWO_OVER_PI_WORDS = np.array(
     [
         0xA2F9836E,
         0x4E441529,
@@ -59,26 +60,27 @@ DIGITS = np.array(
 )
 """The first 1280 bits of 2/π in words of 32."""
 WORDS = 8
-"""Words of 2/π that enter a product."""
+"""Number of words of 2/π that enter a product."""
 LOW = np.uint64(0xFFFFFFFF)
 HALF, WHOLE = np.uint64(32), np.uint64(64)
 HALF_PI = 1.5707963267948966
 
 
 @jit
-def reduce_lanes(x: Lanes, most: float, rest: Lanes, turns: Lanes) -> tuple[Lanes, Lanes]:
-    """Write into the lanes where abs x > ``most`` what :func:`reduced` finds, k added to 1.5·2⁵²."""
+def reduce_lanes(x: Lanes, limit: float, r: Lanes, shifted_k: Lanes) -> tuple[Lanes, Lanes]:
+    """Replace r and k + 1.5·2⁵² in the lanes with |x| > ``limit`` by those of :func:`reduce_angle`."""
     for lane in range(np.uint64(LANES)):
         angle = lane_of(x, lane)
-        if most < abs(angle) < np.inf:
-            r, k = reduced(angle)
-            rest, turns = with_lane(rest, lane, r), with_lane(turns, lane, k + 1.5 * 2.0**52)
-    return rest, turns
+        if limit < abs(angle) < np.inf:
+            reduced, k = reduce_angle(angle)
+            r = with_lane(r, lane, reduced)
+            shifted_k = with_lane(shifted_k, lane, k + 1.5 * 2.0**52)
+    return r, shifted_k
 
 
 @jit
-def reduced(x: float) -> tuple[float, float]:
-    """The r = x − kπ/2 of size at most π/4, off by 4 u of itself, and k modulo 4; for abs x ≥ 2²⁰."""
+def reduce_angle(x: float) -> tuple[float, float]:
+    """Return r = x − kπ/2 with |r| ≤ π/4, relative error 4 u, and k modulo 4, for |x| ≥ 2²⁰."""
     mantissa, exponent = math.frexp(abs(x))
     first = max(0, (exponent - 53 - 2) // 32)
     product = _product(np.uint64(mantissa * 2.0**53), first)
@@ -96,24 +98,24 @@ def reduced(x: float) -> tuple[float, float]:
 
 @jit_inline
 def _product(m: np.uint64, first: int) -> np.ndarray:
-    """Multiply m by the words of 2/π from ``first`` on, in words of 32 bits, the lowest first."""
+    """Multiply m by the words of 2/π from ``first`` on; return words of 32 bits, the lowest first."""
     words = np.zeros(WORDS + 4, np.uint64)
-    carry, below = np.uint64(0), np.uint64(0)
+    carry, digit_before = np.uint64(0), np.uint64(0)
     for i in range(WORDS + 1):
-        digit = DIGITS[first + WORDS - 1 - i] if i < WORDS else np.uint64(0)
-        by_low, by_high = digit * (m & LOW), below * (m >> HALF)
+        digit = TWO_OVER_PI_WORDS[first + WORDS - 1 - i] if i < WORDS else np.uint64(0)
+        by_low, by_high = digit * (m & LOW), digit_before * (m >> HALF)
         total = carry + (by_low & LOW) + (by_high & LOW)
         words[i] = total & LOW
         carry = (total >> HALF) + (by_low >> HALF) + (by_high >> HALF)
-        below = digit
+        digit_before = digit
     words[WORDS + 1] = carry
     return words
 
 
 @jit_inline
-def _word(words: np.ndarray, place: int) -> np.uint64:
-    """64 bits, the lowest of which has this place."""
-    at, shift = place // 32, np.uint64(place % 32)
+def _word(words: np.ndarray, lowest_bit: int) -> np.uint64:
+    """Return the 64 bits from bit ``lowest_bit`` upwards."""
+    at, shift = lowest_bit // 32, np.uint64(lowest_bit % 32)
     value = (words[at] | (words[at + 1] << HALF)) >> shift
     if shift > np.uint64(0):
         value |= words[at + 2] << (WHOLE - shift)

@@ -1,12 +1,11 @@
 """Vectors of eight doubles for Numba kernels: eight initialisations, or eight nodes, side by side.
 
-Every lane sees plain IEEE arithmetic of its own, so it holds the bits that a scalar would. Left to
-itself, LLVM finds no vectors in loops as short as these; here they are named. On processors with
-narrower registers it takes several for one vector, with the same bits.
+Every lane has IEEE arithmetic of its own and so holds the bits that scalar code would give. LLVM does
+not vectorise loops as short as ours by itself, hence this explicit type. A processor with narrower
+registers uses several for one vector, with the same bits.
 
-Between vectors there are + - * / and the comparisons < > ==, which make masks; a number beside a
-vector stands for itself in every lane. Between masks there are & | ^ ~. Nothing of this exists outside
-kernels.
+Vectors have + - * / and the comparisons < > ==, which give masks. A number beside a vector is
+broadcast to all lanes. Masks have & | ^ ~. Vectors and masks exist inside kernels only.
 """
 
 import inspect
@@ -21,19 +20,19 @@ from numba.core.datamodel import models
 from numba.extending import intrinsic, lower_builtin, register_model, type_callable
 
 LANES = 8
-"""How many doubles a vector holds."""
+"""Number of doubles in a vector."""
 
 Lanes = Any
-"""Eight doubles, in annotations."""
+"""Annotation of a vector: eight doubles."""
 
 Mask = Any
-"""Eight truth values, in annotations."""
+"""Annotation of a mask: eight truth values."""
 
 Eight = Any
-"""Eight vectors, in annotations."""
+"""Annotation of a tuple of eight vectors."""
 
 Generate = Callable[[Any, Any, Any, Any], Any]
-"""Makes instructions: (context, builder, signature, values) -> value."""
+"""A function that emits instructions: (context, builder, signature, values) -> value."""
 
 
 class _LanesType(types.Type):
@@ -51,7 +50,7 @@ INDEX, WHOLE = ir.IntType(32), ir.IntType(LANES)
 VECTOR, BITS = ir.VectorType(ir.DoubleType(), LANES), ir.VectorType(ir.IntType(1), LANES)
 PATTERN = ir.VectorType(ir.IntType(64), LANES)
 SIGN, ONE = 1 << 63, 1023 << 52
-"""The bit of a double's sign; the bits of 1.0."""
+"""The sign bit of a double; the bits of 1.0."""
 
 
 @register_model(_LanesType)
@@ -67,10 +66,10 @@ class _MaskModel(models.PrimitiveModel):
 
 
 def _define(symbol: Any, result: types.Type, generate: Generate, *arguments: types.Type) -> None:
-    """Give an operator of Python a meaning between ``arguments``."""
+    """Define a Python operator for arguments of these types."""
 
     def typed(_context: Any) -> Callable[..., Any]:
-        return lambda *found: result if found == arguments else None
+        return lambda *types_of_call: result if types_of_call == arguments else None
 
     type_callable(symbol)(typed)
     lower_builtin(symbol, *arguments)(generate)  # type: ignore[no-untyped-call]
@@ -85,7 +84,7 @@ def _comparison(symbol: str) -> Generate:
 
 
 def make_splat(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-    """Instructions that put a number in every lane."""
+    """Emit instructions that copy a number to every lane."""
     undefined = ir.Constant(ir.VectorType(values[0].type, LANES), ir.Undefined)
     lone = builder.insert_element(undefined, values[0], INDEX(0))
     zeros = ir.Constant(ir.VectorType(INDEX, LANES), [0] * LANES)
@@ -93,12 +92,12 @@ def make_splat(_context: Any, builder: Any, _signature: Any, values: Any) -> Any
 
 
 def _widening(generate: Generate) -> Generate:
-    """The same with numbers widened to vectors."""
+    """Broadcast the arguments that are numbers before emitting ``generate``."""
 
     def widened(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         wide = [
-            make_splat(context, builder, signature, [value]) if found == types.float64 else value
-            for value, found in zip(values, signature.args, strict=True)
+            make_splat(context, builder, signature, [value]) if argument == types.float64 else value
+            for value, argument in zip(values, signature.args, strict=True)
         ]
         return generate(context, builder, signature, wide)
 
@@ -106,7 +105,7 @@ def _widening(generate: Generate) -> Generate:
 
 
 def _define_between(symbol: Any, result: types.Type, generate: Generate) -> None:
-    """Define an operator between two vectors, and between a vector and a number."""
+    """Define an operator for two vectors, and for a vector and a number in either order."""
     for arguments in (
         (LANES_TYPE, LANES_TYPE),
         (LANES_TYPE, types.float64),
@@ -126,28 +125,31 @@ _define(operator.invert, MASK_TYPE, _instruction("not_"), MASK_TYPE)
 
 
 def as_intrinsic(stub: Callable[..., Any], typed: Callable[..., Any]) -> Callable[..., Any]:
-    """What kernels may call under the name and with the arguments of a function without a body.
+    """Make a function without a body callable from kernels, with its name and parameters.
 
-    ``typed`` takes the typing context and the arguments' types; it returns the call's signature and
-    what generates it.
+    ``typed`` takes the typing context and the arguments' types. It returns the call's signature and
+    the function that emits the instructions.
     """
     typed.__name__, typed.__doc__ = stub.__name__, stub.__doc__
     context = inspect.Parameter("_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     own = inspect.signature(stub).parameters.values()
     typed.__signature__ = inspect.Signature([context, *own])  # type: ignore[attr-defined]
-    made: Callable[..., Any] = intrinsic(typed)
-    return made
+    callable_in_kernels: Callable[..., Any] = intrinsic(typed)
+    return callable_in_kernels
 
 
 def generated_by(
     generate: Generate, result: types.Type, *arguments: types.Type | None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Let kernels call a function without a body; None stands for any type of argument."""
+    """Return a decorator that makes a function without a body callable from kernels.
+
+    The call has the given result and argument types; None accepts an argument of any type.
+    """
 
     def define(stub: Callable[..., Any]) -> Callable[..., Any]:
-        def typed(_context: Any, *found: types.Type) -> Any:
-            wanted = [given or one for given, one in zip(arguments, found, strict=True)]
-            return result(*wanted), generate
+        def typed(_context: Any, *types_of_call: types.Type) -> Any:
+            pairs = zip(arguments, types_of_call, strict=True)
+            return result(*(fixed or passed for fixed, passed in pairs)), generate
 
         return as_intrinsic(stub, typed)
 
@@ -166,8 +168,8 @@ def _total(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
     return terms[0]
 
 
-def _pairs(builder: Any, left: Any, right: Any) -> Any:
-    """The sums of neighbours in ``left``, then those in ``right``."""
+def _add_neighbours(builder: Any, left: Any, right: Any) -> Any:
+    """Emit a vector with the sums of neighbouring lanes of ``left``, then those of ``right``."""
     width = ir.VectorType(INDEX, LANES)
     even = builder.shuffle_vector(left, right, ir.Constant(width, list(range(0, 2 * LANES, 2))))
     odd = builder.shuffle_vector(left, right, ir.Constant(width, list(range(1, 2 * LANES, 2))))
@@ -177,7 +179,7 @@ def _pairs(builder: Any, left: Any, right: Any) -> Any:
 def _totals(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
     sums = [builder.extract_value(values[0], k) for k in range(LANES)]
     while len(sums) > 1:
-        sums = [_pairs(builder, *sums[k : k + 2]) for k in range(0, len(sums), 2)]
+        sums = [_add_neighbours(builder, *sums[k : k + 2]) for k in range(0, len(sums), 2)]
     return sums[0]
 
 
@@ -207,7 +209,7 @@ def _mask_of(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
     return builder.bitcast(builder.trunc(values[0], WHOLE), BITS)
 
 
-def _infect(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+def _propagate_nan(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
     function = ir.FunctionType(VECTOR, [VECTOR] * 3)
     name = f"llvm.fmuladd.v{LANES}f64"
     add = get_or_insert_function(builder.module, function, name)  # type: ignore[no-untyped-call]
@@ -235,12 +237,12 @@ def _power_of_two(_context: Any, builder: Any, _signature: Any, values: Any) -> 
 
 
 def _bit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    places = make_splat(context, builder, signature, [values[1]])
-    return builder.trunc(builder.lshr(builder.bitcast(values[0], PATTERN), places), BITS)
+    shifts = make_splat(context, builder, signature, [values[1]])
+    return builder.trunc(builder.lshr(builder.bitcast(values[0], PATTERN), shifts), BITS)
 
 
 def _polynomial(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-    """Estrin's scheme: neighbours a, b become a + bx, then x becomes x², so that few have to wait."""
+    """Emit Estrin's scheme: neighbours a, b become a + bx, then x becomes x², for a short chain."""
     power, table = values
     count = table.type.count
     terms = [
@@ -265,92 +267,92 @@ def _root(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
 
 @generated_by(make_splat, LANES_TYPE, types.float64)
 def splat(number: float) -> Lanes:
-    """The number in every lane."""
+    """Return the vector with the number in every lane."""
 
 
 @generated_by(_spread, LANES_TYPE, LANES_TYPE, types.uint64)
 def spread(value: Lanes, lane: int) -> Lanes:
-    """What is in one lane, in every lane."""
+    """Return the vector with the value of one lane in every lane."""
 
 
 @generated_by(_total, types.float64, LANES_TYPE)
 def total(value: Lanes) -> Any:
-    """The sum of the lanes, a number: of pairs of neighbours, then of pairs of pairs."""
+    """Return the sum of the lanes: neighbours are added first, then pairs of neighbours."""
 
 
 @generated_by(_totals, LANES_TYPE, EIGHT_TYPE)
 def totals(rows: Eight) -> Lanes:
-    """In lane k the :func:`total` of row k, with its bits."""
+    """Return the vector with :func:`total` of row k in lane k, bit by bit."""
 
 
 @generated_by(_each_lane, EIGHT_TYPE, LANES_TYPE)
 def each_lane(value: Lanes) -> Eight:
-    """What is in lane k, in every lane of row k."""
+    """Return eight vectors; every lane of vector k holds the value of lane k."""
 
 
 @generated_by(_no_lane, MASK_TYPE)
 def no_lane() -> Mask:
-    """The mask that is false everywhere."""
+    """Return the mask that is false in every lane."""
 
 
 @generated_by(_instruction("select"), LANES_TYPE, MASK_TYPE, LANES_TYPE, LANES_TYPE)
 def select(mask: Mask, true: Lanes, false: Lanes) -> Lanes:
-    """``true`` in the lanes of the mask, ``false`` in the others."""
+    """Return ``true`` in the lanes of the mask and ``false`` in the others."""
 
 
 @generated_by(_flags, types.uint64, MASK_TYPE)
 def flags(mask: Mask) -> Any:
-    """The mask as a whole number whose bit k is lane k."""
+    """Return the mask as an integer; bit k is lane k."""
 
 
 @generated_by(_mask_of, MASK_TYPE, types.uint64)
 def mask_of(bits: int) -> Mask:
-    """The mask whose :func:`flags` these are."""
+    """Return the mask with these :func:`flags`."""
 
 
-@generated_by(_infect, LANES_TYPE, LANES_TYPE, LANES_TYPE)
-def infect(total: Lanes, value: Lanes) -> Lanes:
-    """``total``, which is 0 or nan, where ``value`` is finite; nan in the other lanes.
+@generated_by(_propagate_nan, LANES_TYPE, LANES_TYPE, LANES_TYPE)
+def propagate_nan(total: Lanes, value: Lanes) -> Lanes:
+    """Return nan in lanes where ``value`` is not finite, ``total`` elsewhere (``total`` is 0 or nan).
 
-    It is total + 0 value, rounded once or twice: the result is the same.
+    This computes total + 0 · value. A fused multiply-add gives the same bits, so one is allowed here.
     """
 
 
 @generated_by(_lane_of, types.float64, LANES_TYPE, types.uint64)
 def lane_of(value: Lanes, lane: int) -> Any:
-    """What is in one lane, a number."""
+    """Return the number in one lane."""
 
 
 @generated_by(_with_lane, LANES_TYPE, LANES_TYPE, types.uint64, types.float64)
 def with_lane(value: Lanes, lane: int, number: float) -> Lanes:
-    """``value`` with a number in one lane."""
+    """Return ``value`` with one lane replaced by a number."""
 
 
 @generated_by(_magnitude, LANES_TYPE, LANES_TYPE)
 def magnitude(value: Lanes) -> Lanes:
-    """The values without their signs."""
+    """Return the absolute values."""
 
 
 @generated_by(_signed_as, LANES_TYPE, LANES_TYPE, LANES_TYPE)
 def signed_as(size: Lanes, sign: Lanes) -> Lanes:
-    """The magnitude of ``size`` with the sign of ``sign``."""
+    """Return the absolute values of ``size`` with the signs of ``sign``."""
 
 
 @generated_by(_root, LANES_TYPE, LANES_TYPE)
 def root(value: Lanes) -> Lanes:
-    """The square root, correctly rounded."""
+    """Return the square roots, correctly rounded."""
 
 
 @generated_by(_polynomial, LANES_TYPE, LANES_TYPE, None)
 def polynomial(x: Lanes, coefficients: tuple[float, ...]) -> Lanes:
-    """The polynomial with these coefficients, lowest power first, at least two."""
+    """Evaluate the polynomial with at least two coefficients, lowest power first."""
 
 
 @generated_by(_power_of_two, LANES_TYPE, LANES_TYPE)
 def power_of_two(shifted: Lanes) -> Lanes:
-    """2^k from k + 1.5·2^52, for whole numbers k from −1022 to 1023."""
+    """Return 2^k from k + 1.5·2^52, for integers k from −1022 to 1023."""
 
 
 @generated_by(_bit, MASK_TYPE, LANES_TYPE, types.uint64)
-def bit(value: Lanes, place: int) -> Mask:
-    """Whether bit ``place`` of the 64 bits of the doubles is set, counted from the last."""
+def bit(value: Lanes, index: int) -> Mask:
+    """Return the mask of lanes whose 64 bits have bit ``index`` set, counted from the lowest."""

@@ -1,9 +1,9 @@
-"""Where trajectories end: critical points finished to G = 0, runs to infinity, critical risks.
+"""Classify the ends of trajectories: refine critical points, detect divergence, search critical risks.
 
-The finisher is Levenberg's method on G(θ) = 0 with the exact Hessian, whose null directions (neurons
-can be rescaled; inactive ones do nothing) an eigendecomposition sets aside. A row's result depends on
-no other row. Its last bits depend on the number of threads of LAPACK: set ``OPENBLAS_NUM_THREADS=1``
-before NumPy is imported, as :mod:`descentflow.stages` does.
+Refinement is Levenberg's method on G(θ) = 0 with the exact Hessian. An eigendecomposition removes the
+Hessian's null directions, which exist since neurons can be rescaled and inactive ones do nothing. A
+row's result depends on no other row. Its last bits depend on the number of threads of LAPACK: set
+``OPENBLAS_NUM_THREADS=1`` before NumPy is imported, as :mod:`descentflow.stages` does.
 """
 
 import math
@@ -26,58 +26,68 @@ Counts = NDArray[np.int64]
 
 KINDS = {"critical": 0, "diverging": 1, "undecided": 2}
 
-CRITICAL = 1e-11
-"""A point with ‖G‖ at or below this times max(1, ‖θ‖) counts as critical."""
-NULL = 1e-13
-"""Hessian eigenvalues below this times the largest modulus are left out of Newton's step."""
-ZERO = 1e-8
+CRITICAL_TOLERANCE = 1e-11
+"""A point is critical if ‖G‖ is at most this times max(1, ‖θ‖)."""
+NULL_TOLERANCE = 1e-13
+"""Newton's step leaves out Hessian eigenvalues below this times the largest modulus."""
+ZERO_TOLERANCE = 1e-8
 """Hessian eigenvalues below this times the largest modulus count as zero in the signature."""
-DEGENERATE = 1e-8
-"""A neuron is degenerate if v·σ(wx+b) stays below this times the largest of 1 and all neurons'."""
-REACH = 0.1
-"""How far the finisher may go, as a multiple of 1 + ‖θ‖."""
-ITERATIONS = 150
+DEGENERATE_TOLERANCE = 1e-8
+"""A neuron is degenerate if |v σ(wx+b)| stays below this times the largest of 1 and all neurons'."""
+MAX_DISPLACEMENT = 0.1
+"""Bound on the displacement by refinement, as a multiple of 1 + ‖θ‖."""
+MAX_ITERATIONS = 150
 MIN_DAMPING, MAX_DAMPING = 1e-6, 1e12
 
-MIN_GROWTH, STRAIGHT = 0.02, 1.5
-"""Diverging: least log-log slope of ‖Θ‖; how much slopes may change from half decade to half."""
+MIN_GROWTH = 0.02
+"""Least log-log slope of ‖Θ‖ over time of a diverging flow."""
+MAX_SLOPE_RATIO = 1.5
+"""Bound on the ratio of a diverging flow's log-log slopes in two successive half decades."""
 
 _SIGNATURE = {
     "positive": "positive Hessian eigenvalues",
-    "zero": f"Hessian eigenvalues below {ZERO:g} times the largest modulus",
+    "zero": f"Hessian eigenvalues below {ZERO_TOLERANCE:g} times the largest modulus",
     "negative": "negative Hessian eigenvalues",
 }
 _NEURONS = {
     "dead": "neurons inactive on the whole interval",
-    "degenerate": f"neurons not dead that add less than {DEGENERATE:g} to the network",
+    "degenerate": f"neurons not dead that add less than {DEGENERATE_TOLERANCE:g} to the network",
     "active": "neurons neither dead nor degenerate",
 }
 
 
-def finish(
-    problem: Problem, theta: ArrayLike, *, records: xr.Dataset | None = None, reach: float = REACH
+def refine_critical_points(
+    problem: Problem,
+    theta: ArrayLike,
+    *,
+    records: xr.Dataset | None = None,
+    max_displacement: float = MAX_DISPLACEMENT,
 ) -> xr.Dataset:
-    """Drive the ends of trajectories to G = 0 and say what they are.
+    """Refine the ends of trajectories to G = 0 and classify them.
 
-    A step is taken only if ‖G‖ falls, θ stays within ``reach``·(1+‖θ₀‖) of its start θ₀, and
-    |L(θ) − L(θ₀)| ≤ ‖G(θ₀)‖·|θ − θ₀|: a larger change of the risk means that ‖G‖ was larger on the
-    way, so that the point would belong to something else.
+    A step is accepted only if ‖G‖ falls, θ stays within ``max_displacement``·(1+‖θ₀‖) of its start
+    θ₀, and |L(θ) − L(θ₀)| ≤ ‖G(θ₀)‖·|θ − θ₀|. A larger change of the risk would mean that ‖G‖ was
+    larger on the way, so that the point belongs to another trajectory's end.
 
     Parameters
     ----------
     theta : (K, P), the ends; ‖G‖ there should be small.
-    records : what :func:`descentflow.flow` returned for the same K flows; without it nothing is
-        called diverging.
-    reach : ``inf`` lifts the bounds on displacement and risk, for a search from anywhere.
+    records : the dataset that :func:`descentflow.flow` returned for the same K flows; without it no
+        row is classified as diverging.
+    max_displacement : ``inf`` lifts the bounds on displacement and risk, for searches from anywhere.
 
     Returns
     -------
-    Dataset with dim ``initialization``: ``kind`` (int8, see ``KINDS``) is diverging where
-    :func:`is_diverging` says so, else critical where ‖G‖ reached CRITICAL·max(1, ‖θ‖), else
-    undecided; only critical rows are moved. Then ``parameters``, ``risk``, ``gradient_norm``,
-    ``displacement``, the signature ``positive``, ``zero``, ``negative``, and where the engine is
-    ``closed_form`` the numbers of neurons ``dead``, ``degenerate`` (active only on a tiny interval
-    is one case) and ``active``.
+    Dataset with dim ``initialization``: ``kind`` (int8, see ``KINDS``) is diverging according to
+    :func:`is_diverging`, else critical if ‖G‖ ≤ CRITICAL_TOLERANCE·max(1, ‖θ‖) after refinement, else
+    undecided; rows that are not critical keep their θ. Further ``parameters``, ``risk``,
+    ``gradient_norm``, ``displacement``, the signature ``positive``, ``zero``, ``negative``, and for the
+    engine ``closed_form`` the numbers of neurons ``dead``, ``degenerate`` (such as active on a tiny
+    interval only) and ``active``.
+
+    Raises
+    ------
+    InputError if ``theta`` is no (K, P) array or ``records`` has another number of flows.
     """
     start = np.array(theta, dtype=np.float64)
     if start.ndim != 2:
@@ -89,9 +99,9 @@ def finish(
         names = ("time", "parameter_norm", "gradient_norm")
         diverging = is_diverging(*(records[name].values for name in names))
     end = start.copy()
-    end[~diverging] = _to_critical(problem, start[~diverging], reach)
+    end[~diverging] = _levenberg(problem, start[~diverging], max_displacement)
     norm = _length(problem.gradient(end))
-    critical = ~diverging & (norm <= CRITICAL * np.maximum(1.0, _length(end)))
+    critical = ~diverging & (norm <= CRITICAL_TOLERANCE * np.maximum(1.0, _length(end)))
     end[~critical] = start[~critical]
     kind = np.where(critical, KINDS["critical"], KINDS["undecided"]).astype(np.int8)
     kind[diverging] = KINDS["diverging"]
@@ -99,35 +109,36 @@ def finish(
 
 
 def is_diverging(times: ArrayLike, norms: ArrayLike, gradient_norms: ArrayLike) -> Flags:
-    """Whether trajectories run to infinity, from ‖Θ‖ and ‖G‖ (K, R) at ``times`` (R,).
+    """Decide which trajectories run to infinity, from ‖Θ‖ and ‖G‖ (K, R) at ``times`` (R,).
 
-    On the last decade of the times ‖Θ‖ increases from record to record, ‖G‖ falls, both log-log
-    slopes agree within a factor STRAIGHT on its two halves, and ‖Θ‖'s is at least MIN_GROWTH. A
-    convergent flow fails: its slopes of ‖Θ‖ fall by √10 already if ‖G‖ ∼ t^{−2}. So does one that
-    leaves a saddle, as its slopes grow, one that repeats its last state, and one with nan.
+    The test looks at the last decade of the times. ‖Θ‖ must increase from record to record and ‖G‖
+    fall; both log-log slopes must agree within a factor MAX_SLOPE_RATIO on its two halves, and that of
+    ‖Θ‖ must be at least MIN_GROWTH. A convergent flow fails: if ‖G‖ ∼ t^{−2}, its slopes of ‖Θ‖ fall
+    by √10. A flow that leaves a saddle fails as its slopes grow; so do flows that repeat their last
+    state and flows with nan.
     """
-    t, size, slope = (np.asarray(a, dtype=np.float64) for a in (times, norms, gradient_norms))
+    t, size, grad = (np.asarray(a, dtype=np.float64) for a in (times, norms, gradient_norms))
     last, middle = _last_decade(t), math.sqrt(0.1) * t[-1]
     halves = (last & (t <= middle * (1.0 + 1e-9)), last & (t >= middle * (1.0 - 1e-9)))
     if min(half.sum() for half in halves) < 2:
         return np.zeros(len(size), np.bool_)
-    growth = [_slope(t[half], size[:, half]) for half in halves]
-    decay = [-_slope(t[half], slope[:, half]) for half in halves]
+    growth = [_loglog_slope(t[half], size[:, half]) for half in halves]
+    decay = [-_loglog_slope(t[half], grad[:, half]) for half in halves]
     outward: Flags = (np.minimum(*growth) >= MIN_GROWTH) & (np.minimum(*decay) > 0.0)
     outward &= np.all(np.diff(size[:, last], axis=1) > 0.0, axis=1)
     for first, second in (growth, decay):
-        outward &= (second <= STRAIGHT * first) & (first <= STRAIGHT * second)
+        outward &= (second <= MAX_SLOPE_RATIO * first) & (first <= MAX_SLOPE_RATIO * second)
     return outward
 
 
 def exponents(times: ArrayLike, norms: ArrayLike, risks: ArrayLike) -> tuple[Array, Array]:
-    """Log-log slopes of ‖Θ‖ and L (K, R) over the last decade of ``times`` (R,): two arrays (K,).
+    """Return the log-log slopes of ‖Θ‖ and L (K, R) over the last decade of ``times`` (R,), each (K,).
 
-    They mean something where :func:`is_diverging`; nan where a record is not positive.
+    They are exponents of growth and decay if :func:`is_diverging`; nan if a record is not positive.
     """
     t, size, risk = (np.asarray(a, dtype=np.float64) for a in (times, norms, risks))
     last = _last_decade(t)
-    return _slope(t[last], size[:, last]), _slope(t[last], risk[:, last])
+    return _loglog_slope(t[last], size[:, last]), _loglog_slope(t[last], risk[:, last])
 
 
 def least_critical_risk(
@@ -141,80 +152,91 @@ def least_critical_risk(
 ) -> xr.Dataset:
     """Search for critical points of any index; the least critical risk found comes first.
 
-    Three searches of ``starts`` starts each: gradient flow from standard normal θ₀ to time
-    ``until``, then the finisher; the finisher without bounds from the same θ₀; and from zig-zags.
-    A search proves neither that a list is complete nor that its least member is least.
+    There are three searches of ``starts`` starts each: gradient flow from standard normal θ₀ to time
+    ``until``, then refinement; refinement without bounds from the same θ₀; and from zig-zags. A search
+    proves neither that its list is complete nor that no critical risk is less.
 
     Parameters
     ----------
-    norm_bound : critical points with a larger ‖θ‖, neurons rescaled so that |(w,b)| = |v|, are left
-        out: where no global minimum exists, G also vanishes at infinity.
-    tolerance : neighbouring risks closer than this are one.
+    norm_bound : bound on ‖θ‖ of a critical point, neurons rescaled so that |(w,b)| = |v|. Without a
+        global minimum, G also tends to 0 at infinity.
+    tolerance : neighbouring risks closer than this count as one.
 
     Returns
     -------
-    The variables of :func:`finish` with dim ``level``: distinct critical risks, ascending, each with
-    the θ of least ‖G‖ found there (others there may have another signature); and ``found``.
+    The variables of :func:`refine_critical_points` with dim ``level``: distinct critical risks,
+    ascending, each with the θ of least ‖G‖ found there (others may have another signature); and
+    ``found``, the number of searches that ended at this risk.
     """
     normal = InitializationLaw("normal").draw(problem.layout, seed, 0, starts)
     ran = flow(problem, normal, until=until, rtol=1e-6, max_steps=2000)
-    searches = [finish(problem, _balanced(ran["parameters"].values))]
+    searches = [refine_critical_points(problem, _balanced(ran["parameters"].values))]
     zigzags = _zigzags(problem, starts, seed)
-    searches += [finish(problem, _balanced(s), reach=math.inf) for s in (normal, zigzags)]
-    found = xr.concat(searches, "initialization")
-    size = _length(_balanced(found["parameters"].values))
-    found = found.isel(initialization=(found["kind"] == KINDS["critical"]) & (size <= norm_bound))
-    found = found.sortby("risk")
-    norms, gaps = found["gradient_norm"].values, np.diff(found["risk"].values) > tolerance
+    searches += [
+        refine_critical_points(problem, _balanced(start), max_displacement=math.inf)
+        for start in (normal, zigzags)
+    ]
+    points = xr.concat(searches, "initialization")
+    size = _length(_balanced(points["parameters"].values))
+    points = points.isel(
+        initialization=(points["kind"] == KINDS["critical"]) & (size <= norm_bound)
+    )
+    points = points.sortby("risk")
+    norms, gaps = points["gradient_norm"].values, np.diff(points["risk"].values) > tolerance
     groups = np.split(np.arange(norms.size), np.flatnonzero(gaps) + 1) if norms.size else []
     best = np.array([group[np.argmin(norms[group])] for group in groups], np.int64)
-    levels = found.isel(initialization=best).rename(initialization="level")
+    levels = points.isel(initialization=best).rename(initialization="level")
     sizes = np.array([group.size for group in groups], np.int64)
     return levels.assign(
         found=("level", sizes, {"long_name": "number of searches that ended here"})
     )
 
 
-def _to_critical(problem: Problem, start: Array, reach: float) -> Array:
-    """Levenberg's method on G = 0, rows that still move together; see :func:`finish`."""
+def _levenberg(problem: Problem, start: Array, max_displacement: float) -> Array:
+    """Solve G = 0 by Levenberg's method from each row; see :func:`refine_critical_points`.
+
+    Rows that still move take their steps together. A row is done at ‖G‖ ≤ 1e-16·max(1, ‖θ‖), and given
+    up when its damping exceeds MAX_DAMPING.
+    """
     theta = start.copy()
-    slope = problem.gradient(theta)
-    norm = _length(slope)
+    grad = problem.gradient(theta)
+    norm = _length(grad)
     risk0, norm0 = problem.risk(theta), norm.copy()
-    radius = reach * (1.0 + _length(theta))
+    radius = max_displacement * (1.0 + _length(theta))
     damping = np.ones(len(theta))
     values, vectors = np.linalg.eigh(problem.hessian(theta))
-    for _ in range(ITERATIONS):
+    for _ in range(MAX_ITERATIONS):
         goal = 1e-16 * np.maximum(1.0, _length(theta))
         rows = np.flatnonzero((norm > goal) & (damping <= MAX_DAMPING))
         if not rows.size:
             break
-        step = _step(values[rows], vectors[rows], slope[rows], damping[rows] * norm[rows] ** 2)
+        step = _step(values[rows], vectors[rows], grad[rows], damping[rows] * norm[rows] ** 2)
         point = theta[rows] + step
-        away = _length(point - start[rows])
+        distance = _length(point - start[rows])
         new = problem.gradient(point)
-        accept = (_length(new) < norm[rows]) & (away <= radius[rows])
-        if math.isfinite(reach):
+        accept = (_length(new) < norm[rows]) & (distance <= radius[rows])
+        if math.isfinite(max_displacement):
             change = np.abs(problem.risk(point) - risk0[rows])
-            accept &= change <= norm0[rows] * away + 1e-15 * (1.0 + risk0[rows])
-        taken = rows[accept]
-        theta[taken], slope[taken], norm[taken] = point[accept], new[accept], _length(new[accept])
-        values[taken], vectors[taken] = np.linalg.eigh(problem.hessian(theta[taken]))
-        damping[taken] = np.maximum(MIN_DAMPING, damping[taken] / 8.0)
+            accept &= change <= norm0[rows] * distance + 1e-15 * (1.0 + risk0[rows])
+        moved = rows[accept]
+        theta[moved], grad[moved], norm[moved] = point[accept], new[accept], _length(new[accept])
+        values[moved], vectors[moved] = np.linalg.eigh(problem.hessian(theta[moved]))
+        damping[moved] = np.maximum(MIN_DAMPING, damping[moved] / 8.0)
         damping[rows[~accept]] *= 8.0
     return theta
 
 
-def _step(values: Array, vectors: Array, slope: Array, damping: Array) -> Array:
-    """−(A² + damping)⁺ A G for A = Σ value·vector vectorᵀ, null directions of A left out."""
-    least = NULL * np.abs(values).max(axis=1, keepdims=True)
-    parts = (vectors.transpose(0, 2, 1) @ slope[:, :, None])[:, :, 0]
-    factor = np.where(np.abs(values) > least, values, 0.0)
+def _step(values: Array, vectors: Array, grad: Array, damping: Array) -> Array:
+    """Return −(A² + damping)⁺ A G for A = Σ value·vector vectorᵀ, without null directions of A."""
+    smallest = NULL_TOLERANCE * np.abs(values).max(axis=1, keepdims=True)
+    parts = (vectors.transpose(0, 2, 1) @ grad[:, :, None])[:, :, 0]
+    factor = np.where(np.abs(values) > smallest, values, 0.0)
     parts *= -factor / (factor * factor + np.maximum(damping[:, None], 1e-300))
     return np.asarray((vectors @ parts[:, :, None])[:, :, 0])
 
 
 def _described(problem: Problem, start: Array, end: Array, kind: NDArray[np.int8]) -> xr.Dataset:
+    """Make the dataset that :func:`refine_critical_points` describes."""
     each = ("initialization",)
     values: dict[str, NDArray[np.generic]] = {
         "risk": problem.risk(end),
@@ -237,27 +259,31 @@ def _described(problem: Problem, start: Array, end: Array, kind: NDArray[np.int8
 
 
 def _signatures(problem: Problem, theta: Array) -> tuple[Counts, ...]:
+    """Return the numbers (K,) of positive, zero and negative eigenvalues of the Hessian."""
     values = np.linalg.eigvalsh(problem.hessian(theta))
-    least = ZERO * np.abs(values).max(axis=1, keepdims=True)
-    above, below = (values > least).sum(axis=1), (values < -least).sum(axis=1)
+    smallest = ZERO_TOLERANCE * np.abs(values).max(axis=1, keepdims=True)
+    above, below = (values > smallest).sum(axis=1), (values < -smallest).sum(axis=1)
     return above, values.shape[1] - above - below, below
 
 
 def _neurons(problem: Problem, theta: Array) -> tuple[Counts, ...]:
+    """Return the numbers (K,) of dead, degenerate and active neurons."""
     w, b, v, _ = split(theta, problem.network.hidden)
     low, high = problem.interval
-    most = np.maximum(w * low + b, w * high + b)
-    dead = most <= 0.0
-    size = np.where(dead, 0.0, np.abs(v) * most)
-    faint = ~dead & (size <= DEGENERATE * np.maximum(1.0, size.max(axis=1, keepdims=True)))
-    return dead.sum(axis=1), faint.sum(axis=1), (~dead & ~faint).sum(axis=1)
+    largest = np.maximum(w * low + b, w * high + b)
+    dead = largest <= 0.0
+    size = np.where(dead, 0.0, np.abs(v) * largest)
+    bound = DEGENERATE_TOLERANCE * np.maximum(1.0, size.max(axis=1, keepdims=True))
+    degenerate = ~dead & (size <= bound)
+    return dead.sum(axis=1), degenerate.sum(axis=1), (~dead & ~degenerate).sum(axis=1)
 
 
 def _zigzags(problem: Problem, count: int, seed: int) -> Array:
-    """Networks with random kinks and, for these, the best v and c.
+    """Draw networks (K, P) with random kinks and the v and c that minimise the risk for these.
 
-    Half have dead neurons; in three quarters orientations alternate. The kinks on each piece of the
-    target lie one in each of equally many equal cells, at about the same place of each.
+    Half of them have dead neurons; in three quarters the signs of w alternate. Each piece of the
+    target is divided into as many equal cells as it has kinks. Each cell has one kink, at about the
+    same relative position.
     """
     random = np.random.Generator(np.random.Philox(key=[seed, 1]))
     hidden, edges = problem.network.hidden, problem.target_table[EDGE]
@@ -268,10 +294,10 @@ def _zigzags(problem: Problem, count: int, seed: int) -> Array:
     cuts = random.integers(hidden + 1, size=(count, len(edges) - 2, 1))
     piece = (np.arange(hidden) >= cuts).sum(axis=1)
     cells = (piece[:, :, None] == piece[:, None, :]).sum(axis=2)
-    place = np.arange(hidden) - (piece[:, :, None] > piece[:, None, :]).sum(axis=2)
+    cell = np.arange(hidden) - (piece[:, :, None] > piece[:, None, :]).sum(axis=2)
     inside = np.take_along_axis(random.random((count, len(edges) - 1)), piece, axis=1)
     inside = np.clip(inside + 0.1 * random.standard_normal(shape), 0.01, 0.99)
-    kinks = edges[piece] + np.diff(edges)[piece] * (place + inside) / cells
+    kinks = edges[piece] + np.diff(edges)[piece] * (cell + inside) / cells
     theta = np.zeros((count, problem.parameter_count))
     w, b, _, _ = split(theta, hidden)
     w[:], b[:] = np.where(dead, 0.0, sign), np.where(dead, -1.0, -sign * kinks)
@@ -282,7 +308,7 @@ def _zigzags(problem: Problem, count: int, seed: int) -> Array:
 
 
 def _balanced(theta: Array) -> Array:
-    """The same networks with |(w, b)| = |v| for every neuron with v ≠ 0 and (w, b) ≠ 0."""
+    """Rescale neurons to |(w, b)| = |v| where v ≠ 0 and (w, b) ≠ 0; the networks stay the same."""
     result = theta.copy()
     w, b, v, _ = split(result, theta.shape[-1] // 3)
     inner, outer = np.hypot(w, b), np.abs(v)
@@ -293,15 +319,17 @@ def _balanced(theta: Array) -> Array:
 
 
 def _length(rows: Array) -> Array:
+    """Return the Euclidean norms of vectors (.., P), shape (..)."""
     return np.asarray(np.sqrt((rows * rows).sum(axis=-1)))
 
 
 def _last_decade(times: Array) -> Flags:
+    """Return which times (R,) are positive and at least a tenth of the last, up to rounding."""
     return np.asarray((times > 0.0) & (times >= 0.1 * times[-1] * (1.0 - 1e-9)))
 
 
-def _slope(times: Array, values: Array) -> Array:
-    """Least-squares slopes of log values (K, R) over log times (R,); nan where a value is ≤ 0."""
+def _loglog_slope(times: Array, values: Array) -> Array:
+    """Return least-squares slopes of log values (K, R) over log times (R,); nan if a value is ≤ 0."""
     x = np.log(times) - np.log(times).mean()
     positive = np.where(values > 0.0, values, np.nan)
     return np.asarray((np.log(positive) * x).sum(axis=1) / (x * x).sum())

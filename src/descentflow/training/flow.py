@@ -2,11 +2,9 @@
 
 The integrator is :mod:`descentflow.training.rosenbrock` under the step control of
 :mod:`descentflow.training.flow_kernel`. Every initialisation is integrated alone, so results depend
-neither on the others nor on the number of threads. Steps are budgeted, never timed.
+neither on the others nor on the number of threads. Its budget counts steps, not seconds.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numba
@@ -19,20 +17,34 @@ from descentflow.functions.networks import Layout
 from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
 from descentflow.training import flow_kernel as kernel
-from descentflow.training.descent import check_start, row_blocks
-from descentflow.training.recording import as_dataset, record_times, restart_times
+from descentflow.training import norms
+from descentflow.training.active_neurons import KernelLayout
+from descentflow.training.batches import Progress, check_start, run_blocks
+from descentflow.training.recording import (
+    Output,
+    Records,
+    Variables,
+    as_dataset,
+    record_times,
+    restart_times,
+)
 
-Progress = Callable[[int], object]
+__all__ = ["FlowState", "Progress", "Records", "Tolerances", "advance", "flow", "flow_dataset"]
 
-INTERNAL = 0.1
-"""The error of one step is held to this times the tolerance asked for, which is for the whole flow."""
-LONGEST = 1e15
-MAX_STEPS = 100_000
+STEP_FRACTION = 0.1
+"""The error of a step must stay below this fraction of the tolerance, which is for the whole flow."""
+MAX_TIME = 1e15
+DEFAULT_MAX_STEPS = 100_000
+MAX_BLOCK = 16
+"""Threads take at most this number of initialisations at a time."""
 
 
 @dataclass(frozen=True)
 class FlowState:
-    """Where K flows stand at ``time``; ``sums`` and ``balances`` belong to the kernel."""
+    """The state of K flows at ``time``: ``parameters`` (K, P), ``status`` and ``stopped_at`` (K,).
+
+    ``sums`` (K, 5) and ``balances`` (K, H) are described in :mod:`descentflow.training.flow_kernel`.
+    """
 
     parameters: Array
     time: float
@@ -43,37 +55,27 @@ class FlowState:
 
     @classmethod
     def start(cls, theta0: Array, layout: Layout) -> "FlowState":
-        """The state at time 0; θ₀ has shape (K, P)."""
+        """Return the state at time 0, for θ₀ (K, P)."""
         w, b, v, _ = layout.split(theta0)
         count = len(theta0)
         return cls(
-            theta0.copy(),
-            0.0,
-            np.zeros(count, np.int8),
-            np.zeros(count),
-            np.zeros((count, 5)),
-            (w * w).sum(axis=-1) + b * b - (v * v).sum(axis=-2),
+            parameters=theta0.copy(),
+            time=0.0,
+            status=np.zeros(count, np.int8),
+            stopped_at=np.zeros(count),
+            sums=np.zeros((count, 5)),
+            balances=(w * w).sum(axis=-1) + b * b - (v * v).sum(axis=-2),
         )
 
 
 @dataclass(frozen=True)
 class Tolerances:
-    """What stops a step and a flow: relative and absolute error, ‖G‖, and the budget of steps."""
+    """The relative and absolute error of a flow; ‖G‖ at which it stops; its budget of steps."""
 
     rtol: float
     atol: float
     gradient: float
     max_steps: int
-
-
-@dataclass(frozen=True)
-class FlowRecords:
-    """What was recorded: values (K, R, 7) at ``times`` (R,), θ (S, Q, P) at ``snapshot_times``."""
-
-    times: Array
-    values: Array
-    snapshot_times: Array
-    snapshots: Array
 
 
 def flow(
@@ -84,7 +86,7 @@ def flow(
     rtol: float = 1e-9,
     atol: float | None = None,
     gradient_tolerance: float = 0.0,
-    max_steps: int = MAX_STEPS,
+    max_steps: int = DEFAULT_MAX_STEPS,
     records_per_decade: int = 10,
     snapshots: int = 0,
     progress: Progress | None = None,
@@ -99,7 +101,7 @@ def flow(
     gradient_tolerance : a flow with ‖G‖ at or below it stops; 0 never stops one early.
     max_steps : budget of steps (refused ones count) per initialisation.
     records_per_decade : density of the log-spaced records.
-    snapshots : for how many initialisations θ is kept at times 1, 10, 100, .. and the ends.
+    snapshots : number of initialisations whose θ is kept at times 1, 10, 100, .. and the ends.
     progress : called with the number of initialisations finished since the last call.
 
     Returns
@@ -116,8 +118,8 @@ def flow(
     """
     start = check_start(problem, theta0)
     absolute = rtol if atol is None else atol
-    for name, value, least, most in (
-        ("until", until, 0.0, LONGEST),
+    for name, value, minimum, maximum in (
+        ("until", until, 0.0, MAX_TIME),
         ("rtol", rtol, 1e-14, 1e-1),
         ("atol", absolute, 1e-300, 1e3),
         ("gradient_tolerance", gradient_tolerance, 0.0, np.inf),
@@ -125,8 +127,9 @@ def flow(
         ("records_per_decade", records_per_decade, 1, 1000),
         ("snapshots", snapshots, 0, 10**9),
     ):
-        if isinstance(value, bool) or not least <= value <= most or value != value:
-            raise InputError(f"{name}: must lie between {least:g} and {most:g}, found {value!r}")
+        if isinstance(value, bool) or not minimum <= value <= maximum or value != value:
+            limits = f"must lie between {minimum:g} and {maximum:g}"
+            raise InputError(f"{name}: {limits}, found {value!r}")
     if until == 0.0:
         raise InputError("until: must be positive, found 0")
     state, records = advance(
@@ -147,72 +150,65 @@ def advance(
     times: Array,
     snapshots: int,
     progress: Progress | None = None,
-) -> tuple[FlowState, FlowRecords]:
-    """Go on from ``state`` through ``times`` (R,), recording at each of them.
+) -> tuple[FlowState, Records]:
+    """Continue from ``state`` through ``times`` (R,), recording at each of them.
 
-    The integrator starts afresh at powers of ten, which are therefore added to the times and left
-    out of the records again where they were not asked for.
+    The integrator restarts at powers of ten. These join the times and leave the records again unless
+    asked for. θ of the first ``snapshots`` initialisations is kept there and at the ends.
     """
+    restart_at = restart_times(float(times[-1]))
+    restart_at = restart_at[restart_at > state.time]
+    every_time = np.union1d(times, restart_at)
+    restarts = np.isin(every_time, restart_at)
+    recorded = np.isin(every_time, times)
+    kept = recorded & (restarts | (every_time == 0.0) | (every_time == times[-1]))
+    batch = kernel.Batch(
+        thetas=state.parameters.copy(),
+        status=state.status.copy(),
+        stopped_at=state.stopped_at.copy(),
+        sums=state.sums.copy(),
+        balances=state.balances,
+    )
+    output = Output(
+        values=np.full((len(batch.thetas), every_time.size, kernel.COLUMNS), np.nan),
+        snapshots=np.full((snapshots, int(kept.sum()), problem.parameter_count), np.nan),
+    )
+    control = kernel.Control(
+        rtol=STEP_FRACTION * tolerances.rtol,
+        atol=STEP_FRACTION * tolerances.atol,
+        gradient_tolerance=tolerances.gradient,
+        max_steps=tolerances.max_steps,
+        integrate_risk=problem.lyapunov_centre.size > 0,
+    )
+    schedule = kernel.Schedule(state.time, every_time, restarts, kept)
+    shape, centre = problem.layout, problem.lyapunov_centre
+    layout = KernelLayout(shape.inputs, shape.hidden, shape.outputs)
+
+    def run(rows: slice) -> None:
+        part = kernel.Batch._make(field[rows] for field in batch)
+        out = Output(output.values[rows], output.snapshots[rows])
+        kernel.flow_rows(problem.model, part, control, schedule, out, layout, centre)
+
+    # Smaller blocks where threads would idle at the end.
+    block = max(1, min(MAX_BLOCK, len(batch.thetas) // (4 * numba.get_num_threads())))
+    run_blocks(run, len(batch.thetas), block, progress)
     state = replace(
         state,
-        **{
-            name: getattr(state, name).copy()
-            for name in ("parameters", "status", "stopped_at", "sums", "balances")
-        },
+        parameters=batch.thetas,
+        time=float(times[-1]),
+        status=batch.status,
+        stopped_at=batch.stopped_at,
+        sums=batch.sums,
     )
-    fresh = restart_times(float(times[-1]))
-    fresh = fresh[fresh > state.time]
-    every = np.union1d(times, fresh)
-    restarts = np.isin(every, fresh)
-    at = np.isin(every, times) & (restarts | (every == 0.0) | (every == times[-1]))
-    values = np.full((len(state.parameters), len(every), 7), np.nan)
-    kept = np.full((snapshots, int(at.sum()), problem.parameter_count), np.nan)
-    limits = np.array(
-        [
-            INTERNAL * tolerances.rtol,
-            INTERNAL * tolerances.atol,
-            tolerances.gradient,
-            float(tolerances.max_steps),
-        ]
-    )
-
-    def run(rows: slice) -> int:
-        kernel.flow_rows(
-            state.parameters[rows],
-            state.status[rows],
-            state.stopped_at[rows],
-            state.sums[rows],
-            state.balances[rows],
-            problem.model,
-            limits,
-            state.time,
-            every,
-            restarts,
-            values[rows],
-            kept[rows],
-            at,
-            problem.lyapunov_centre,
-            problem.network.outputs,
-        )
-        return int(rows.stop - rows.start)
-
-    threads = numba.get_num_threads()
-    most = max(1, min(16, len(values) // (4 * threads)))  # fewer where threads would idle
-    with ThreadPoolExecutor(threads) as pool:
-        for finished in pool.map(run, row_blocks(len(values), most)):
-            if progress is not None:
-                progress(finished)
-    records = FlowRecords(times, values[:, np.isin(every, times)], every[at], kept)
-    return replace(state, time=float(times[-1])), records
+    return state, Records(times, output.values[:, recorded], every_time[kept], output.snapshots)
 
 
-def flow_dataset(problem: Problem, state: FlowState, records: FlowRecords) -> xr.Dataset:
-    """The dataset that :func:`flow` describes."""
-    count, parameters = state.parameters.shape
+def flow_dataset(problem: Problem, state: FlowState, records: Records) -> xr.Dataset:
+    """Make the dataset that :func:`flow` describes."""
     each, timed = ("initialization",), ("initialization", "time")
-    variables: dict[str, tuple[tuple[str, ...], NDArray[np.generic]]] = {
-        "initialization": (each, np.arange(count)),
-        "time": (("time",), records.times),
+    variables: Variables = {
+        "initialization": (each, np.arange(len(state.parameters))),
+        "time": (("time",), records.at),
         "parameters": (("initialization", "parameter"), state.parameters),
         "stopped_at": (each, state.stopped_at),
         "status": (each, state.status),
@@ -221,19 +217,14 @@ def flow_dataset(problem: Problem, state: FlowState, records: FlowRecords) -> xr
         "refused_count": (each, state.sums[:, kernel.REFUSED].astype(np.int64)),
     }
     columns = {
-        "risk": kernel.RISK_VALUE,
-        "gradient_norm": kernel.GRADIENT_NORM,
-        "parameter_norm": kernel.PARAMETER_NORM,
+        "risk": norms.RISK,
+        "gradient_norm": norms.GRADIENT_NORM,
+        "parameter_norm": norms.PARAMETER_NORM,
         "dissipated": kernel.DISSIPATED,
     }
     if problem.network.sigma.homogeneous:
         columns["balance_drift"] = kernel.BALANCE_DRIFT
     if problem.lyapunov_centre.size:
-        columns |= {"lyapunov": kernel.LYAPUNOV, "integrated_risk": kernel.INTEGRATED_RISK}
+        columns |= {"lyapunov": norms.LYAPUNOV, "integrated_risk": kernel.INTEGRATED_RISK}
     variables |= {name: (timed, records.values[:, :, c]) for name, c in columns.items()}
-    if len(records.snapshots):
-        kept = np.full((count, len(records.snapshot_times), parameters), np.nan)
-        kept[: len(records.snapshots)] = records.snapshots
-        variables["snapshot"] = (("snapshot",), records.snapshot_times)
-        variables["snapshots"] = (("initialization", "snapshot", "parameter"), kept)
-    return as_dataset(variables)
+    return as_dataset(variables | records.snapshot_variables())

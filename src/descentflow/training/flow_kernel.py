@@ -1,125 +1,161 @@
 """Gradient flow of one initialisation after the other: step control, records, stopping.
 
-Between two boundaries (0, 1, 10, 100, ..) the integrator starts afresh, so that a flow cut into
-segments there has the bits of one that was not. Kinks that leave the interval or meet one another
-make the right-hand side less smooth: the error estimate sees it and shortens the step, and
-nothing is assumed about where they are.
+Between two boundaries (0, 1, 10, 100, ..) the integrator starts afresh, so a flow cut into segments
+there has the bits of one that was not. Kinks that leave the interval or pass one another make the
+right-hand side less smooth. The error estimate detects this and shortens the step; the kernel knows
+nothing of the kinks' positions but the test of :func:`_discontinuity_error`.
 """
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.risk.engine import Model, derivatives, gradient, new_scratch, places, risk
+from descentflow.risk.engine import Model, Scratch, derivatives, kink_regions, new_scratch, risk
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import load, store
 from descentflow.simd.vectors import LANES
-from descentflow.training.active_neurons import living, put, take
+from descentflow.training.active_neurons import (
+    KernelLayout,
+    active_indices,
+    gather,
+    scatter,
+)
 from descentflow.training.block_ldl import shifted_factor, solve
-from descentflow.training.norms import lyapunov, square
-from descentflow.training.recording import STATUS
+from descentflow.training.norms import record, square
+from descentflow.training.recording import STATUS, Output
 from descentflow.training.rosenbrock import (
     ENERGY,
     GAMMA,
     RISK,
     STAGES,
     Memory,
-    advance_integral,
+    integral_increment,
     new_memory,
     stages_of_step,
 )
 
+RUNNING = STATUS["reached_the_end"]
 LEFT_FINITE = STATUS["left_the_finite_numbers"]
 BUDGET_SPENT = STATUS["step_budget_spent"]
 TOLERANCE_REACHED = STATUS["gradient_tolerance_reached"]
 
 SAFETY, MIN_FACTOR, MAX_FACTOR = 0.9, 0.1, 6.0
+"""Step control: the next step aims at this fraction of the tolerated step, within these factors."""
 FIRST_STEP = 1e-3
 RESTART_FRACTION = 1e-2
-NEAR = 1e-10
+"""The first step after a restart at time t is the larger of FIRST_STEP and this fraction of t."""
+KINK_MARGIN = 1e-10
+"""Kinks closer to an end than this fraction of the interval count as outside."""
+MAX_ERROR = 1e12
 
-(
-    RISK_VALUE,
-    GRADIENT_NORM,
-    PARAMETER_NORM,
-    DISSIPATED,
-    BALANCE_DRIFT,
-    LYAPUNOV,
-    INTEGRATED_RISK,
-) = range(7)
-"""Columns of the records."""
+DISSIPATED, BALANCE_DRIFT, INTEGRATED_RISK = range(4, 7)
+"""Columns of a record behind those of :mod:`descentflow.training.norms`."""
+COLUMNS = 7
 
 ENERGY_SUM, RISK_SUM, RISK_INCREASE, STEPS, REFUSED = range(5)
-"""Columns of ``sums`` (K, 5): what a trajectory carries from one segment to the next."""
+"""Columns of ``sums`` (K, 5), which a flow carries from one segment to the next: ∫‖G‖², ∫L, the largest
+increase of L in a step, the numbers of steps tried and of steps refused."""
+
+
+class Batch(NamedTuple):
+    """K flows. Kernels change ``thetas`` (K, P), ``status``, ``stopped_at`` (K,) and ``sums`` in place.
+
+    ``balances`` (K, H) are |w_i|² + b_i² − |v_i|² at time 0.
+    """
+
+    thetas: Array
+    status: NDArray[np.int8]
+    stopped_at: Array
+    sums: Array
+    balances: Array
+
+
+class Control(NamedTuple):
+    """Tolerances of a step per component and of ‖G‖; the budget of steps; whether to integrate L."""
+
+    rtol: float
+    atol: float
+    gradient_tolerance: float
+    max_steps: int
+    integrate_risk: bool
+
+
+class Schedule(NamedTuple):
+    """Flows go from time ``start`` through ``times`` (R,), recorded at each of them.
+
+    ``restarts`` (R,) marks the times at which the integrator starts afresh, ``snapshots`` (R,) those
+    of snapshots.
+    """
+
+    start: float
+    times: Array
+    restarts: NDArray[np.bool_]
+    snapshots: NDArray[np.bool_]
 
 
 @jit
 def flow_rows(
-    thetas: Array,
-    status: NDArray[np.int8],
-    stopped_at: Array,
-    sums: Array,
-    balances: Array,
     model: Model,
-    tolerances: Array,
-    start: float,
-    times: Array,
-    restarts: NDArray[np.bool_],
-    values: Array,
-    kept: Array,
-    kept_at: NDArray[np.bool_],
+    batch: Batch,
+    control: Control,
+    schedule: Schedule,
+    output: Output,
+    layout: KernelLayout,
     centre: Array,
-    outputs: int,
 ) -> None:
-    """Integrate every row of ``thetas`` (K, P) from ``start`` through ``times`` (R,), in place.
+    """Integrate every flow of the batch through the schedule.
 
-    ``tolerances``: relative, absolute, gradient tolerance, budget of steps. ``centre`` (o,) is 2ξ
-    where V and ∫L are wanted, else empty. ``restarts`` marks the
-    times at which the integrator starts afresh, ``kept_at`` those of snapshots (rows of ``kept``).
+    ``output.values`` is (K, R, COLUMNS); ``centre`` (o,) is 2ξ where V is a Lyapunov function, else
+    empty. At each restart the flow is restricted to the neurons active there; ``memory`` belongs to
+    the restricted network and θ to the whole one.
     """
-    hidden, carried = balances.shape[1], centre.size > 0
-    for k in range(thetas.shape[0]):
-        theta, t, s, state = thetas[k], start, 0, status[k : k + 1]
-        scratch, slope = new_scratch(model, theta.size), np.empty(theta.size)
+    times, status = schedule.times, batch.status
+    for k in range(status.size):
+        theta, t, s = batch.thetas[k], schedule.start, 0
+        scratch, grad = new_scratch(model, theta.size), np.empty(theta.size)
         for r in range(times.size):
-            if r == 0 or restarts[r - 1]:
-                step = max(FIRST_STEP, RESTART_FRACTION * t)
-                moving = living(model, theta, scratch, hidden, outputs)
-                alive = (moving.size - outputs) * hidden // (theta.size - outputs)
-                memory, inner = new_memory(moving.size, alive), new_scratch(model, moving.size)
-                take(theta, moving, memory.theta)
-            if status[k] == 0:
-                t, step = _to_time(
-                    model, t, times[r], step, sums[k], tolerances, carried, inner, memory, state
+            if status[k] == RUNNING:
+                if r == 0 or schedule.restarts[r - 1]:
+                    step = max(FIRST_STEP, RESTART_FRACTION * t)
+                    active = active_indices(model, theta, scratch, layout)
+                    hidden = (active.size - layout.outputs) // (layout.inputs + 1 + layout.outputs)
+                    memory = new_memory(active.size, hidden)
+                    active_scratch = new_scratch(model, active.size)
+                    gather(theta, active, memory.theta)
+                t, step, status[k] = _integrate_to(
+                    model, t, times[r], step, batch.sums[k], control, active_scratch, memory
                 )
-                put(memory.theta, moving, theta)
-                stopped_at[k] = t
+                scatter(memory.theta, active, theta)
+                batch.stopped_at[k] = t
             if status[k] == LEFT_FINITE or status[k] == BUDGET_SPENT:
                 break
-            _record(model, theta, sums[k], scratch, slope, centre, values[k, r])
-            values[k, r, BALANCE_DRIFT] = _drift(theta, balances[k], outputs)
-            if kept_at[r]:
-                if k < kept.shape[0]:
-                    kept[k, s] = theta
+            values = output.values[k, r]
+            record(model, theta, scratch, grad, centre, values)
+            values[DISSIPATED] = batch.sums[k, ENERGY_SUM]
+            values[BALANCE_DRIFT] = _drift(theta, batch.balances[k], layout)
+            values[INTEGRATED_RISK] = batch.sums[k, RISK_SUM]
+            if schedule.snapshots[r]:
+                if k < output.snapshots.shape[0]:
+                    output.snapshots[k, s] = theta
                 s += 1
 
 
 @jit_inline
-def _fit(step: float, left: float) -> float:
-    """The next step towards a record: never past it, and no sliver left behind."""
-    if step >= left:
-        return left
-    return 0.5 * left if step > 0.5 * left else step
+def _next_length(step: float, remaining: float) -> float:
+    """Return the length of a step towards a record that neither passes it nor leaves a tiny rest."""
+    if step >= remaining:
+        return remaining
+    return 0.5 * remaining if step > 0.5 * remaining else step
 
 
 @jit_inline
 def _growth(error: float) -> float:
-    """Factor for the next step, SAFETY · error^(−1/5) within its limits, to some three digits.
+    """Return the factor of the next step, SAFETY · error^(−1/5) within its limits, to three digits.
 
-    The root is found by Newton's method: a library's power function may differ in its last bit
-    from one processor to the next, and the steps would with it.
+    Newton's method computes the root: the last bit of a library's power function may differ between
+    processors, and with it all further steps.
     """
     root = 1.2
     while root > MIN_FACTOR and error * _fifth_power(root) > 2.0:
@@ -133,73 +169,77 @@ def _growth(error: float) -> float:
 
 @jit_inline
 def _fifth_power(x: float) -> float:
-    square_of = x * x
-    return square_of * square_of * x
+    square_of_x = x * x
+    return square_of_x * square_of_x * x
 
 
 @jit
-def _to_time(
+def _integrate_to(
     model: Model,
     t: float,
     end: float,
     step: float,
     sums: Array,
-    tolerances: Array,
-    carried: bool,
-    scratch: Any,
+    control: Control,
+    scratch: Scratch,
     memory: Memory,
-    status: NDArray[np.int8],
-) -> tuple[float, float]:
-    """Integrate ``theta`` of the memory from t to ``end`` or to a stop; return time and next step."""
-    integrals = memory.integrals
-    stale, before = True, risk(model, memory.theta, scratch)
-    places(model, memory.theta, scratch, NEAR, memory.places[0])
+) -> tuple[float, float, int]:
+    """Integrate ``memory.theta`` from t to ``end`` or a stop; return time, next step and status.
+
+    G and the Hessian at θ stay valid when a step is refused; ``stale`` says that θ has moved since.
+    The regions of the kinks in row 0 always belong to θ.
+    """
+    status, stale = RUNNING, True
+    risk_before = risk(model, memory.theta, scratch)
+    kink_regions(model, memory.theta, scratch, KINK_MARGIN, memory.kink_regions[0])
     while t < end:
-        if sums[STEPS] >= tolerances[3]:
-            status[0] = BUDGET_SPENT
+        if sums[STEPS] >= control.max_steps:
+            status = BUDGET_SPENT
             break
         if stale:
             memory.hessians[0] = 0.0
-            derivatives(model, memory.theta, scratch, memory.slope, memory.hessians[0])
-            if tolerances[2] > 0.0 and np.sqrt(square(memory.slope)) <= tolerances[2]:
-                status[0] = TOLERANCE_REACHED
+            derivatives(model, memory.theta, scratch, memory.grad, memory.hessians[0])
+            tolerance = control.gradient_tolerance
+            if tolerance > 0.0 and np.sqrt(square(memory.grad)) <= tolerance:
+                status = TOLERANCE_REACHED
                 break
             stale = False
-        length = _fit(step, end - t)
+        length = _next_length(step, end - t)
         sums[STEPS] += 1.0
         if not shifted_factor(memory.hessians[0], 1.0 / (GAMMA * length), memory.factors):
             sums[REFUSED] += 1.0
             step = 0.25 * length
             continue
-        stages_of_step(model, length, carried, scratch, memory)
-        _take_last_stage(memory)
-        error = _error(memory, sums, tolerances)
+        stages_of_step(model, length, control.integrate_risk, scratch, memory)
+        _add_last_stage(memory)
+        error = _embedded_error(memory, sums, control)
         if error <= 1.0:
-            error = max(error, _corner(model, scratch, tolerances, memory))
+            error = max(error, _discontinuity_error(model, scratch, control, memory))
         growth = _growth(error)
         if error > 1.0:
             sums[REFUSED] += 1.0
             step = length * min(growth, 0.9)
             if t + step == t:
-                status[0] = LEFT_FINITE
+                status = LEFT_FINITE
                 break
             continue
         _accept(memory)
-        sums[ENERGY_SUM] += advance_integral(integrals, ENERGY)
-        sums[RISK_SUM] += advance_integral(integrals, RISK)
-        after = risk(model, memory.theta, scratch)
-        sums[RISK_INCREASE] = max(sums[RISK_INCREASE], after - before)
-        before = after
+        sums[ENERGY_SUM] += integral_increment(memory.integrals, ENERGY)
+        sums[RISK_SUM] += integral_increment(memory.integrals, RISK)
+        risk_after = risk(model, memory.theta, scratch)
+        sums[RISK_INCREASE] = max(sums[RISK_INCREASE], risk_after - risk_before)
+        risk_before = risk_after
         t = end if length == end - t else t + length
+        # A step cut short by a record does not shorten the next one.
         cut_short = length < step and growth >= 1.0
         step = max(step, length * growth) if cut_short else length * growth
         stale = True
-    return t, step
+    return t, step, status
 
 
 @jit_inline
-def _take_last_stage(memory: Memory) -> None:
-    """Add u_8 to ``point``: θ at the end of the step."""
+def _add_last_stage(memory: Memory) -> None:
+    """Add u_8 to ``point``, which gives θ at the end of the step."""
     vectors = Index(memory.thetas.shape[1] // LANES)
     for block in range(vectors):
         last = load(memory.stages, Index(STAGES - 1) * vectors + block)
@@ -208,94 +248,77 @@ def _take_last_stage(memory: Memory) -> None:
 
 @jit_inline
 def _accept(memory: Memory) -> None:
-    """Move on: what was inside or after the step is before the next."""
+    """Move θ and the regions of the kinks after the step to their places before the next."""
     for p in range(Index(memory.thetas.shape[1])):
         memory.thetas[0, p] = memory.thetas[1, p]
-    for i in range(Index(memory.places.shape[1])):
-        memory.places[0, i] = memory.places[1, i]
+    for i in range(Index(memory.kink_regions.shape[1])):
+        memory.kink_regions[0, i] = memory.kink_regions[1, i]
 
 
 @jit_inline
-def _error(memory: Memory, sums: Array, tolerances: Array) -> float:
-    """Largest component of the embedded error in units of its tolerance; huge where not finite."""
+def _embedded_error(memory: Memory, sums: Array, control: Control) -> float:
+    """Return the largest component of u_8 in units of its tolerance; MAX_ERROR where not finite.
+
+    The components are those of θ and the two integrals.
+    """
     theta, point, stages, integrals = memory.theta, memory.point, memory.stages, memory.integrals
-    relative, absolute = tolerances[0], tolerances[1]
     worst = 0.0
     for p in range(Index(theta.size)):
         error = abs(stages[STAGES - 1, p])
         size = max(abs(theta[p]), abs(point[p]))
-        worst = max(worst, error / (absolute + relative * size))
+        worst = max(worst, error / (control.atol + control.rtol * size))
         if not error < np.inf:
-            return 1e12
+            return MAX_ERROR
     for q in range(2):
-        error = abs(integrals[q, STAGES - 1]) / (absolute + relative * abs(sums[q]))
+        error = abs(integrals[q, STAGES - 1]) / (control.atol + control.rtol * abs(sums[q]))
         worst = max(worst, error)
-    return worst if worst < 1e12 else 1e12
+    return worst if worst < MAX_ERROR else MAX_ERROR
 
 
 @jit_inline
-def _corner(model: Model, scratch: Any, tolerances: Array, memory: Memory) -> float:
-    """Error of a step across a corner, in units of its tolerance; 0 where there is none.
+def _discontinuity_error(model: Model, scratch: Scratch, control: Control, memory: Memory) -> float:
+    """Return the error of a step across a jump of the Hessian, in units of its tolerance, else 0.
 
-    The Hessian jumps where a kink passes an end of the interval or a jump of the target. Inside a
-    step such a corner can meet a zero of the embedded estimate. So a step along which a neuron's
-    place changes is also held to W⁻¹ ΔHess Δθ/γ with the blocks (w_i, b_i) of such neurons, about
-    h ΔHess Δθ in directions that are not stiff.
+    The Hessian jumps where a kink crosses an end of the interval or a jump of the target, and inside
+    a step this can coincide with a zero of the embedded estimate. So a step along which a neuron's
+    kink region changes must also keep W⁻¹ ΔHess Δθ/γ within tolerance, with the blocks (w_i, b_i) of
+    such neurons. In directions that are not stiff this is about h ΔHess Δθ. ``stages`` is overwritten.
     """
     theta, point, stages = memory.theta, memory.point, memory.stages
-    current, ahead = memory.hessians[0], memory.hessians[1]
-    before, after = memory.places[0], memory.places[1]
+    hessian, hessian_after = memory.hessians[0], memory.hessians[1]
+    before, after = memory.kink_regions[0], memory.kink_regions[1]
     hidden, worst = before.size, 0.0
-    places(model, point, scratch, NEAR, after)
+    kink_regions(model, point, scratch, KINK_MARGIN, after)
     if _differ(before, after):
-        ahead[:] = 0.0
-        derivatives(model, point, scratch, memory.slope_inside, ahead)
+        hessian_after[:] = 0.0
+        derivatives(model, point, scratch, memory.grad_at_point, hessian_after)
         stages[0] = 0.0
         for p in range(2 * hidden):
             i = p % hidden
             if before[i] != after[i]:
                 for q in (i, hidden + i):
-                    change = (ahead[p, q] - current[p, q]) * (point[q] - theta[q]) / GAMMA
+                    change = (hessian_after[p, q] - hessian[p, q]) * (point[q] - theta[q]) / GAMMA
                     stages[0, p] += change
         solve(memory.factors, stages, 0)
         for p in range(Index(theta.size)):
             size = max(abs(theta[p]), abs(point[p]))
-            worst = max(worst, abs(stages[0, p]) / (tolerances[1] + tolerances[0] * size))
+            worst = max(worst, abs(stages[0, p]) / (control.atol + control.rtol * size))
     return worst
 
 
 @jit_inline
 def _differ(left: Array, right: Array) -> bool:
-    found = False
+    """Return whether two vectors differ in some entry."""
+    differ = False
     for i in range(Index(left.size)):
-        found |= left[i] != right[i]
-    return found
-
-
-@jit
-def _record(
-    model: Model,
-    theta: Array,
-    sums: Array,
-    scratch: Any,
-    slope: Array,
-    centre: Array,
-    out: Array,
-) -> None:
-    gradient(model, theta, scratch, slope)
-    out[RISK_VALUE] = risk(model, theta, scratch)
-    out[GRADIENT_NORM] = np.sqrt(square(slope))
-    out[PARAMETER_NORM] = np.sqrt(square(theta))
-    out[DISSIPATED] = sums[ENERGY_SUM]
-    out[LYAPUNOV] = lyapunov(theta, centre)
-    out[INTEGRATED_RISK] = sums[RISK_SUM]
+        differ |= left[i] != right[i]
+    return differ
 
 
 @jit_inline
-def _drift(theta: Array, balance: Array, outputs: int) -> float:
-    """Largest change of |w_i|² + b_i² − Σ_k v_ki² from the ``balance`` (H,) at the start."""
-    hidden = balance.size
-    inputs = (theta.size - outputs) // hidden - 1 - outputs
+def _drift(theta: Array, balance: Array, layout: KernelLayout) -> float:
+    """Return the largest change of |w_i|² + b_i² − Σ_k v_ki² from the ``balance`` (H,) at time 0."""
+    inputs, hidden, outputs = layout.inputs, layout.hidden, layout.outputs
     drift = 0.0
     for i in range(hidden):
         now = 0.0

@@ -1,7 +1,7 @@
-"""When a run is recorded, and how what was recorded becomes a dataset."""
+"""Choose when runs are recorded, and turn their records into datasets."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from descentflow.simd.arrays import Array
 
 Steps = NDArray[np.int64]
+Grid = TypeVar("Grid", Array, Steps)
+Variables = dict[str, tuple[tuple[str, ...], NDArray[np.generic]]]
+"""Dimensions and values of the variables of a dataset, by name."""
 
 STATUS = {
     "reached_the_end": 0,
@@ -44,10 +47,43 @@ LONG_NAMES = {
 }
 
 
-def record_steps(until: int, per_decade: int) -> Steps:
-    """Steps to record: 0, about ``per_decade`` log-spaced ones per decade, and ``until``.
+class Output(NamedTuple):
+    """Arrays that kernels write: ``values`` (K, R, columns), ``snapshots`` (S, Q, P) of the first S."""
 
-    The grid does not depend on ``until``, which is only added at its end.
+    values: Array
+    snapshots: Array
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of K runs: ``values`` (K, R, columns) at ``at`` (R,), steps or times.
+
+    ``snapshots`` (S, Q, P) holds θ of the first S runs at ``snapshots_at`` (Q,). The kernels name the
+    columns. Values are nan after a run has left the finite numbers or spent its budget.
+    """
+
+    at: Array | Steps
+    values: Array
+    snapshots_at: Array | Steps
+    snapshots: Array
+
+    def snapshot_variables(self) -> Variables:
+        """Return the variables of the snapshots, nan for runs without; an empty dict if all are."""
+        if not len(self.snapshots):
+            return {}
+        snapshots = np.full((len(self.values), *self.snapshots.shape[1:]), np.nan)
+        snapshots[: len(self.snapshots)] = self.snapshots
+        dimensions = ("initialization", "snapshot", "parameter")
+        return {
+            "snapshot": (("snapshot",), self.snapshots_at),
+            "snapshots": (dimensions, snapshots),
+        }
+
+
+def record_steps(until: int, per_decade: int) -> Steps:
+    """Return the steps to record: 0, about ``per_decade`` log-spaced ones per decade, and ``until``.
+
+    ``until`` only ends the grid: a longer run has the same steps and more.
     """
     decades = len(str(until))
     exponents = np.arange(decades * per_decade + 1) / per_decade
@@ -56,19 +92,20 @@ def record_steps(until: int, per_decade: int) -> Steps:
 
 
 def snapshot_steps(until: int) -> Steps:
-    """Steps of the snapshots: 0, the powers of ten, and ``until``."""
+    """Return the steps of the snapshots: 0, the powers of ten, and ``until``."""
     return record_steps(until, 1)
 
 
-def within(grid: NDArray[Any], start: float) -> NDArray[Any]:
-    """The part of a grid that belongs to a segment: what is after its start, and 0 in the first."""
-    return np.asarray(grid[(grid > start) | (grid == start) & (start == 0)])
+def within(grid: Grid, start: float) -> Grid:
+    """Return the entries of a grid after a segment's start; in the first segment also 0."""
+    part: Grid = grid[(grid > start) | (grid == start) & (start == 0)]
+    return part
 
 
 def record_times(until: float, per_decade: int) -> Array:
-    """Times to record: 0, ``per_decade`` log-spaced ones per decade from 0.01 on, and ``until``.
+    """Return the times to record: 0, ``per_decade`` log-spaced ones from 0.01 on, and ``until``.
 
-    Rounded to six digits, so that no power function's last bit decides where a step ends.
+    They are rounded to six digits, since a power function's last bit must not decide where a step ends.
     """
     decades = 2 + len(str(int(until)))
     exponents = np.arange(decades * per_decade + 1) / per_decade - 2.0
@@ -77,13 +114,13 @@ def record_times(until: float, per_decade: int) -> Array:
 
 
 def restart_times(until: float) -> Array:
-    """Times below ``until`` at which the flow's integrator starts afresh: 1, 10, 100, .."""
+    """Return the times below ``until`` at which the flow's integrator restarts: 1, 10, 100, .."""
     powers = [10.0**k for k in range(len(str(int(until))))]
     return np.array([power for power in powers if power < until])
 
 
 def describe(name: str) -> dict[str, object]:
-    """CF attributes of a variable; everything here is dimensionless."""
+    """Return the CF attributes of a variable; all variables are dimensionless."""
     attributes: dict[str, object] = {"long_name": LONG_NAMES[name], "units": "1"}
     if name == "status":
         del attributes["units"]
@@ -92,9 +129,9 @@ def describe(name: str) -> dict[str, object]:
     return attributes
 
 
-def as_dataset(variables: Mapping[str, tuple[tuple[str, ...], NDArray[np.generic]]]) -> xr.Dataset:
-    """A dataset of (dimensions, values) with the attributes of :func:`describe`."""
-    dataset = xr.Dataset(dict(variables))
+def as_dataset(variables: Variables) -> xr.Dataset:
+    """Make a dataset from dimensions and values, with the attributes of :func:`describe`."""
+    dataset = xr.Dataset(variables)
     for name in dataset.variables:
         if str(name) in LONG_NAMES:
             dataset[name].attrs = describe(str(name))

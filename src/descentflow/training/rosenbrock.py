@@ -1,27 +1,26 @@
 """One step of a Rosenbrock method for the gradient flow θ' = −G(θ), with the exact Hessian.
 
 The method is Rodas5P of G. Steinebach (BIT Numerical Mathematics 63, 2023): eight stages, order 5, an
-embedded method of order 4, stiffly accurate and L-stable, with one symmetric factorisation per step.
-In transformed variables, with W = I/(hγ) + Hess L(θ),
+embedded method of order 4, stiffly accurate and L-stable, one symmetric factorisation per step. In
+transformed variables, with W = I/(hγ) + Hess L(θ),
 
     W u_i = −G(θ + Σ a_ij u_j) + Σ (c_ij/h) u_j,    θ₊ = θ + Σ a_8j u_j + u_8,    error = u_8.
 
-Two integrals are carried along as further components, ∫‖G‖² and, where asked for, ∫L. They depend on
-θ alone, so their stages need one inner product each and no larger matrix.
+Two integrals are further components of the system: ∫‖G‖² and, where asked for, ∫L. They depend on θ
+alone, so each stage of theirs takes one inner product and no larger matrix.
 
-A factorisation that fails means that h is too long for the fastest growing direction: the
-step is refused, so a step never jumps over the escape from a saddle.
+If the factorisation fails, h is too long for the fastest growing direction. The step is then refused,
+so no step jumps over the escape from a saddle.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from descentflow.risk.engine import Model, gradient, risk
-from descentflow.simd.alignment import aligned_zeros, padded
+from descentflow.risk.engine import Model, Scratch, gradient, risk
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
-from descentflow.simd.load_store import load, store
+from descentflow.simd.load_store import aligned_zeros, load, padded, store
 from descentflow.simd.vectors import LANES, splat, total
 from descentflow.training.block_ldl import new_factors, solve
 
@@ -30,6 +29,7 @@ GAMMA = 0.21193756319429014
 
 
 def _lower(rows: list[list[float]]) -> Array:
+    """Return the strictly lower triangular table (8, 8) with these rows."""
     table = np.zeros((STAGES, STAGES))
     for i, row in enumerate(rows):
         table[i, : len(row)] = row
@@ -90,86 +90,93 @@ C = _lower(
 )
 
 ENERGY, RISK = 0, 1
-"""Rows of the carried integrals: of ‖G‖² and of L."""
+"""Rows of the integrals: of ‖G‖² and of L."""
 
 
 class Memory(NamedTuple):
-    """What a flow works in: P parameters, padded with zeros to N, a whole number of vectors.
+    """The arrays of a flow with P parameters, padded with zeros to N, a whole number of vectors.
 
-    ``thetas`` (2, N): θ before and inside a step, with views ``theta`` and ``point`` (P,);
-    ``slopes`` (2, N): G there, with views ``slope`` and ``slope_inside``; ``hessians`` (2, P, P) before
-    and after the step; the ``factors`` of W; ``stages`` (8, N); ``integrals`` (2, 8), the stages of
-    those carried along; ``places`` (2, H), where the neurons' kinks are before and after.
+    ``thetas`` (2, N) holds θ before the step and at the current stage, with views ``theta`` and
+    ``point`` (P,); ``grads`` (2, N) holds G there, with views ``grad`` and ``grad_at_point``.
+    ``hessians`` (2, P, P) are those before and after the step, ``factors`` those of W, ``stages``
+    (8, N) the u_i, ``integrals`` (2, 8) the stages of the integrals. ``kink_regions`` (2, H) are
+    those before and after the step.
     """
 
     thetas: Array
     theta: Array
     point: Array
-    slopes: Array
-    slope: Array
-    slope_inside: Array
+    grads: Array
+    grad: Array
+    grad_at_point: Array
     hessians: Array
     factors: Array
     stages: Array
     integrals: Array
-    places: Array
+    kink_regions: Array
 
 
 @jit
 def new_memory(parameters: int, hidden: int) -> Memory:
-    """Memory for networks with so many parameters and neurons."""
+    """Allocate the memory of flows with these numbers of parameters and neurons."""
     size = padded(parameters)
-    thetas, slopes = aligned_zeros(2, size), aligned_zeros(2, size)
+    thetas, grads = aligned_zeros(2, size), aligned_zeros(2, size)
     return Memory(
-        thetas,
-        thetas[0, :parameters],
-        thetas[1, :parameters],
-        slopes,
-        slopes[0, :parameters],
-        slopes[1, :parameters],
-        np.zeros((2, parameters, parameters)),
-        new_factors(parameters),
-        aligned_zeros(STAGES, size),
-        np.zeros((2, STAGES)),
-        np.zeros((2, hidden)),
+        thetas=thetas,
+        theta=thetas[0, :parameters],
+        point=thetas[1, :parameters],
+        grads=grads,
+        grad=grads[0, :parameters],
+        grad_at_point=grads[1, :parameters],
+        hessians=np.zeros((2, parameters, parameters)),
+        factors=new_factors(parameters),
+        stages=aligned_zeros(STAGES, size),
+        integrals=np.zeros((2, STAGES)),
+        kink_regions=np.zeros((2, hidden)),
     )
 
 
 @jit_inline
-def stages_of_step(model: Model, step: float, carried: bool, scratch: Any, memory: Memory) -> None:
+def stages_of_step(
+    model: Model, step: float, integrate_risk: bool, scratch: Scratch, memory: Memory
+) -> None:
     """Fill ``stages`` and ``integrals`` of the memory; leave θ + Σ a_8j u_j in ``point``.
 
-    ``theta``, G there and the ``factors`` must be known; the integral of L is taken where ``carried``.
+    ``theta``, G there and the ``factors`` must be known. The order of the loops matters: each stage
+    needs all stages before it, and the solution of stage i overwrites its right-hand side, so inner
+    products with the right-hand side are taken before.
     """
-    stages, slopes, integrals = memory.stages, memory.slopes, memory.integrals
-    vectors, rate_of_steps = Index(stages.shape[1] // LANES), 1.0 / step
+    stages, grads, integrals = memory.stages, memory.grads, memory.integrals
+    vectors, inverse_step = Index(stages.shape[1] // LANES), 1.0 / step
     for i in range(Index(STAGES)):
-        _move_to(memory, i)
-        inside = Index(0) if i == Index(0) else vectors  # G(θ) is known
+        _move_to_stage(memory, i)
+        at_point = Index(0) if i == Index(0) else vectors  # G(θ) is known
         if i > Index(0):
-            gradient(model, memory.point, scratch, memory.slope_inside)
-        energy, along_right, along = splat(0.0), splat(0.0), splat(0.0)
+            gradient(model, memory.point, scratch, memory.grad_at_point)
+        energy, grad_dot_right, grad_dot_stage = splat(0.0), splat(0.0), splat(0.0)
         for block in range(vectors):
-            value, right = load(slopes, inside + block), splat(0.0)
+            grad, right = load(grads, at_point + block), splat(0.0)
             for j in range(i):
                 right = right + splat(C[i, j]) * load(stages, j * vectors + block)
-            right = right * splat(rate_of_steps) - value
+            right = right * splat(inverse_step) - grad
             store(stages, i * vectors + block, right)
-            energy = energy + value * value
-            along_right = along_right + load(slopes, block) * right
+            energy = energy + grad * grad
+            grad_dot_right = grad_dot_right + load(grads, block) * right
         solve(memory.factors, stages, i)
         for block in range(vectors):
-            along = along + load(slopes, block) * load(stages, i * vectors + block)
-        # 2 Hess G · u, since Hess u is the right-hand side less u/(hγ)
-        turned = 2.0 * (total(along_right) - total(along) * (1.0 / (GAMMA * step)))
-        _advance(integrals, ENERGY, i, total(energy) + turned, step)
-        if carried:
-            here = risk(model, memory.point, scratch)
-            _advance(integrals, RISK, i, here + total(along), step)
+            stage = load(stages, i * vectors + block)
+            grad_dot_stage = grad_dot_stage + load(grads, block) * stage
+        # d‖G‖² along u_i is 2 Gᵀ Hess u_i, and Hess u_i is the right-hand side less u_i/(hγ).
+        hessian_part = total(grad_dot_right) - total(grad_dot_stage) * (1.0 / (GAMMA * step))
+        energy_correction = 2.0 * hessian_part
+        _write_integral_stage(integrals, ENERGY, i, total(energy) + energy_correction, step)
+        if integrate_risk:
+            rate = risk(model, memory.point, scratch) + total(grad_dot_stage)
+            _write_integral_stage(integrals, RISK, i, rate, step)
 
 
 @jit_inline
-def _move_to(memory: Memory, i: int) -> None:
+def _move_to_stage(memory: Memory, i: int) -> None:
     """Write θ + Σ a_ij u_j, summed over j < i, into ``point``."""
     stages, thetas = memory.stages, memory.thetas
     vectors = Index(stages.shape[1] // LANES)
@@ -181,18 +188,18 @@ def _move_to(memory: Memory, i: int) -> None:
 
 
 @jit_inline
-def _advance(integrals: Array, which: int, i: int, rate: float, step: float) -> None:
-    """Find stage i of a carried integral from the rate of its change there."""
+def _write_integral_stage(integrals: Array, row: int, i: int, rate: float, step: float) -> None:
+    """Write stage i of an integral, given the rate of its change there."""
     before = 0.0
     for j in range(i):
-        before += C[i, j] * integrals[which, j]
-    integrals[which, i] = (rate * step + before) * GAMMA
+        before += C[i, j] * integrals[row, j]
+    integrals[row, i] = (rate * step + before) * GAMMA
 
 
 @jit_inline
-def advance_integral(integrals: Array, which: int) -> float:
-    """What one step adds to a carried integral."""
-    total = integrals[which, STAGES - 1]
+def integral_increment(integrals: Array, row: int) -> float:
+    """Return the amount that one step adds to an integral."""
+    increment = integrals[row, STAGES - 1]
     for j in range(STAGES - 1):
-        total += A[STAGES - 1, j] * integrals[which, j]
-    return float(total)
+        increment += A[STAGES - 1, j] * integrals[row, j]
+    return float(increment)

@@ -1,112 +1,117 @@
-"""The block: where eight networks lie while they descend side by side in the lanes of vectors.
+"""The memory layout of eight networks that descend side by side, one in each lane.
 
-Every place of a block has a row (8,) for each of its *sections*. Neurons stand in the order of their
-kinks, sorted by (kink, index), and move when kinks change places, which is rare. A neuron without a
-kink stands at the interval's end, where it adds nothing. The target's knots stand between the neurons
-like such with w = b = v = 0, which descent leaves alone.
+Storage: a block has *slots*, one per neuron and one per inner knot of the target. A slot has a row (8,)
+in each of its *sections*, so a step reads memory from one end to the other and back.
+
+Order: in every lane the slots are sorted by (kink, index), so the sums of a step run over the slots. A
+lane is sorted again when its kinks pass one another, which is rare. A neuron without a kink sits at the
+interval's upper end, where it adds nothing to these sums.
+
+Invariant: the target's knots are stored as extra neurons with w = b = v = 0. Their gradient is zero, so
+descent leaves them unchanged.
 """
 
 import numpy as np
 
 from descentflow.functions.targets import EDGE
-from descentflow.simd.alignment import aligned_zeros
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.load_store import aligned_zeros
 from descentflow.simd.vectors import LANES
 
 W, B, V, NEXT = 0, 1, 2, 3
-"""Sections: θ, from section 0 or from section NEXT on; a step reads the one and writes the other."""
+"""Sections of θ: a step reads w, b, v from section 0 and writes them from section NEXT on, or the
+reverse."""
 
-NUMBER, REST, KINK = range(6, 9)
-"""Further sections, one row per place each: the neuron's index, or H + m for knot m; where it stands
-without a kink; where it stands.
-"""
+NEURON, DEFAULT_KINK, KINK = range(6, 9)
+"""Further sections: the neuron's index, or H + m for knot m; its place without a kink; its place."""
 
 LEFT_SLOPE, LEFT_OFFSET, RIGHT_SLOPE, RIGHT_OFFSET = range(9, 13)
-PART_ZERO, PART_ONE, SUM_ZERO, SUM_ONE = range(9, 13)
+PART_MOMENT0, PART_MOMENT1, SUM_MOMENT0, SUM_MOMENT1 = range(9, 13)
 SECTIONS = 13
-"""Sections written twice in a step: first the line that neurons active left of their kink add, summed
-from there on, and the line that one active right of it adds; then the integrals of r and x r since the
-last kink, and over everything up to there. Two rows for c follow, now and next.
+"""Sections that a step writes twice. First, for each slot: the line of the neurons active left of their
+kink, summed over this slot and those behind it, and the line of the slot's neuron if it is active right
+of its kink. Then: the moments ∫ r and ∫ x r since the last neuron's kink, and over everything up to
+here. Behind the slots there are two rows for c, now and next.
 """
 
 
 @jit
-def new_block(pieces: Array, thetas: Array) -> Array:
-    """A block for the rows of ``thetas`` (K, 3H+1), K ≤ 8; lanes without a row hold zeros."""
-    hidden, edges = thetas.shape[1] // 3, pieces[EDGE]
-    places = hidden + edges.size - 2
-    block = aligned_zeros(SECTIONS * places + 2, LANES)
-    rows = block[: SECTIONS * places].reshape(places, SECTIONS, LANES)
-    theta, rest = np.zeros(thetas.shape[1]), np.full(places, edges[-1])
-    rest[hidden:] = edges[1:-1]
+def new_block(target_table: Array, thetas: Array) -> Array:
+    """Make a block of the rows of ``thetas`` (K, 3H+1), K ≤ 8; lanes without a row hold zeros."""
+    hidden, edges = thetas.shape[1] // 3, target_table[EDGE]
+    slots = hidden + edges.size - 2
+    block = aligned_zeros(SECTIONS * slots + 2, LANES)
+    rows = block[: SECTIONS * slots].reshape(slots, SECTIONS, LANES)
+    theta, default_kinks = np.zeros(thetas.shape[1]), np.full(slots, edges[-1])
+    default_kinks[hidden:] = edges[1:-1]
     for lane in range(LANES):
         if lane < thetas.shape[0]:
             theta[:] = thetas[lane]
         else:
             theta[:] = 0.0
-        kinks = rest.copy()
+        kinks = default_kinks.copy()
         for i in range(hidden):
             kink = -theta[hidden + i] / theta[i]
             if edges[0] < kink < edges[-1]:
                 kinks[i] = kink
         order = np.argsort(kinks, kind="mergesort")
-        for q in range(places):
+        for q in range(slots):
             i = order[q]
-            rows[q, NUMBER, lane], rows[q, REST, lane] = i, rest[i]
+            rows[q, NEURON, lane], rows[q, DEFAULT_KINK, lane] = i, default_kinks[i]
             for part in range(NEXT if i < hidden else 0):
                 rows[q, part, lane] = theta[part * hidden + i]
-        block[SECTIONS * places, lane] = theta[3 * hidden]
+        block[SECTIONS * slots, lane] = theta[3 * hidden]
     return block
 
 
 @jit_inline
-def row_of_c(places: Index, now: Index) -> Index:
-    """The row of c that goes with section ``now``."""
-    return Index(SECTIONS) * places + now // Index(NEXT)
+def row_of_c(slots: Index, now: Index) -> Index:
+    """Return the row of c that belongs to section ``now``."""
+    return Index(SECTIONS) * slots + now // Index(NEXT)
 
 
 @jit
 def unload(block: Array, now: int, lane: int, theta: Array) -> None:
     """Copy the parameters of a lane to ``theta`` (3H+1,)."""
     hidden = theta.size // 3
-    places = (block.shape[0] - 2) // SECTIONS
-    for q in range(places):
-        i = int(block[q * SECTIONS + NUMBER, lane])
+    slots = (block.shape[0] - 2) // SECTIONS
+    for q in range(slots):
+        i = int(block[q * SECTIONS + NEURON, lane])
         if i < hidden:
             for part in range(NEXT):
                 theta[part * hidden + i] = block[q * SECTIONS + now + part, lane]
-    theta[3 * hidden] = block[places * SECTIONS + now // NEXT, lane]
+    theta[3 * hidden] = block[slots * SECTIONS + now // NEXT, lane]
 
 
 @jit
-def clear(block: Array, gammas: Array, lane: int) -> None:
-    """Leave θ = 0 in a lane, and let it stay there."""
-    places = (block.shape[0] - 2) // SECTIONS
-    for q in range(places):
+def clear(block: Array, step_sizes: Array, lane: int) -> None:
+    """Set θ and the step size of a lane to 0, so that it stays there."""
+    slots = (block.shape[0] - 2) // SECTIONS
+    for q in range(slots):
         for part in range(2 * NEXT):
             block[q * SECTIONS + part, lane] = 0.0
-    block[places * SECTIONS :, lane] = 0.0
-    gammas[0, lane] = 0.0
+    block[slots * SECTIONS :, lane] = 0.0
+    step_sizes[0, lane] = 0.0
 
 
 @jit
-def sort(block: Array, places: Index, unsorted: Index) -> None:
-    """Put the neurons of the lanes named by the bits into the order of (kink, index)."""
-    rows = block[: places * Index(SECTIONS)].reshape(places, SECTIONS, LANES)
+def sort(block: Array, slots: Index, unsorted: Index) -> None:
+    """Sort the slots of some lanes by (kink, index), by insertion; bit k of ``unsorted`` is lane k."""
+    rows = block[: slots * Index(SECTIONS)].reshape(slots, SECTIONS, LANES)
     for lane in range(LANES):
         if not (unsorted >> Index(lane)) & Index(1):
             continue
-        for q in range(1, places):
-            kink, number = rows[q, KINK, lane], rows[q, NUMBER, lane]
+        for q in range(1, slots):
+            kink, neuron = rows[q, KINK, lane], rows[q, NEURON, lane]
             to = q
             while to > 0:
-                before, which = rows[to - 1, KINK, lane], rows[to - 1, NUMBER, lane]
-                if before < kink or (before == kink and which < number):
+                before, other = rows[to - 1, KINK, lane], rows[to - 1, NEURON, lane]
+                if before < kink or (before == kink and other < neuron):
                     break
                 to -= 1
             for section in range(KINK + 1 if to < q else 0):
                 value = rows[q, section, lane]
-                for place in range(q, to, -1):
-                    rows[place, section, lane] = rows[place - 1, section, lane]
+                for slot in range(q, to, -1):
+                    rows[slot, section, lane] = rows[slot - 1, section, lane]
                 rows[to, section, lane] = value

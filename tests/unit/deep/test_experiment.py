@@ -8,13 +8,11 @@ import pytest
 from deep_jobs import FRACTION, IMAGES, descent, limit, start
 
 from descentflow.config import validate
-from descentflow.deep.data import draw_inputs, draw_labels
+from descentflow.deep.data import DrawnLabels, Sphere
 from descentflow.deep.experiment import (
     AtStart,
     Descending,
-    DrawnLabels,
     Limit,
-    Sphere,
     StabilityFraction,
 )
 from descentflow.errors import ConfigurationError
@@ -76,12 +74,12 @@ def test_the_cluster_configuration_is_valid() -> None:
 def test_data_are_functions_of_the_seed(law: Any) -> None:
     """On the sphere, the same for every network, others for another seed."""
     sphere = Sphere(law="sphere", number=5, dimension=2, pixels=3)
-    first, again, other = (draw_inputs(sphere, seed) for seed in (1, 1, 2))
+    first, again, other = (sphere.draw(seed) for seed in (1, 1, 2))
     assert first.shape == (5, 3, 2)
     np.testing.assert_array_equal(first, again)
     assert not np.isclose(first, other).any()
     np.testing.assert_allclose((first**2).sum(axis=(1, 2)), 1.0, rtol=1e-14)
-    labels = draw_labels(DrawnLabels(law=law), 200, 1)
+    labels = DrawnLabels(law=law).draw(200, 1)
     assert (np.abs(labels) == 1.0).all() == (law == "signs")
     assert abs(labels.mean()) < 0.3
 

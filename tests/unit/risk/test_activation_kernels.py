@@ -11,7 +11,7 @@ from sigmas import KINKS, SIGMAS
 from descentflow.functions import activations
 from descentflow.functions.activations import ACTIVATIONS, LEAKY_SLOPE, Activation
 from descentflow.functions.networks import ActivationName
-from descentflow.risk.activation_kernels import sigmas
+from descentflow.risk.activation_kernels import sigma_table
 from descentflow.simd.arrays import Array
 
 UNIT = 2.0**-53
@@ -26,7 +26,7 @@ SMALLEST = 2.0**-1022
 
 def jet(name: str, *z: float) -> Array:
     """σ, σ', σ'' (3, N) by the compiled function."""
-    return np.asarray(sigmas(ACTIVATIONS[name].code, np.array(z)))
+    return np.asarray(sigma_table(ACTIVATIONS[name].code, np.array(z)))
 
 
 def points() -> list[float]:

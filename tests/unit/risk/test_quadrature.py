@@ -451,7 +451,7 @@ def test_as_many_nodes_as_polynomials_need(activation: str, powers: int, degree:
     rule = problem.model
     assert isinstance(rule, Rule)
     top = 2 * max(degree, 1) + powers
-    assert np.count_nonzero(rule.numbers[rule.nodes : 2 * rule.nodes]) == top // 2 + 1
+    assert np.count_nonzero(rule.packed[rule.nodes : 2 * rule.nodes]) == top // 2 + 1
     w = np.array([1.7, -1.2])
     theta = np.array([*w, *(-w * rng.uniform(0.1, 0.9, 2)), *rng.normal(size=3)])
     risk, (gradient,), (hessian,) = everything(rule, theta)

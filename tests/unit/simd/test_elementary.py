@@ -51,10 +51,10 @@ def of_two(function: Any, place: int) -> Callable[[Array], Array]:
     return over(pick)
 
 
-exponential, exponential_rise = of_two(elementary.decay, 0), of_two(elementary.decay, 1)
+exponential, exponential_rise = of_two(elementary.exp_expm1, 0), of_two(elementary.exp_expm1, 1)
 sine, cosine = of_two(elementary.sine_cosine, 0), of_two(elementary.sine_cosine, 1)
-logarithm, arctan = over(elementary.log_one_plus), over(elementary.arctan)
-tail, near = over(elementary.scaled_error_tail), over(elementary.error_near)
+logarithm, arctan = over(elementary.log1p), over(elementary.arctan)
+tail, near = over(elementary.erfcx), over(elementary.erf)
 
 BOUNDS = {
     "exponential": 2.5,
@@ -271,12 +271,12 @@ def test_bounds_of_the_error_function() -> None:
     """D off by 2 u, 2.25 xD by 4 u; one product each."""
     x = np.linspace(0.0, 28.0, 200_000)
     t = 1.0 - 2.25 * x / (x + 3.5)
-    value, error = running(elementary.TAIL_TERMS, t, 0.0)
-    slope = np.polynomial.Polynomial(elementary.TAIL_TERMS).deriv()(t)
+    value, error = running(elementary.ERFCX_TERMS, t, 0.0)
+    slope = np.polynomial.Polynomial(elementary.ERFCX_TERMS).deriv()(t)
     passed = np.abs(slope) * (4 * (1 - t) + np.abs(t))
     assert (3 + (error + passed) / value).max() + INTERPOLATION <= BOUNDS["tail"]
     y = np.linspace(0.0, 1.0, 100_000)
-    value, error = running(elementary.ERROR_TERMS, y, 1.0)
+    value, error = running(elementary.ERF_TERMS, y, 1.0)
     assert (1 + error / value).max() + INTERPOLATION <= BOUNDS["near"]
 
 
@@ -376,7 +376,7 @@ def test_parts_of_constants() -> None:
     with mp.workdps(60):
         for parts, value, bits in (
             (elementary.LN_2, mp.log(2), 42),
-            (elementary.RIGHT_ANGLES, mp.pi / 2, 33),
+            (elementary.HALF_PI_PARTS, mp.pi / 2, 33),
         ):
             assert abs(sum(mp.mpf(part) for part in parts) - value) <= UNIT * abs(mp.mpf(parts[-1]))
             for part in parts[:-1]:
@@ -384,6 +384,6 @@ def test_parts_of_constants() -> None:
                 assert mantissa == int(mantissa)
     with mp.workprec(1400):
         whole = 0
-        for word in payne_hanek.DIGITS.tolist():
+        for word in payne_hanek.TWO_OVER_PI_WORDS.tolist():
             whole = (whole << 32) + word
-        assert whole == int(mp.floor(mp.ldexp(2 / mp.pi, 32 * payne_hanek.DIGITS.size)))
+        assert whole == int(mp.floor(mp.ldexp(2 / mp.pi, 32 * payne_hanek.TWO_OVER_PI_WORDS.size)))

@@ -6,8 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from descentflow.simd.alignment import padded
 from descentflow.simd.arrays import Array
+from descentflow.simd.load_store import padded
 from descentflow.training.block_ldl import new_factors, shifted_factor, solve
 
 UNIT = 2.0**-53

@@ -12,9 +12,9 @@ from descentflow.simd.arrays import Array
 from descentflow.training.critical_points import (
     KINDS,
     exponents,
-    finish,
     is_diverging,
     least_critical_risk,
+    refine_critical_points,
 )
 
 AFFINE = {"kind": "affine", "slope": 1.5, "intercept": -0.25}
@@ -54,7 +54,7 @@ def test_affine_saddles_are_recovered_from_points_nearby(kinks: int) -> None:
     setting = problem(AFFINE, 4)
     saddle = affine_saddle(4, kinks, 1.5, -0.25)
     near = saddle + 1e-3 * np.random.default_rng(kinks).standard_normal((20, saddle.size))
-    ends = finish(setting, near)
+    ends = refine_critical_points(setting, near)
     level = 1.5**2 / (12.0 * (kinks + 1) ** 4)
     assert (ends["kind"] == CRITICAL).all()
     assert ends["gradient_norm"].max() < 1e-12
@@ -70,7 +70,7 @@ def test_affine_saddles_are_recovered_from_points_nearby(kinks: int) -> None:
 
 def test_the_dead_network_has_one_direction_and_is_reached_exactly() -> None:
     setting = problem(STEP, 2)
-    ends = finish(setting, [[0.0, -1.0, -1.0, -0.5, 3.0, -2.0, 0.47]])
+    ends = refine_critical_points(setting, [[0.0, -1.0, -1.0, -0.5, 3.0, -2.0, 0.47]])
     assert ends["kind"].item() == CRITICAL
     assert ends["risk"].item() == pytest.approx(0.25, abs=1e-15)
     signature = [ends[name].item() for name in ("positive", "zero", "negative")]
@@ -82,7 +82,7 @@ def test_the_dead_network_has_one_direction_and_is_reached_exactly() -> None:
 def test_degenerate_neurons_are_those_that_add_nothing() -> None:
     # active but v = 0; (w, b) = 0, which is dead; a plain one
     theta = [[1.0, 0.0, 1.0, 0.1, 0.0, 0.0, 0.0, 2.0, 1.5, -0.25]]
-    ends = finish(problem(AFFINE, 3), theta)
+    ends = refine_critical_points(problem(AFFINE, 3), theta)
     assert ends["risk"].item() < 1e-30
     assert [ends[name].item() for name in ("dead", "degenerate", "active")] == [1, 1, 1]
 
@@ -93,7 +93,7 @@ HINGE = {"kind": "piecewise_linear", "knots": [0, 0.4, 1], "values": [0, 0, 1]}
 def test_the_end_of_a_flow_is_finished_to_a_global_minimum() -> None:
     setting = problem(HINGE, 1)
     ran = flow(setting, [[1.2, -0.3, 0.8, 0.1]], until=60.0, rtol=1e-7)
-    ends = finish(setting, ran["parameters"].values, records=ran)
+    ends = refine_critical_points(setting, ran["parameters"].values, records=ran)
     assert ran["risk"].values[0, -1] > 1e-12
     assert ends["kind"].item() == CRITICAL
     assert ends["risk"].item() < 1e-30
@@ -104,7 +104,7 @@ def test_so_is_the_end_of_a_flow_to_a_degenerate_one() -> None:
     # the second kink tends to the end 0 of the interval, its neuron to an inactive one
     setting = problem(HINGE, 2)
     ran = flow(setting, [[1.2, -0.8, -0.6, 0.2, 1.0, 0.4, 0.1]], until=300.0, rtol=1e-7)
-    ends = finish(setting, ran["parameters"].values, records=ran)
+    ends = refine_critical_points(setting, ran["parameters"].values, records=ran)
     assert ran["risk"].values[0, -1] > 1e-7
     assert ends["kind"].item() == CRITICAL
     assert ends["risk"].item() < 1e-23
@@ -114,7 +114,7 @@ def test_so_is_the_end_of_a_flow_to_a_degenerate_one() -> None:
 def test_points_far_from_critical_are_left_alone() -> None:
     setting = problem(STEP, 3)
     theta = np.random.default_rng(5).standard_normal((40, setting.parameter_count))
-    ends = finish(setting, theta)
+    ends = refine_critical_points(setting, theta)
     left = (ends["kind"] == UNDECIDED).values
     assert left.sum() >= 20
     np.testing.assert_array_equal(ends["parameters"].values[left], theta[left])
@@ -125,13 +125,13 @@ def test_rows_do_not_depend_on_one_another() -> None:
     setting = problem(AFFINE, 4)
     saddle = affine_saddle(4, 2, 1.5, -0.25)
     near = saddle + 1e-3 * np.random.default_rng(1).standard_normal((9, saddle.size))
-    together = finish(setting, near)
-    alone = finish(setting, near[4:5])
+    together = refine_critical_points(setting, near)
+    alone = refine_critical_points(setting, near[4:5])
     np.testing.assert_array_equal(together["parameters"][4], alone["parameters"][0])
 
 
 def test_a_steep_ramp_diverges_with_the_exponents_of_the_theory(blow_up) -> None:
-    ends = finish(problem(STEP, 2), blow_up["parameters"].values, records=blow_up)
+    ends = refine_critical_points(problem(STEP, 2), blow_up["parameters"].values, records=blow_up)
     assert ends["kind"].values.tolist() == [DIVERGING, CRITICAL]
     np.testing.assert_array_equal(ends["parameters"][0], blow_up["parameters"][0])
     norm, risk = exponents(
@@ -143,7 +143,7 @@ def test_a_steep_ramp_diverges_with_the_exponents_of_the_theory(blow_up) -> None
 
 
 def test_without_records_nothing_is_called_diverging(blow_up) -> None:
-    ends = finish(problem(STEP, 2), blow_up["parameters"].values)
+    ends = refine_critical_points(problem(STEP, 2), blow_up["parameters"].values)
     assert ends["kind"].values.tolist() == [UNDECIDED, CRITICAL]
 
 
@@ -195,9 +195,9 @@ def test_least_critical_risk_against_the_reduced_system(hidden: int, pattern) ->
 def test_shapes_that_do_not_fit_are_refused(blow_up) -> None:
     setting = problem(STEP, 2)
     with pytest.raises(InputError, match="theta"):
-        finish(setting, np.zeros(7))
+        refine_critical_points(setting, np.zeros(7))
     with pytest.raises(InputError, match="records"):
-        finish(setting, np.zeros((3, 7)), records=blow_up)
+        refine_critical_points(setting, np.zeros((3, 7)), records=blow_up)
 
 
 # The reduced system for critical points of the step at ½ without fully active neurons. Between

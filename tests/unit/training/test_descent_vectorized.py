@@ -11,7 +11,7 @@ import pytest
 
 import descentflow as df
 from descentflow.simd.arrays import Array
-from descentflow.training.vectorized_layout import KINK, NUMBER, SECTIONS, sort
+from descentflow.training.vectorized_layout import KINK, NEURON, SECTIONS, sort
 
 LINE = {"kind": "affine", "slope": 1.0, "intercept": 0.25}
 ZIGZAG = {
@@ -52,7 +52,7 @@ def stepped(setting: df.Problem, theta: Array, steps: int) -> Array:
 @pytest.mark.parametrize("hidden", [1, 2, 5, 16, 33])
 @pytest.mark.parametrize("target", [LINE, ZIGZAG], ids=["line", "zigzag"])
 def test_lanes_have_the_bits_of_one_at_a_time(target: dict[str, Any], hidden: int) -> None:
-    """With a last block of 3 lanes, kinks that change places and neurons that die included."""
+    """With a last block of 3 lanes, kinks that change slots and neurons that die included."""
     setting, theta = problem(target, hidden), starts(hidden, 11)
     ended = df.descend(setting, theta, step_size=GAMMA, steps=300)["parameters"].values
     np.testing.assert_array_equal(ended, stepped(setting, theta, 300))
@@ -95,18 +95,18 @@ def test_a_lost_lane_stops_where_one_alone_does() -> None:
 
 def test_sorting_is_by_kink_and_index() -> None:
     """Against NumPy, in the lanes that the bits name and in no others."""
-    places = 40
+    slots = 40
     rng = np.random.default_rng(3)
-    rows = np.zeros((places, SECTIONS, 8))
-    rows[:, KINK] = rng.integers(0, 6, size=(places, 8))
-    rows[:, NUMBER] = rng.permuted(np.tile(np.arange(places), (8, 1)), axis=1).T
-    rows[:, 0] = 100.0 * rows[:, KINK] + rows[:, NUMBER]
+    rows = np.zeros((slots, SECTIONS, 8))
+    rows[:, KINK] = rng.integers(0, 6, size=(slots, 8))
+    rows[:, NEURON] = rng.permuted(np.tile(np.arange(slots), (8, 1)), axis=1).T
+    rows[:, 0] = 100.0 * rows[:, KINK] + rows[:, NEURON]
     before = rows.copy()
     block = np.concatenate([rows.reshape(-1, 8), np.zeros((2, 8))])
-    sort(block, np.uint64(places), np.uint64(0b10100101))
-    after = block[:-2].reshape(places, SECTIONS, 8)
+    sort(block, np.uint64(slots), np.uint64(0b10100101))
+    after = block[:-2].reshape(slots, SECTIONS, 8)
     for lane in range(8):
-        order = np.lexsort((before[:, NUMBER, lane], before[:, KINK, lane]))
-        order = order if lane in (0, 2, 5, 7) else np.arange(places)
-        for section in (0, KINK, NUMBER):
+        order = np.lexsort((before[:, NEURON, lane], before[:, KINK, lane]))
+        order = order if lane in (0, 2, 5, 7) else np.arange(slots)
+        for section in (0, KINK, NEURON):
             np.testing.assert_array_equal(after[:, section, lane], before[order, section, lane])

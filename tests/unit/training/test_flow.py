@@ -9,20 +9,15 @@ kink. Integrators of high order then may overlook errors of 1e-8, so the referen
 such event and start afresh behind it.
 """
 
-import hashlib
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 import xarray as xr
 from rational import UNIT, Exact
+from run_bits import check_threads, digest
 from scipy.integrate import solve_ivp
 from scipy.optimize import root
 
@@ -78,23 +73,6 @@ def end_of(problem: df.Problem, theta: Array, until: float, rtol: float, **more:
 def distance(one: Array, other: Array) -> Array:
     """Largest difference of a component in units of 1 + |theta|."""
     return np.array(np.max(np.abs(one - other) / (1 + np.abs(other)), axis=-1))
-
-
-def digest(dataset: xr.Dataset) -> str:
-    """A digest of all the bits of a result."""
-    sha = hashlib.sha256()
-    for name in sorted(map(str, dataset.variables)):
-        values = np.ascontiguousarray(dataset[name].values)
-        sha.update(f"{name}{values.dtype}{values.shape}".encode() + values.tobytes())
-    return sha.hexdigest()
-
-
-@pytest.fixture
-def threads() -> Iterator[int]:
-    """The number of Numba's threads, restored afterwards."""
-    before = numba.get_num_threads()
-    yield before
-    numba.set_num_threads(before)
 
 
 # ---- closed forms
@@ -534,39 +512,9 @@ def test_chunks_have_the_bits_of_the_whole(count: int) -> None:
         assert joined.tobytes() == whole[name].values.tobytes(), name
 
 
-def test_threads_in_this_process(threads: int) -> None:
-    """One thread or all that there are."""
-    digests = set()
-    for count in {1, threads}:
-        numba.set_num_threads(count)
-        digests.add(bits_of_a_run())
-    assert len(digests) == 1
-
-
-PROGRAM = """
-import sys, numba
-sys.path[:0] = sys.argv[1:3]
-import test_flow
-for count in map(int, sys.argv[3:]):
-    numba.set_num_threads(count)
-    print(numba.get_num_threads(), test_flow.bits_of_a_run())
-"""
-
-
-def test_threads_in_other_processes() -> None:
-    """NUMBA_NUM_THREADS of 1 and 4, and 1, 2 and 4 threads of the latter."""
-    here = Path(__file__).resolve().parent
-    expected = bits_of_a_run()
-    for allowed, counts in (("1", ["1"]), ("4", ["1", "2", "4"])):
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(here), str(here.parent), *counts],
-            env=os.environ | {"NUMBA_NUM_THREADS": allowed},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.split("\n")[:-1] == [f"{count} {expected}" for count in counts]
+def test_threads() -> None:
+    """The number of threads changes no bit, in this process and in others."""
+    check_threads(__file__, bits_of_a_run)
 
 
 @pytest.mark.parametrize("target", TARGETS)

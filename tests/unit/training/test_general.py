@@ -4,14 +4,11 @@ Flows are compared with SciPy's at rtol 1e-12 or so; what a tolerance of 1e-9 ma
 the condition of the flow, which is measured by the flow's own answer to a changed start.
 """
 
-import hashlib
-from collections.abc import Iterator
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
-import xarray as xr
+from run_bits import digest, threads
 from scipy.integrate import solve_ivp
 
 import descentflow as df
@@ -74,23 +71,6 @@ def starts(name: str, count: int) -> Array:
     return theta
 
 
-def digest(dataset: xr.Dataset) -> str:
-    """A digest of all the bits of a result."""
-    sha = hashlib.sha256()
-    for name in sorted(map(str, dataset.variables)):
-        values = np.ascontiguousarray(dataset[name].values)
-        sha.update(f"{name}{values.dtype}{values.shape}".encode() + values.tobytes())
-    return sha.hexdigest()
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    """The number of Numba's threads, restored afterwards."""
-    before = numba.get_num_threads()
-    yield
-    numba.set_num_threads(before)
-
-
 # ---- descent
 
 
@@ -132,23 +112,27 @@ def test_lyapunov_along_descent(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["vectors", "square constants"])
-def test_descent_cut_and_on(name: str, threads: None) -> None:  # noqa: ARG001
+def test_descent_cut_and_on(name: str) -> None:
     """A run cut in two and one on another number of threads have the same bits."""
     problem, theta = PROBLEMS[name], starts(name, 7)
     sizes = np.full(7, 0.03)
     whole = df.descend(problem, theta, step_size=sizes, steps=100)
-    numba.set_num_threads(1)
-    state, ends = DescentState.start(theta), []
-    for until in (37, 100):
-        steps = record_steps(until, 20)
-        steps = steps[steps >= state.step]
-        state, records = advance_descent(problem, state, sizes, steps, snapshot_steps(until)[:0], 0)
-        ends.append(descent_dataset(problem, state, records))
+    with threads(1):
+        state, ends = DescentState.start(theta), []
+        for until in (37, 100):
+            steps = record_steps(until, 20)
+            steps = steps[steps >= state.step]
+            state, records = advance_descent(
+                problem, state, sizes, steps, snapshot_steps(until)[:0], 0
+            )
+            ends.append(descent_dataset(problem, state, records))
     assert state.parameters.tobytes() == whole["parameters"].values.tobytes()
     for variable in ("risk", "gradient_norm", "parameter_norm"):
         cut = ends[1][variable].sel(step=[100]).values
         assert cut.tobytes() == whole[variable].sel(step=[100]).values.tobytes()
-    assert digest(df.descend(problem, theta, step_size=sizes, steps=100)) == digest(whole)
+    with threads(1):
+        again = df.descend(problem, theta, step_size=sizes, steps=100)
+    assert digest(again) == digest(whole)
 
 
 def test_beyond_capacity_runs_stop() -> None:
@@ -235,17 +219,17 @@ def test_flow_identities(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["vectors", "square constants"])
-def test_flow_cut_and_on(name: str, threads: None) -> None:  # noqa: ARG001
+def test_flow_cut_and_on(name: str) -> None:
     """A flow cut at a power of ten, and one on another number of threads, have the same bits."""
     problem, theta = PROBLEMS[name], starts(name, 7)
     tolerances, times = Tolerances(1e-8, 1e-8, 0.0, 100_000), record_times(100.0, 5)
     start = FlowState.start(theta, problem.layout)
     state, records = advance(problem, start, tolerances, times, 2)
     whole = flow_dataset(problem, state, records)
-    numba.set_num_threads(1)
-    half, _ = advance(problem, start, tolerances, times[times <= 10.0], 2)
-    state, records = advance(problem, half, tolerances, times[times > 10.0], 2)
-    cut = flow_dataset(problem, state, records)
+    with threads(1):
+        half, _ = advance(problem, start, tolerances, times[times <= 10.0], 2)
+        state, records = advance(problem, half, tolerances, times[times > 10.0], 2)
+        cut = flow_dataset(problem, state, records)
     late = whole.sel(time=times[times > 10.0])
     for variable in ("parameters", "step_count", "refused_count", "risk_increase", "status"):
         assert cut[variable].values.tobytes() == whole[variable].values.tobytes(), variable

@@ -183,12 +183,12 @@ def step(
     ``left`` is what another step left in the memory.
     """
     memory = rosenbrock.new_memory(theta.size, theta.size // 3)
-    memory.stages[:] = memory.point[:] = memory.slope_inside[:] = memory.integrals[:] = left
-    memory.theta[:], memory.slope[:] = theta, problem.gradient(theta)
+    memory.stages[:] = memory.point[:] = memory.grad_at_point[:] = memory.integrals[:] = left
+    memory.theta[:], memory.grad[:] = theta, problem.gradient(theta)
     if not shifted_factor(problem.hessian(theta), 1 / (GAMMA * length), memory.factors):
         return None
     take_stages(problem.model, length, new_scratch(problem.target_table, theta.size), memory)
-    gains = [rosenbrock.advance_integral(memory.integrals, which) for which in (ENERGY, RISK)]
+    gains = [rosenbrock.integral_increment(memory.integrals, row) for row in (ENERGY, RISK)]
     error = memory.stages[-1, : theta.size].copy()
     return memory.point + error, error, np.array(gains)
 

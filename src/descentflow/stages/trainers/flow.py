@@ -9,7 +9,7 @@ import xarray as xr
 from descentflow.config.experiment import Flow
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
 from descentflow.training import flow
-from descentflow.training.flow import FlowRecords, FlowState, Tolerances, flow_dataset
+from descentflow.training.flow import FlowState, Records, Tolerances, flow_dataset
 from descentflow.training.recording import describe, record_times, within
 
 title = "Training, one segment"
@@ -48,7 +48,7 @@ def resume(spec: Spec, before: xr.Dataset) -> FlowState:
 
 def advance(
     spec: Spec, state: FlowState, progress: Callable[[int], object]
-) -> tuple[FlowState, FlowRecords]:
+) -> tuple[FlowState, Records]:
     """Integrate from segment[0] to segment[1]."""
     training, (first, last) = spec.training, spec.segment
     return flow.advance(
@@ -61,7 +61,7 @@ def advance(
     )
 
 
-def dataset(spec: Spec, state: FlowState, records: FlowRecords) -> xr.Dataset:
+def dataset(spec: Spec, state: FlowState, records: Records) -> xr.Dataset:
     """Return the records and the ends, dims (size, initialization, time), size 1."""
     dataset = flow_dataset(spec, state, records)
     dataset["sums"] = (("initialization", "sum"), state.sums, describe("sums"))
