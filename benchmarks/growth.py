@@ -124,12 +124,12 @@ def draw(measured: list[tuple[Series, Array, float]], path: Path) -> None:
         figure, (axis,) = style.new(style.PAGE, 3.2)
         for number, (series, seconds, slope) in enumerate(measured):
             label = f"{series.label} over {series.axis}: {slope:.2f} ({series.predicted:g})"
-            color = style.colors(len(measured))[number]
+            color = style.palette(len(measured))[number]
             sizes = np.array(series.sizes, dtype=float)
             axis.loglog(
                 sizes / sizes[0],
                 seconds / seconds[0],
-                style.marker(number) + "-",
+                style.MARKERS[number % len(style.MARKERS)] + "-",
                 color=color,
                 label=label,
             )

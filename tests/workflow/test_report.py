@@ -11,7 +11,7 @@ import pytest
 from checkout import Checkout
 
 from descentflow.config.catalogue import STUDIES
-from descentflow.report.captions import CLAIMS, TITLES
+from descentflow.report.captions import CLAIMS
 from descentflow.studies import claims_table
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
@@ -102,9 +102,10 @@ def test_figures_captions_and_claims_at_every_width(report: Path, size: str) -> 
         the_first_page(window, str(claims_table.tally(rows)))
         for study, figures in DRAWN.items():
             window.menu(study.replace("_", " ").capitalize())
-            for figure in figures:
-                a_figure(window, TITLES[figure], size)
-            a_caption(window, TITLES[figures[0]], size)
+            titles = [STUDIES[study].figures[figure].title for figure in figures]
+            for title in titles:
+                a_figure(window, title, size)
+            a_caption(window, titles[0], size)
         the_claims(window, rows, size)
         window.menu("Statistics")
         window.page.wait_for_selector("#runtimes canvas")

@@ -10,7 +10,7 @@ for study in STUDIES:
             [
                 in_report(
                     path,
-                    caption=f"../report/{study}/{Path(path).stem}.rst",
+                    caption=CAPTIONS.template(study, Path(path).stem),
                     category=CAPTIONS.category(study),
                     labels=CAPTIONS.labels(study, Path(path).stem),
                 )

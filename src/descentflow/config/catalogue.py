@@ -1,83 +1,46 @@
-"""The catalogue of studies: name, title, paper, and which figures need which experiments."""
+"""The catalogue of studies: every package in ``descentflow/studies`` is one."""
 
-from dataclasses import dataclass
+import pkgutil
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
 
-
-@dataclass(frozen=True)
-class Study:
-    """One study; ``figures`` maps a figure's name to the experiment it is drawn from."""
-
-    name: str
-    title: str
-    paper: str
-    figures: dict[str, str]
-
-
-STUDIES = {
-    study.name: study
-    for study in (
-        Study(
-            "constant_targets",
-            "Gradient descent for constant targets",
-            "arXiv:2102.09924",
-            {
-                "risk_and_lyapunov": "convergence",
-                "dimensions": "dimensions",
-                "flow": "flow",
-                "step_size_phases": "step_sizes",
-            },
-        ),
-        Study(
-            "random_initializations",
-            "Piecewise linear targets from random initialisations",
-            "arXiv:2108.04620",
-            {
-                "success": "success",
-                "risk_curves": "success",
-                "final_risks": "success",
-                "hessian_spectra": "success",
-                "rates": "success",
-            },
-        ),
-        Study(
-            "gradient_flows",
-            "Gradient flows to infinite time for affine targets",
-            "arXiv:2107.04479",
-            {
-                "staircase": "staircase",
-                "basin": "staircase",
-                "invariants": "staircase",
-                "saddles": "saddles",
-                "small_steps": "small_steps",
-                "vector_targets": "vector_targets",
-            },
-        ),
-        Study(
-            "blow_up",
-            "Gradient flows that diverge, and who has a global minimiser",
-            "arXiv:2211.15641",
-            {
-                "divergence": "diverging",
-                "realizations": "diverging",
-                "flow_and_descent": "descent",
-                "affine": "affine",
-                "other_targets": "hinge",
-                "minimisers": "affine",
-            },
-        ),
-        Study(
-            "overparameterized",
-            "Gradient descent on deep over-parameterised networks",
-            "arXiv:1811.03804",
-            {
-                "concentration": "concentration",
-                "training": "training",
-                "stability": "stability",
-                "depth": "depth",
-                "step_sizes": "step_sizes",
-            },
-        ),
-    )
-}
+from descentflow.config.study import Study
 
 FIGURE_FORMATS = ("pdf", "svg", "png")
+
+FOLDER = Path(__file__).parents[1] / "studies"
+"""Where the folders of the studies are."""
+
+
+class _Catalogue(Mapping[str, Study]):
+    """Studies by name, each imported when it is asked for, and in their order."""
+
+    @cached_property
+    def _names(self) -> set[str]:
+        return {module.name for module in pkgutil.iter_modules([str(FOLDER)]) if module.ispkg}
+
+    @cached_property
+    def _order(self) -> tuple[str, ...]:
+        return tuple(sorted(self._names, key=lambda name: (self[name].order, name)))
+
+    def __getitem__(self, name: str) -> Study:
+        if name not in self._names:
+            raise KeyError(name)
+        study: Study = import_module(f"descentflow.studies.{name}").STUDY
+        if study.name != name:
+            raise ValueError(f"the folder studies/{name} declares a study named {study.name}")
+        return study
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._order)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+STUDIES: Mapping[str, Study] = _Catalogue()

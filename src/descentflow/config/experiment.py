@@ -18,6 +18,9 @@ from descentflow.schema.model import (
     number_or_mapping,
 )
 
+MAX_BYTES = 2**36
+"""The most memory that the parameters of one chunk, or the Hessians at the ends of one run, take."""
+
 RECORDS = "log-spaced records per factor 10 of steps or, from 0.01 on, of time"
 SNAPSHOTS = (
     "of so many initialisations, the first ones, the files of the runs keep the parameters at {} 0, "
@@ -124,6 +127,13 @@ class Experiment(Problem):
         if fraction and not self.lyapunov_centre.size:
             text = "needs constant targets and activation relu or leaky_relu"
             yield ("training", "step_size", "lyapunov_fraction"), text
+
+    @check("inputs", "network", "initialization")
+    def _parameters_fit_into_memory(self) -> Iterator[ConfigProblem]:
+        size = 8 * self.parameter_count * self.initialization.chunk
+        if size > MAX_BYTES:
+            text = f"the parameters of one chunk take {size / 2**30:.3g} GiB"
+            yield ("initialization", "chunk"), f"{text}, allowed are {MAX_BYTES / 2**30:g}"
 
     @property
     def chunks(self) -> int:

@@ -115,17 +115,3 @@ class Descending(AtStart):
         if isinstance(self.labels, ListedLabels) and len(self.labels.values) != self.inputs.number:
             text = f"{len(self.labels.values)} labels for {self.inputs.number} inputs"
             yield ("labels", "values"), f"{text}; one for each is needed"
-
-
-EXPERIMENTS: dict[str, type[Limit] | type[AtStart]] = {
-    "concentration": AtStart,
-    "concentration_residual": AtStart,
-    "concentration_images": AtStart,
-    "training": Descending,
-    "training_images": Descending,
-    "stability": Descending,
-    "stability_images": Descending,
-    "depth": Limit,
-    "step_sizes": Descending,
-}
-"""The schema of each experiment of ``overparameterized``."""

@@ -29,6 +29,15 @@ from descentflow.schema.messages import report
 RUN_CLASSES = {**shallow_runs.RUN_CLASSES, **deep_runs.RUN_CLASSES}
 
 
+STUDY_MODULES = {
+    "aggregate": (".experiments", ".measures"),
+    "draw": (".figures",),
+    "judge": (".claims",),
+    "show_claims": ("",),
+}
+"""The modules of a study's folder that a stage runs."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One command of the workflow: a stage with its spec, the files it reads and those it writes.
@@ -49,12 +58,15 @@ class Job:
     @property
     def modules(self) -> tuple[str, ...]:
         """The modules that the job runs, which no other of its modules imports statically."""
-        part = {"aggregate": "measures", "draw": "figures", "judge": "claims"}.get(self.stage)
         studies = self.spec.get("studies", [self.study])
         return (
             f"descentflow.stages.{self.stage}",
             *([f"descentflow.stages.trainers.{self.trainer}"] if self.trainer else []),
-            *([f"descentflow.studies.{study}.{part}" for study in studies] if part else []),
+            *(
+                f"descentflow.studies.{study}{part}"
+                for part in STUDY_MODULES.get(self.stage, ())
+                for study in studies
+            ),
         )
 
     @cached_property
@@ -191,9 +203,9 @@ class Jobs:
     def draw(self, study: str) -> Job:
         """Return the job that draws a study's figures, in all formats; it may have no outputs."""
         figures = tuple(
-            str(self._figures / study / f"{figure}.{ending}")
-            for figure, experiment in STUDIES[study].figures.items()
-            if experiment in self.blocks[study]
+            str(self._figures / study / f"{name}.{ending}")
+            for name, figure in STUDIES[study].figures.items()
+            if figure.experiment in self.blocks[study]
             for ending in FIGURE_FORMATS
         )
         dataset = self.aggregate(study).outputs
@@ -209,7 +221,8 @@ class Jobs:
         """Return the job that shows the claims: as a picture in all formats, and as a page."""
         pictures = (str(self._figures / f"claims.{ending}") for ending in FIGURE_FORMATS)
         page = str(self.results / "claims.html")
-        return Job("show_claims", {}, self.judge().outputs, (*pictures, page), self.lock)
+        spec = {"studies": list(self.blocks)}
+        return Job("show_claims", spec, self.judge().outputs, (*pictures, page), self.lock)
 
     def all(self) -> Iterator[Job]:
         """Yield every job once, each after those it needs."""

@@ -1,4 +1,7 @@
-"""What the report says of figures and claims: read by the templates in workflow/report/."""
+"""Texts of the report about figures and claims, read by its templates.
+
+The templates are those in workflow/report/ and, for figures, in the folder ``captions`` of each study.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from descentflow.config.catalogue import STUDIES
+from descentflow.config.catalogue import FOLDER, STUDIES
 from descentflow.planning.jobs import Jobs
 from descentflow.report import settings
 from descentflow.studies import claims_table
@@ -14,36 +17,6 @@ from descentflow.studies.claims_table import FAILS, UNKNOWN, WORDS, Row
 
 CLAIMS = "All claims"
 """The report's category of the claims; the first in the alphabet."""
-
-TITLES = {
-    "risk_and_lyapunov": "Risk and Lyapunov function",
-    "dimensions": "Inputs of several dimensions",
-    "flow": "Gradient flow and its envelope",
-    "step_size_phases": "Step size against the bound",
-    "success": "Success over width and number of runs",
-    "risk_curves": "Risk curves and running minimum",
-    "final_risks": "Distribution of final risks",
-    "hessian_spectra": "Hessian spectra at minima",
-    "rates": "Predicted and measured rates",
-    "staircase": "Staircase of critical risks",
-    "basin": "Basin of one neuron",
-    "invariants": "Gradient norm and invariants",
-    "saddles": "Zig-zag saddles",
-    "small_steps": "Descent against flow",
-    "vector_targets": "Targets with several outputs",
-    "divergence": "Divergence and its power laws",
-    "realizations": "Networks that steepen to the step",
-    "flow_and_descent": "Flow and descent, edge of stability",
-    "affine": "Blow-up of thirteen activations",
-    "other_targets": "Step, hinge and parabola",
-    "minimisers": "Who attains the infimum",
-    "concentration": "Gram matrices at the start",
-    "training": "Training loss and its bound",
-    "stability": "Stability over the width",
-    "depth": "Least eigenvalue over the depth",
-    "step_sizes": "Around the stability limit",
-}
-"""The figures' names for people."""
 
 EQUATIONS = {
     "gradient descent": "Θₙ₊₁ = Θₙ − γG(Θₙ)",
@@ -63,15 +36,26 @@ class Captions:
         """The report's category of a study's figures."""
         return study.replace("_", " ").capitalize()
 
+    def template(self, study: str, figure: str) -> str:
+        """Path of the template of a figure's caption."""
+        return str(FOLDER / study / "captions" / f"{figure}.rst")
+
     def labels(self, study: str, figure: str) -> dict[str, str]:
         """The report's labels of a figure.
 
-        The last two tell the same apart, on purpose: Snakemake turns a label into a switch where it
-        halves a list, unless two do, and a switch hides figures or, for some lists, breaks the page.
+        ``training`` and ``rule`` split the figures identically on purpose: Snakemake renders a label
+        as a switch if it alone splits a list in two, and the switch hides figures or, for some lists,
+        breaks the page.
         """
-        experiment = STUDIES[study].figures[figure]
-        training = settings.training(self._jobs.blocks[study][experiment][0])
-        return {"figure": TITLES[figure], "training": training, "rule": EQUATIONS[training]}
+        declared = STUDIES[study].figures[figure]
+        training = settings.training(self._jobs.blocks[study][declared.experiment][0])
+        return {"figure": declared.title, "training": training, "rule": EQUATIONS[training]}
+
+    def setting_and_claims(self, study: str, *experiments: str) -> str:
+        """The end of a figure's caption: its experiments as configured, and the study's verdicts."""
+        setting = self.setting(study, *experiments)
+        verdicts = self.verdicts(study)
+        return f"**Setting.**\n\n{setting}\n\n**Claims of this study.** {verdicts}"
 
     def setting(self, study: str, *experiments: str) -> str:
         """One reStructuredText bullet for each of the experiments that is configured."""

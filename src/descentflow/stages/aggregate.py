@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from descentflow.config.catalogue import STUDIES
-from descentflow.config.validate import experiments_of
 from descentflow.datasets.aggregate import Measures, collect
 from descentflow.datasets.column_writer import write
 from descentflow.datasets.trained_runs import read_chunks, rows_of
@@ -17,7 +16,7 @@ from descentflow.errors import CannotWrite, InputError
 from descentflow.planning.runs import plan_runs
 from descentflow.schema.model import Model, parse
 from descentflow.stages.command import Stage, Task
-from descentflow.stages.specs import AggregateSpec
+from descentflow.stages.study_specs import AggregateSpec
 
 
 def aggregate(task: Task[AggregateSpec]) -> None:
@@ -35,12 +34,12 @@ def aggregate(task: Task[AggregateSpec]) -> None:
 
 def _block(spec: AggregateSpec) -> dict[str, list[Model]]:
     """Parse the settings as the study's experiments; raises InputError."""
-    models = experiments_of(spec.study)
-    if unknown := [name for name in spec.experiments if name not in models]:
-        allowed = ", ".join(models)
+    types = STUDIES[spec.study].experiments
+    if unknown := [name for name in spec.experiments if name not in types]:
+        allowed = ", ".join(types)
         raise InputError(f"experiments: unknown experiment '{unknown[0]}'; allowed: {allowed}")
     return {
-        name: [parse(models[name], setting) for setting in settings]
+        name: [parse(types[name].model, setting) for setting in settings]
         for name, settings in spec.experiments.items()
     }
 

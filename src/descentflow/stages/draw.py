@@ -6,7 +6,7 @@ from descentflow.config.catalogue import FIGURE_FORMATS, STUDIES
 from descentflow.datasets import netcdf
 from descentflow.errors import InputError
 from descentflow.stages.command import Stage, Task
-from descentflow.stages.specs import DrawSpec
+from descentflow.stages.study_specs import DrawSpec
 from descentflow.studies import style
 
 

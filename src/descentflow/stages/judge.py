@@ -7,11 +7,11 @@ from descentflow.datasets import netcdf
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import InputError
 from descentflow.stages.command import Stage, Task
-from descentflow.stages.specs import JudgeSpec
+from descentflow.stages.study_specs import ClaimsSpec
 from descentflow.studies.claim import COLUMNS, Claim
 
 
-def judge(task: Task[JudgeSpec]) -> None:
+def judge(task: Task[ClaimsSpec]) -> None:
     """Judge the claims of all studies, datasets in the order of the job's studies."""
     claims: list[Claim] = []
     studies, inputs = task.spec.studies, task.inputs
@@ -27,7 +27,7 @@ def judge(task: Task[JudgeSpec]) -> None:
         writer.writerows(claim.row() for claim in claims)
 
 
-STAGE = Stage(judge, JudgeSpec, None)
+STAGE = Stage(judge, ClaimsSpec, None)
 
 
 if __name__ == "__main__":

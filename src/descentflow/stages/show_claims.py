@@ -5,13 +5,13 @@ from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import InputError
 from descentflow.report import claims_figure, claims_html
 from descentflow.stages.command import Stage, Task
-from descentflow.stages.specs import ShowClaimsSpec
+from descentflow.stages.study_specs import ClaimsSpec
 from descentflow.studies import claims_table, style
 
 PAGE = "html"
 
 
-def show_claims(task: Task[ShowClaimsSpec]) -> None:
+def show_claims(task: Task[ClaimsSpec]) -> None:
     """Write each output, a figure or the page by its ending, from the table."""
     rows, outputs = claims_table.read(task.inputs[0]), task.outputs
     allowed = (*FIGURE_FORMATS, PAGE)
@@ -27,7 +27,7 @@ def show_claims(task: Task[ShowClaimsSpec]) -> None:
         style.save(claims_figure.claims(rows), pictures)
 
 
-STAGE = Stage(show_claims, ShowClaimsSpec, 1)
+STAGE = Stage(show_claims, ClaimsSpec, 1)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What the ``spec`` of a job must hold. No kernel is imported: editing one redraws no θ₀."""
+"""What the spec of a job for a chunk must hold. No kernel is imported: editing one redraws no θ₀."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -8,8 +8,6 @@ from descentflow.errors import ConfigurationError
 from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.networks import Layout
 from descentflow.schema.model import Model, Number, Whole
-
-Study = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class ChunkSpec(Model):
@@ -57,27 +55,3 @@ class SegmentSpec(ChunkSpec):
         if not 0 <= self.segment[0] < self.segment[1]:
             raise ConfigurationError(f"must run forwards, found {self.segment}", ("segment",))
         return self
-
-
-class AggregateSpec(Model):
-    """A job that makes a study's dataset; its experiments are parsed as the study declares them."""
-
-    study: Study
-    seed: Whole
-    experiments: dict[str, tuple[dict[str, Any], ...]] = Field(min_length=1)
-
-
-class DrawSpec(Model):
-    """A job that draws a study's figures."""
-
-    study: Study
-
-
-class JudgeSpec(Model):
-    """A job that judges the claims of studies."""
-
-    studies: tuple[Study, ...] = Field(min_length=1)
-
-
-class ShowClaimsSpec(Model):
-    """A job that shows the table of claims, which holds everything."""

@@ -1,13 +1,15 @@
-"""How figures look and are saved: column width, serif mathematics, grey-proof colours, fixed bytes."""
+"""Theme, palettes, sizes and file formats of the figures, and the panels that several studies draw."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import seaborn as sns
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
@@ -15,90 +17,210 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from descentflow.datasets.whole_file import atomic_path
+from descentflow.simd.arrays import Array
 
 COLUMN = 3.4  # inches, one column of a two-column page
 PAGE = 7.0
 
-RC: dict[str, Any] = {
+UNORDERED = "colorblind"  # seaborn's palette for series without an order
+ORDERED = "viridis"  # for widths, times and shares; its lightness rises evenly, so it survives grey
+THEORY: dict[str, Any] = {"color": "black", "linewidth": 0.9, "zorder": 5}
+SINGLE: dict[str, Any] = {"color": "0.5", "linewidth": 0.4, "alpha": 0.7}
+"""How predictions look, and the curves of single runs."""
+
+DASHES: tuple[tuple[float, ...] | str, ...] = (
+    "",
+    (4, 1.5),
+    (1, 1),
+    (3, 1.25, 1.5, 1.25),
+    (5, 1, 1, 1, 1, 1),
+    (8, 2),
+    (1, 2.5),
+    (3, 3),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+
+THEME: dict[str, Any] = {
     "axes.grid": True,
+    "axes.linewidth": 0.7,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlesize": 7.5,
-    "axes.labelsize": 8,
     "figure.constrained_layout.use": True,
     "figure.dpi": 200,
-    "font.family": "serif",
     "font.serif": ["DejaVu Serif"],
-    "font.size": 8,
-    "grid.alpha": 0.3,
+    "grid.alpha": 0.4,
     "grid.linewidth": 0.4,
-    "legend.fontsize": 6.5,
     "legend.frameon": False,
-    "lines.linewidth": 1.0,
     "mathtext.fontset": "dejavuserif",
+    "patch.linewidth": 0.5,
     "pdf.fonttype": 42,
     "savefig.dpi": 300,
     "svg.hashsalt": "descentflow",
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
+    **{f"{axis}tick.{which}.width": 0.6 for axis in "xy" for which in ("major", "minor")},
+    **{f"{axis}tick.major.size": 3.5 for axis in "xy"},
+    **{f"{axis}tick.minor.size": 2.0 for axis in "xy"},
 }
-
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)), (0, (8, 2)), (0, (3, 3)))
-THEORY: dict[str, Any] = {"color": "black", "linewidth": 0.9, "zorder": 5}
+"""Where the figures differ from seaborn's theme ``ticks`` in the context ``paper``."""
 
 
 @contextmanager
 def paper() -> Iterator[None]:
-    """Draw with the paper's settings; leaves the global ones as they were."""
-    settings: Any = dict(mpl.rcParamsDefault) | {"backend": "Agg"} | RC
-    with mpl.rc_context(settings):
+    """Draw with the figures' theme; restores matplotlib's settings afterwards, except the backend."""
+    with mpl.rc_context({**mpl.rcParamsDefault, "backend": "Agg"}):
+        sns.set_theme("paper", "ticks", UNORDERED, "serif", 0.78, color_codes=False, rc=THEME)
         yield
 
 
-def dash(number: int) -> Any:
-    """The line style of the ``number``-th series; they repeat after eight."""
-    return DASHES[number % len(DASHES)]
+def palette(count: int, name: str = ORDERED) -> list[tuple[float, float, float]]:
+    """Return ``count`` colours, from dark to light unless another palette is named."""
+    return [(red, green, blue) for red, green, blue in sns.color_palette(name, count)]
 
 
-def marker(number: int) -> str:
-    """The marker of the ``number``-th series; they repeat after eight."""
-    return MARKERS[number % len(MARKERS)]
-
-
-def colors(count: int) -> list[tuple[float, float, float]]:
-    """``count`` colours whose lightness falls evenly, told apart in grey and by the colour-blind."""
-    places = np.linspace(0.0, 1.0, count + 3)[1 : count + 1]
-    return [(red, green, blue) for red, green, blue, _ in mpl.colormaps["viridis"](places)]
+def dash(index: int) -> Any:
+    """Return the line style of a series; styles repeat after eight."""
+    pattern = DASHES[index % len(DASHES)]
+    return (0, pattern) if pattern else "-"
 
 
 def new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of ``width`` × ``height`` inches with rows × columns axes, row by row."""
+    """Make a figure of ``width`` × ``height`` inches; return it and its panels, row by row."""
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(rows, columns, squeeze=False)
     return figure, list(axes.ravel())
 
 
-def letter(axes: list[Axes], titles: Sequence[str] = ()) -> None:
+class Facets(sns.FacetGrid):  # type: ignore[misc]
+    """Lay out one panel per value of a column of a table, outside pyplot's list of open figures."""
+
+    def __init__(self, data: Any, size: tuple[float, float], **options: Any) -> None:
+        super().__init__(data, **options)
+        plt.close(self.figure)
+        self.figure.set_size_inches(size)
+
+    def tight_layout(self, *_: Any, **__: Any) -> "Facets":
+        """Leave the layout to ``save``, which finds it once."""
+        return self
+
+    def curves(self, **options: Any) -> None:
+        """Draw the column ``value`` over ``time``, both logarithmic, a line per row of ``units``."""
+        fixed = {"estimator": None, "errorbar": None, "legend": False}
+        self.map_dataframe(sns.lineplot, x="time", y="value", **fixed, **options)
+        self.set(xscale="log", yscale="log", xlim=(1e-2, None)).set_titles("{col_name}")
+
+    def with_legend(self, columns: int, title: str) -> Figure:
+        """Put the first panel's legend above the figure, and return the figure."""
+        figure: Figure = self.figure
+        legend_above(figure, self.axes.flat[0], columns, title)
+        return figure
+
+
+def lines(
+    panel: Axes,
+    series: Mapping[str, tuple[Array, Array]],
+    colors: Sequence[Any],
+    *,
+    markers: bool = False,
+) -> None:
+    """Draw labelled curves (x, y), each in its own colour, with its own dashes and marker."""
+    labels = np.repeat(list(series), [len(x) for x, _ in series.values()])
+    x, y = (np.concatenate(values) for values in zip(*series.values(), strict=True))
+    sns.lineplot(
+        x=x,
+        y=y,
+        hue=labels,
+        hue_order=list(series),
+        style=labels,
+        style_order=list(series),
+        palette=list(colors),
+        dashes=list(DASHES[: len(series)]),
+        markers=list(MARKERS[: len(series)]) if markers else False,
+        markersize=4 if markers else None,
+        markeredgewidth=0,
+        estimator=None,
+        errorbar=None,
+        ax=panel,
+    )
+    panel.get_legend().remove()  # type: ignore[union-attr]
+
+
+def quantile_curves(
+    panel: Axes,
+    series: Mapping[str, tuple[Array, Array]],
+    colors: Sequence[Any],
+    *,
+    shade_from: int = 0,
+    markers: bool = False,
+) -> None:
+    """Draw curves with bands: x and quantiles (lower, median, upper) × points by label.
+
+    The band reaches from quantile ``shade_from`` to the upper one.
+    """
+    medians = {label: (x, quantiles[1]) for label, (x, quantiles) in series.items()}
+    lines(panel, medians, colors, markers=markers)
+    for (x, quantiles), color in zip(series.values(), colors, strict=True):
+        panel.fill_between(
+            x, quantiles[shade_from], quantiles[2], color=color, alpha=0.15, linewidth=0
+        )
+
+
+def strips(panel: Axes, groups: Mapping[str, Array], colors: Sequence[Any]) -> None:
+    """Draw a strip of points per group, spread evenly over its breadth (seaborn's jitter is random)."""
+    sns.stripplot(
+        dict(groups), jitter=False, palette=list(colors), size=1.8, rasterized=True, ax=panel
+    )
+    for points in panel.collections:
+        offsets = np.array(points.get_offsets())
+        offsets[:, 0] += 0.7 * ((np.arange(len(offsets)) + 0.5) / max(len(offsets), 1) - 0.5)
+        points.set_offsets(offsets)
+    panel.set_xlim(-0.5, len(groups) - 0.5)
+
+
+def log_ticks(panel: Axes, x: Array, y: Array) -> None:
+    """Label a heat map, whose cells are numbered, by powers of ten of its cells' edges."""
+    for axis, edges in ((panel.xaxis, x), (panel.yaxis, y)):
+        exponents = np.arange(np.floor(np.log10(edges[0])), np.ceil(np.log10(edges[-1])) + 1)
+        minor = np.outer(10.0**exponents, np.arange(2, 10)).ravel()
+        minor = minor[(edges[0] <= minor) & (minor <= edges[-1])]
+        exponents = exponents[(edges[0] <= 10.0**exponents) & (10.0**exponents <= edges[-1])]
+        labels = [rf"$10^{{{exponent:.0f}}}$" for exponent in exponents]
+        axis.set_ticks(cell_position(10.0**exponents, edges), labels, rotation=0)
+        axis.set_ticks(cell_position(minor, edges), minor=True)
+
+
+def cell_position(values: Array, edges: Array) -> Array:
+    """Map values to the coordinates of a heat map with logarithmically interpolated cells."""
+    return np.interp(np.log(values), np.log(edges), np.arange(len(edges)))
+
+
+def label_panels(axes: Sequence[Axes], titles: Sequence[str] = ()) -> None:
     """Put (a), (b), .. and the titles, where given, at the panels' upper left."""
-    for number, panel in enumerate(axes):
-        title = f" {titles[number]}" if titles else ""
-        panel.set_title(rf"$\bf{{({'abcdefghijklmnop'[number]})}}${title}", loc="left")
+    for index, panel in enumerate(axes):
+        title = f" {titles[index]}" if titles else ""
+        panel.set_title(rf"$\bf{{({'abcdefghijklmnop'[index]})}}${title}", loc="left")
+
+
+def note(panel: Axes, text: str, place: tuple[float, float], y: str = "axes", **look: Any) -> None:
+    """Write small text at fractions of the panel's sides, or at a height in ``data`` units."""
+    transform = panel.transAxes if y == "axes" else panel.get_yaxis_transform()
+    panel.text(*place, text, transform=transform, **{"size": 6, "va": "bottom", **look})
 
 
 def legend_above(figure: Figure, panel: Axes, columns: int, title: str | None = None) -> None:
-    """The panel's legend above the whole figure, where it covers nothing."""
+    """Put the panel's legend above the whole figure, where it covers nothing."""
     handles, labels = panel.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper center", ncols=columns, title=title, title_fontsize=7
-    )
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, title=title)
+
+
+def joined(counts: Any) -> str:
+    """Return the distinct whole numbers in ``counts``, ascending, as text."""
+    return ", ".join(str(count) for count in sorted({int(count) for count in np.ravel(counts)}))
 
 
 def save(figure: Figure, paths: Sequence[Path]) -> None:
     """Write the figure in the formats that the paths name, each file whole.
 
-    There are no dates or versions in them, so that equal data give equal bytes. The layout is found
-    once, as it takes longer than drawing; ``Figure.savefig`` would draw twice, for a layout's sake.
+    The files hold no dates or versions, so that equal data give equal bytes. The layout is found
+    once, as it takes longer than drawing; ``Figure.savefig`` would draw twice for a layout's sake.
     """
     layout = figure.get_layout_engine()
     if layout is not None:
@@ -113,8 +235,8 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
 
 
 def _write_pdf(figure: Figure, file: io.BytesIO) -> None:
-    nothing = {"Creator": None, "Producer": None, "CreationDate": None}
-    FigureCanvasPdf(figure).print_pdf(file, metadata=nothing)  # type: ignore[no-untyped-call]
+    metadata = {"Creator": None, "Producer": None, "CreationDate": None}
+    FigureCanvasPdf(figure).print_pdf(file, metadata=metadata)  # type: ignore[no-untyped-call]
 
 
 def _write_svg(figure: Figure, file: io.BytesIO) -> None:

@@ -129,9 +129,9 @@ def test_experiments_that_would_share_files_are_refused() -> None:
 def test_figures_in_every_format(jobs: Jobs, study: str) -> None:
     """Those whose experiment is there."""
     expected = {
-        f"figures/{study}/{figure}.{ending}"
-        for figure, experiment in STUDIES[study].figures.items()
-        if experiment in jobs.blocks[study]
+        f"figures/{study}/{name}.{ending}"
+        for name, figure in STUDIES[study].figures.items()
+        if figure.experiment in jobs.blocks[study]
         for ending in FIGURE_FORMATS
     }
     assert set(jobs.draw(study).outputs) == expected
@@ -172,12 +172,13 @@ def test_identities_follow_the_lock_file(jobs: Jobs) -> None:
 def test_identities_follow_the_code(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each has the digest of its own stage and study."""
     monkeypatch.setattr(code_digest, "digest", lambda *modules: " ".join(sorted(modules)))
-    folders = {"aggregate": ("measures",), "draw": ("figures",), "judge": ("claims",)}
+    folders = {"aggregate": (".experiments", ".measures"), "draw": (".figures",)}
+    folders |= {"judge": (".claims",), "show_claims": ("",)}
     for text in strings(jobs).values():
         job = json.loads(text)
         stage, spec = job["stage"], job["spec"]
         studies = spec.get("studies", [spec.get("study")])
-        wanted = [f"descentflow.studies.{s}.{f}" for f in folders.get(stage, ()) for s in studies]
+        wanted = [f"descentflow.studies.{s}{f}" for f in folders.get(stage, ()) for s in studies]
         wanted += [f"descentflow.stages.trainers.{job['trainer']}"] if stage == "train" else []
         assert job["code"].split() == sorted([f"descentflow.stages.{stage}", *wanted])
 
@@ -210,11 +211,14 @@ def test_more_initializations_change_no_chunk(jobs: Jobs) -> None:
 
 
 def test_other_studies_leave_a_study_alone(jobs: Jobs) -> None:
-    """All but the table of claims."""
+    """All but the table of claims and what shows it."""
     studies = {"constant_targets": configuration()["studies"]["constant_targets"]}
     alone = strings(Jobs.from_mapping(configuration(studies=studies), "lock"))
     both = strings(jobs)
-    assert {path for path in alone if alone[path] != both[path]} == {"results/claims.csv"}
+    assert {path for path in alone if alone[path] != both[path]} == {
+        "results/claims.csv",
+        "figures/claims.pdf",
+    }
 
 
 # ---- surroundings

@@ -11,9 +11,9 @@ from jinja2 import Environment, StrictUndefined
 from shown_claims import write
 
 from descentflow.config import validate
-from descentflow.config.catalogue import STUDIES
+from descentflow.config.catalogue import FOLDER, STUDIES
 from descentflow.planning.jobs import Jobs
-from descentflow.report.captions import CLAIMS, TITLES, Captions
+from descentflow.report.captions import CLAIMS, Captions
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = ROOT / "workflow" / "report"
@@ -51,10 +51,10 @@ def rendered(template: Path, captions: Captions) -> str:
 def test_every_figure_has_a_caption_that_tells_all(
     captions: Captions, study: str, figure: str
 ) -> None:
-    html = rendered(TEMPLATES / study / f"{figure}.rst", captions)
+    html = rendered(Path(captions.template(study, figure)), captions)
     assert "Theory." in html
     assert re.search(r"\((paper|derived|predicted here)", html)
-    assert STUDIES[study].figures[figure] in html
+    assert STUDIES[study].figures[figure].experiment in html
     for words in ("networks", "H = "):
         assert words in html
     if (study, figure) != ("overparameterized", "depth"):
@@ -65,22 +65,17 @@ def test_every_figure_has_a_caption_that_tells_all(
 
 def test_captions_name_experiments_of_their_study() -> None:
     """A misspelt one would vanish silently, as one that is not configured does."""
-    names = {
-        study: set(validate.Studies.model_fields[study].annotation.__args__[0].model_fields)
-        for study in STUDIES
-    }
     for study, figure in FIGURES:
-        text = (TEMPLATES / study / f"{figure}.rst").read_text(encoding="utf-8")
-        (call,) = re.findall(r"captions\.setting\(([^)]*)\)", text)
+        text = (FOLDER / study / "captions" / f"{figure}.rst").read_text(encoding="utf-8")
+        (call,) = re.findall(r"captions\.setting_and_claims\(([^)]*)\)", text)
         named, *experiments = re.findall(r'"(\w+)"', call)
         assert named == study
-        assert STUDIES[study].figures[figure] in experiments
-        assert set(experiments) <= names[study]
-        assert f'captions.verdicts("{study}")' in text
+        assert STUDIES[study].figures[figure].experiment in experiments
+        assert set(experiments) <= set(STUDIES[study].experiments)
 
 
 def test_no_caption_without_a_figure() -> None:
-    found = {(path.parent.name, path.stem) for path in TEMPLATES.glob("*/*.rst")}
+    found = {(path.parents[1].name, path.stem) for path in FOLDER.glob("*/captions/*")}
     assert found == set(FIGURES)
 
 
@@ -89,7 +84,7 @@ def test_a_failing_claim_is_told_on_the_first_page_and_with_its_study(captions: 
     for text in (first, rendered(TEMPLATES / "claims.rst", captions)):
         assert "3 of 5 claims hold, 1 FAILS, 1 not measured" in text
         assert "&lt;b&gt;bold&lt;/b&gt; | bar; measured: 3; must be: 2" in text
-    study = rendered(TEMPLATES / "constant_targets" / "flow.rst", captions)
+    study = rendered(Path(captions.template("constant_targets", "flow")), captions)
     assert "1 of 2 claims hold, 1 FAILS" in study
     assert "seed: 20210209" in first
     for known in STUDIES.values():
@@ -111,6 +106,5 @@ def test_labels_make_no_switches(captions: Captions) -> None:
 
 
 def test_names_of_figures_and_categories(captions: Captions) -> None:
-    assert set(TITLES) == {figure for _, figure in FIGURES}
     categories = [captions.category(study) for study in STUDIES]
     assert sorted([CLAIMS, *categories], key=str.lower)[0] == CLAIMS

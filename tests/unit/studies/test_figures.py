@@ -1,62 +1,34 @@
 """What the figures show: lines and levels against the dataset and independently coded theory.
 
-The smoke configuration is computed here by the stages' functions, without Snakemake; no pixels are
-compared.
+The datasets are small and made from formulas; no pixels are compared.
 """
 
-import json
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
+import study_datasets
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from descentflow.config import validate
 from descentflow.config.catalogue import STUDIES
-from descentflow.datasets import netcdf
-from descentflow.planning.jobs import Jobs, lock_digest
+from descentflow.simd.arrays import Array
 from descentflow.studies import style
 from descentflow.studies.blow_up import figures
 
-ROOT = Path(__file__).parents[3]
-
-
-def run(job: str, inputs: list[Path], outputs: list[Path]) -> None:
-    """The stage that a job names, in this process."""
-    mapping = json.loads(job)
-    module = import_module(f"descentflow.stages.{mapping['stage']}")
-    getattr(module, mapping["stage"])(mapping, inputs, outputs)
+Datasets = dict[str, xr.Dataset]
 
 
 @pytest.fixture(scope="module")
-def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
-    """Every study's dataset for the smoke configuration, seed changed."""
-    mapping = validate.load(ROOT / "config" / "smoke.yaml")
-    folder = tmp_path_factory.mktemp("results")
-    mapping["seed"] = 20261122
-    mapping["outputs"] = {"results": str(folder), "figures": str(folder)}
-    jobs = Jobs.from_mapping(mapping, lock_digest(ROOT / "envs" / "requirements.lock"))
-    found = {}
-    for study, runs in jobs.runs.items():
-        for planned in runs:
-            for chunk in planned.chunks:
-                start = Path(*jobs.samples(planned.id, chunk))
-                if not start.exists():
-                    run(jobs.sample_job(planned.start.id, chunk), [], [start])
-                for number in range(len(planned.segments)):
-                    inputs = [Path(path) for path in jobs.train_inputs(planned.id, chunk, number)]
-                    output = Path(jobs.segment(planned.id, chunk, number))
-                    run(jobs.train_job(planned.id, chunk, number), inputs, [output])
-        output = Path(jobs.dataset(study))
-        inputs = [Path(path) for path in jobs.trained(study)]
-        run(jobs.aggregate_job(study), inputs, [output])
-        found[study] = netcdf.read(output)
-    return found
+def datasets() -> Datasets:
+    """Every study's dataset."""
+    return study_datasets.datasets()
 
 
 @pytest.fixture(autouse=True)
@@ -65,24 +37,50 @@ def paper() -> Iterator[None]:
         yield
 
 
-def draw(datasets: dict[str, xr.Dataset], study: str, figure: str) -> Figure:
-    drawn = getattr(import_module(f"descentflow.figures.{study}"), figure)(datasets[study])
+def draw(datasets: Datasets, study: str, figure: str) -> Figure:
+    drawn = getattr(import_module(f"descentflow.studies.{study}.figures"), figure)(datasets[study])
     assert isinstance(drawn, Figure)
     return drawn
 
 
-def line(panel: Axes, label: str) -> tuple[np.ndarray, np.ndarray]:
+def curves(panel: Axes) -> list[Line2D]:
+    """The lines that have points; others stand for entries of the legend."""
+    return [item for item in panel.get_lines() if len(np.asarray(item.get_xdata()))]
+
+
+def data(item: Line2D) -> tuple[Array, Array]:
+    return np.asarray(item.get_xdata(), float), np.asarray(item.get_ydata(), float)
+
+
+def line(panel: Axes, label: str) -> tuple[Array, Array]:
     """The data of the one line whose label starts like this."""
-    (found,) = [item for item in panel.get_lines() if str(item.get_label()).startswith(label)]
-    return np.asarray(found.get_xdata(), float), np.asarray(found.get_ydata(), float)
+    (found,) = [item for item in curves(panel) if str(item.get_label()).startswith(label)]
+    return data(found)
+
+
+def series(panel: Axes, label: str) -> tuple[Array, Array]:
+    """The data of the one line that looks like the legend's entry with this label."""
+    handles, labels = panel.get_legend_handles_labels()
+    (entry,) = [h for h, text in zip(handles, labels, strict=True) if text == label]
+    assert isinstance(entry, Line2D)
+    color = to_rgba(entry.get_color())
+    (found,) = [item for item in curves(panel) if to_rgba(item.get_color()) == color]
+    return data(found)
 
 
 def levels(panel: Axes) -> list[float]:
     """Heights of the horizontal lines that span the panel, ascending."""
-    spans = [np.asarray(item.get_ydata(), float) for item in panel.get_lines()]
-    xs = [np.asarray(item.get_xdata(), float) for item in panel.get_lines()]
-    flat = [y[0] for x, y in zip(xs, spans, strict=True) if len(y) == 2 and [*x] == [0, 1]]
-    return sorted(flat)
+    flat = [data(item) for item in panel.get_lines()]
+    return sorted(y[0] for x, y in flat if len(y) == 2 and [*x] == [0, 1] and y[0] == y[1])
+
+
+def runs_of(dataset: xr.Dataset, experiment: str) -> xr.Dataset:
+    return dataset.isel(run=np.flatnonzero(dataset["experiment"].values == experiment))
+
+
+def heat_map(panel: Axes) -> Array:
+    (mesh,) = [item for item in panel.collections if isinstance(item, QuadMesh)]
+    return np.ma.filled(np.ma.asarray(mesh.get_array(), float), np.nan)
 
 
 def column(panel: Axes) -> int:
@@ -95,7 +93,7 @@ def column(panel: Axes) -> int:
     ("study", "figure"),
     [(study.name, figure) for study in STUDIES.values() for figure in study.figures],
 )
-def test_every_axis_is_labelled(datasets: dict[str, xr.Dataset], study: str, figure: str) -> None:
+def test_every_axis_is_labelled(datasets: Datasets, study: str, figure: str) -> None:
     """Panels above others in a column may leave the x axis to the lowest one."""
     panels = [p for p in draw(datasets, study, figure).axes if p.get_lines() or p.texts]
     assert panels
@@ -106,44 +104,131 @@ def test_every_axis_is_labelled(datasets: dict[str, xr.Dataset], study: str, fig
     assert panels[0].get_ylabel()
 
 
-def test_risk_curve_is_the_lower_median(datasets: dict[str, xr.Dataset]) -> None:
-    data = datasets["constant_targets"]
-    run = data.isel(run=int(np.flatnonzero(data["experiment"].values == "convergence")[0]))
-    count = int(run["count"])
-    _, drawn = line(draw(datasets, "constant_targets", "risk_and_lyapunov").axes[0], "$H=4$")
-    middle = np.sort(run["risk"].values[:count], axis=0)[(count - 1) // 2]
-    known = np.isfinite(middle)
-    assert known.sum() > 20
-    np.testing.assert_array_equal(drawn[known], middle[known])
+def test_risk_curves_are_the_medians(datasets: Datasets) -> None:
+    """By width and by dimension, each in the legend's colour; a shorter run ends earlier."""
+    for figure, experiment, name in (
+        ("risk_and_lyapunov", "convergence", "network_hidden"),
+        ("dimensions", "dimensions", "dimension"),
+    ):
+        panels = draw(datasets, "constant_targets", figure).axes
+        runs = runs_of(datasets["constant_targets"], experiment)
+        for index, value in enumerate(runs[name].values):
+            label = f"${'H' if name == 'network_hidden' else 'd'}={value}$"
+            medians = runs["risk_quantiles"].values[index, 1]
+            known = np.isfinite(medians)
+            x, drawn = series(panels[0], label)
+            np.testing.assert_array_equal(x, runs["step"].values[index][known])
+            np.testing.assert_array_equal(drawn, medians[known])
 
 
-def test_bound_of_the_phase_diagram(datasets: dict[str, xr.Dataset]) -> None:
+def test_envelopes_and_bound_of_constant_targets(datasets: Datasets) -> None:
+    runs = runs_of(datasets["constant_targets"], "convergence")
+    panel = draw(datasets, "constant_targets", "risk_and_lyapunov").axes[0]
+    n, envelope = line(panel, "envelopes")
+    known = np.isfinite(n)
+    assert known.sum() == 13
+    expected = float(runs["envelope_median"][0])
+    np.testing.assert_allclose((envelope * n)[known], expected, rtol=1e-15)
     panel = draw(datasets, "constant_targets", "step_size_phases").axes[0]
-    start, gamma = (np.asarray(values) for values in panel.get_lines()[-1].get_data())
-    # E|X|² = 1/3 on [0, 1]: three roundings of quantities of size one
-    np.testing.assert_allclose(gamma, 2.0 / ((4.0 / 3.0) * start + 2.0), rtol=1e-14)
+    x, y = line(panel, "bound")
+    # cells are geometric: 3 to 600 in 4, 1e-3 to 0.5 in 3; E|X|² = 1/3 on [0, 1]
+    start, gamma = 3.0 * 200.0 ** (x / 4), 1e-3 * 500.0 ** (y / 3)
+    np.testing.assert_allclose(gamma, 2.0 / ((4.0 / 3.0) * start + 2.0), rtol=1e-12)
+    share = datasets["constant_targets"]["monotone_share"].values
+    np.testing.assert_array_equal(heat_map(panel), share.T)
 
 
-def test_plateaus_of_the_final_risks(datasets: dict[str, xr.Dataset]) -> None:
+def test_plateaus_of_the_final_risks(datasets: Datasets) -> None:
     panel = draw(datasets, "random_initializations", "final_risks").axes[0]
-    found = [
-        item.get_xdata()[0]
-        for item in panel.get_lines()
-        if len(item.get_xdata()) == 2 and item.get_xdata()[0] == item.get_xdata()[1]
-    ]
+    flat = [data(item)[0] for item in curves(panel)]
+    found = [x[0] for x in flat if len(x) == 2 and x[0] == x[1]]
     expected = sorted([1 / 48, (3 - 2 * 2**0.5) / 12])
     np.testing.assert_allclose(sorted(found), expected, rtol=1e-13)
 
 
-def test_stairs_of_the_staircase(datasets: dict[str, xr.Dataset]) -> None:
-    drawn = levels(draw(datasets, "gradient_flows", "staircase").axes[0])
-    np.testing.assert_allclose(drawn, [1 / 12], rtol=1e-14)
+def test_final_risks_are_distribution_functions(datasets: Datasets) -> None:
+    """The narrowest width first; half of its eight risks lie at or below the fourth."""
+    panel = draw(datasets, "random_initializations", "final_risks").axes[0]
+    runs = datasets["random_initializations"].isel(run=1)
+    x, share = series(panel, "$H=2$")
+    np.testing.assert_array_equal(x[1:], np.sort(runs["final_risk"].values))
+    np.testing.assert_allclose(share, np.arange(9) / 8, rtol=1e-15)
 
 
-def test_saddles_are_zig_zags(datasets: dict[str, xr.Dataset]) -> None:
-    panel = draw(datasets, "gradient_flows", "saddles").axes[0]
-    for number, kinks in enumerate((0, 2, 4)):
-        x, y = (np.asarray(values) for values in panel.get_lines()[number].get_data())
+def test_success_of_the_best_of_several_runs(datasets: Datasets) -> None:
+    """Widths ascend upwards; groups that were too large are left out for the target they miss."""
+    _, first, second = draw(datasets, "random_initializations", "success").axes[:3]
+    measured = datasets["random_initializations"]["best_measured"].values
+    np.testing.assert_array_equal(heat_map(first), measured[[1, 0], :2])
+    np.testing.assert_array_equal(heat_map(second), measured[[3, 2]])
+    assert [label.get_text() for label in first.get_yticklabels()] == ["2", "4"]
+    assert not first.yaxis_inverted()
+    shown = {text.get_text() for text in second.texts}
+    assert {"0.60", "0.20"} <= shown
+
+
+def test_rates_slopes_and_shares(datasets: Datasets) -> None:
+    """Points on the diagonal, as many slopes as algebraic runs, bars that add up to one."""
+    rates, slopes, shares = draw(datasets, "random_initializations", "rates").axes[:3]
+    for index, count in ((1, 2 + 3), (2, 4 + 5)):
+        x, y = line(rates, f"$f_{{{index}}}$")
+        assert len(x) == count
+        np.testing.assert_array_equal(x, y)
+    assert line(slopes, "$n^{-3}$")[0].tolist() == [-3.0, -3.0]
+    for index in (1, 2):
+        x, heights = line(slopes, f"$f_{{{index}}}$: 6")
+        kinds = datasets["random_initializations"].isel(run=slice(2 * index - 2, 2 * index))
+        chosen = kinds["final_slope"].values[kinds["decay_kind"].values == 2]
+        expected, _ = np.histogram(chosen, np.linspace(-6.0, 0.0, 61))
+        assert heights.sum() >= expected.sum() == 6
+        assert heights.max() == expected.max()
+    bars = [bar for bar in shares.patches if isinstance(bar, Rectangle) and bar.get_width()]
+    heights = {}
+    for bar in bars:
+        heights.setdefault(round(bar.get_x() + bar.get_width() / 2), []).append(bar.get_height())
+    assert sorted(heights) == [0, 1]
+    for values in heights.values():
+        np.testing.assert_allclose(sorted(v for v in values if v), [0.125, 0.25, 0.25, 0.375])
+
+
+def test_spectra_fall(datasets: Datasets) -> None:
+    """One line per limit, its absolute eigenvalues in descending order, the rank behind the fourth."""
+    panels = draw(datasets, "random_initializations", "hessian_spectra").axes
+    assert [panel.get_title("left").split(" ", 1)[1] for panel in panels] == [
+        "$H=2$, 3 runs",
+        "$H=4$, 2 runs",
+    ]
+    for panel, count in zip(panels, (3, 2), strict=True):
+        x, _ = line(panel, "predicted rank")
+        assert x.tolist() == [4.5, 4.5]
+        spectra = [data(item)[1] for item in curves(panel)][:count]
+        assert all((np.diff(values) <= 0.0).all() for values in spectra)
+
+
+def test_stairs_of_the_staircase(datasets: Datasets) -> None:
+    """Levels for up to four kinks, and every flow on its level or at the floor."""
+    panel = draw(datasets, "gradient_flows", "staircase").axes[0]
+    np.testing.assert_allclose(levels(panel), [1 / 7500, 1 / 972, 1 / 12], rtol=1e-14)
+    texts = {text.get_text(): text.get_position()[1] for text in panel.texts}
+    np.testing.assert_allclose([texts[f"${n}$"] for n in (4, 2, 0)], levels(panel))
+    narrow, wide = (np.asarray(item.get_offsets()) for item in panel.collections)
+    assert (len(narrow), len(wide)) == (5, 6)
+    for points in (narrow, wide):
+        assert set(points[:, 1].tolist()) <= {1e-9, 1 / 12}
+
+
+def test_basin_has_a_point_per_flow(datasets: Datasets) -> None:
+    panel = draw(datasets, "gradient_flows", "basin").axes[0]
+    run = datasets["gradient_flows"].isel(run=1)
+    points = np.asarray(panel.collections[0].get_offsets())
+    np.testing.assert_allclose(points[:, 0], run["start_risk"].values[:5], rtol=1e-14)
+    assert line(panel, "threshold")[0].tolist() == [1 / 12, 1 / 12]
+
+
+def test_saddles_are_zig_zags(datasets: Datasets) -> None:
+    networks, _, flows = draw(datasets, "gradient_flows", "saddles").axes[:3]
+    for kinks in (0, 2, 4):
+        x, y = series(networks, f"$n={kinks}$")
         knots = np.arange(kinks + 2) / (kinks + 1)
         # slope of f plus the two ends: the residual alternates by ± alpha/(2(n+1)²)
         heights = knots - 0.5 * (-1.0) ** np.arange(kinks + 2) / (kinks + 1) ** 2 * (
@@ -151,9 +236,25 @@ def test_saddles_are_zig_zags(datasets: dict[str, xr.Dataset]) -> None:
         )
         expected = np.interp(x, knots, heights) if kinks else np.full(len(x), 0.5)
         assert np.abs(np.abs(y - x) - np.abs(expected - x)).max() < 1e-14
+    assert len(curves(flows)) == 4 + 3
+    np.testing.assert_allclose(levels(flows), [1 / 7500, 1 / 972, 1 / 12], rtol=1e-14)
 
 
-def test_power_laws_of_the_blow_up(datasets: dict[str, xr.Dataset]) -> None:
+def test_small_steps_ascend_with_the_largest_distance(datasets: Datasets) -> None:
+    panel = draw(datasets, "gradient_flows", "small_steps").axes[0]
+    runs = runs_of(datasets["gradient_flows"], "small_steps").isel(initialization=slice(0, 3))
+    gamma, largest = series(panel, "largest")
+    assert gamma.tolist() == [0.01, 0.1]
+    assert largest.tolist() == runs["distance_to_flow"].max("initialization").values[::-1].tolist()
+
+
+def test_vector_targets_name_what_they_show(datasets: Datasets) -> None:
+    figure = draw(datasets, "gradient_flows", "vector_targets")
+    assert figure.get_suptitle().startswith("2 outputs, $H=2$, 4 flows")
+    assert all(len(panel.get_lines()) == 4 for panel in figure.axes)
+
+
+def test_power_laws_of_the_blow_up(datasets: Datasets) -> None:
     risk, norm = draw(datasets, "blow_up", "divergence").axes[:2]
     kappa = (4.0 * 1.25**0.5) ** 0.5
     t, decay = line(risk, "predicted")
@@ -162,82 +263,122 @@ def test_power_laws_of_the_blow_up(datasets: dict[str, xr.Dataset]) -> None:
     np.testing.assert_allclose(growth, (2.0 / 3.0 * kappa**2 * t) ** 0.25, rtol=1e-13)
 
 
-def test_power_laws_of_one_neuron_and_the_line(datasets: dict[str, xr.Dataset]) -> None:
+def test_edge_of_stability_of_each_step_size(datasets: Datasets) -> None:
+    """At ‖θ‖² = 2.46/γ, in the colour of its run."""
+    norm, risk = draw(datasets, "blow_up", "flow_and_descent").axes
+    assert levels(norm) == pytest.approx([2.46 / 0.05], rel=2e-3)
+    run = datasets["blow_up"].isel(run=1)
+    clock, drawn = series(risk, r"GD, $\gamma=0.05$")
+    known = np.isfinite(run["risk"].values[0])
+    np.testing.assert_array_equal(drawn, run["risk"].values[0][known])
+    np.testing.assert_array_equal(clock, run["clock"].values[known])
+
+
+def test_power_laws_of_one_neuron_and_the_line(datasets: Datasets) -> None:
     """Slopes −2/3 of the risk and 1/6 of the norm for tanh, nothing for the ReLU; all named."""
-    figure = draw(datasets, "blow_up", "affine")
-    shown = [panel for panel in figure.axes if panel.get_visible()]
-    assert [panel.get_title() for panel in shown] == ["relu", "tanh"]
-    theory = [
-        [
-            item
-            for item in panel.get_lines()
-            if item.get_color() == "black" and item.get_xdata().size
-        ]
-        for panel in shown
-    ]
-    assert [len(lines) for lines in theory] == [0, 2]
+    panels = draw(datasets, "blow_up", "affine").axes
+    assert [panel.get_title() for panel in panels] == ["relu", "tanh"]
+    theory = [[item for item in curves(panel) if item.get_color() == "black"] for panel in panels]
+    assert [len(items) for items in theory] == [0, 2]
     for item, exponent in zip(theory[1], (-2 / 3, 1 / 6), strict=True):
-        t, law = (np.asarray(values, float) for values in item.get_data())
+        t, law = data(item)
         slopes = np.diff(np.log(law)) / np.diff(np.log(t))
         np.testing.assert_allclose(slopes, exponent, rtol=1e-9)
+    assert [len(curves(panel)) for panel in panels] == [2 * 4, 2 * 4 + 2]
 
 
-def test_other_targets_show_the_best_flow(datasets: dict[str, xr.Dataset]) -> None:
-    data = datasets["blow_up"]
-    figure = draw(datasets, "blow_up", "other_targets")
-    risk, norm = figure.axes[:2]
-    assert (risk.get_title(), risk.get_ylabel(), norm.get_ylabel()) == (
-        "hinge",
-        r"risk $\mathcal{L}$",
-        r"norm $\Vert\Theta\Vert$",
-    )
-    runs = data.isel(run=np.flatnonzero(data["experiment"].values == "hinge"))
-    for number in range(runs.sizes["run"]):
-        run = runs.isel(run=number)
-        _, drawn = risk.get_lines()[number].get_data()
-        flows = run["risk"].values[: int(run["count"])]
-        expected = flows[int(run["best"])]
-        above = expected > 1e-16
-        np.testing.assert_array_equal(np.asarray(drawn)[above], expected[above])
+def test_other_targets_show_the_best_flow(datasets: Datasets) -> None:
+    """One line per run, without the records of risk 0; more neurons are drawn thicker."""
+    risk, norm = draw(datasets, "blow_up", "other_targets").axes
+    names = (risk.get_title(), risk.get_ylabel(), norm.get_ylabel())
+    assert names == ("hinge", r"risk $\mathcal{L}$", r"norm $\Vert\Theta\Vert$")
+    runs = runs_of(datasets["blow_up"], "hinge")
+    assert len(curves(risk)) == len(curves(norm)) == runs.sizes["run"] == 3
+    widths = {}
+    for index in range(runs.sizes["run"]):
+        run = runs.isel(run=index)
+        expected = run["risk"].values[int(run["best"])]
+        expected = expected[expected > 1e-16]
+        matching = [
+            item
+            for item in curves(risk)
+            if len(data(item)[1]) == len(expected) and (data(item)[1] == expected).all()
+        ]
+        assert len(matching) == 1
+        widths[int(run["network_hidden"]), index] = matching[0].get_linewidth()
+    assert widths[2, 2] > widths[1, 0] == widths[1, 1]
 
 
-def test_table_of_minimisers_has_a_cell_per_run(datasets: dict[str, xr.Dataset]) -> None:
+def test_activations_look_different(datasets: Datasets) -> None:
+    """No two of the thirteen share both colour and dashes."""
+    panel = draw(datasets, "blow_up", "other_targets").axes[0]
+    _, labels = panel.get_legend_handles_labels()
+    assert labels == [name.replace("_", " ") for name in figures.ACTIVATIONS]
+    assert len(set(figures._looks().values())) == len(labels) == 13
+
+
+def test_table_of_minimisers_has_a_cell_per_run(datasets: Datasets) -> None:
     """Framed as the list of 4.5 has it; what an undecided flow found is not framed."""
-    data = datasets["blow_up"]
     panel = draw(datasets, "blow_up", "minimisers").axes[0]
     boxes = [patch for patch in panel.patches if isinstance(patch, Rectangle)]
-    cells = {(round(box.get_x() - 0.04), round(box.get_y() - 0.08)): box for box in boxes}
-    chosen = np.isin(data["experiment"].values, ["affine", "hinge"])
-    assert len(cells) == len(boxes) == chosen.sum() == len(panel.texts)
-    for number in np.flatnonzero(chosen):
-        run = data.isel(run=int(number))
-        column = [("affine", 1), ("step", 1), ("step", 2), ("hinge", 1)].index(
-            (str(run["case"].values), int(run["network_hidden"]))
-        )
-        row = figures.ACTIVATIONS.index(str(run["network_activation"].values))
-        verdict, expected = int(run["verdict"]), float(run["expected_attained"])
-        edge = {2: (0, 0, 0, 0)}.get(verdict, (0, 0, 0, 1) if verdict == 1 - expected else None)
-        assert cells[column, row].get_edgecolor() == (edge or (1, 0, 0, 1))
+    frames = {(int(box.get_y()), int(box.get_x())): box.get_edgecolor() for box in boxes}
+    black, red, none = (0, 0, 0, 1), (1, 0, 0, 1), (0, 0, 0, 0)
+    row = figures.ACTIVATIONS.index
+    expected = {
+        (row("relu"), 0): (black, 0, "0"),
+        (row("tanh"), 0): (black, 1, r"$t^{0.17}$, $1.0\cdot 10^{-9}$"),
+        (row("relu"), 3): (none, 2, "0"),
+        (row("softplus"), 3): (red, 0, r"$2.0\cdot 10^{-6}$"),
+        (row("leaky_relu"), 4): (none, 0, "0.05"),
+    }
+    assert frames == {cell: frame for cell, (frame, _, _) in expected.items()}
+    verdicts = heat_map(panel)
+    assert np.isfinite(verdicts).sum() == len(expected)
+    texts = {
+        (int(text.get_position()[1]), int(text.get_position()[0])): text.get_text()
+        for text in panel.texts
+        if text.get_text()
+    }
+    assert texts == {cell: text for cell, (_, _, text) in expected.items()}
+    for cell, (_, verdict, _) in expected.items():
+        assert verdicts[cell] == verdict
 
 
-def test_cubes_and_vectors_name_what_they_show(datasets: dict[str, xr.Dataset]) -> None:
-    risk, _ = draw(datasets, "constant_targets", "dimensions").axes[:2]
-    data = datasets["constant_targets"]
-    run = data.isel(run=int(np.flatnonzero(data["experiment"].values == "dimensions")[0]))
-    _, drawn = line(risk, "$d=2$")
-    middle = np.sort(run["risk"].values[: int(run["count"])], axis=0)[(int(run["count"]) - 1) // 2]
-    known = np.isfinite(middle)
-    np.testing.assert_array_equal(drawn[known], middle[known])
-    data = datasets["gradient_flows"]
-    run = data.isel(run=int(np.flatnonzero(data["experiment"].values == "vector_targets")[0]))
-    figure = draw(datasets, "gradient_flows", "vector_targets")
-    assert figure.get_suptitle() == f"2 outputs, $H=2$, {int(run['count'])} flows"
-    assert all(len(panel.get_lines()) == int(run["count"]) for panel in figure.axes)
+def test_widths_ascend_and_exponents_are_printed(datasets: Datasets) -> None:
+    """Fully connected networks come first, whatever the dataset's order."""
+    for figure, count in (("concentration", 1), ("stability", 3)):
+        panels = draw(datasets, "overparameterized", figure).axes
+        assert len(panels) == count
+        for panel in panels:
+            _, labels = panel.get_legend_handles_labels()
+            assert [label.split(",")[0] for label in labels[:2]] == ["fully connected", "residual"]
+            for label in labels[:2]:
+                width, middle = series(panel, label)
+                assert width.tolist() == [16.0, 64.0]
+                np.testing.assert_allclose(middle, width**-0.5, rtol=1e-14)
+            assert [text.get_text() for text in panel.texts] == [r"$-0.50\pm0.02$"] * 2
 
 
-def test_claims_of_every_study_are_judged(datasets: dict[str, xr.Dataset]) -> None:
-    for study, data in datasets.items():
-        claims = import_module(f"descentflow.claims.{study}").judge(data)
-        assert claims
-        assert len({claim.id for claim in claims}) == len(claims)
-        assert all(claim.study == study and claim.bound and claim.measured for claim in claims)
+def test_depth_scales_residual_networks_alone(datasets: Datasets) -> None:
+    least, scaled = draw(datasets, "overparameterized", "depth").axes
+    for label in ("fully connected", "residual"):
+        depth, values = series(least, label)
+        assert depth.tolist() == [2.0, 4.0]
+        np.testing.assert_allclose(values, [0.01, 0.0001], rtol=1e-14)
+    (only,) = curves(scaled)
+    np.testing.assert_allclose(data(only)[1], [0.052, 0.054], rtol=1e-14)
+
+
+def test_stability_limit_of_the_step_sizes(datasets: Datasets) -> None:
+    """|1 − 2r| for the ratio r of the step size to its limit."""
+    growth, share = draw(datasets, "overparameterized", "step_sizes").axes
+    ratio, expected = line(growth, "linearised")
+    np.testing.assert_allclose(expected, np.abs(1.0 - 2.0 * ratio), rtol=1e-15)
+    runs = runs_of(datasets["overparameterized"], "step_sizes")
+    points = np.asarray(growth.collections[0].get_offsets())
+    assert len(points) == 2 * 4
+    x, y = series(share, "share")
+    middle = runs["stability_ratio"].values.mean(axis=1)
+    order = np.argsort(middle)
+    np.testing.assert_allclose(x, middle[order], rtol=1e-14)
+    np.testing.assert_array_equal(y, runs["diverged_share"].values[order])

@@ -1,9 +1,14 @@
-"""Files of a figure do not depend on one another."""
+"""Theme, files and shared panels of the figures."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 
 from descentflow.studies import style
 
@@ -20,3 +25,78 @@ def test_bytes_do_not_depend_on_other_formats(kind: str, tmp_path: Path) -> None
             style.save(figure, paths)
         found.append(paths[-1].read_bytes())
     assert found[0] == found[1]
+
+
+DRAW = """
+import sys
+if sys.argv[2] == "changed":
+    import matplotlib as mpl, numpy as np, seaborn as sns
+    np.random.seed(7)
+    sns.set_theme(context="poster", style="dark", palette="husl", color_codes=True)
+    sns.stripplot({"a": [1.0, 2.0]})
+    mpl.rcParams["svg.hashsalt"] = "other"
+from pathlib import Path
+import numpy as np
+from descentflow.studies import style
+with style.paper():
+    figure, panels = style.new(4.0, 2.0, columns=2)
+    x = np.linspace(0.0, 1.0, 5)
+    quantiles = np.array([x, x + 0.5, x + 1.0])
+    style.quantile_curves(panels[0], {"a": (x, quantiles), "b": (x, -quantiles)}, ["C0", "C1"])
+    style.strips(panels[1], {"1": x, "2": x[:3]}, style.palette(2))
+    style.legend_above(figure, panels[0], 2, "title")
+    style.save(figure, [Path(sys.argv[1] + "." + kind) for kind in ("pdf", "svg", "png")])
+"""
+
+
+def test_bytes_do_not_depend_on_the_process_or_its_settings(tmp_path: Path) -> None:
+    """Two interpreters, one of which used seaborn in another theme and its random numbers."""
+    for name in ("plain", "changed"):
+        subprocess.run([sys.executable, "-c", DRAW, str(tmp_path / name), name], check=True)
+    for kind in ("pdf", "svg", "png"):
+        first, second = (tmp_path / f"{name}.{kind}" for name in ("plain", "changed"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_settings_are_restored() -> None:
+    before = {key: value for key, value in mpl.rcParams.items() if key != "backend"}
+    with style.paper():
+        assert mpl.rcParams["svg.hashsalt"] == "descentflow"
+    assert {key: value for key, value in mpl.rcParams.items() if key != "backend"} == before
+
+
+def test_strips_spread_points_inside_their_own_column() -> None:
+    """Heights stay as they are, breadths are even, symmetric and less than one."""
+    values = {"one": np.array([3.0, 1.0, 2.0, 5.0]), "two": np.array([4.0])}
+    with style.paper():
+        _, (panel,) = style.new(2.0, 1.5)
+        style.strips(panel, values, style.palette(2))
+    for index, (points, heights) in enumerate(zip(panel.collections, values.values(), strict=True)):
+        x, y = np.asarray(points.get_offsets()).T
+        assert y.tolist() == heights.tolist()
+        assert np.abs(x - index).max() < 0.5
+        assert abs((x - index).sum()) < 1e-12
+        assert np.ptp(np.diff(x)) < 1e-12 if len(x) > 1 else x == [index]
+
+
+def test_heat_maps_are_labelled_at_powers_of_ten() -> None:
+    """Cells from 0.5 to 2000, four a decade: 1 lies at cell 4·log10(2)."""
+    x = 0.5 * 10.0 ** (np.arange(15) / 4)
+    with style.paper():
+        _, (panel,) = style.new(2.0, 1.5)
+        style.log_ticks(panel, x, np.array([1.0, 10.0, 100.0]))
+    expected = 4 * np.log10(np.array([1.0, 10.0, 100.0, 1000.0]) / 0.5)
+    np.testing.assert_allclose(panel.get_xticks(), expected, rtol=1e-13)
+    labels = [label.get_text() for label in panel.get_xticklabels()]
+    assert labels == [f"$10^{{{power}}}$" for power in range(4)]
+    np.testing.assert_allclose(panel.get_yticks(), [0.0, 1.0, 2.0], atol=1e-13)
+
+
+def test_facets_leave_no_open_figure() -> None:
+    table = pd.DataFrame({"time": [1.0, 2.0] * 2, "value": [3.0, 4.0] * 2, "kind": [*"aabb"]})
+    with style.paper():
+        grid = style.Facets(table, (4.0, 2.0), col="kind")
+        grid.curves()
+    assert not plt.get_fignums()
+    assert [panel.get_title() for panel in grid.axes.flat] == ["a", "b"]
+    assert grid.figure.get_size_inches().tolist() == [4.0, 2.0]

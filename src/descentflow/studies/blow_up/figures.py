@@ -1,8 +1,7 @@
 """Figures of the study ``blow_up``: each takes the study's dataset."""
 
-from typing import Any
-
 import numpy as np
+import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,23 +10,15 @@ from matplotlib.patches import Patch, Rectangle
 from descentflow.studies import style
 from descentflow.studies.blow_up.theory import edge_of_stability
 
-ACTIVATIONS = (
-    "relu",
-    "leaky_relu",
-    "elu",
-    "clipping",
-    "softplus",
-    "gelu",
-    "swish",
-    "logistic",
-    "tanh",
-    "arctan",
-    "erf",
-    "softsign",
-    "sin",
+FAMILIES = (
+    ("relu", "leaky_relu", "elu", "clipping"),
+    ("softplus", "gelu", "swish"),
+    ("logistic", "tanh", "arctan", "erf", "softsign"),
+    ("sin",),
 )
-"""The order in which figures show them."""
+"""The activations in the order in which figures show them; a family shares a colour."""
 
+ACTIVATIONS = tuple(name for family in FAMILIES for name in family)
 COLUMNS = {
     ("affine", 1): "$f=x$\n$H=1$",
     ("step", 1): "step\n$H=1$",
@@ -37,129 +28,227 @@ COLUMNS = {
     ("parabola", 1): "parabola\n$H=1$",
     ("parabola", 2): "parabola\n$H=2$",
 }
-VERDICT_COLORS = {0: "#c9dff2", 1: "#f6b48f", 2: "#e6e6e6"}
+TARGETS = {
+    "step_one": "step, $H=1$",
+    "step_two": "step, $H=2$",
+    "hinge": "hinge",
+    "parabola": "parabola",
+}
+VERDICTS = {
+    "attained: least risk": "#c9dff2",
+    r"blows up: $\Vert\Theta\Vert$, risk at the end": "#f6b48f",
+    "undecided": "#e6e6e6",
+}
+"""Name and colour of the values 0, 1 and 2 of ``verdict``."""
+
+SMALLEST = 1e-16  # risks below it are left out
+
+
+def divergence(dataset: xr.Dataset) -> Figure:
+    """Draw risk and norm of diverging flows with their power laws, and the ratios to these."""
+    runs = _experiment(dataset, "diverging", "other_jump")
+    names = ("risk", "parameter_norm", "decay_ratio", "growth_ratio")
+    figure, panels = style.new(style.PAGE, 5.0, rows=2, columns=2)
+    for index, color in enumerate(style.palette(runs.sizes["run"], style.UNORDERED)):
+        run = runs.isel(run=index)
+        count, time, dash = int(run["count"]), run["time"].values, style.dash(index)
+        look = {"color": color, "linestyle": dash}
+        for panel, name in zip(panels, names, strict=True):
+            panel.plot(time, run[name].values[:count].T, linewidth=0.5, alpha=0.6, **look)
+        panels[0].plot([], [], label=rf"$\alpha={float(run['jump']):g}$", **look)
+        late = time[time >= 1.0]
+        label = "predicted power law" if index == 0 else "_"
+        theory = {**style.THEORY, "linestyle": dash, "label": label}
+        panels[0].plot(late, float(run["decay_constant"]) / np.sqrt(late), **theory)
+        panels[1].plot(late, (float(run["growth_constant"]) * late) ** 0.25, **theory)
+    for panel in panels:
+        panel.set(xscale="log", xlabel=r"time $t$", xlim=(1e-2, np.nanmax(runs["time"].values)))
+    panels[0].set(yscale="log", ylabel=r"risk $\mathcal{L}(\Theta_t)$")
+    panels[1].set(yscale="log", ylabel=r"norm $\Vert\Theta_t\Vert$")
+    for panel in panels[2:]:
+        panel.axhline(1.0, **style.THEORY)
+        panel.set(ylim=(0.9, 1.1))
+    panels[2].set(ylabel=r"$\mathcal{L}\sqrt{t}\,/\,(\kappa\sqrt{3/2}/12)$")
+    panels[3].set(ylabel=r"$\Vert\Theta\Vert^4/t\,/\,(2\kappa^2/3)$")
+    placed = " around given ramps" if "around" in runs["initialization_law"].values else ""
+    title = f"$H=2$, {style.joined(runs['count'])} starts each{placed}"
+    style.legend_above(figure, panels[0], 4, title)
+    style.label_panels(panels)
+    return figure
+
+
+def realizations(dataset: xr.Dataset) -> Figure:
+    """Draw the network at powers of ten of time, steepening towards the step."""
+    run = _experiment(dataset, "diverging").isel(run=0)
+    figure, (panel,) = style.new(style.COLUMN, 2.8)
+    finite = np.flatnonzero(np.isfinite(run["snapshot_at"].values))
+    shown = finite[:: max(1, run.sizes["snapshot"] // 5)]
+    for index, color in zip(shown, style.palette(len(shown)), strict=True):
+        time = float(run["snapshot_at"][index])
+        label = r"$t=0$" if time == 0 else rf"$t=10^{{{np.log10(time):.0f}}}$"
+        panel.plot(dataset["x"], run["realization"].values[index], color=color, label=label)
+    alpha = float(run["jump"])
+    panel.plot([0, alpha, alpha, 1], [0, 0, 1, 1], linestyle="--", label="$f$", **style.THEORY)
+    panel.set(xlabel=r"$x$", ylabel=r"$\mathcal{N}_{\Theta_t}(x)$")
+    panel.set_xlim(alpha - 0.15, alpha + 0.15)
+    points = dataset.sizes["x"]
+    title = rf"$H=2$, $\alpha={alpha:g}$, one flow, through {points} points of $[0,1]$"
+    style.legend_above(figure, panel, 3, title)
+    return figure
+
+
+def flow_and_descent(dataset: xr.Dataset) -> Figure:
+    """Draw squared norm and risk of gradient descent and the flow, and the edge of stability."""
+    descents, flows = _experiment(dataset, "descent"), _experiment(dataset, "diverging")
+    flow = flows.isel(run=int(np.argmin(np.abs(flows["jump"].values - 0.5))))
+    figure, panels = style.new(style.PAGE, 2.8, columns=2)
+    colors = ["black", *style.palette(descents.sizes["run"], style.UNORDERED)]
+    runs = {"gradient flow": flow}
+    for index, color in enumerate(colors[1:]):
+        descent = descents.isel(run=index)
+        gamma = float(descent["training_step_size"])
+        runs[rf"GD, $\gamma={gamma:g}$"] = descent
+        edge = edge_of_stability(gamma)
+        panels[0].axhline(edge, color=color, linewidth=0.8, linestyle=":")
+        style.note(panels[0], rf"$2.46/{gamma:g}$", (0.99, edge), y="data", ha="right", color=color)
+    clocks = {label: run["clock"].values for label, run in runs.items()}
+    norms = {label: (clocks[label], runs[label]["parameter_norm"].values[0] ** 2) for label in runs}
+    risks = {label: (clocks[label], runs[label]["risk"].values[0]) for label in runs}
+    style.lines(panels[0], norms, colors)
+    style.lines(panels[1], risks, colors)
+    label = r"$\Vert\theta\Vert^2=2.46/\gamma$: sharpness $2/\gamma$"
+    panels[1].plot([], [], ":", color="0.5", label=label)
+    for panel in panels:
+        panel.set(xscale="log", yscale="log", xlabel=r"time $t$, or $\gamma n$")
+        panel.set_xlim(1e-2, np.nanmax(clocks["gradient flow"]))
+    panels[0].set(ylabel=r"$\Vert\Theta\Vert^2$")
+    panels[1].set(ylabel=r"risk $\mathcal{L}$")
+    style.legend_above(figure, panels[1], 4, r"$H=2$, $\alpha=1/2$, one start")
+    style.label_panels(panels)
+    return figure
+
+
+def affine(dataset: xr.Dataset) -> Figure:
+    """Draw risk and norm of the flows of one neuron for f = x, one panel per activation."""
+    runs = _experiment(dataset, "affine")
+    runs = runs.isel(initialization=slice(0, int(runs["count"].max())))
+    keys = ["network_activation", "time", "initialization"]
+    table = runs[["network_activation", "time", "risk", "parameter_norm"]].to_dataframe()
+    table = table.reset_index().melt(keys, ["risk", "parameter_norm"], "quantity")
+    names = [str(name) for name in runs["network_activation"].values]
+    shown = [name for name in ACTIVATIONS if name in names]
+    columns = min(5, len(shown))
+    grid = style.Facets(
+        table[table["value"] > 0.0],
+        (style.PAGE, 1.5 * -(-len(shown) // columns) + 0.6),
+        col="network_activation",
+        col_order=shown,
+        col_wrap=columns,
+    )
+    colors = style.palette(2, style.UNORDERED)
+    looks = {"hue": "quantity", "style": "quantity", "palette": colors, "linewidth": 0.7}
+    grid.curves(units="initialization", **looks)
+    grid.set(ylim=(1e-12, 1e2)).set_axis_labels("time $t$", "risk, norm")
+    for name, panel in grid.axes_dict.items():
+        panel.set_title(name.replace("_", " "))
+        _power_laws(panel, runs.isel(run=names.index(name)))
+    first = grid.axes.flat[0]
+    first.plot([], [], color=colors[0], label=r"risk $\mathcal{L}(\Theta_t)$")
+    dash = {"linestyle": style.dash(1), "color": colors[1]}
+    first.plot([], [], label=r"norm $\Vert\Theta_t\Vert$", **dash)
+    first.plot([], [], label="derived exponents, through the last point", **style.THEORY)
+    title = f"$f=x$, $H=1$, {style.joined(runs['count'])} initialisations each"
+    return grid.with_legend(3, title)
+
+
+def other_targets(dataset: xr.Dataset) -> Figure:
+    """Draw risk and norm of the best flow of each activation for steps, hinge and parabola."""
+    shown = [name for name in TARGETS if name in dataset["experiment"].values]
+    runs = _experiment(dataset, *shown)
+    best = runs.isel(initialization=runs["best"])
+    quantities = {"risk": r"risk $\mathcal{L}$", "parameter_norm": r"norm $\Vert\Theta\Vert$"}
+    keys = ["run", "time", "experiment", "network_activation", "network_hidden"]
+    table = best[[*keys[1:], *quantities]].to_dataframe().reset_index()
+    table = table.melt(keys, list(quantities), "quantity")
+    grid = style.Facets(
+        table[table["value"] > SMALLEST],
+        (style.PAGE, 4.4),
+        row="quantity",
+        row_order=list(quantities),
+        col="experiment",
+        col_order=shown,
+        sharex="col",
+        sharey=False,
+    )
+    looks = _looks()
+    grid.curves(
+        units="run",
+        hue="network_activation",
+        palette={name: look[0] for name, look in looks.items()},
+        style="network_activation",
+        dashes={name: look[1] for name, look in looks.items()},
+        size="network_hidden",
+        sizes={int(width): 0.4 + 0.4 * int(width) for width in runs["network_hidden"].values},
+    )
+    grid.set_axis_labels("time $t$", "").set_titles("")
+    for panel, name in zip(grid.axes[0], shown, strict=True):
+        panel.set_title(TARGETS[name])
+    for panel, label in zip(grid.axes[:, 0], quantities.values(), strict=True):
+        panel.set_ylabel(label)
+    for name, (color, dash) in looks.items():
+        line = {"color": color, "linestyle": (0, dash) if dash else "-"}
+        grid.axes.flat[0].plot([], [], label=name.replace("_", " "), **line)
+    return grid.with_legend(7, "the best flow of each activation; thicker lines: more neurons")
+
+
+def minimisers(dataset: xr.Dataset) -> Figure:
+    """Draw the table of activations that attain the infimum of the risk, by target and width."""
+    figure, (panel,) = style.new(style.PAGE, 4.6)
+    columns = list(COLUMNS)
+    verdicts = np.full((len(ACTIVATIONS), len(columns)), np.nan)
+    texts = np.full(verdicts.shape, "", dtype=object)
+    frames = []
+    for index in np.flatnonzero(dataset["case"].values != ""):
+        run = dataset.isel(run=int(index))
+        key = (str(run["case"].values), int(run["network_hidden"]))
+        if key in columns and str(run["experiment"].values) not in ("random", "diverging"):
+            cell = ACTIVATIONS.index(str(run["network_activation"].values)), columns.index(key)
+            verdicts[cell], texts[cell] = run["verdict"], _cell_text(run)
+            frames.append((cell, _frame_color(run)))
+    sns.heatmap(
+        verdicts,
+        vmin=0,
+        vmax=2,
+        cmap=list(VERDICTS.values()),
+        annot=texts,
+        fmt="",
+        annot_kws={"size": 5.5, "color": "black"},
+        linewidths=5,
+        cbar=False,
+        xticklabels=list(COLUMNS.values()),
+        yticklabels=[name.replace("_", " ") for name in ACTIVATIONS],
+        ax=panel,
+    )
+    for (row, column), color in frames:
+        box = (column + 0.04, row + 0.09)
+        panel.add_patch(Rectangle(box, 0.92, 0.82, fill=False, edgecolor=color, linewidth=0.8))
+    handles = [Patch(color=color, label=label) for label, color in VERDICTS.items()]
+    handles.append(Patch(facecolor="none", edgecolor="black", label="as listed in 4.5"))
+    handles.append(Patch(facecolor="none", edgecolor="red", label="against the list"))
+    title = "without a frame: not listed; blank: not run"
+    figure.legend(handles=handles, loc="outside upper center", ncols=5, title=title)
+    panel.grid(False)
+    panel.tick_params(length=0, rotation=0)
+    panel.set(xlabel="target and width", ylabel="activation")
+    return figure
 
 
 def _experiment(dataset: xr.Dataset, *names: str) -> xr.Dataset:
     return dataset.isel(run=np.flatnonzero(np.isin(dataset["experiment"].values, names)))
 
 
-def divergence(dataset: xr.Dataset) -> Figure:
-    """Risk and norm of diverging flows with the predicted power laws, and their ratio to them."""
-    runs = _experiment(dataset, "diverging", "other_jump")
-    figure, panels = style.new(style.PAGE, 5.0, rows=2, columns=2)
-    for number, color in enumerate(style.colors(runs.sizes["run"])):
-        run = runs.isel(run=number)
-        count, time = int(run["count"]), run["time"].values
-        dash = style.dash(number)
-        label = rf"$\alpha={float(run['jump']):g}$"
-        for panel, name in zip(
-            panels, ("risk", "parameter_norm", "decay_ratio", "growth_ratio"), strict=True
-        ):
-            curves = run[name].values[:count].T
-            panel.plot(time, curves, color=color, linewidth=0.5, alpha=0.6, linestyle=dash)
-            panel.plot([], [], color=color, linestyle=dash, label=label)
-        late = time >= 1.0
-        decay = float(run["decay_constant"]) / np.sqrt(time[late])
-        growth = (float(run["growth_constant"]) * time[late]) ** 0.25
-        named = "predicted power law" if number == 0 else "_"
-        panels[0].plot(time[late], decay, label=named, **{**style.THEORY, "linestyle": dash})
-        panels[1].plot(time[late], growth, label=named, **{**style.THEORY, "linestyle": dash})
-    for panel in panels:
-        panel.set(xscale="log", xlabel=r"time $t$", xlim=(1e-2, None))
-    panels[0].set(yscale="log", ylabel=r"risk $\mathcal{L}(\Theta_t)$")
-    panels[1].set(yscale="log", ylabel=r"norm $\Vert\Theta_t\Vert$")
-    for panel in panels[2:]:
-        panel.axhline(1.0, **style.THEORY)
-        panel.set(ylim=(0.9, 1.1), xlim=(1.0, None))
-    panels[2].set(ylabel=r"$\mathcal{L}\sqrt{t}\,/\,\frac{\kappa}{12}\sqrt{3/2}$")
-    panels[3].set(ylabel=r"$\Vert\Theta\Vert^4/t\,/\,\frac{2}{3}\kappa^2$")
-    counts = sorted({int(count) for count in runs["count"].values})
-    title = f"$H=2$, {', '.join(map(str, counts))} initialisations each"
-    style.legend_above(figure, panels[0], 4, title)
-    style.letter(panels)
-    return figure
-
-
-def realizations(dataset: xr.Dataset) -> Figure:
-    """The network at powers of ten of time, steepening towards the step."""
-    runs = _experiment(dataset, "diverging")
-    figure, panels = style.new(style.COLUMN, 2.8, columns=1)
-    run, panel = runs.isel(run=0), panels[0]
-    times = run["snapshot_at"].values
-    shown = [n for n in range(len(times)) if np.isfinite(times[n])][:: max(1, len(times) // 5)]
-    for number, color in zip(shown, style.colors(len(shown)), strict=True):
-        label = r"$t=0$" if times[number] == 0 else rf"$t=10^{{{np.log10(times[number]):.0f}}}$"
-        panel.plot(dataset["x"], run["realization"].values[number], color=color, label=label)
-    alpha = float(run["jump"])
-    panel.plot([0, alpha, alpha, 1], [0, 0, 1, 1], linestyle="--", label="$f$", **style.THEORY)
-    panel.set(
-        xlabel=r"$x$", ylabel=r"$\mathcal{N}_{\Theta_t}(x)$", xlim=(alpha - 0.15, alpha + 0.15)
-    )
-    style.legend_above(figure, panel, 3, rf"$H=2$, $\alpha={alpha:g}$, one flow")
-    return figure
-
-
-def flow_and_descent(dataset: xr.Dataset) -> Figure:
-    """Squared norm and risk of gradient descent against the flow, and the edge of stability."""
-    descents = _experiment(dataset, "descent")
-    flows = _experiment(dataset, "diverging")
-    flow = flows.isel(run=int(np.argmin(np.abs(flows["jump"].values - 0.5))))
-    figure, panels = style.new(style.PAGE, 2.8, columns=2)
-    series: list[tuple[xr.Dataset, str, Any, Any]] = [(flow, "gradient flow", "-", "black")]
-    palette = style.colors(descents.sizes["run"])
-    for number, color in enumerate(palette):
-        run = descents.isel(run=number)
-        gamma = float(run["training_step_size"])
-        series.append((run, rf"GD, $\gamma={gamma:g}$", style.dash(number + 1), color))
-        panels[0].axhline(edge_of_stability(gamma), color=color, linewidth=0.8, linestyle=":")
-    for run, label, dash, color in series:
-        clock = run["clock"].values
-        panels[0].plot(clock, run["parameter_norm"].values[0] ** 2, linestyle=dash, color=color)
-        panels[1].plot(clock, run["risk"].values[0], linestyle=dash, color=color, label=label)
-    panels[1].plot([], [], ":", color="0.5", label=r"$\Vert\theta\Vert^2=2.46/\gamma$")
-    for panel in panels:
-        panel.set(xscale="log", yscale="log", xlabel=r"time $t$, or $\gamma n$", xlim=(1e-2, None))
-    panels[0].set(ylabel=r"$\Vert\Theta\Vert^2$")
-    panels[1].set(ylabel=r"risk $\mathcal{L}$")
-    style.legend_above(figure, panels[1], 4, r"$H=2$, $\alpha=1/2$, one start")
-    style.letter(panels)
-    return figure
-
-
-def affine(dataset: xr.Dataset) -> Figure:
-    """One neuron and f = x: risk and norm of the flows, one panel per activation."""
-    runs = _experiment(dataset, "affine")
-    names = [str(name) for name in runs["network_activation"].values]
-    shown = [name for name in ACTIVATIONS if name in names]
-    figure, panels = style.new(style.PAGE, 1.5 * -(-len(shown) // 5) + 0.6, -(-len(shown) // 5), 5)
-    blue, orange = style.colors(2)[0], "#d95f02"
-    for panel, name in zip(panels, shown, strict=False):
-        run = runs.isel(run=names.index(name))
-        count, time = int(run["count"]), run["time"].values
-        positive = np.where(run["risk"].values > 0.0, run["risk"].values, np.nan)
-        panel.plot(time, positive[:count].T, color=blue, linewidth=0.7)
-        panel.plot(time, run["parameter_norm"].values[:count].T, "--", color=orange, linewidth=0.7)
-        _power_laws(panel, run)
-        panel.set(xscale="log", yscale="log", xlim=(1e-2, None), ylim=(1e-12, 1e2))
-        panel.set_title(name.replace("_", " "))
-    for panel in panels[len(shown) :]:
-        panel.set_visible(False)
-    for panel in panels[max(0, len(shown) - 5) : len(shown)]:
-        panel.set_xlabel("time $t$")
-    for panel in panels[: len(shown) : 5]:
-        panel.set_ylabel("risk, norm")
-    panels[0].plot([], [], color=blue, label=r"risk $\mathcal{L}(\Theta_t)$")
-    panels[0].plot([], [], "--", color=orange, label=r"norm $\Vert\Theta_t\Vert$")
-    panels[0].plot([], [], label="derived power laws", **style.THEORY)
-    counts = sorted({int(count) for count in runs["count"].values})
-    title = f"$f=x$, $H=1$, {', '.join(map(str, counts))} initialisations each"
-    style.legend_above(figure, panels[0], 3, title)
-    return figure
-
-
 def _power_laws(panel: Axes, run: xr.Dataset) -> None:
-    """The derived laws of L and |v| over the later half of the logarithmic time."""
+    """Draw the derived laws of L and |v| over the later half of the logarithmic time."""
     time, end = run["time"].values, float(np.nanmax(run["time"].values))
     late = time[time >= end**0.5]
     best = int(run["best"])
@@ -169,97 +258,31 @@ def _power_laws(panel: Axes, run: xr.Dataset) -> None:
             panel.plot(late, last * (late / end) ** float(run[exponent]), **style.THEORY)
 
 
-def other_targets(dataset: xr.Dataset) -> Figure:
-    """Risk and norm over time, the best flow of each activation, for steps, hinge and parabola."""
-    columns = {
-        "step_one": "step, $H=1$",
-        "step_two": "step, $H=2$",
-        "hinge": "hinge",
-        "parabola": "parabola",
+def _looks() -> dict[str, tuple[tuple[float, float, float], tuple[float, ...] | str]]:
+    """Return colour and dashes of each activation: a colour per family, dashes within it."""
+    colors = style.palette(len(FAMILIES), style.UNORDERED)
+    return {
+        name: (color, style.DASHES[index])
+        for family, color in zip(FAMILIES, colors, strict=True)
+        for index, name in enumerate(family)
     }
-    shown = [name for name in columns if name in dataset["experiment"].values]
-    figure, panels = style.new(style.PAGE, 4.2, 2, len(shown))
-    for number, experiment in enumerate(shown):
-        runs = _experiment(dataset, experiment)
-        for run in (runs.isel(run=n) for n in range(runs.sizes["run"])):
-            name, hidden = str(run["network_activation"].values), int(run["network_hidden"])
-            place = ACTIVATIONS.index(name)
-            color = style.colors(len(ACTIVATIONS))[place]
-            best, widths = int(run["best"]), (0.6, 0.6, 0.9, 1.2, 1.2, 1.5, 1.5)
-            for panel, quantity in (
-                (panels[number], "risk"),
-                (panels[number + len(shown)], "parameter_norm"),
-            ):
-                values = run[quantity].values[best]
-                values = np.where(values > 1e-16, values, np.nan)
-                line = {"linestyle": style.dash(place), "linewidth": widths[min(hidden, 6)]}
-                panel.plot(run["time"].values, values, color=color, **line)
-        panels[number].set_title(columns[experiment])
-        lower = panels[number + len(shown)]
-        for panel in (panels[number], lower):
-            panel.set(xscale="log", yscale="log", xlim=(1e-2, None), xlabel="time $t$")
-        panels[number].set_ylabel(r"risk $\mathcal{L}$")
-        lower.set_ylabel(r"norm $\Vert\Theta\Vert$")
-    for place, name in enumerate(ACTIVATIONS):
-        color = style.colors(len(ACTIVATIONS))[place]
-        label = name.replace("_", " ")
-        panels[0].plot([], [], color=color, linestyle=style.dash(place), label=label)
-    style.legend_above(
-        figure, panels[0], 7, "the best flow of each activation; thicker lines: more neurons"
-    )
-    return figure
 
 
-def minimisers(dataset: xr.Dataset) -> Figure:
-    """Table: which activation attains the infimum of the risk for which target."""
-    figure, (panel,) = style.new(style.PAGE, 4.6)
-    for number in np.flatnonzero(dataset["case"].values != ""):
-        run = dataset.isel(run=int(number))
-        key = (str(run["case"].values), int(run["network_hidden"]))
-        if key in COLUMNS and str(run["experiment"].values) not in ("random", "diverging"):
-            row = ACTIVATIONS.index(str(run["network_activation"].values))
-            _cell(panel, list(COLUMNS).index(key), row, run)
-    labels = {
-        0: "attained: least risk",
-        1: r"blows up: $\Vert\Theta\Vert$, risk at the end",
-        2: "undecided",
-    }
-    handles = [Patch(color=VERDICT_COLORS[v], label=label) for v, label in labels.items()]
-    handles.append(Patch(facecolor="none", edgecolor="black", label="as listed in 4.5"))
-    handles.append(Patch(facecolor="none", edgecolor="red", label="against the list"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=5)
-    panel.set(xlim=(0, len(COLUMNS)), ylim=(len(ACTIVATIONS), 0))
-    panel.set_xticks(np.arange(len(COLUMNS)) + 0.5, list(COLUMNS.values()))
-    names = [name.replace("_", " ") for name in ACTIVATIONS]
-    panel.set_yticks(np.arange(len(ACTIVATIONS)) + 0.5, names)
-    panel.tick_params(length=0)
-    panel.grid(False)
-    panel.set(xlabel="target and width", ylabel="activation")
-    return figure
-
-
-def _cell(panel: Axes, column: int, row: int, run: xr.Dataset) -> None:
-    """One verdict: its colour, what was found, and whether it is what the list says."""
-    verdict, expected = int(run["verdict"]), float(run["expected_attained"])
-    confirmed = verdict == 1 - expected
-    contradicted = np.isfinite(expected) and verdict != 2 and not confirmed
-    edge = "red" if contradicted else "black" if confirmed else "none"
-    box = Rectangle(
-        (column + 0.04, row + 0.08),
-        0.92,
-        0.84,
-        facecolor=VERDICT_COLORS[verdict],
-        edgecolor=edge,
-        linewidth=0.8,
-    )
-    panel.add_patch(box)
+def _cell_text(run: xr.Dataset) -> str:
+    """Return the least risk of a run, after the growth of its norm where it blows up."""
     risk = float(run["best_end_risk"])
-    text = "0" if risk < 1e-20 else f"{risk:.4g}" if risk > 1e-3 else _scientific(risk)
-    if verdict == 1:
+    digits, exponent = f"{risk:.1e}".split("e")
+    text = "0" if risk < 1e-20 else rf"${digits}\cdot 10^{{{int(exponent)}}}$"
+    if risk > 1e-3:
+        text = f"{risk:.4g}"
+    if int(run["verdict"]) == 1:
         text = rf"$t^{{{float(run['best_parameter_norm_slope']):.2f}}}$, {text}"
-    panel.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=5.5)
+    return text
 
 
-def _scientific(value: float) -> str:
-    digits, exponent = f"{value:.1e}".split("e")
-    return rf"${digits}\cdot 10^{{{int(exponent)}}}$"
+def _frame_color(run: xr.Dataset) -> str:
+    """Return black where a verdict is as listed, red where it is not, none where none is listed."""
+    verdict, expected = int(run["verdict"]), float(run["expected_attained"])
+    if verdict == 2 or np.isnan(expected):
+        return "none"
+    return "black" if verdict == 1 - expected else "red"

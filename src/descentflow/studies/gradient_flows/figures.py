@@ -1,91 +1,96 @@
 """Figures of the study ``gradient_flows``: each takes the study's dataset."""
 
+import json
+
 import numpy as np
+import seaborn as sns
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from descentflow.studies import style
 
-FLOOR = 1e-16  # final risks below it are drawn at it
-
-
-def _experiment(dataset: xr.Dataset, name: str) -> xr.Dataset:
-    return dataset.isel(run=np.flatnonzero(dataset["experiment"].values == name))
+FLOOR = 1e-9  # final risks below it are drawn at it
+LOWEST = 1e-18  # and so are curves below this value
+BEHIND = {**style.THEORY, "zorder": 0.9}  # levels that points would vanish under
 
 
 def staircase(dataset: xr.Dataset) -> Figure:
-    """Final risk of every flow over the width, on the critical levels."""
+    """Draw the final risk of every flow over the width, on the critical levels."""
     runs = _experiment(dataset, "staircase").sortby("network_hidden")
     figure, (panel,) = style.new(style.COLUMN, 3.2)
-    for place, color in enumerate(style.colors(runs.sizes["run"])):
-        run = runs.isel(run=place)
-        count = int(run["count"])
-        final = np.maximum(run["final_risk"].values[:count], FLOOR)
-        spread = place + 0.7 * (np.arange(count) / count - 0.5)
-        marker = style.marker(place)
-        panel.plot(spread, final, marker, markersize=1.2, color=color, alpha=0.6, rasterized=True)
-    levels = np.unique(runs["critical_risk"].values)
-    for level in levels[np.isfinite(levels) & (levels > 0)]:
-        kinks = round((float(levels[np.isfinite(levels)].max()) / level) ** 0.25) - 1
-        panel.axhline(level, linestyle="--", **style.THEORY)
-        place = runs.sizes["run"] - 0.4 + 0.42 * (kinks // 2 % 2)
-        panel.text(place, level, rf"${kinks}$", va="center", fontsize=6.5)
-    panel.set_xticks(range(runs.sizes["run"]), [str(int(h)) for h in runs["network_hidden"].values])
-    until = float(np.nanmax(runs["time"].values))
-    panel.set(yscale="log", xlabel=r"width $H$", ylim=(FLOOR / 10, 1.0))
-    panel.set(ylabel=rf"risk at $t=10^{{{np.log10(until):.0f}}}$ ($10^{{-16}}$: at or below)")
-    panel.plot([], [], "--", label=r"$\alpha^2/(12(n+1)^4)$, $n$ at the right", **style.THEORY)
-    counts = sorted({int(count) for count in runs["count"].values})
-    title = f"{', '.join(map(str, counts))} initialisations per width"
+    finals = [
+        np.maximum(final[:count], FLOOR)
+        for final, count in zip(runs["final_risk"].values, runs["count"].values, strict=True)
+    ]
+    groups = dict(zip(map(str, runs["network_hidden"].values), finals, strict=True))
+    style.strips(panel, groups, style.palette(len(groups)))
+    levels = _levels(runs["critical_risk"].values)
+    for level in levels:
+        panel.axhline(level, linestyle="--", **BEHIND)
+        kinks = round((levels[-1] / level) ** 0.25) - 1
+        style.note(panel, f"${kinks}$", (1.01, level), y="data", va="center_baseline")
+    panel.set(yscale="log", xlabel=r"width $H$", ylim=(FLOOR / 4, 1.0))
+    time = np.log10(np.nanmax(runs["time"].values))
+    panel.set(ylabel=rf"risk at $t=10^{{{time:.0f}}}$ ($10^{{-9}}$: at or below)")
+    label = r"critical risks $\alpha^2/(12(n+1)^4)$, $n$ at the right"
+    panel.plot([], [], "--", label=label, **style.THEORY)
+    title = rf"$\alpha={_slope(runs):g}$, {style.joined(runs['count'])} initialisations per width"
     style.legend_above(figure, panel, 1, title)
     return figure
 
 
 def basin(dataset: xr.Dataset) -> Figure:
-    """Risk at the start against risk at the end for one neuron, and the threshold."""
-    runs = _experiment(dataset, "staircase").sortby("network_hidden").isel(run=0)
+    """Draw the risk at the end over that at the start for one neuron, and the threshold."""
+    run = _experiment(dataset, "staircase").sortby("network_hidden").isel(run=0)
+    count, threshold = int(run["count"]), float(run["threshold"])
     figure, (panel,) = style.new(style.COLUMN, 2.6)
-    count = int(runs["count"])
-    start = runs["start_risk"].values[:count]
-    final = np.maximum(runs["final_risk"].values[:count], FLOOR)
-    panel.plot(start, final, ".", markersize=2, color="0.4", rasterized=True)
-    threshold = float(runs["threshold"])
-    panel.axvline(threshold, label="threshold", **style.THEORY)
-    panel.axhline(threshold, linestyle="--", label="critical risk $n=0$", **style.THEORY)
+    sns.scatterplot(
+        x=run["start_risk"].values[:count],
+        y=np.maximum(run["final_risk"].values[:count], FLOOR),
+        s=8,
+        alpha=0.4,
+        linewidth=0,
+        rasterized=True,
+        ax=panel,
+    )
+    panel.axvline(threshold, label=f"threshold {threshold:.4g}", **BEHIND)
+    panel.axhline(threshold, linestyle="--", label="critical risk $n=0$", **BEHIND)
     panel.set(xscale="log", yscale="log", xlabel=r"risk at the start $\mathcal{L}(\Theta_0)$")
-    panel.set(ylabel=r"risk at the end ($10^{-16}$: at or below)", ylim=(FLOOR / 10, 1.0))
-    title = rf"$H={int(runs['network_hidden'])}$, {count} initialisations"
+    panel.set(ylabel=r"risk at the end ($10^{-9}$: at or below)", ylim=(FLOOR / 4, 1.0))
+    title = rf"$\alpha={_slope(run):g}$, $H={int(run['network_hidden'])}$, {count} initialisations"
     style.legend_above(figure, panel, 2, title)
     return figure
 
 
 def invariants(dataset: xr.Dataset) -> Figure:
-    """‖G‖ over time, and how well the flow keeps what it must keep."""
-    runs = _experiment(dataset, "staircase").sortby("network_hidden")
+    """Draw ‖G‖ over time, and how far the flow is from what it conserves."""
+    runs = _experiment(dataset, "staircase").sortby("network_hidden").isel(record=slice(1, None))
     names = {
         "gradient_norm": r"$\Vert G(\Theta_t)\Vert$",
         "energy_error": r"$|\mathcal{L}_0-\mathcal{L}_t-\int\Vert G\Vert^2|$",
         "balance_drift": r"drift of $w_i^2+b_i^2-v_i^2$",
     }
+    labels = [rf"$H={width}$" for width in runs["network_hidden"].values]
     figure, panels = style.new(style.PAGE, 2.6, columns=3)
-    for panel, (name, label) in zip(panels, names.items(), strict=True):
-        for number, color in enumerate(style.colors(runs.sizes["run"])):
-            run = runs.isel(run=number)
-            _, middle, high = np.maximum(run[f"{name}_quantiles"].values, 1e-18)
-            width = rf"$H={int(run['network_hidden'])}$"
-            dash = style.dash(number)
-            panel.plot(run["time"], middle, color=color, linestyle=dash, label=width)
-            panel.fill_between(run["time"], middle, high, color=color, alpha=0.12, linewidth=0)
-        panel.set(xscale="log", yscale="log", xlabel=r"time $t$", ylabel=label)
-    style.legend_above(figure, panels[0], 6, "median, shaded up to the 95% quantile")
-    style.letter(panels)
+    for panel, (name, ylabel) in zip(panels, names.items(), strict=True):
+        quantiles = np.maximum(runs[f"{name}_quantiles"].values, LOWEST)
+        curves = zip(runs["time"].values, quantiles, strict=True)
+        series = dict(zip(labels, curves, strict=True))
+        style.quantile_curves(panel, series, style.palette(len(labels)), shade_from=1)
+        _time_axis(panel, ylabel, runs)
+    title = r"median, shaded up to the 95% quantile; $10^{-18}$: at or below"
+    style.legend_above(figure, panels[0], 6, title)
+    style.label_panels(panels)
     return figure
 
 
 def vector_targets(dataset: xr.Dataset) -> Figure:
-    """Flows for a target with several outputs: risk, and what the flow must keep."""
-    run = _experiment(dataset, "vector_targets").isel(run=0)
-    count, time = int(run["count"]), run["time"].values
+    """Draw flows for a target with several outputs: the risk, and what the flow conserves."""
+    run = _experiment(dataset, "vector_targets").isel(run=0, record=slice(1, None))
+    count = int(run["count"])
     names = {
         "risk": r"$\mathcal{L}(\Theta_t)$",
         "energy_error": r"$|\mathcal{L}_0-\mathcal{L}_t-\int\Vert G\Vert^2|$",
@@ -93,63 +98,96 @@ def vector_targets(dataset: xr.Dataset) -> Figure:
     }
     figure, panels = style.new(style.PAGE, 2.4, columns=3)
     for panel, (name, label) in zip(panels, names.items(), strict=True):
-        values = np.maximum(run[name].values[:count].T, 1e-18)
-        panel.plot(time, values, color=style.colors(2)[0], linewidth=0.5, alpha=0.5)
-        panel.set(xscale="log", yscale="log", xlabel=r"time $t$", ylabel=label, xlim=(1e-2, None))
+        values = np.maximum(run[name].values[:count].T, LOWEST)
+        panel.plot(run["time"], values, **{**style.SINGLE, "color": "C0"})
+        _time_axis(panel, label, run)
     outputs = int(run["network_outputs"]) if "network_outputs" in run else 2
     title = f"{outputs} outputs, $H={int(run['network_hidden'])}$, {count} flows"
-    figure.suptitle(title, fontsize=7)
-    style.letter(panels)
+    figure.suptitle(rf"{title}; $10^{{-18}}$: at or below", fontsize="medium")
+    style.label_panels(panels)
     return figure
 
 
 def saddles(dataset: xr.Dataset) -> Figure:
-    """The zig-zag networks at the saddles, their spectra, and flows that leave them."""
-    runs = _experiment(dataset, "saddles")
+    """Draw the zig-zag networks at the saddles, their spectra, and flows that leave them."""
+    run = _experiment(dataset, "saddles").isel(run=0)
+    labels = [rf"$n={kinks}$" for kinks in dataset["saddle"].values]
+    colors = style.palette(len(labels), style.UNORDERED)
     figure, panels = style.new(style.PAGE, 2.6, columns=3)
-    count = dataset.sizes["saddle"]
-    for number, color in enumerate(style.colors(count)):
-        saddle = dataset.isel(saddle=number)
-        label = rf"$n={int(saddle['saddle'])}$"
-        dash = style.dash(number)
-        panels[0].plot(dataset["x"], saddle["saddle_realization"], color=color, linestyle=dash)
-        spectrum = saddle["saddle_spectrum"].values
-        index = np.arange(1, len(spectrum) + 1)
-        marker = style.marker(number)
-        panels[1].plot(index, spectrum, marker, markersize=3, color=color, label=label)
+    networks = [(dataset["x"].values, values) for values in dataset["saddle_realization"].values]
+    series = dict(zip(labels, networks, strict=True))
+    style.lines(panels[0], series, colors)
     panels[0].set(xlabel=r"$x$", ylabel=r"$\mathcal{N}_\theta(x)$ at the saddle")
+    spectra = dataset["saddle_spectrum"].values
+    sns.scatterplot(
+        x=np.tile(np.arange(1, spectra.shape[1] + 1), len(labels)),
+        y=spectra.ravel(),
+        hue=np.repeat(labels, spectra.shape[1]),
+        style=np.repeat(labels, spectra.shape[1]),
+        palette=colors,
+        markers=list(style.MARKERS[: len(labels)]),
+        s=14,
+        legend=False,
+        ax=panels[1],
+    )
     panels[1].axhline(0.0, **style.THEORY)
     panels[1].set_yscale("symlog", linthresh=1e-2)
+    panels[1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[1].set_ylim(top=2.0 * float(np.nanmax(spectra)))
     panels[1].set(xlabel=r"index $k$", ylabel=r"$\lambda_k$ of the Hessian")
-    run = runs.isel(run=0)
-    shown = int(run["count"])
-    curves = np.maximum(run["risk"].values[:shown].T, FLOOR)
-    panels[2].plot(run["time"], curves, color="0.4", linewidth=0.4)
-    levels = run["critical_risk"].values
-    for level in levels[np.isfinite(levels) & (levels > 0)]:
+    levels = np.array(_levels(run["critical_risk"].values))[::-1]
+    for start, curve in zip(run["start_risk"].values, run["risk"].values, strict=True):
+        if np.isfinite(start):
+            color = colors[int(np.argmin(np.abs(levels[: len(colors)] - start)))]
+            look = {**style.SINGLE, "color": color, "linewidth": 0.7}
+            panels[2].plot(run["time"], np.maximum(curve, LOWEST), **look)
+    for level in levels:
         panels[2].axhline(level, linestyle="--", **style.THEORY)
-    panels[2].set(xscale="log", yscale="log", xlabel=r"time $t$", ylabel=r"$\mathcal{L}(\Theta_t)$")
-    title = rf"$H={int(run['network_hidden'])}$; (c): {shown} flows from within noise of a saddle"
-    style.legend_above(figure, panels[1], count, title)
-    style.letter(panels)
+    _time_axis(panels[2], r"$\mathcal{L}(\Theta_t)$", run)
+    title = (
+        rf"$H={int(run['network_hidden'])}$; (c): {int(run['count'])} flows from within noise "
+        "of a saddle, dashed: critical risks"
+    )
+    style.legend_above(figure, panels[0], len(labels), title)
+    style.label_panels(panels)
     return figure
 
 
 def small_steps(dataset: xr.Dataset) -> Figure:
-    """Distance of gradient descent to gradient flow at one time over the step size."""
+    """Draw the distance of gradient descent to gradient flow at time 1 over the step size."""
     runs = _experiment(dataset, "small_steps")
-    gamma = np.array([float(size) for size in runs["training_step_size"].values])
-    order = np.argsort(gamma)
-    distance = runs["distance_to_flow"].values[order]
-    figure, (panel,) = style.new(style.COLUMN, 2.6)
+    gamma = runs["training_step_size"].values.astype(float)
+    runs, gamma = runs.isel(run=np.argsort(gamma)), np.sort(gamma)
     count = int(runs["count"].values[0])
-    panel.plot(gamma[order], distance[:, :count], color="0.6", linewidth=0.4)
-    worst = distance[:, :count].max(axis=1)
-    panel.plot(gamma[order], worst, marker="o", markersize=3, label="largest", color="C0")
-    line = worst[0] * gamma[order] / gamma[order][0]
-    panel.plot(gamma[order], line, label=r"$\sim\gamma$", linestyle="--", **style.THEORY)
+    distance = runs["distance_to_flow"].values[:, :count]
+    largest = distance.max(axis=1)
+    figure, (panel,) = style.new(style.COLUMN, 2.6)
+    panel.plot(gamma, distance, **style.SINGLE)
+    style.lines(panel, {"largest": (gamma, largest)}, ["C0"], markers=True)
+    line = largest[0] * gamma / gamma[0]
+    panel.plot(gamma, line, label=r"$\sim\gamma$", linestyle="--", **style.THEORY)
     panel.set(xscale="log", yscale="log", xlabel=r"step size $\gamma$")
     panel.set(ylabel=r"$\Vert\Theta^{\mathrm{GD}}_{1/\gamma}-\Theta^{\mathrm{GF}}_1\Vert$")
-    title = rf"$H={int(runs['network_hidden'].values[0])}$, {count} initialisations"
-    style.legend_above(figure, panel, 2, title)
+    width = int(runs["network_hidden"].values[0])
+    style.legend_above(figure, panel, 2, rf"at $t=1$, $H={width}$, {count} initialisations")
     return figure
+
+
+def _experiment(dataset: xr.Dataset, name: str) -> xr.Dataset:
+    return dataset.isel(run=np.flatnonzero(dataset["experiment"].values == name))
+
+
+def _levels(critical: NDArray[np.float64]) -> list[float]:
+    """Return the distinct positive critical risks, ascending."""
+    return sorted(float(level) for level in np.unique(critical) if level > 0)
+
+
+def _slope(runs: xr.Dataset) -> float:
+    """Return the slope α of the affine target."""
+    return float(json.loads(str(runs["target"].values.ravel()[0]))["slope"])
+
+
+def _time_axis(panel: Axes, label: str, runs: xr.Dataset) -> None:
+    """Make both axes logarithmic, from time 1e-2 to the last record."""
+    panel.set(xscale="log", yscale="log", xlabel=r"time $t$", ylabel=label)
+    panel.set_xlim(1e-2, float(np.nanmax(runs["time"].values)))

@@ -1,9 +1,9 @@
 """Figures of the study ``overparameterized``: each takes the study's dataset."""
 
-from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,151 +18,195 @@ NAMES = {
 FLOOR = 1e-32  # losses below it are drawn at it
 
 
-def _groups(dataset: xr.Dataset, *experiments: str) -> Iterator[tuple[str, dict[str, Any], Any]]:
-    """Label, line style and runs of each group that differs in width alone, architecture by it."""
-    runs = dataset.isel(run=np.flatnonzero(np.isin(dataset["experiment"].values, experiments)))
-    groups = list(dict.fromkeys(runs["group_of_run"].values))
-    groups.sort(key=lambda group: list(NAMES).index(group.split()[1]))
-    for number, (group, color) in enumerate(zip(groups, style.colors(len(groups)), strict=True)):
-        part = runs.isel(run=np.flatnonzero(runs["group_of_run"].values == group))
-        one = part.isel(run=0)
-        name = NAMES[str(one["network_architecture"].values)]
-        label = f"{name}, {one['network_activation'].values}, $H={int(one['network_depth'])}$"
-        look = {"color": color, "linestyle": style.dash(number), "marker": style.marker(number)}
-        yield label, look, part.sortby("network_width")
+class Group(NamedTuple):
+    """Runs that differ in width alone, ascending, and the key of their measured exponents."""
 
-
-def _over_width(
-    panel: Axes, label: str, look: dict[str, Any], runs: xr.Dataset, name: str, power: float
-) -> None:
-    """Median and 90% range over the width, and a line of the given power through the first."""
-    width = runs["network_width"].values
-    low, middle, high = runs[f"{name}_quantiles"].values.T
-    panel.plot(width, middle, label=label, markersize=3, **look)
-    panel.fill_between(width, low, high, color=look["color"], alpha=0.15, linewidth=0)
-    theory = {**style.THEORY, "linewidth": 0.6}
-    panel.plot(width, middle[0] * (width / width[0]) ** power, linestyle=":", **theory)
-    panel.set(xscale="log", yscale="log", xlabel=r"width $m$")
-    panel.set_xscale("log", base=2)
-
-
-def _counts(runs: xr.Dataset) -> str:
-    return ", ".join(str(count) for count in sorted({int(c) for c in runs["count"].values}))
+    key: str
+    label: str
+    runs: xr.Dataset
 
 
 def concentration(dataset: xr.Dataset) -> Figure:
-    """Distance of the Gram matrix at the start to its limit over the width."""
+    """Draw the distance of the Gram matrix at the start to its limit over the width."""
     figure, (panel,) = style.new(style.COLUMN, 2.9)
     names = ("concentration", "concentration_residual", "concentration_images")
-    counts = set()
-    for label, look, runs in _groups(dataset, *names):
-        _over_width(panel, label, look, runs, "gram_error", -0.5)
-        counts.add(_counts(runs))
+    groups = _groups(dataset, *names)
+    _over_width(panel, groups, "gram_error", -0.5)
+    _print_exponents(panel, dataset, groups, "concentration")
     panel.set(ylabel=r"$\Vert G^{(H)}(0)-K^{(H)}\Vert_2$")
     panel.plot([], [], ":", label=r"$\sim m^{-1/2}$", **style.THEORY)
-    title = f"median and 90% range of {', '.join(sorted(counts))} networks"
+    counts = _values(groups, "count")
+    title = f"median and 90% range of {counts} networks\nnumbers: fitted exponents of $m$"
     style.legend_above(figure, panel, 1, title)
     return figure
 
 
 def training(dataset: xr.Dataset) -> Figure:
-    """The loss of every architecture with its bound and the linearised prediction."""
-    groups = list(_groups(dataset, "training", "training_images"))
+    """Draw the loss of every architecture with its bound and the linearised prediction."""
+    groups = _groups(dataset, "training", "training_images")
     figure, panels = style.new(style.PAGE, 2.7, columns=len(groups))
     titles = []
-    for panel, (label, _, runs) in zip(panels, groups, strict=True):
-        run = runs.isel(run=0)
-        step, color = run["step"].values, "C0"
-        low, middle, high = np.maximum(run["loss_quantiles"].values, FLOOR)
-        panel.plot(step, middle, color=color, label=r"loss $L(k)$, median")
-        panel.fill_between(step, low, high, color=color, alpha=0.2, linewidth=0)
+    blue, orange = style.palette(2, style.UNORDERED)
+    for panel, group in zip(panels, groups, strict=True):
+        run = group.runs.isel(run=0)
+        step = run["step"].values
+        loss = np.maximum(run["loss_quantiles"].values, FLOOR)
         linear = np.maximum(run["linearised_loss_quantiles"].values[1], FLOOR)
-        panel.plot(step, linear, color="C1", linestyle="--", label="linearised, median")
+        series = {r"loss $L(k)$, median": (step, loss[1]), "linearised, median": (step, linear)}
+        style.lines(panel, series, [blue, orange])
+        panel.fill_between(step, loss[0], loss[2], color=blue, alpha=0.2, linewidth=0)
         bound = run["loss_bound_quantiles"].values[1]
         theory = r"$(1-\eta\lambda_{\min}(K^{(H)})/2)^k L(0)$, median"
         panel.plot(step, bound, linestyle="-.", label=theory, **style.THEORY)
         panel.set(xscale="log", yscale="log", xlabel=r"step $k$", ylim=(FLOOR, 1e3))
-        name = label.split(", ")[0].replace("convolutional", "conv.")
+        panel.set_xlim(1, np.nanmax(step))
+        name = group.label.split(", ")[0].replace("convolutional", "conv.")
         titles.append(f"{name}, $m={int(run['network_width'])}$")
     panels[0].set(ylabel=r"loss ($10^{-32}$: at or below)")
-    title = "random labels; shaded: 90% of the networks"
+    title = (
+        f"random labels, {_values(groups, 'input_count')} inputs, "
+        f"$H={_values(groups, 'network_depth')}$; "
+        f"shaded: 90% of {_values(groups, 'count')} networks"
+    )
     style.legend_above(figure, panels[0], 3, title)
-    style.letter(panels, titles)
+    style.label_panels(panels, titles)
     return figure
 
 
 def stability(dataset: xr.Dataset) -> Figure:
-    """How far G, W and the residuals go from where linearisation puts them, over the width."""
+    """Draw how far G, W and the residuals are from their linearised course, over the width."""
     figure, panels = style.new(style.PAGE, 2.8, columns=3)
     quantities = {
-        "greatest_gram_change": (r"$\max_k\,\Vert\Delta G^{(H)}\Vert_2$", -1.0),
-        "greatest_weight_change": (r"$\max_{k,h}\,\Vert\Delta W^{(h)}\Vert_F/\sqrt{m}$", -0.5),
-        "linearisation_error": ("relative error of linearisation", -1.0),
+        "greatest_gram_change": (r"$\max_k\,\Vert\Delta G^{(H)}\Vert_2$", -1.0, "stability"),
+        "greatest_weight_change": (
+            r"$\max_{k,h}\,\Vert\Delta W^{(h)}\Vert_F/\sqrt{m}$",
+            -0.5,
+            "weights",
+        ),
+        "linearisation_error": ("relative error of linearisation", -1.0, "linearisation"),
     }
+    groups = _groups(dataset, "stability", "stability_images")
     titles = []
-    for panel, (name, (label, power)) in zip(panels, quantities.items(), strict=True):
-        for series, look, runs in _groups(dataset, "stability", "stability_images"):
-            _over_width(panel, series, look, runs, name, power)
+    for panel, (name, (label, power, quantity)) in zip(panels, quantities.items(), strict=True):
+        _over_width(panel, groups, name, power)
+        _print_exponents(panel, dataset, groups, quantity)
         panel.set(ylabel=label)
         titles.append(rf"dotted: $\sim m^{{{power:g}}}$")
-    title = r"median and 90% range; $\Delta$: change from step 0 to step $k$"
+    title = (
+        rf"median and 90% range of {_values(groups, 'count')} networks; "
+        r"$\Delta$: change from step 0 to $k$; numbers: fitted exponents of $m$"
+    )
     style.legend_above(figure, panels[0], 3, title)
-    style.letter(panels, titles)
+    style.label_panels(panels, titles)
     return figure
 
 
 def depth(dataset: xr.Dataset) -> Figure:
-    """Least eigenvalue of the limit Gram matrix over the depth, by architecture."""
+    """Draw the least eigenvalue of the limit Gram matrix over the depth, by architecture."""
     runs = dataset.isel(run=np.flatnonzero(dataset["experiment"].values == "depth"))
-    figure, panels = style.new(style.PAGE, 2.6, columns=2)
-    found = [name for name in NAMES if name in runs["network_architecture"].values]
-    residual = runs["network_architecture"].values != "fully_connected"
-    for number, (name, color) in enumerate(zip(found, style.colors(len(found)), strict=True)):
-        chosen = np.flatnonzero(runs["network_architecture"].values == name)
-        part = runs.isel(run=chosen).sortby("network_depth")
+    runs = runs.sortby("network_depth")
+    above_rounding, scaled = {}, {}
+    for name in NAMES:
+        part = runs.isel(run=np.flatnonzero(runs["network_architecture"].values == name))
         layers, least = part["network_depth"].values, part["limit_least"].values
-        look: dict[str, Any] = {"color": color, "marker": style.marker(number), "markersize": 3}
         known = least > 1e-14 * part["limit_greatest"].values
-        line = style.dash(number)
-        panels[0].plot(layers[known], least[known], label=NAMES[name], linestyle=line, **look)
-        if name != "fully_connected":
-            panels[1].plot(layers, part["scaled_least"].values, linestyle=line, **look)
+        if part.sizes["run"]:
+            above_rounding[NAMES[name]] = (layers[known], least[known])
+            rest = np.nan if name == "fully_connected" else part["scaled_least"].values
+            scaled[NAMES[name]] = (layers, np.broadcast_to(rest, layers.shape))
+    figure, panels = style.new(style.PAGE, 2.6, columns=2)
+    colors = style.palette(len(scaled), style.UNORDERED)
+    style.lines(panels[0], above_rounding, colors, markers=True)
+    style.lines(panels[1], scaled, colors, markers=True)
     panels[0].set(yscale="log", xlabel=r"depth $H$", ylabel=r"$\lambda_{\min}(K^{(H)})$")
     panels[1].set(xlabel=r"depth $H$", ylabel=r"$H^2\lambda_{\min}(K^{(H)})/c_{\mathrm{res}}^2$")
-    if residual.any():
-        panels[1].set_ylim(0.0, 1.15 * float(np.nanmax(runs["scaled_least"].values[residual])))
+    panels[1].set_ylim(bottom=0.0)
     activation = ", ".join(dict.fromkeys(runs["network_activation"].values))
-    title = (
-        f"{activation}, {int(runs['input_count'].values[0])} inputs; values at rounding left out"
-    )
+    inputs = style.joined(runs["input_count"])
+    title = f"{activation}, {inputs} inputs; values at rounding left out"
     style.legend_above(figure, panels[0], 3, title)
-    style.letter(panels)
+    style.label_panels(panels)
     return figure
 
 
 def step_sizes(dataset: xr.Dataset) -> Figure:
-    """Growth of the fastest mode, and who diverges, around the stability limit."""
+    """Draw the growth of the fastest mode, and who diverges, around the stability limit."""
     runs = dataset.isel(run=np.flatnonzero(dataset["experiment"].values == "step_sizes"))
     ratio = runs["stability_ratio"].values
-    count = int(runs["count"].values[0])
     figure, panels = style.new(style.PAGE, 2.6, columns=2)
-    growth = runs["mode_growth"].values
-    panels[0].plot(ratio, growth, "o", color="0.5", markersize=2, alpha=0.6)
+    sns.scatterplot(
+        x=ratio.ravel(),
+        y=runs["mode_growth"].values.ravel(),
+        s=9,
+        alpha=0.6,
+        color="0.4",
+        linewidth=0,
+        label="one network",
+        legend=False,
+        ax=panels[0],
+    )
     line = np.linspace(0.0, float(np.nanmax(ratio)), 200)
     label = r"linearised: $|1-\eta\lambda_{\max}|$"
     panels[0].plot(line, np.abs(1.0 - 2.0 * line), "--", label=label, **style.THEORY)
-    panels[0].plot([], [], "o", color="0.5", markersize=2, label="one network")
     panels[0].set(ylabel="growth of the fastest mode")
-    order = np.argsort(np.nanmean(ratio, axis=1))
-    middle = np.nanmean(ratio, axis=1)[order]
-    share = runs["diverged_share"].values[order]
-    panels[1].plot(middle, share, marker="s", markersize=3, color="C0")
+    middle = np.nanmean(ratio, axis=1)
+    share = {"share": (middle, runs["diverged_share"].values)}
+    style.lines(panels[1], share, ["C0"], markers=True)
     panels[1].set(ylabel="share that diverges", ylim=(-0.05, 1.05))
     for panel in panels:
-        panel.axvline(1.0, **style.THEORY)
+        panel.axvline(1.0, label=r"$\eta=2/\lambda_{\max}$", **style.THEORY)
         panel.set(xlabel=r"$\eta$ over its limit $2/\lambda_{\max}$ at the start")
-    width, steps = int(runs["network_width"].values[0]), int(np.nanmax(runs["step"].values))
-    title = rf"$m={width}$, {count} networks per step size, {steps} steps"
-    style.legend_above(figure, panels[0], 2, title)
-    style.letter(panels)
+    run = runs.isel(run=0)
+    architecture = NAMES[str(run["network_architecture"].values)]
+    title = (
+        rf"{architecture}, {run['network_activation'].values}, "
+        rf"$m={int(run['network_width'])}$, {int(run['count'])} networks per step size, "
+        rf"{int(np.nanmax(runs['step'].values))} steps"
+    )
+    style.legend_above(figure, panels[0], 3, title)
+    style.label_panels(panels)
     return figure
+
+
+def _groups(dataset: xr.Dataset, *experiments: str) -> list[Group]:
+    """Return the groups of runs that differ in width alone, ordered by architecture."""
+    runs = dataset.isel(run=np.flatnonzero(np.isin(dataset["experiment"].values, experiments)))
+    groups = []
+    for key in dict.fromkeys(runs["group_of_run"].values):
+        part = runs.isel(run=np.flatnonzero(runs["group_of_run"].values == key))
+        one = part.isel(run=0)
+        name = NAMES[str(one["network_architecture"].values)]
+        label = f"{name}, {one['network_activation'].values}, $H={int(one['network_depth'])}$"
+        groups.append(Group(str(key), label, part.sortby("network_width")))
+    return sorted(groups, key=lambda group: list(NAMES).index(group.key.split()[1]))
+
+
+def _values(groups: list[Group], name: str) -> str:
+    """Return the distinct values of a variable in the groups' runs as text."""
+    return style.joined(np.concatenate([group.runs[name].values for group in groups]))
+
+
+def _over_width(panel: Axes, groups: list[Group], name: str, power: float) -> None:
+    """Draw medians and 90% ranges over the width, and a power law through each first median."""
+    series = {
+        label: (runs["network_width"].values, runs[f"{name}_quantiles"].values.T)
+        for _, label, runs in groups
+    }
+    colors = style.palette(len(groups), style.UNORDERED)
+    style.quantile_curves(panel, series, colors, markers=True)
+    for width, quantiles in series.values():
+        law = quantiles[1, 0] * (width / width[0]) ** power
+        panel.plot(width, law, **{**style.THEORY, "linestyle": ":", "linewidth": 0.6})
+    panel.set(yscale="log", xlabel=r"width $m$")
+    panel.set_xscale("log", base=2)
+
+
+def _print_exponents(panel: Axes, dataset: xr.Dataset, groups: list[Group], quantity: str) -> None:
+    """Write the groups' fitted exponents of m in their colours, in the order of the legend."""
+    measured = dataset.sel(quantity=quantity)
+    colors = style.palette(len(groups), style.UNORDERED)
+    for index, (group, color) in enumerate(zip(groups, colors, strict=True)):
+        fit = measured.sel(group=group.key)
+        if np.isfinite(fit["exponent"]):
+            text = rf"${float(fit['exponent']):.2f}\pm{float(fit['exponent_error']):.2f}$"
+            style.note(panel, text, (0.98, 0.91 - 0.08 * index), ha="right", color=color)

@@ -1,0 +1,115 @@
+"""How a study is declared: its names, its figures, its experiments and what they require.
+
+Each folder ``descentflow/studies/<name>/`` declares one: its ``__init__`` a :class:`Study` named
+``STUDY``, its module ``experiments`` a mapping ``EXPERIMENTS`` from names to :class:`ExperimentType`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from descentflow.schema.messages import ConfigProblem
+from descentflow.schema.model import Check, Model
+
+
+@dataclass(frozen=True)
+class RequiredExperiments:
+    """Other experiments of the same study that an experiment requires beside it.
+
+    ``find`` yields the problems of a block of valid experiments, each a list of settings by its name;
+    paths are relative to the study. ``description`` says in words what is required.
+    """
+
+    names: tuple[str, ...]
+    description: str
+    find: Callable[[Mapping[str, Sequence[Any]]], Iterable[ConfigProblem]]
+
+
+@dataclass(frozen=True)
+class ExperimentType:
+    """What may be configured under the name of an experiment: a model, and what it is limited to.
+
+    Empty ``targets``, ``activations`` or ``methods`` allow all of them. The docstring of each further
+    constraint's function says in its first line what is required.
+    """
+
+    model: type[Model]
+    targets: tuple[str, ...] = ()
+    activations: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    constraints: tuple[Check, ...] = ()
+    required_experiments: RequiredExperiments | None = None
+
+    @property
+    def words(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+        """The blocks and keys whose words are limited, each with the words allowed."""
+        limits = (
+            ("target", "kind", self.targets),
+            ("network", "activation", self.activations),
+            ("training", "method", self.methods),
+        )
+        return tuple((block, key, allowed) for block, key, allowed in limits if allowed)
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All constraints, as checks of ``model``."""
+        words = (
+            Check((block,), partial(_check_words, block, key, allowed))
+            for block, key, allowed in self.words
+        )
+        return (*words, *self.constraints)
+
+
+def _check_words(block: str, key: str, allowed: Sequence[str], run: Any) -> Iterator[ConfigProblem]:
+    """Find other words than those allowed for a key of a block, which may be a list of mappings."""
+    value = getattr(run, block)
+    listed = isinstance(value, tuple)
+    for number, mapping in enumerate(value if listed else (value,)):
+        word = getattr(mapping, key)
+        if word not in allowed:
+            path = (block, number, key) if listed else (block, key)
+            yield path, required(allowed, word)
+
+
+def required(allowed: Sequence[str], value: object) -> str:
+    """Say that an experiment needs one of the ``allowed`` values and not ``value``."""
+    return f"this experiment needs {' or '.join(allowed)}, found {value}"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure: the experiment that it is drawn from, and its name for people.
+
+    The function of the figure's name in the study's module ``figures`` draws it; the template of that
+    name in the study's folder ``captions`` is its caption.
+    """
+
+    experiment: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study: the name of its folder, its title, its paper, one line about it, and its figures.
+
+    Studies are listed by ``order``, then by name.
+    """
+
+    name: str
+    title: str
+    paper: str
+    description: str
+    figures: Mapping[str, Figure]
+    order: int = 1000
+
+    @property
+    def experiments(self) -> Mapping[str, ExperimentType]:
+        """The experiments by name, imported when they are asked for.
+
+        So no job that only draws or judges depends on them.
+        """
+        module = import_module(f"descentflow.studies.{self.name}.experiments")
+        experiments: Mapping[str, ExperimentType] = module.EXPERIMENTS
+        return experiments

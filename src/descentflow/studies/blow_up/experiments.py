@@ -1,0 +1,109 @@
+"""Experiments of the study ``blow_up``: flows for a step, and activations compared on any target."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from descentflow.config.experiment import Experiment
+from descentflow.config.requirements import (
+    RELU,
+    constraint,
+    room_for_hessians,
+    snapshots_of_all,
+    uniform_on_0_1,
+)
+from descentflow.config.study import ExperimentType, RequiredExperiments, required
+from descentflow.functions.targets import Step
+from descentflow.schema.messages import ConfigProblem
+from descentflow.schema.model import Check
+
+
+@constraint("inputs")
+def one_input(run: Experiment) -> Iterator[ConfigProblem]:
+    """Inputs of dimension 1"""
+    if run.inputs.dimension != 1:
+        key = "points" if run.inputs.law == "points" else "dimension"
+        yield ("inputs", key), required(["inputs of dimension 1"], run.inputs.dimension)
+
+
+@constraint("network")
+def one_output(run: Experiment) -> Iterator[ConfigProblem]:
+    """One output"""
+    if run.network.outputs != 1:
+        yield ("network", "outputs"), required(["1 output"], run.network.outputs)
+
+
+@constraint("network")
+def two_neurons(run: Experiment) -> Iterator[ConfigProblem]:
+    """2 neurons"""
+    if run.network.hidden != 2:
+        yield ("network", "hidden"), required(["2 neurons"], run.network.hidden)
+
+
+@constraint("target")
+def from_0_to_1(run: Experiment) -> Iterator[ConfigProblem]:
+    """A step from 0 to 1"""
+    if isinstance(run.target, Step):
+        for key, needed in (("below", 0), ("above", 1)):
+            value = getattr(run.target, key)
+            if value != needed:
+                text = required([f"a step from 0 to 1, so {key}: {needed}"], value)
+                yield ("target", key), text
+
+
+@constraint("target")
+def at_half(run: Experiment) -> Iterator[ConfigProblem]:
+    """A step at 0.5"""
+    if isinstance(run.target, Step) and run.target.at != 0.5:
+        yield ("target", "at"), required(["0.5"], f"{run.target.at:g}")
+
+
+@constraint("training")
+def a_snapshot(run: Experiment) -> Iterator[ConfigProblem]:
+    """Snapshots of at least one initialisation"""
+    if run.training.snapshots < 1:
+        yield ("training", "snapshots"), required(["1 or more, to draw the network"], 0)
+
+
+def _find_starts(block: Mapping[str, Sequence[Any]]) -> Iterator[ConfigProblem]:
+    """Find settings of ``descent`` from whose law of starts no flow of ``diverging`` begins."""
+    starts = [
+        _law(run)
+        for run in block.get("diverging", [])
+        if isinstance(run.target, Step) and run.target.at == 0.5
+    ]
+    if not all(_law(run) in starts for run in block["descent"]):
+        text = "needs the experiment diverging beside it, with a step at 0.5 and the same"
+        yield ("descent",), f"{text} initialization (law, scale and points)"
+
+
+def _law(run: Experiment) -> tuple[Any, ...]:
+    return run.initialization.law, run.initialization.scale, run.initialization.points
+
+
+def _step(method: str, *constraints: Check, **others: Any) -> ExperimentType:
+    constraints = (uniform_on_0_1, from_0_to_1, one_output, room_for_hessians(), *constraints)
+    return ExperimentType(Experiment, ("step",), RELU, (method,), constraints, **others)
+
+
+def _any_target(*constraints: Check) -> ExperimentType:
+    constraints = (one_input, one_output, room_for_hessians(), *constraints)
+    return ExperimentType(Experiment, methods=("gf",), constraints=constraints)
+
+
+_STARTS = RequiredExperiments(
+    ("diverging",),
+    "`diverging` with a step at 0.5 and the same law of initialisations",
+    _find_starts,
+)
+
+EXPERIMENTS = {
+    "diverging": _step("gf", two_neurons, a_snapshot),
+    "other_jump": _step("gf", two_neurons),
+    "random": _step("gf"),
+    "descent": _step("gd", two_neurons, at_half, required_experiments=_STARTS),
+    "affine": _any_target(snapshots_of_all),
+    **dict.fromkeys(
+        ("step_one", "step_two", "hinge", "parabola", "parabola_four", "parabola_six"),
+        _any_target(),
+    ),
+}
