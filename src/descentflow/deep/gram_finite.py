@@ -1,8 +1,8 @@
 """Gram matrices of a network of finite width, layer by layer, without a Jacobian.
 
-G^(h)_ij = ⟨∂u_i/∂W^(h), ∂u_j/∂W^(h)⟩ with ∂u_i/∂W^(h) = b_i x_iᵀ, where x_i is what the layer receives
-and b_i the signal that comes back to its argument. So G^(h) = (B Bᵀ)∘(X Xᵀ), from matrices with n
-rows; for images that is a matrix over pairs of pixels, summed over the pixels of each image
+G^(h)_ij = ⟨∂u_i/∂W^(h), ∂u_j/∂W^(h)⟩ with ∂u_i/∂W^(h) = b_i x_iᵀ, where x_i is the layer's input and
+b_i the derivative of u_i by the layer's argument. So G^(h) = (B Bᵀ)∘(X Xᵀ), from matrices with n rows.
+For images it is a matrix over pairs of pixels, summed over the pixels of each image
 (docs/mathematics.md, 5.2). Everything is dimensionless.
 """
 
@@ -22,7 +22,7 @@ from descentflow.deep.xla import xla_jit
 
 
 def gram_matrices(passed: Forward, signals: tuple[jax.Array, ...]) -> jax.Array:
-    """G^(1), .., G^(H), G^(H+1), the last for the output weights a: (H+1, n, n)."""
+    """Compute G^(1), .., G^(H) and G^(H+1), that of the output weights a: (H+1, n, n)."""
     layers = [_layer(x, b) for x, b in zip(passed.received, signals, strict=True)]
     last = passed.last.reshape(len(passed.last), -1)
     return jnp.stack([*layers, last @ last.T])
@@ -39,7 +39,7 @@ def _layer(received: jax.Array, signals: jax.Array) -> jax.Array:
 def observe(
     network: DeepNetwork, weights: Weights, inputs: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """At these weights u (n,) and G^(1), .., G^(H+1) (H+1, n, n).
+    """Compute u (n,) and G^(1), .., G^(H+1) (H+1, n, n).
 
     Holds 2H+1 matrices of the size of a layer's output and, for images, of its patches, and
     (n·p)² numbers, beside the weights.
@@ -51,6 +51,6 @@ def observe(
 
 @xla_jit
 def last_gram(network: DeepNetwork, weights: Weights, inputs: jax.Array) -> jax.Array:
-    """G^(H) (n, n) alone, whose limit is K^(H): a pass forward, and no more than one layer back."""
+    """Compute G^(H) (n, n) alone, whose limit is K^(H), by a pass forward and one layer back."""
     passed = forward(network, weights, inputs)
     return _layer(passed.received[-1], last_signal(network, weights, passed))

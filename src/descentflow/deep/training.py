@@ -2,7 +2,7 @@
 
 The loss is ½ Σ_i (f(x_i) - y_i)². One initialisation at a time: batching them would let XLA sum in
 another order. The state between two records is the weights alone, and every record is computed by
-the same compiled program, so a run cut at a record and continued has the bits of one that was not.
+the same compiled program. So a run that is cut at a record and continued has the bits of an uncut one.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,12 @@ from descentflow.errors import InputError
 from descentflow.simd.arrays import Array
 
 Steps = NDArray[np.int64]
+Carry = tuple[Weights, jax.Array, jax.Array]
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingTask:
-    """What is trained on what: a network, inputs (n, d) or (n, p, channels), labels (n,).
+    """A network with the inputs (n, d) or (n, p, channels) and labels (n,) that it is trained on.
 
     :func:`make_task` checks them.
     """
@@ -44,10 +45,9 @@ class TrainingTask:
 
 @dataclass(frozen=True, eq=False)
 class DeepState:
-    """Where a run stands: all that its next step depends on.
+    """The state of a run: all that its next step depends on.
 
-    ``stopped_at`` is the last step with a finite loss where the run has left the finite numbers,
-    and -1 where it has not.
+    ``stopped_at`` is the last step with a finite loss if the run has left the finite numbers, else -1.
     """
 
     weights: Weights
@@ -57,7 +57,7 @@ class DeepState:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The weights at step 0 and their Gram matrices (H+1, n, n), from which distances are taken."""
+    """The weights at step 0 and their Gram matrices (H+1, n, n); distances are measured from them."""
 
     weights: Weights
     grams: Array
@@ -65,7 +65,7 @@ class Reference:
 
 @dataclass(frozen=True, eq=False)
 class Records:
-    """What was recorded at ``steps`` (R,); nan after a run has left the finite numbers.
+    """The records at ``steps`` (R,); nan after a run has left the finite numbers.
 
     loss : ½ Σ (u_i - y_i)² (R,).
     residuals : u - y (R, n).
@@ -86,7 +86,7 @@ class Records:
 
 
 def make_task(network: DeepNetwork, inputs: ArrayLike, labels: ArrayLike) -> TrainingTask:
-    """The three together, checked.
+    """Check a network, inputs and labels, and join them.
 
     Raises InputError for inputs that :func:`check_inputs` refuses and for labels that are not n finite
     numbers.
@@ -103,14 +103,14 @@ def make_task(network: DeepNetwork, inputs: ArrayLike, labels: ArrayLike) -> Tra
 
 
 def start(task: TrainingTask, weights: Sequence[ArrayLike]) -> DeepState:
-    """The state before the first step, from W^(1), .., W^(H), a.
+    """Return the state before the first step from the weights W^(1), .., W^(H), a.
 
-    Raises InputError where their number, their shapes or an entry's finiteness do not fit.
+    Raises InputError for another number of weights, other shapes, and entries that are not finite.
     """
     arrays = tuple(np.asarray(weight, dtype=np.float64) for weight in weights)
-    needed, found = task.network.shapes(task.input_shape), tuple(w.shape for w in arrays)
-    if found != needed:
-        raise InputError(f"weights: the shapes must be {needed}, found {found}")
+    needed, shapes = task.network.shapes(task.input_shape), tuple(w.shape for w in arrays)
+    if shapes != needed:
+        raise InputError(f"weights: the shapes must be {needed}, found {shapes}")
     if not all(np.isfinite(array).all() for array in arrays):
         raise InputError("weights: every entry must be finite")
     # a copy of our own: on a processor XLA may otherwise read the caller's memory
@@ -118,7 +118,7 @@ def start(task: TrainingTask, weights: Sequence[ArrayLike]) -> DeepState:
 
 
 def initial_reference(task: TrainingTask, state: DeepState) -> Reference:
-    """What distances are measured from; ``state`` is that of step 0."""
+    """Compute the reference of all distances from the state at step 0."""
     _, grams = observe(task.network, state.weights, jnp.asarray(task.inputs))
     return Reference(state.weights, np.asarray(grams))
 
@@ -126,7 +126,7 @@ def initial_reference(task: TrainingTask, state: DeepState) -> Reference:
 def advance(
     task: TrainingTask, initial: Reference, state: DeepState, step_size: float, steps: Steps
 ) -> tuple[DeepState, Records]:
-    """Go on from ``state`` to the last of ``steps``, recording at each of them.
+    """Descend from ``state`` to the last of ``steps`` and record at each of them.
 
     ``steps`` (R,) increase and are not below ``state.step``. A run whose loss is no longer finite
     stops.
@@ -174,20 +174,21 @@ def _descend(
     labels: jax.Array,
     step_size: float,
     count: int,
-) -> tuple[Weights, jax.Array, jax.Array]:
-    """Weights after ``count`` steps, or after as many as start from a finite loss; which; whether."""
+) -> Carry:
+    """Take ``count`` steps, or as many as start from a finite loss.
 
-    def going_on(carry: tuple[Weights, jax.Array, jax.Array]) -> jax.Array:
+    Returns the weights, the number of steps, and whether the loss was finite before the last one.
+    """
+
+    def unfinished(carry: Carry) -> jax.Array:
         return (carry[1] < count) & carry[2]
 
-    def step(
-        carry: tuple[Weights, jax.Array, jax.Array],
-    ) -> tuple[Weights, jax.Array, jax.Array]:
+    def step(carry: Carry) -> Carry:
         moved, finite = step_once(network, carry[0], inputs, labels, step_size)
         return moved, carry[1] + finite, finite
 
     taken, finite = jnp.zeros((), jnp.int64), jnp.ones((), jnp.bool_)
-    return lax.while_loop(going_on, step, (weights, taken, finite))
+    return lax.while_loop(unfinished, step, (weights, taken, finite))
 
 
 def step_once(
@@ -197,7 +198,7 @@ def step_once(
     labels: jax.Array,
     step_size: float | jax.Array,
 ) -> tuple[Weights, jax.Array]:
-    """One step for all layers, and whether the loss before it was finite.
+    """Take one step on all layers; return the weights and whether the loss before was finite.
 
     ∂L/∂W^(h) = Σ_i (u_i - y_i) b_i x_iᵀ, over pixels as well for images.
     """
@@ -229,7 +230,7 @@ def _record(
     records: Records,
     row: int,
 ) -> DeepState:
-    """Fill one row, or find that the loss is not finite any more."""
+    """Fill one row of the records; return the state, stopped if its loss is not finite."""
     outputs, observed = observe(task.network, state.weights, inputs)
     residual, grams = np.asarray(outputs) - task.labels, np.asarray(observed)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -249,5 +250,5 @@ def _record(
 
 @xla_jit
 def _distances(_network: DeepNetwork, weights: Weights, others: Weights) -> jax.Array:
-    """Frobenius distances, layer by layer: (H+1,)."""
+    """Compute Frobenius distances, layer by layer: (H+1,)."""
     return jnp.stack([jnp.sqrt(((w - v) ** 2).sum()) for w, v in zip(weights, others, strict=True)])

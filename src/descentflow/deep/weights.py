@@ -15,15 +15,15 @@ from descentflow.deep.network import DeepNetwork
 from descentflow.errors import InputError
 from descentflow.simd.arrays import Array
 
-LAST = 2**63 - 1
+MAX_INITIALIZATION = 2**63 - 1
 
 
 def draw_weights(
     network: DeepNetwork, input_shape: tuple[int, ...], seed: int, initialization: int
 ) -> tuple[Array, ...]:
-    """(W^(1), .., W^(H), a) of initialisation number k ≥ 0, for inputs of that shape.
+    """Draw (W^(1), .., W^(H), a) of initialisation k ≥ 0, for inputs of that shape.
 
-    Shapes are those of :meth:`DeepNetwork.shapes`. The same numbers on every machine whose libm
+    Shapes are those of :meth:`DeepNetwork.shapes`. The numbers are the same on all machines whose libm
     agrees in the tails of NumPy's normal law; :func:`weights_digest` tells.
 
     Raises InputError for a negative or non-whole initialisation.
@@ -34,12 +34,12 @@ def draw_weights(
 
 
 def new_memory(network: DeepNetwork, input_shape: tuple[int, ...]) -> tuple[Array, ...]:
-    """Arrays for weights that begin where a line of the cache does: XLA reads such ones in place."""
+    """Allocate arrays for weights aligned to cache lines, which XLA reads in place."""
     arrays = []
     for shape in network.shapes(input_shape):
-        whole = np.empty(math.prod(shape) + 8)
-        start = -(whole.ctypes.data // 8) % 8
-        arrays.append(whole[start : start + math.prod(shape)].reshape(shape))
+        buffer = np.empty(math.prod(shape) + 8)
+        start = -(buffer.ctypes.data // 8) % 8
+        arrays.append(buffer[start : start + math.prod(shape)].reshape(shape))
     return tuple(arrays)
 
 
@@ -50,7 +50,7 @@ def draw_into(
     seed: int,
     initialization: int,
 ) -> None:
-    """Overwrite other weights, which for wide layers takes half the time of new ones."""
+    """Draw weights into arrays, which for wide layers takes half the time of new arrays."""
     for layer, array in enumerate(memory):
         _stream(network, input_shape, seed, initialization, layer).standard_normal(out=array)
 
@@ -59,7 +59,7 @@ def _stream(
     network: DeepNetwork, input_shape: tuple[int, ...], seed: int, initialization: int, layer: int
 ) -> np.random.Generator:
     whole = isinstance(initialization, int | np.integer) and not isinstance(initialization, bool)
-    if not whole or not 0 <= initialization <= LAST:
+    if not whole or not 0 <= initialization <= MAX_INITIALIZATION:
         raise InputError(
             f"initialization: a whole number from 0 is needed, found {initialization!r}"
         )
@@ -69,14 +69,14 @@ def _stream(
 
 
 def weights_key(network: DeepNetwork, input_shape: tuple[int, ...], seed: int) -> int:
-    """The key of the Philox streams, below 2^128."""
+    """Compute the key of the Philox streams, below 2^128."""
     identity = [seed, network.spec, list(input_shape), "standard normal"]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).digest()
     return int.from_bytes(digest[:16], "little")
 
 
 def weights_digest(weights: tuple[Array, ...]) -> str:
-    """SHA-256 of the weights' shapes and bytes (little-endian doubles), as hexadecimal digits."""
+    """Compute the SHA-256 of the weights' shapes and bytes (little-endian doubles), in hexadecimal."""
     digest = hashlib.sha256()
     for layer in weights:
         array = np.ascontiguousarray(layer, dtype="<f8")

@@ -1,12 +1,12 @@
-"""Where to cut an interval so that Gauss-Legendre nodes see all of a function on every piece.
+"""Breakpoints: where to cut an interval so that Gauss-Legendre nodes resolve a function on each piece.
 
 :func:`kinks` finds where a formula is not smooth; :func:`resolve` halves the pieces between until
 the interpolant at n Gauss-Legendre nodes is as good as the function's own rounding allows, or until
 the piece is too short to matter. At a singular end such as that of x**(1/4) at 0 the pieces thus
 shrink geometrically.
 
-Both look at a function only at finitely many points, about 200 on every piece: what happens on a
-smaller part of a piece, such as a needle a thousand times as narrow, may be missed.
+Both evaluate a function only at finitely many points, about 200 on every piece. They may miss a
+feature a thousand times as narrow as the piece, such as a needle.
 """
 
 import math
@@ -27,14 +27,14 @@ Function = Callable[[Array], Array]
 
 MAX_KINKS = 1000
 MAX_PIECES = 2000
-MAX_LOOKS = 20_000
-"""Pieces on which a switch is looked at; a kink takes about ten."""
+MAX_SWITCH_PIECES = 20_000
+"""Pieces on which a switch is examined; a kink takes about ten."""
 
 MAX_DEPTH = 300
 """Halvings of a piece. A bounded function needs about 50 at a singular end, x**(-1/4) about 100."""
 
-NARROWEST = 8
-"""Pieces of so many units in the last place are not cut: their nodes would not be distinct."""
+MIN_WIDTH = 8
+"""Units in the last place below which a piece is not cut: its nodes would not be distinct."""
 
 EPS = float(np.finfo(float).eps)
 SWITCH_NODES = 16
@@ -72,7 +72,7 @@ def _rule(nodes: int) -> _Rule:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A part of the interval, how often it was halved and how wrong the part it is half of was."""
+    """A part of the interval, how often it was halved, and the misfit before the last halving."""
 
     left: float
     right: float
@@ -89,22 +89,19 @@ class _Piece:
 
     @property
     def too_narrow(self) -> bool:
-        """Whether it must not be halved any more."""
+        """Whether it is too narrow to be halved."""
         ends = max(abs(self.left), abs(self.right))
-        return self.halvings >= MAX_DEPTH or self.width <= NARROWEST * np.spacing(ends)
+        return self.halvings >= MAX_DEPTH or self.width <= MIN_WIDTH * np.spacing(ends)
 
     def halves(self, misfit: float) -> list["_Piece"]:
-        """The right half, then the left one: a stack is taken from its end."""
-        below = self.halvings + 1
-        return [
-            _Piece(self.middle, self.right, below, misfit),
-            _Piece(self.left, self.middle, below, misfit),
-        ]
+        """Return the right half, then the left one, which a stack hands out first."""
+        ends = (self.middle, self.right), (self.left, self.middle)
+        return [_Piece(*half, self.halvings + 1, misfit) for half in ends]
 
 
 @dataclass(frozen=True, eq=False)
 class _Fit:
-    """A function on a piece: its interpolant and how far that is off."""
+    """A function on a piece: its interpolant, and the largest error found, the misfit."""
 
     points: Array
     values: Array
@@ -126,18 +123,18 @@ def _fit(function: Function, piece: _Piece, rule: _Rule) -> _Fit:
 
 @np.errstate(all="ignore")
 def kinks(program: Program, low: float, high: float) -> list[float]:
-    """Where the switches of the program change sign inside (low, high), ascending.
+    """Find where the switches of the program change sign inside (low, high), ascending.
 
     Each is exact where its switch vanishes in floating point, else one of the two neighbouring
     doubles between which the sign changes. Raises ConfigurationError for more than MAX_KINKS.
     """
     edges = [low, high]
     for switch in program.switches:
-        found = [at for a, b in pairwise(edges) for at in _sign_changes(switch, a, b)]
-        for at in found:
+        changes = [at for a, b in pairwise(edges) for at in _sign_changes(switch, a, b)]
+        for at in changes:
             # Two switches may place one kink a few bits apart: no piece fits between.
             nearest = min(edges, key=lambda edge: abs(edge - at))
-            if abs(nearest - at) > NARROWEST * np.spacing(abs(at)):
+            if abs(nearest - at) > MIN_WIDTH * np.spacing(abs(at)):
                 edges.append(at)
         edges.sort()
         _limit_kinks(len(edges) - 2, low, high)
@@ -153,28 +150,28 @@ def _limit_kinks(count: int, low: float, high: float) -> None:
 
 
 def _sign_changes(switch: Function, low: float, high: float) -> list[float]:
-    """Sign changes on a piece inside which the switch is smooth."""
+    """Find sign changes on a piece inside which the switch is smooth."""
     inner = [float(np.nextafter(low, high)), float(np.nextafter(high, low))]
     probes = np.array([inner[0], *_separate(switch, low, high), inner[1]])
     values = switch(probes)
     signs = np.sign(values)
     # A zero without a change of sign beside it is no kink; nan, and inf at a pole, have no sign.
-    told = np.isfinite(values) & (signs != 0.0)
-    probes, signs = probes[told], signs[told]
+    signed = np.isfinite(values) & (signs != 0.0)
+    probes, signs = probes[signed], signs[signed]
     before = np.flatnonzero(signs[1:] != signs[:-1])
     _limit_kinks(len(before), low, high)
     return [_change(switch, float(probes[i]), float(probes[i + 1])) for i in before]
 
 
 def _separate(switch: Function, low: float, high: float) -> list[float]:
-    """Points that part [low, high] into pieces with at most one sign change of the switch each."""
+    """Cut [low, high] into pieces with at most one sign change of the switch each."""
     rule = _rule(SWITCH_NODES)
     pending, points = [_Piece(low, high)], []
     largest = 0.0
-    looks = 0
+    examined = 0
     while pending:
-        piece, looks = pending.pop(), looks + 1
-        if looks > MAX_LOOKS:
+        piece, examined = pending.pop(), examined + 1
+        if examined > MAX_SWITCH_PIECES:
             raise ConfigurationError(
                 f"the function's kinks cannot be found near x = {piece.middle:.9g}: "
                 f"there are too many, or it is not smooth there"
@@ -194,20 +191,20 @@ def _separate(switch: Function, low: float, high: float) -> list[float]:
 
 
 def _simple(fit: _Fit, rule: _Rule) -> bool:
-    """Whether the function has a sign on the piece, or is monotone there."""
+    """Tell whether the function has one sign on the piece, or is monotone there."""
     if not np.isfinite(fit.values).all():
         return False
     sizes = np.abs(fit.coefficients)
     if sizes[0] > sizes[1:].sum() + 2.0 * fit.misfit or fit.peak == 0.0:
         return True
-    slopes = np.abs(rule.derivative @ fit.coefficients)
+    derivative = np.abs(rule.derivative @ fit.coefficients)
     # The derivative of the interpolant is off by up to the square of the degree times as much.
     resolved = fit.misfit <= 1e-9 * fit.peak
-    return resolved and bool(slopes[0] > slopes[1:].sum() + 1e-6 * fit.peak)
+    return resolved and bool(derivative[0] > derivative[1:].sum() + 1e-6 * fit.peak)
 
 
 def _change(switch: Function, left: float, right: float) -> float:
-    """Where the sign changes between two points at which it differs, by bisection."""
+    """Bisect for the sign change between two points at which the signs differ."""
     at_left, at_right = (float(v) for v in switch(np.array([left, right])))
     while True:
         middle = left + 0.5 * (right - left)
@@ -232,7 +229,7 @@ def _at(switch: Function, x: float) -> float:
 
 
 def _end_of_zeros(switch: Function, outside: float, inside: float) -> float:
-    """The last zero on the way from a zero to a point that is none."""
+    """Find the last zero on the way from a zero to a point outside."""
     while True:
         middle = outside + 0.5 * (inside - outside)
         if middle in (outside, inside):
@@ -244,7 +241,10 @@ def _end_of_zeros(switch: Function, outside: float, inside: float) -> float:
 
 
 def _roundest(low: float, high: float) -> float:
-    """The number in [low, high] with the fewest binary digits: rounding blurs 1/4 into several."""
+    """Return the number in [low, high] with the fewest binary digits.
+
+    Rounding makes a switch vanish on a whole interval around its root, such as 1/4.
+    """
     if low <= 0.0 <= high:
         return 0.0
     unit = 2.0 ** math.frexp(max(abs(low), abs(high)))[1]
@@ -257,7 +257,7 @@ def _roundest(low: float, high: float) -> float:
 def resolve(
     function: Function, edges: Sequence[float] | Array, nodes: int, tolerance: float = 1e-16
 ) -> Array:
-    """``edges`` and points between, so that ``nodes`` Gauss-Legendre nodes suffice on every piece.
+    """Add points to ``edges`` until ``nodes`` Gauss-Legendre nodes suffice on every piece.
 
     On a piece the interpolant at the nodes may be off by a few roundings of the values there, or by
     ``tolerance`` times the function's size on the whole, weighed by the piece's share of the
@@ -273,11 +273,11 @@ def resolve(
     while pending:
         piece = pending.pop()
         fit = _checked_fit(function, piece, rule)
-        off = 0.0 if _as_rounded(fit, piece, rule) else fit.misfit
+        error = 0.0 if _is_rounding(fit, piece, rule) else fit.misfit
         # Integrals of the square see an error times the value: this is for unbounded functions.
-        harm = off * (piece.width / length) * max(1.0, fit.peak / scale if scale else 1.0)
-        allowed = max(tolerance, NARROWEST * EPS) if piece.too_narrow else tolerance
-        if harm <= allowed * scale:
+        weighted = error * (piece.width / length) * max(1.0, fit.peak / scale if scale else 1.0)
+        allowed = max(tolerance, MIN_WIDTH * EPS) if piece.too_narrow else tolerance
+        if weighted <= allowed * scale:
             resolved.append(piece.left)
         elif piece.too_narrow or len(resolved) + len(pending) + 2 > MAX_PIECES:
             raise ConfigurationError(
@@ -294,19 +294,19 @@ def _checked_fit(function: Function, piece: _Piece, rule: _Rule) -> _Fit:
     finite = np.isfinite(fit.values)
     if not finite.all():
         at = int(np.argmin(finite))
-        what = "not a number" if np.isnan(fit.values[at]) else "infinite"
-        raise ConfigurationError(f"the function is {what} near x = {fit.points[at]:.9g}")
+        fault = "not a number" if np.isnan(fit.values[at]) else "infinite"
+        raise ConfigurationError(f"the function is {fault} near x = {fit.points[at]:.9g}")
     return fit
 
 
-def _as_rounded(fit: _Fit, piece: _Piece, rule: _Rule) -> bool:
-    """Whether the misfit is no more than what rounding does to the function's values."""
+def _is_rounding(fit: _Fit, piece: _Piece, rule: _Rule) -> bool:
+    """Tell whether the misfit is explained by rounding of the function's values."""
     points, values = fit.points[: rule.nodes], fit.values[: rule.nodes]
     # A node that is off by half a bit moves the value by that times the slope.
     runs = np.diff(points)
-    slope = float(np.abs(np.diff(values) / runs).max()) if runs.all() else np.inf
+    steepness = float(np.abs(np.diff(values) / runs).max()) if runs.all() else np.inf
     furthest = max(abs(piece.left), abs(piece.right))
-    if fit.misfit <= EPS * (12.0 * fit.peak + min(slope * furthest, fit.peak / EPS**0.5)):
+    if fit.misfit <= EPS * (12.0 * fit.peak + min(steepness * furthest, fit.peak / EPS**0.5)):
         return True
     # Rounding inside the formula, of sin(x + 1000), shows by not shrinking with the piece.
     return piece.misfit_before / 8.0 <= fit.misfit <= 1e-11 * fit.peak
