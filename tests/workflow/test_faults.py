@@ -49,7 +49,15 @@ def limited(checkout: Checkout, *arguments: str, blocks: int) -> Ended:
     return Ended(process.returncode, process.stdout)
 
 
-@pytest.mark.parametrize("stage", ["sample", "train", "aggregate", "draw", "judge"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "train",
+        "draw",
+        "judge",
+        *(pytest.param(s, marks=pytest.mark.slow) for s in ("sample", "aggregate")),
+    ],
+)
 def test_a_full_disk_is_one_line(warm: Checkout, tmp_path: Path, stage: str) -> None:
     """Nothing is left behind but the message; the same command succeeds with room to write."""
     command = next(c for c in warm.commands() if c.stage == stage).into(tmp_path / "new")
