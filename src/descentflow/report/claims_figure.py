@@ -21,7 +21,6 @@ HEAD, STUDY, LINE, GAP = 0.55, 0.34, 0.115, 0.06
 BADGE, SIZE, CHARACTERS = 0.7, 6.3, 102
 COLORS = {HOLDS: "#1b7837", FAILS: "#c4161c", UNKNOWN: "#6a6a6a"}
 TINTS = {FAILS: "#fde0dd", UNKNOWN: "#eeeeee"}
-ORDER = (FAILS, UNKNOWN, HOLDS)
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,9 @@ def claims(rows: Sequence[Row]) -> Figure:
     panel.set(xlim=(0.0, width), ylim=(height, 0.0))
     panel.axis("off")
     count = claims_table.tally(rows)
-    color = COLORS[FAILS if count.fails else UNKNOWN if count.unknown else HOLDS]
-    panel.text(MARGIN, 0.3, str(count), size=14, weight="bold", color=color, va="center")
+    panel.text(
+        MARGIN, 0.3, str(count), size=14, weight="bold", color=COLORS[count.verdict], va="center"
+    )
     for number, column in enumerate(columns):
         left, top = MARGIN + number * (COLUMN + BETWEEN), HEAD
         for block in column:
@@ -67,7 +67,7 @@ def _blocks(rows: Sequence[Row]) -> list[Block]:
         blocks.append(
             Block("", study, (known.title, f"{known.paper}: {claims_table.tally(found)}"))
         )
-        for row in sorted(found, key=lambda row: ORDER.index(row["holds"])):
+        for row in claims_table.worst_first(found):
             lines = textwrap.wrap(claims_table.typeset(row["statement"]), CHARACTERS)
             if row["holds"] != HOLDS:
                 lines += _details(row)
