@@ -64,7 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     add(archive, config=True).add_argument("--output", type=Path, default=default)
     command = add(verify, config=False)
     command.add_argument("archive", type=Path)
-    command.add_argument("--recompute", metavar="STUDY_OR_RUN", action="append", default=[])
+    command.add_argument(
+        "--recompute",
+        metavar="PART",
+        help="a study, the id of a run, or claims",
+        action="append",
+        default=[],
+    )
     command.add_argument("--sha256", help="the digest that was published for the file")
     command = add(claims_page, config=False)
     command.add_argument("claims", type=Path, nargs="?", default=Path("results/claims.csv"))

@@ -43,34 +43,40 @@ def jobs(root: Path) -> Jobs:
 
 def make(root: Path) -> Path:
     """Write sources, results and Snakemake's records."""
-    for name in SOURCES:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(REPOSITORY / name, root / name)
-    (root / "config.yaml").write_text(json.dumps(CONFIG))
+    sources(root, CONFIG)
     digests: dict[str, str] = {}
     for number, job in enumerate(jobs(root).all()):
         for output in job.outputs:
             _result(job, root / output)
-            digests[output] = hashlib.sha256((root / output).read_bytes()).hexdigest()
-            record(root, job, output, digests, float(number))
+        record(root, job, digests, float(number))
     return root
 
 
-def record(root: Path, job: Job, output: str, digests: dict[str, str], time: float) -> None:
-    """What Snakemake writes down about a finished job."""
-    path = root / checkout.record_name(output)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    told = {
-        "rule": job.stage,
-        "params": [repr(job.json)],
-        "starttime": 1e9 + time,
-        "endtime": 1e9 + time + 0.5,
-        "job_hash": hash(output),
-        "incomplete": False,
-        "external_jobid": None,
-        "input_checksums": {name: f"sha256:{digests[name]}" for name in job.inputs},
-    }
-    path.write_text(json.dumps(told))
+def sources(root: Path, config: dict[str, Any]) -> None:
+    """Write what an archive needs beside results."""
+    for name in SOURCES:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(REPOSITORY / name, root / name)
+    (root / "config.yaml").write_text(json.dumps(config))
+
+
+def record(root: Path, job: Job, digests: dict[str, str], time: float = 0.0) -> None:
+    """Write Snakemake's records of a finished job, and add the digests of its outputs."""
+    for output in job.outputs:
+        digests[output] = hashlib.sha256((root / output).read_bytes()).hexdigest()
+        path = root / checkout.record_name(output)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = {
+            "rule": job.stage,
+            "params": [repr(job.json)],
+            "starttime": 1e9 + time,
+            "endtime": 1e9 + time + 0.5,
+            "job_hash": hash(output),
+            "incomplete": False,
+            "external_jobid": None,
+            "input_checksums": {name: f"sha256:{digests[name]}" for name in job.inputs},
+        }
+        path.write_text(json.dumps(written))
 
 
 def dataset(run: str = "", noise: float = 0.0, measured: float = 0.0) -> xr.Dataset:

@@ -155,7 +155,11 @@ def recompute(jobs: Jobs, root: Path, chosen: Sequence[Job]) -> Iterator[Compari
         new = Path(folder)
         found: dict[str, Comparison] = {}
         for job in chosen:
-            _run(job, root, new)
+            fresh = (
+                new / p if (new / p).exists() and not _is_sample(p) else root / p
+                for p in job.inputs
+            )
+            run_command(job, list(fresh), [new / path for path in job.outputs])
             exact = exact_runs(jobs, job.study)
             loose = compare.deviates(job.inputs, found)
             for path in job.outputs:
@@ -163,12 +167,11 @@ def recompute(jobs: Jobs, root: Path, chosen: Sequence[Job]) -> Iterator[Compari
             yield from compare.like_their_png({path: found[path] for path in job.outputs})
 
 
-def _run(job: Job, root: Path, new: Path) -> None:
+def run_command(job: Job, inputs: Sequence[Path], outputs: Sequence[Path]) -> None:
     """Run one job as its command; raises InputError with the stage's own words."""
-    inputs = [root / p if _is_sample(p) or not (new / p).exists() else new / p for p in job.inputs]
     command = [sys.executable, "-m", job.modules[0], "--job", job.json]
     command += ["--input", *map(str, inputs)] if inputs else []
-    command += ["--output", *(str(new / output) for output in job.outputs)]
+    command += ["--output", *map(str, outputs)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         words = ended.stderr.strip().splitlines() or ["no message"]

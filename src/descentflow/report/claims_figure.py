@@ -23,7 +23,6 @@ BADGE, SIZE, CHARACTERS = 0.7, 6.3, 102
 
 COLORS = {HOLDS: "#1b7837", FAILS: "#c4161c", UNKNOWN: "#6a6a6a"}
 TINTS = {FAILS: "#fde0dd", UNKNOWN: "#eeeeee"}
-ORDER = (FAILS, UNKNOWN, HOLDS)
 
 
 class Block(NamedTuple):
@@ -50,7 +49,7 @@ def claims(rows: Sequence[Row]) -> Figure:
     panel.set(xlim=(0.0, width), ylim=(height, 0.0))
     panel.axis("off")
     count = claims_table.tally(rows)
-    color = COLORS[FAILS if count.fails else UNKNOWN if count.unknown else HOLDS]
+    color = COLORS[count.verdict]
     panel.text(MARGIN, 0.3, str(count), size=14, weight="bold", color=color, va="center")
     for index, column in enumerate(columns):
         left, top = MARGIN + index * (COLUMN + BETWEEN), HEAD
@@ -66,7 +65,7 @@ def _blocks(rows: Sequence[Row]) -> list[Block]:
     for name, of_study in claims_table.by_study(rows).items():
         study, count = STUDIES[name], claims_table.tally(of_study)
         blocks.append(Block("", name, (study.title, f"{study.paper}: {count}")))
-        for row in sorted(of_study, key=lambda row: ORDER.index(row["holds"])):
+        for row in claims_table.worst_first(of_study):
             texts = [row["statement"]]
             if row["holds"] != HOLDS:
                 texts += [f"measured: {row['measured']}", f"must be: {row['bound']}"]

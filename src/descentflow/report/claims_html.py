@@ -1,4 +1,4 @@
-"""The table of claims as one self-contained HTML page, filtered in the browser."""
+"""Write the table of claims as one self-contained HTML page, filtered in the browser."""
 
 import re
 from collections.abc import Sequence
@@ -6,11 +6,9 @@ from html import escape
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.studies import claims_table
-from descentflow.studies.claims_table import FAILS, HOLDS, UNKNOWN, WORDS, Row
+from descentflow.studies.claims_table import FAILS, HOLDS, ORDER, UNKNOWN, WORDS, Row
 
-ORDER = (FAILS, UNKNOWN, HOLDS)
 CLASSES = {HOLDS: "holds", FAILS: "fails", UNKNOWN: "unknown"}
-CELLS = ("statement", "where", "measured", "bound")
 HEADERS = ("verdict", "statement", "measured", "must be", "where", "whose")
 
 _NUMBER = re.compile(r"\d[\d.]*e-\d+")
@@ -73,19 +71,17 @@ filter();
 
 
 def page(rows: Sequence[Row]) -> str:
-    """The page: what failed first; without scripts it shows everything."""
+    """Return the page, failing claims first; without scripts it shows everything."""
     count = claims_table.tally(rows)
-    verdict = FAILS if count.fails else UNKNOWN if count.unknown else HOLDS
-    ordered = sorted(rows, key=lambda row: ORDER.index(row["holds"]))
     headers = "".join(f"<th>{header}</th>" for header in HEADERS)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>Claims</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f'<h1 class="{CLASSES[verdict]}">{escape(str(count))}</h1>\n{_form(rows)}'
+        f'<h1 class="{CLASSES[count.verdict]}">{escape(str(count))}</h1>\n{_form(rows)}'
         f"<table>\n<thead><tr>{headers}</tr></thead>\n<tbody>\n"
-        f"{''.join(map(_row, ordered))}</tbody>\n</table>\n<script>{SCRIPT}</script>\n"
-        "</body>\n</html>\n"
+        f"{''.join(map(_row, claims_table.worst_first(rows)))}</tbody>\n</table>\n"
+        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 
 
@@ -108,9 +104,8 @@ def _form(rows: Sequence[Row]) -> str:
 
 def _row(row: Row) -> str:
     kind = CLASSES[row["holds"]]
-    paper = row["paper"]
-    cells = {name: _cell(row[name]) for name in CELLS}
-    title = escape(STUDIES[row["study"]].title) if row["study"] in STUDIES else ""
+    cells = {name: _cell(row[name]) for name in ("statement", "where", "measured", "bound")}
+    title = escape(STUDIES[row["study"]].title)
     return (
         f'<tr class="{kind}" data-study="{escape(row["study"])}">'
         f'<td><span class="badge {kind}">{WORDS[row["holds"]]}</span></td>'
@@ -121,10 +116,10 @@ def _row(row: Row) -> str:
         f'<td class="where" data-name="where"><span title="{title}">{escape(row["study"])}</span>, '
         f"{cells['where']}</td>"
         f'<td class="whose" data-name="whose">{escape(row["source"])}'
-        f'<span class="small">{escape(paper)}</span></td></tr>\n'
+        f'<span class="small">{escape(row["paper"])}</span></td></tr>\n'
     )
 
 
 def _cell(text: str) -> str:
-    """Typeset and escaped, with numbers that are not broken at their exponent's sign."""
+    """Typeset and escape; numbers are not broken at their exponent's sign."""
     return _NUMBER.sub(r"<span>\g<0></span>", escape(claims_table.typeset(text)))

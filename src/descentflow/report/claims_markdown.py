@@ -1,13 +1,13 @@
-"""The table of claims as a page of the documentation."""
+"""Write the table of claims as a page of the documentation."""
 
 from collections.abc import Sequence
+from itertools import starmap
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.studies import claims_table
 from descentflow.studies.claims_table import FAILS, HOLDS, UNKNOWN, Row
 
 MARKS = {HOLDS: "✅ holds", FAILS: "❌ **FAILS**", UNKNOWN: "⚪ **not measured**"}
-ORDER = (FAILS, UNKNOWN, HOLDS)
 HEADERS = ("verdict", "statement", "measured", "must be", "where", "whose")
 SPECIAL = "&<>|*_`[]^~$\\"
 """Characters that some flavour of Markdown would not leave as they are."""
@@ -25,33 +25,21 @@ shipped; `make report` shows the same table with filters.
 
 
 def page(rows: Sequence[Row], digest: str) -> str:
-    """The page; ``digest`` is that of the table it was written from."""
-    parts = [
-        f"<!-- written from a table of digest {digest} -->",
-        "",
-        "# Claims",
-        "",
-        f"**{claims_table.tally(rows)}.**",
-        "",
-        INTRODUCTION,
-    ]
-    for study, found in claims_table.by_study(rows).items():
-        parts += _study(study, found)
-    return "\n".join(parts)
+    """Return the page; ``digest`` is that of the table it was written from."""
+    return (
+        f"<!-- written from a table of digest {digest} -->\n\n# Claims\n\n"
+        f"**{claims_table.tally(rows)}.**\n\n{INTRODUCTION}\n"
+        + "\n".join(starmap(_study, claims_table.by_study(rows).items()))
+    )
 
 
-def _study(study: str, rows: Sequence[Row]) -> list[str]:
-    ordered = sorted(rows, key=lambda row: ORDER.index(row["holds"]))
-    return [
-        f"## [{STUDIES[study].title}]({study}.md)",
-        "",
-        f"{STUDIES[study].paper}: {claims_table.tally(rows)}.",
-        "",
-        f"| {' | '.join(HEADERS)} |",
-        f"|{'---|' * len(HEADERS)}",
-        *map(_row, ordered),
-        "",
-    ]
+def _study(study: str, rows: Sequence[Row]) -> str:
+    lines = "\n".join(map(_row, claims_table.worst_first(rows)))
+    return (
+        f"## [{STUDIES[study].title}]({study}.md)\n\n"
+        f"{STUDIES[study].paper}: {claims_table.tally(rows)}.\n\n"
+        f"| {' | '.join(HEADERS)} |\n|{'---|' * len(HEADERS)}\n{lines}\n"
+    )
 
 
 def _row(row: Row) -> str:

@@ -1,41 +1,35 @@
-"""The settings of an experiment as one sentence, made from the configuration."""
+"""Describe the settings of an experiment in one sentence, made from the configuration."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from descentflow.config.experiment import Descent, Experiment
+from descentflow.config.experiment import Experiment, Flow
 from descentflow.deep.data import Images, Points, Sphere
 from descentflow.deep.experiment import Descending, Limit
 from descentflow.functions.input_laws import PolynomialDensity, Uniform
 from descentflow.functions.targets import Affine, Constant, PiecewiseLinear, Polynomial, Step
 
-LISTED = 8
-"""More values of one kind than this are given by their number and their ends."""
+MAX_LISTED = 8
+"""More numbers of one kind are given by their count and their ends."""
 
 _DIGITS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def sentence(settings: Sequence[Any]) -> str:
     """Problem, law, networks, initialisations and horizon of an experiment's settings, its sweep."""
-    shallow = isinstance(settings[0], Experiment)
-    parts = _shallow(settings) if shallow else _deep(settings)
-    return "; ".join(part for part in parts if part) + "."
+    parts = _shallow(settings) if isinstance(settings[0], Experiment) else _deep(settings)
+    return "; ".join(parts) + "."
 
 
 def training(setting: Any) -> str:
-    """What is done with the parameters: descent, flow, or nothing."""
+    """Name the training: gradient descent, gradient flow, or none."""
     if not isinstance(setting, Experiment | Descending):
         return "none"
-    return "gradient descent" if method(setting) == "gd" else "gradient flow"
-
-
-def method(setting: Any) -> str:
-    """``gd`` or ``gf``; deep networks are trained by descent only."""
-    return getattr(setting.training, "method", "gd")
+    return "gradient flow" if isinstance(setting.training, Flow) else "gradient descent"
 
 
 def power(value: float) -> str:
-    """A number for prose: 300,000, 0.03, 10⁸, 1.5×10⁻⁹."""
+    """Write a number for prose: 300,000, 0.03, 10⁸, 1.5×10⁻⁹."""
     if value == int(value) and abs(value) < 1e6:
         return f"{int(value):,}"
     text = f"{value:g}"
@@ -54,7 +48,8 @@ def _shallow(settings: Sequence[Experiment]) -> list[str]:
         _networks(settings),
         _starts(settings),
         _count(settings),
-        *_trained(settings),
+        *_descents(settings, "γ", "of the bound at each start"),
+        *_flows(settings),
     ]
 
 
@@ -81,7 +76,7 @@ def _target(target: Any) -> str:
 
 
 def _polynomial(coefficients: Sequence[float]) -> str:
-    """Highest power first: x² − x + 0.25."""
+    """Write a polynomial, highest power first: x² − x + 0.25."""
     text = ""
     for exponent, coefficient in reversed(list(enumerate(coefficients))):
         if not coefficient:
@@ -134,29 +129,30 @@ def _count(settings: Sequence[Any]) -> str:
     return f"{_values(counts)} initialisations each"
 
 
-def _trained(settings: Sequence[Experiment]) -> list[str]:
+def _flows(settings: Sequence[Experiment]) -> list[str]:
+    flows = (s.training for s in settings if isinstance(s.training, Flow))
+    return list(
+        dict.fromkeys(
+            f"gradient flow to t = {power(flow.until)} with tolerance {power(flow.rtol)}"
+            for flow in flows
+        )
+    )
+
+
+def _descents(settings: Sequence[Any], name: str, unit: str) -> list[str]:
+    """Describe descents by their steps; ``unit`` is that of step sizes relative to each start."""
     sizes: dict[int, list[Any]] = {}
-    flows = []
     for setting in settings:
-        if isinstance(setting.training, Descent):
+        if training(setting) == "gradient descent":
             sizes.setdefault(setting.training.steps, []).append(setting.training.step_size)
-        else:
-            until, rtol = power(setting.training.until), power(setting.training.rtol)
-            flows.append(f"gradient flow to t = {until} with tolerance {rtol}")
-    descents = [
-        f"{steps:,} steps of gradient descent with {_step_sizes('γ', of, 'of the bound at each start')}"
-        for steps, of in sizes.items()
-    ]
-    return [*descents, *dict.fromkeys(flows)]
-
-
-def _step_sizes(name: str, sizes: Sequence[Any], unit: str) -> str:
-    """Step sizes themselves, and those that are relative to each start."""
-    given = [size for size in sizes if isinstance(size, float)]
-    relative = [v for size in sizes if not isinstance(size, float) for _, v in size]
-    parts = [_values(given, f"{name} = ")] if given else []
-    parts += [f"{name} = {_values(relative)} {unit}"] if relative else []
-    return " and ".join(parts)
+    texts = []
+    for steps, of in sizes.items():
+        absolute = [size for size in of if isinstance(size, float)]
+        relative = [value for size in of if not isinstance(size, float) for _, value in size]
+        parts = [_values(absolute, f"{name} = ")] if absolute else []
+        parts += [f"{name} = {_values(relative)} {unit}"] if relative else []
+        texts.append(f"{steps:,} steps of gradient descent with {' and '.join(parts)}")
+    return texts
 
 
 def _deep(settings: Sequence[Any]) -> list[str]:
@@ -175,13 +171,7 @@ def _deep(settings: Sequence[Any]) -> list[str]:
         return [*parts, "not trained"]
     labels = {"signs": "random signs", "normal": "normal", "listed": "given"}
     parts.append(f"labels: {_values(labels[setting.labels.law] for setting in settings)}")
-    sizes: dict[int, list[Any]] = {}
-    for setting in settings:
-        sizes.setdefault(setting.training.steps, []).append(setting.training.step_size)
-    return parts + [
-        f"{steps:,} steps of gradient descent with {_step_sizes('η', of, 'times 2/λ_max(ΣG(0))')}"
-        for steps, of in sizes.items()
-    ]
+    return parts + _descents(settings, "η", "times 2/λ_max(ΣG(0))")
 
 
 def _inputs(inputs: Sphere | Points | Images) -> str:
@@ -194,10 +184,10 @@ def _inputs(inputs: Sphere | Points | Images) -> str:
 
 
 def _values(values: Iterable[Any], name: str = "") -> str:
-    """Different values in their order; the ends alone where numbers are many."""
+    """List different values in their order; the ends alone where numbers are many."""
     found = list(dict.fromkeys(values))
     texts = [power(v) if isinstance(v, int | float) else str(v) for v in found]
-    if len(found) > LISTED and all(isinstance(value, int | float) for value in found):
+    if len(found) > MAX_LISTED and all(isinstance(value, int | float) for value in found):
         return f"{name}{texts[0]} to {texts[-1]} ({len(found)} values)"
     return f"{name}{', '.join(texts)}"
 

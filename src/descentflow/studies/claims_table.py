@@ -14,6 +14,8 @@ Row = dict[str, str]
 
 HOLDS, FAILS, UNKNOWN = (VERDICTS[verdict] for verdict in (True, False, None))
 WORDS = {HOLDS: "holds", FAILS: "FAILS", UNKNOWN: "not measured"}
+ORDER = (FAILS, UNKNOWN, HOLDS)
+"""Verdicts, worst first: pages and pictures show claims in this order."""
 
 GREEK = {
     "theta": "θ",
@@ -45,6 +47,11 @@ class Tally:
     def total(self) -> int:
         """All claims."""
         return self.holds + self.fails + self.unknown
+
+    @property
+    def verdict(self) -> str:
+        """The worst verdict."""
+        return FAILS if self.fails else UNKNOWN if self.unknown else HOLDS
 
     def __str__(self) -> str:
         parts = [f"{self.holds} of {self.total} claims hold"]
@@ -81,6 +88,11 @@ def by_study(rows: Sequence[Row]) -> dict[str, list[Row]]:
     for row in rows:
         found.setdefault(row["study"], []).append(row)
     return found
+
+
+def worst_first(rows: Sequence[Row]) -> list[Row]:
+    """Sort claims by verdict, otherwise in the table's order."""
+    return sorted(rows, key=lambda row: ORDER.index(row["holds"]))
 
 
 def typeset(text: str) -> str:

@@ -188,7 +188,7 @@ def test_order_counts(tmp_path: Path) -> None:
     for order in ([1, 0, 2, 3, 4], [0, 2, 1, 3, 4], [0, 1, 1, 2], [0, 1, 2, 0], [1, 2], []):
         bundle.write(tmp_path / "x.tar", "top", [members()[n] for n in order], TIME)
         with (
-            pytest.raises(NotAnArchive, match="not in order|not an archive"),
+            pytest.raises(NotAnArchive, match=r"not in order|not an archive"),
             Archive.open(tmp_path / "x.tar"),
         ):
             pass

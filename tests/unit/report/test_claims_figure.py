@@ -1,6 +1,5 @@
 """The picture of the claims: all statements, and a failing one at least as loud as the others."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from shown_claims import rows, write
 
 from descentflow.errors import InputError
 from descentflow.report.claims_figure import COLORS, TINTS, claims
-from descentflow.stages.show_claims import show_claims
+from descentflow.stages.show_claims import STAGE
 from descentflow.studies import style
 from descentflow.studies.claims_table import FAILS, HOLDS, UNKNOWN, Row
 
@@ -86,9 +85,9 @@ def test_the_stage_writes_the_same_bytes_twice(tmp_path: Path) -> None:
     """Picture and page; nothing in another format."""
     table = write(tmp_path / "claims.csv")
     outputs = [tmp_path / f"claims.{ending}" for ending in ("svg", "pdf", "html")]
-    show_claims(json.loads("{}"), [table], outputs)
+    STAGE.run({"spec": {}}, [table], outputs)
     first = [path.read_bytes() for path in outputs]
-    show_claims(json.loads("{}"), [table], outputs)
+    STAGE.run({"spec": {}}, [table], outputs)
     assert [path.read_bytes() for path in outputs] == first
     with pytest.raises(InputError, match=r"bmp: the claims can be written as pdf, svg, png, html"):
-        show_claims(json.loads("{}"), [table], [tmp_path / "claims.bmp"])
+        STAGE.run({"spec": {}}, [table], [tmp_path / "claims.bmp"])
