@@ -69,7 +69,6 @@ def descend(
     steps: int,
     records_per_decade: int = 20,
     snapshots: int = 0,
-    progress: Progress | None = None,
 ) -> xr.Dataset:
     """Run gradient descent from each row of ``theta0``.
 
@@ -80,7 +79,6 @@ def descend(
     steps : number of steps, at least 1.
     records_per_decade : density of the log-spaced records.
     snapshots : number of initialisations whose θ is kept at steps 0, 1, 10, 100, .. and the last.
-    progress : called with the number of initialisations finished since the last call.
 
     Returns
     -------
@@ -107,7 +105,6 @@ def descend(
         record_steps(steps, records_per_decade),
         snapshot_steps(steps),
         min(snapshots, len(start)),
-        progress,
     )
     return descent_dataset(problem, state, records)
 

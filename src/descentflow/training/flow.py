@@ -89,7 +89,6 @@ def flow(
     max_steps: int = DEFAULT_MAX_STEPS,
     records_per_decade: int = 10,
     snapshots: int = 0,
-    progress: Progress | None = None,
 ) -> xr.Dataset:
     """Integrate the gradient flow from each row of ``theta0``.
 
@@ -102,7 +101,6 @@ def flow(
     max_steps : budget of steps (refused ones count) per initialisation.
     records_per_decade : density of the log-spaced records.
     snapshots : number of initialisations whose θ is kept at times 1, 10, 100, .. and the ends.
-    progress : called with the number of initialisations finished since the last call.
 
     Returns
     -------
@@ -138,7 +136,6 @@ def flow(
         Tolerances(rtol, absolute, gradient_tolerance, int(max_steps)),
         record_times(float(until), int(records_per_decade)),
         min(int(snapshots), len(start)),
-        progress,
     )
     return flow_dataset(problem, state, records)
 
