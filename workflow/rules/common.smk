@@ -1,5 +1,5 @@
-# One format of each figure is in the report.
+# One format of each figure is in the report, and pages are.
 def in_report(path, caption, category, labels):
-    if not path.endswith(".svg"):
+    if not path.endswith((".svg", ".html")):
         return path
     return report(path, caption=caption, category=category, labels=labels)
