@@ -2,6 +2,8 @@
 
 :func:`parse` reads a small grammar of its own, never Python: a text can only become a
 :class:`Program`, a list of the operations below, or a ConfigurationError that names the column.
+(Python's ``ast`` would save no line: it names other columns, which differ between versions, and takes
+trailing commas, chained comparisons and ``x(1)``, so that order and brackets need the same checks.)
 
 Programs are postfix: an instruction takes its arguments from the top of a stack and leaves its value
 there. They run in NumPy here and compiled in :mod:`descentflow.risk.formula_kernel`; both give the
