@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path, nargs="?", help="default: a scaled-down cluster.yaml")
     parser.add_argument("--calibration", type=Path, default=costs.SHIPPED)
-    parser.add_argument("--least", type=float, default=1.0, help="seconds a judged stage takes")
+    parser.add_argument("--least", type=float, default=10.0, help="seconds a judged stage takes")
     arguments = parser.parse_args()
     mapping = validate.load(arguments.config) if arguments.config else scaled_down()
     jobs = planned({**mapping, "outputs": {"results": "results", "figures": "figures"}})

@@ -1,7 +1,6 @@
-"""The command ``descentflow``: look at a configuration, run it, prove and archive its results.
+"""The command ``descentflow``: look at a configuration, run it, prove and archive its results."""
 
-Commands import what they need when they run, so that the others start at once.
-"""
+# Commands import what they need when they run, so that the others start at once.
 
 import argparse
 import json

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -45,25 +44,14 @@ def build(jobs: Jobs, config: str, target: Path, root: Path = Path()) -> Archive
     members += _records(root, planned, digests)
     members += _sources(root, jobs, config)
     about = {"format": FORMAT, "version": __version__, "config": config}
-    members += [
-        Member(ENVIRONMENT, _json(checkout.environment(root))),
-        Member(ABOUT, _json(about)),
-    ]
+    members += [Member(ENVIRONMENT, _json(checkout.environment(root))), Member(ABOUT, _json(about))]
     for member in members:
         digests.setdefault(member.name, member.sha256())
     day = checkout.date(root)
-    described = crate.CrateInput(
-        digests=digests,
-        sizes={member.name: member.size for member in members},
-        jobs=planned,
-        config=config,
-        lock=LOCK,
-        date=day.date().isoformat(),
-        citation=checkout.citation(root),
-        snakemake=metadata.version("snakemake"),
-        extra=[name for name in (MANIFEST, "CITATION.cff", "LICENSE") if name in digests],
-    )
-    members.append(Member(crate.NAME, crate.metadata(described)))
+    files = {member.name: (digests[member.name], member.size) for member in members}
+    citation, date = checkout.citation(root), day.date().isoformat()
+    described = crate.metadata(planned, files, config, LOCK, citation, date)
+    members.append(Member(crate.NAME, described))
     digests[crate.NAME] = members[-1].sha256()
     members.sort(key=lambda member: member.name)
     listed = Member(FIRST, listing(digests).encode())

@@ -25,11 +25,7 @@ MAX_TEXT = 1 << 28
 FIRST = "SHA256SUMS"
 """The member that comes before all others, which are sorted by name."""
 
-FORM: dict[str, Any] = {
-    "format": tarfile.USTAR_FORMAT,
-    "encoding": "utf-8",
-    "errors": "strict",
-}
+FORM: dict[str, Any] = {"format": tarfile.USTAR_FORMAT, "encoding": "utf-8", "errors": "strict"}
 
 
 class NotAnArchive(InputError):

@@ -7,7 +7,7 @@ so the same results give the same text. Run times are left out.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from descentflow import __version__
@@ -15,6 +15,8 @@ from descentflow.planning.jobs import Job
 
 NAME = "ro-crate-metadata.json"
 WORKFLOW = "workflow/Snakefile"
+DESCRIBING = ("figures/MANIFEST.json", "CITATION.cff", "LICENSE")
+"""Files about the results, which are listed where they are there."""
 CONTEXT = [
     "https://w3id.org/ro/crate/1.1/context",
     "https://w3id.org/ro/terms/workflow-run/context",
@@ -50,24 +52,20 @@ FORMATS = {
 }
 
 
-@dataclass(frozen=True)
-class CrateInput:
-    """The content of a crate: files with digest and size, jobs, and the results' sources."""
-
-    digests: Mapping[str, str]
-    sizes: Mapping[str, int]
-    jobs: Sequence[Job]
-    config: str
-    lock: str
-    date: str
-    citation: Mapping[str, Any]
-    snakemake: str
-    extra: Iterable[str] = ()
+Reference = dict[str, str]
+Files = Mapping[str, tuple[str, int]]
+"""SHA-256 and size of every file, by name."""
 
 
-def metadata(described: CrateInput) -> bytes:
-    """Return the crate's metadata file."""
-    crate = _Crate(described)
+def metadata(
+    jobs: Sequence[Job], files: Files, config: str, lock: str, citation: Mapping[str, Any], day: str
+) -> bytes:
+    """Return the crate's metadata file; ``day`` is the date of publication."""
+    crate = _Crate(files)
+    crate.add_root(citation, day)
+    crate.add_files(jobs, config, lock)
+    crate.add_workflow([stage for stage in STAGES if stage in {job.stage for job in jobs}])
+    crate.add_run(jobs, config, lock)
     graph = sorted(
         crate.entities.values(), key=lambda e: (e["@id"] != NAME, e["@id"] != "./", e["@id"])
     )
@@ -85,53 +83,18 @@ def digests_of(text: str) -> dict[str, str]:
     }
 
 
-Reference = dict[str, str]
-
-
 class _Crate:
     """A graph of entities by identifier; methods add entities and return references to them."""
 
-    def __init__(self, described: CrateInput) -> None:
+    def __init__(self, files: Files) -> None:
         self.entities: dict[str, dict[str, Any]] = {}
-        self._input = described
-        jobs, config, lock = described.jobs, described.config, described.lock
-        self._root()
-        results = [path for job in jobs for path in job.outputs]
-        for path in dict.fromkeys((config, lock, *described.extra, *results)):
-            self._file(path)
-        self._workflow()
-        for path, name in ((config, "config"), (lock, "lock")):
-            self.entities[path]["exampleOfWork"] = {"@id": f"{WORKFLOW}#{name}-file"}
-        outputs = [
-            (path, OUTPUTS[j.stage]) for j in jobs if j.stage in OUTPUTS for path in j.outputs
-        ]
-        for path, name in outputs:
-            self.entities[path]["exampleOfWork"] = {"@id": f"{WORKFLOW}#{name}-files"}
-        run = self._add(
-            "#run",
-            "CreateAction",
-            name=f"Run of descentflow {__version__} on {config}",
-            instrument={"@id": WORKFLOW},
-            object=_references((config, lock)),
-            result=_references(path for path, _ in outputs),
-        )
-        self._add(
-            "#engine",
-            "OrganizeAction",
-            name="Snakemake's run",
-            instrument={"@id": "#snakemake"},
-            object=[self._job(number, job) for number, job in enumerate(jobs)],
-            result=run,
-        )
-        files = [entity["@id"] for entity in self.entities.values() if "sha256" in entity]
-        self.entities["./"] |= {"hasPart": _references(files), "mentions": [run]}
+        self._files = files
 
     def _add(self, identifier: str, kind: str | list[str], /, **properties: Any) -> Reference:
         self.entities.setdefault(identifier, {"@id": identifier, "@type": kind, **properties})
         return {"@id": identifier}
 
-    def _root(self) -> None:
-        described, citation = self._input, self._input.citation
+    def add_root(self, citation: Mapping[str, Any], day: str) -> None:
         self._add(
             NAME,
             "CreativeWork",
@@ -145,7 +108,7 @@ class _Crate:
             "Dataset",
             name=f"descentflow {__version__}: results, sources and how they were made",
             description=str(citation.get("abstract", "")),
-            datePublished=described.date,
+            datePublished=day,
             version=__version__,
             keywords=", ".join(map(str, citation.get("keywords", []))),
             author=[
@@ -183,14 +146,21 @@ class _Crate:
     def _file(self, path: str, kind: str | list[str] = "File", **properties: Any) -> None:
         ending = path[path.rfind(".") :]
         form = {"encodingFormat": FORMATS[ending]} if ending in FORMATS else {}
-        digest, size = self._input.digests[path], str(self._input.sizes[path])
-        known = {"name": path.rpartition("/")[2], "sha256": digest, "contentSize": size, **form}
-        self._add(path, kind, **{**known, **properties})
+        digest, size = self._files[path]
+        own = {"name": path.rpartition("/")[2], "sha256": digest, "contentSize": str(size)}
+        self._add(path, kind, **{**own, **form, **properties})
 
-    def _workflow(self) -> None:
+    def add_files(self, jobs: Iterable[Job], config: str, lock: str) -> None:
+        """Add the workflow's inputs, what describes them, and the results."""
+        extra = [name for name in DESCRIBING if name in self._files]
+        results = [path for job in jobs for path in job.outputs]
+        for path in dict.fromkeys((config, lock, *extra, *results)):
+            self._file(path)
+        for path, name in ((config, "config"), (lock, "lock")):
+            self.entities[path]["exampleOfWork"] = {"@id": f"{WORKFLOW}#{name}-file"}
+
+    def add_workflow(self, stages: Sequence[str]) -> None:
         """Add the workflow with its parameters, its steps and their tools."""
-        stages = {job.stage for job in self._input.jobs}
-        chosen = [stage for stage in STAGES if stage in stages]
         tools = [
             self._add(
                 f"#descentflow.stages.{stage}",
@@ -199,7 +169,7 @@ class _Crate:
                 description=STAGES[stage],
                 version=__version__,
             )
-            for stage in chosen
+            for stage in stages
         ]
         steps = [
             self._add(
@@ -209,14 +179,14 @@ class _Crate:
                 position=str(number),
                 workExample=tool,
             )
-            for number, (stage, tool) in enumerate(zip(chosen, tools, strict=True), 1)
+            for number, (stage, tool) in enumerate(zip(stages, tools, strict=True), 1)
         ]
         language = self._add(
             "#snakemake",
             ["ComputerLanguage", "SoftwareApplication"],
             name="Snakemake",
             url="https://snakemake.github.io",
-            version=self._input.snakemake,
+            version=version("snakemake"),
         )
         self._file(
             WORKFLOW,
@@ -240,14 +210,40 @@ class _Crate:
             valueRequired="True",
         )
 
-    def _job(self, number: int, job: Job) -> Reference:
+    def add_run(self, jobs: Sequence[Job], config: str, lock: str) -> None:
+        """Add the run of the workflow, and of every job in it."""
+        outputs = [
+            (path, OUTPUTS[j.stage]) for j in jobs if j.stage in OUTPUTS for path in j.outputs
+        ]
+        for path, name in outputs:
+            self.entities[path]["exampleOfWork"] = {"@id": f"{WORKFLOW}#{name}-files"}
+        run = self._add(
+            "#run",
+            "CreateAction",
+            name=f"Run of descentflow {__version__} on {config}",
+            instrument={"@id": WORKFLOW},
+            object=_references((config, lock)),
+            result=_references(path for path, _ in outputs),
+        )
+        self._add(
+            "#engine",
+            "OrganizeAction",
+            name="Snakemake's run",
+            instrument={"@id": "#snakemake"},
+            object=[self._job(number, job, config) for number, job in enumerate(jobs)],
+            result=run,
+        )
+        files = [entity["@id"] for entity in self.entities.values() if "sha256" in entity]
+        self.entities["./"] |= {"hasPart": _references(files), "mentions": [run]}
+
+    def _job(self, number: int, job: Job, config: str) -> Reference:
         """Add one job's action, and the step of the workflow that it was."""
         action = self._add(
             f"#job-{number}",
             "CreateAction",
             name=" ".join(filter(None, (job.stage, job.trainer, job.study))),
             instrument={"@id": f"#descentflow.stages.{job.stage}"},
-            object=_references(job.inputs or (self._input.config,)),
+            object=_references(job.inputs or (config,)),
             result=_references(job.outputs),
             description=job.json,
             actionStatus={"@id": "http://schema.org/CompletedActionStatus"},

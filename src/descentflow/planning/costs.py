@@ -33,7 +33,7 @@ SCALARS = 20  # numbers per trajectory in a dataset, beside its records
 COMPRESSED = {"descent": 0.7, "flow": 0.45}  # what compression leaves of a file
 COPIES, DEEP_COPIES, DEEP_ACTIVATIONS = 4.0, 9.0, 10.0  # in memory: of results, weights, a layer
 COLUMNS = 12  # columns, one number for every initialisation, held while a run is summarised
-READ_AT_ONCE = {"draw": 0.6, "judge": 0.35, "show_claims": 0.0}  # of a dataset's file
+READ_AT_ONCE = 0.6  # the part of a dataset that a figure or claim holds
 
 
 class Calibration(Model):
@@ -90,12 +90,10 @@ class CostModel:
             seconds = numbers * (self._constants.drawn_number + self._constants.written_number)
             written = _megabytes(numbers)
             return self._started("sample", seconds, COPIES * written, written)
-        read = [
-            self.aggregate(study).disk for study in job.spec.get("studies", [job.study]) if study
-        ]
+        studies = job.spec.get("studies", [job.study] if job.study else [])
+        read = [self.aggregate(study).disk for study in studies]
         seconds = sum(read) / _megabytes(1) * self._constants.checked_number
-        memory = READ_AT_ONCE[job.stage] * max(read, default=0.0)
-        return self._started(job.stage, seconds, memory, 0.0)
+        return self._started(job.stage, seconds, READ_AT_ONCE * max(read, default=0.0), 0.0)
 
     def segment(self, run: PlannedRun, first: float, last: float) -> Cost:
         """Return what one segment of one chunk costs."""
@@ -124,10 +122,8 @@ class CostModel:
             size = float(setting.parameter_count)
             rule = 0.0 if exact else constants.flow_node * size / 3
             return constants.flow_step * (1.0 + math.pow(size / 18, 1.5)) + rule
-        if exact:
-            return (
-                constants.descent_neuron * (hidden + 2) * (1.0 + hidden / 1500)
-            )  # leaves the cache
+        if exact:  # wide networks leave the cache
+            return constants.descent_neuron * (hidden + 2) * (1.0 + hidden / 1500)
         nodes = setting.inputs.size if setting.inputs.finite else RULE_NODES
         return constants.descent_node * nodes * hidden * (setting.inputs.dimension + 1) / 2
 
