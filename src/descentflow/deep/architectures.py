@@ -16,12 +16,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy import special
+from jax.scipy.stats import norm
 
+from descentflow.deep.activations import table
 from descentflow.deep.moments import normalisation
 from descentflow.deep.network import DeepNetwork
-from descentflow.deep.traced_activations import TRACED
 
 Weights = tuple[jax.Array, ...]
+
+JAX_ACTIVATIONS = table(jnp, special, norm.pdf)
 
 
 class Forward(NamedTuple):
@@ -49,7 +53,7 @@ def read_out(weights: Weights, last: jax.Array) -> jax.Array:
 
 def forward(network: DeepNetwork, weights: Weights, inputs: jax.Array) -> Forward:
     """Pass inputs forward and return the inputs and arguments of all layers."""
-    value, received, arguments = TRACED[network.activation].value, [], []
+    value, received, arguments = JAX_ACTIVATIONS[network.activation].value, [], []
     x = inputs
     for layer, weight in enumerate(weights[:-1]):
         received.append(patches(x) if _images(network) else x)
@@ -78,7 +82,7 @@ def last_signal(network: DeepNetwork, weights: Weights, passed: Forward) -> jax.
 
 
 def _signal(network: DeepNetwork, layer: int, passed: Forward, x_bar: jax.Array) -> jax.Array:
-    dsigma: jax.Array = TRACED[network.activation].slope(passed.arguments[layer])
+    dsigma: jax.Array = JAX_ACTIVATIONS[network.activation].slope(passed.arguments[layer])
     return _scale(network, layer) * dsigma * x_bar
 
 

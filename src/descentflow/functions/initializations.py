@@ -19,14 +19,7 @@ LawName = Literal["normal", "uniform", "he", "xavier", "around"]
 
 
 class InitializationLaw(PublicModel):
-    """The law of θ₀.
-
-    ``normal``: every entry normal with standard deviation ``scale``; ``uniform``: every entry
-    uniform on [-scale, scale]; ``he``: w, v normal with variances 2/d and 2/H times scale², b = c =
-    0; ``xavier``: w, v uniform with variances 2/(d+H) and 2/(H+o) times scale², b = c = 0;
-    ``around``: initialisation k is the (k mod n)-th of the n ``points``, each a θ (P,), plus normal
-    noise with standard deviation ``scale`` in every entry.
-    """
+    """The law of θ₀; the descriptions of its fields define it."""
 
     law: LawName = Field(
         description="`normal`: every entry normal with standard deviation `scale`. `uniform`: every "
