@@ -354,8 +354,8 @@ def test_coefficients() -> None:
         cases = [
             ("EXPONENTIAL", rest_of_exponential, -ln2, ln2, lambda r: r * r / mp.expm1(r)),
             ("LOGARITHM", lambda y: (artanh(y) - 1) / y, 0, mp.mpf(1) / 9, lambda y: y / artanh(y)),
-            ("ERROR", over_root(mp.erf), 0, 1, lambda y: 1 / over_root(mp.erf)(y)),
-            ("TAIL", scaled_over_inverse, -1, 1, lambda t: 1 / scaled_over_inverse(t)),
+            ("ERF", over_root(mp.erf), 0, 1, lambda y: 1 / over_root(mp.erf)(y)),
+            ("ERFCX", scaled_over_inverse, -1, 1, lambda t: 1 / scaled_over_inverse(t)),
             ("ARCTAN", lambda y: (inverse_tangent(y) - 1) / y, 0, corner, lambda y: y),
             ("SINE", lambda y: (sin(y) - 1) / y, 0, turn, lambda y: y / sin(y)),
             ("COSINE", rest_of_cosine, 0, turn, lambda y: y * y / mp.cos(mp.sqrt(y))),

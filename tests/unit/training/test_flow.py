@@ -539,8 +539,8 @@ def test_a_flow_that_was_cut(target: str) -> None:
     assert joined.tobytes() == records.values.tobytes()
     kept = np.concatenate([first.snapshots, second.snapshots], axis=1)
     assert kept.tobytes() == records.snapshots.tobytes()
-    at = np.concatenate([first.snapshot_times, second.snapshot_times])
-    assert at.tolist() == records.snapshot_times.tolist() == [0, 1, 10, 100, 1000, 10000]
+    at = np.concatenate([first.snapshots_at, second.snapshots_at])
+    assert at.tolist() == records.snapshots_at.tolist() == [0, 1, 10, 100, 1000, 10000]
     assert digest(flow_dataset(problem, end, records)) == digest(
         df.flow(
             problem,
