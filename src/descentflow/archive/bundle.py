@@ -70,18 +70,19 @@ def write(path: Path, folder: str, members: Iterable[Member], time: int) -> None
                 raise InputError(
                     f"{member.name}: cannot be archived: it lies outside of the checkout"
                 )
+            header = _header(f"{folder}/{member.name}", member.size, member.executable, time)
             with member.open() as stream:
                 try:
-                    tar.addfile(_header(f"{folder}/{member.name}", member, time), stream)
+                    tar.addfile(header, stream)
                 except (ValueError, UnicodeEncodeError) as error:
                     raise InputError(f"{member.name}: cannot be archived: {error}") from None
                 if stream.read(1):
                     raise InputError(f"{member.name}: changed while it was archived")
 
 
-def _header(name: str, member: Member, time: int) -> tarfile.TarInfo:
+def _header(name: str, size: int, executable: bool, time: int) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
-    entry.size, entry.mtime, entry.mode = member.size, time, MODES[member.executable]
+    entry.size, entry.mtime, entry.mode = size, time, MODES[executable]
     return entry
 
 
@@ -92,6 +93,7 @@ class _Digest:
         self.sha256 = hashlib.sha256()
 
     def write(self, data: bytes) -> int:
+        """Hash the next bytes."""
         self.sha256.update(data)
         return len(data)
 
@@ -156,15 +158,16 @@ class Archive:
             raise self._wrong(f"{name} is not text") from None
 
     def rewritten(self) -> str:
-        """SHA-256 of the file that :func:`write` would make of the members."""
+        """SHA-256 of the file that :func:`write` would make of the members; raises NotAnArchive."""
         digest = _Digest()
         with tarfile.open(fileobj=cast(IO[bytes], digest), mode="w|", **FORM) as tar:
             for entry in self.members.values():
-                member = Member("", b"", entry.mode == MODES[True])
-                header = _header(entry.name, member, self.time)
-                header.size = entry.size
-                with self._stream(entry) as stream:
-                    tar.addfile(header, stream)
+                header = _header(entry.name, entry.size, entry.mode == MODES[True], self.time)
+                try:
+                    with self._stream(entry) as stream:
+                        tar.addfile(header, stream)
+                except (tarfile.TarError, ValueError, OSError):
+                    raise self._wrong(f"damaged at {entry.name}") from None
         return digest.sha256.hexdigest()
 
     def extract(self, target: Path) -> Path:

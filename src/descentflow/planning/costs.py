@@ -105,11 +105,10 @@ class CostModel:
         return self._deep(run, last - first, records)
 
     def _shallow(self, run: Run, first: float, last: float, records: int) -> Cost:
-        setting, size = run.setting, run.setting.parameter_count
-        trajectories = setting.initialization.chunk * len(run.step_sizes)
+        trajectories = run.setting.initialization.chunk * len(run.step_sizes)
         steps = flow_steps(run, first, last) if run.flows else last - first
-        snapshots = setting.training.snapshots * len(run.step_sizes) * run.snapshot_grid().size
-        numbers = trajectories * (records * RECORDED[run.trainer] + size) + snapshots * size
+        each = records * RECORDED[run.trainer] + run.setting.parameter_count
+        numbers = trajectories * each
         seconds = trajectories * steps * self._step(run) + numbers * self._constants.written_number
         held = _megabytes(numbers)
         return self._started(run.trainer, seconds, COPIES * held, COMPRESSED[run.trainer] * held)
@@ -132,7 +131,7 @@ class CostModel:
         weights, number, layers = setting.weights, setting.inputs.number, setting.network.depth + 1
         positions = number * (setting.inputs.shape[0] if len(setting.inputs.shape) == 2 else 1)
         chunk = setting.initialization.chunk
-        trajectories, copies, grams = chunk, 1.5, 0.0
+        trajectories, copies = chunk, 1.5
         numbers, each = float(number**2), constants.deep_product / 3 * positions * weights
         if isinstance(run, DescentRun):
             trajectories, copies = chunk * len(run.step_sizes), DEEP_COPIES
@@ -140,12 +139,11 @@ class CostModel:
             each = (steps + records) * step + records * layers * number**3 * EIGENVALUES
             numbers = records * (number + 4 * layers) + 2 * number**2
             numbers += weights if run.stores_weights else 0
-            grams = _megabytes(trajectories * records * layers * number**2)
         written = _megabytes(trajectories * numbers)
         activations = positions * setting.network.width * setting.network.depth * DEEP_ACTIVATIONS
         seconds = trajectories * (each + numbers * constants.written_number)
         seconds += chunk * weights * constants.drawn_number
-        memory = _megabytes(copies * weights + activations) + COPIES * written + grams
+        memory = _megabytes(copies * weights + activations) + COPIES * written
         return self._started(run.trainer, seconds, memory, written)
 
     def aggregate(self, study: str) -> Cost:
