@@ -10,6 +10,7 @@ from descentflow.datasets.aggregate import Small
 from descentflow.datasets.columns import Columns
 from descentflow.datasets.padding import coordinate, named
 from descentflow.datasets.trained_runs import TrainedRun
+from descentflow.planning.identity import identity
 from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
 from descentflow.simd.arrays import Array
 from descentflow.training import step_sizes as theory
@@ -119,7 +120,7 @@ def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) 
 def _identity_error(row: TrainedRun) -> float:
     """⟨∇V, G⟩ = 8L at random θ of several sizes, relative to the sum of the terms' sizes (1.1)."""
     problem = row.run.problem
-    stream = np.random.Generator(np.random.Philox(key=int(row.run.id, 16)))
+    stream = np.random.Generator(np.random.Philox(key=int(identity(row.run.spec), 16)))
     theta = stream.standard_normal((IDENTITY_DRAWS, problem.parameter_count))
     theta *= 10.0 ** stream.uniform(-2, 2, (IDENTITY_DRAWS, 1))
     terms = theory.lyapunov_gradient(problem, theta) * problem.gradient(theta)
