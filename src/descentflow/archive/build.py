@@ -66,9 +66,9 @@ def listing(digests: dict[str, str]) -> str:
 
 
 def contents_digest(digests: dict[str, str]) -> str:
-    """Digest of all files but the facts about the machine: the same wherever the archive is built."""
-    kept = {name: digest for name, digest in digests.items() if name != ENVIRONMENT}
-    return hashlib.sha256(listing(kept).encode()).hexdigest()
+    """Return the digest of all files but the facts about the machine: equal on all machines."""
+    portable = {name: digest for name, digest in digests.items() if name != ENVIRONMENT}
+    return hashlib.sha256(listing(portable).encode()).hexdigest()
 
 
 def _json(value: Any) -> bytes:
@@ -76,7 +76,7 @@ def _json(value: Any) -> bytes:
 
 
 def _checked_digest(result: Member) -> str:
-    """Digest of a result; a netCDF file's content is checked on the way."""
+    """Return the digest of a result; a netCDF file's content is checked on the way."""
     assert isinstance(result.source, Path)
     if not result.source.is_file():
         raise InputError(f"{result.name}: missing; run `make figures`")
@@ -89,7 +89,7 @@ def _checked_digest(result: Member) -> str:
 
 
 def _records(root: Path, jobs: Iterable[Job], digests: dict[str, str]) -> list[Member]:
-    """Snakemake's records of the outputs, checked, without run times."""
+    """Return Snakemake's records of the outputs, checked, without run times."""
     members = []
     for job in jobs:
         for output in job.outputs:

@@ -50,7 +50,7 @@ class Member:
         return io.BytesIO(self.source) if isinstance(self.source, bytes) else self.source.open("rb")
 
     def sha256(self) -> str:
-        """SHA-256 of the bytes."""
+        """Return the SHA-256 of the bytes."""
         with self.open() as stream:
             return _digest(stream)
 
@@ -142,7 +142,7 @@ class Archive:
         return cast(IO[bytes], self._tar.extractfile(entry))
 
     def sha256(self, name: str) -> str:
-        """SHA-256 of a member."""
+        """Return the SHA-256 of a member."""
         with self._stream(self.members[name]) as stream:
             return _digest(stream)
 
@@ -158,7 +158,7 @@ class Archive:
             raise self._wrong(f"{name} is not text") from None
 
     def rewritten(self) -> str:
-        """SHA-256 of the file that :func:`write` would make of the members; raises NotAnArchive."""
+        """Return the SHA-256 of what :func:`write` makes of the members; raises NotAnArchive."""
         digest = _Digest()
         with tarfile.open(fileobj=cast(IO[bytes], digest), mode="w|", **FORM) as tar:
             for entry in self.members.values():
@@ -177,7 +177,7 @@ class Archive:
 
 
 def safe(name: str) -> bool:
-    """Whether a member's name stays below the folder it is unpacked in, on every system."""
+    """Return whether a name stays below the folder it is unpacked in, on every system."""
     parts = name.split("/")
     odd = any(character < " " or character in '\\:*?"<>|\x7f' for character in name)
     return not odd and not any(part in ("", ".", "..") for part in parts)

@@ -146,7 +146,7 @@ def read_record(root: Path, output: str) -> Record:
 
 
 def is_of(record: Record, job: str) -> bool:
-    """Whether a record is of a job with this JSON."""
+    """Return whether a record is of a job with this JSON."""
     return bool({job, repr(job)} & set(map(str, record["params"])))
 
 

@@ -60,7 +60,7 @@ def against(expected: Manifest, jobs: Jobs, root: Path = Path()) -> list[Compari
     found: dict[str, Comparison] = {}
     by_path: dict[str, Comparison] = {}
     for artefact in manifest.artefacts(jobs):
-        key, finding = artefact.key, None
+        key = artefact.key
         try:
             if (wanted := entries.get(key)) is None:
                 finding = Comparison(key, Outcome.DIFFERENT, "not in the manifest")
@@ -78,7 +78,7 @@ def against(expected: Manifest, jobs: Jobs, root: Path = Path()) -> list[Compari
 
 
 def deviates(paths: Iterable[str], found: Mapping[str, Comparison]) -> bool:
-    """Whether one of these files deviates within tolerance."""
+    """Return whether one of these files deviates within tolerance."""
     return any(found[p].outcome is Outcome.TOLERANCE for p in paths if p in found)
 
 
@@ -206,5 +206,5 @@ def table(findings: Iterable[Comparison]) -> str:
 
 
 def all_good(findings: Iterable[Comparison]) -> bool:
-    """Whether no artefact is different."""
+    """Return whether no artefact is different."""
     return all(finding.outcome is not Outcome.DIFFERENT for finding in findings)

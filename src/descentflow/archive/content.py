@@ -41,7 +41,7 @@ _METADATA = re.compile(rb"<metadata>.*?</metadata>", re.DOTALL)
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes; raises DamagedFile where it cannot be read."""
+    """Return the SHA-256 of a file; raises DamagedFile where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -73,7 +73,7 @@ def describe(path: Path, exact: set[str]) -> Entry:
 
 
 def recorded_digest(dataset: xr.Dataset, exact: set[str]) -> str | None:
-    """Digest of the variables in RECORDED of the runs in ``exact``; None without any."""
+    """Return the digest of the variables in RECORDED of the runs in ``exact``; None without any."""
     if "run_id" not in dataset.variables:
         return None
     chosen = np.isin(dataset["run_id"].values.astype(str), sorted(exact))
@@ -89,7 +89,7 @@ def recorded_digest(dataset: xr.Dataset, exact: set[str]) -> str | None:
 
 
 def fingerprint(dataset: xr.Dataset) -> dict[str, Entry]:
-    """Per variable: numbers of values and of nan, mean, root mean square, extremes; or a digest."""
+    """Sum up each variable: numbers of values and of nan, mean, rms, extremes; or a digest."""
     return {
         str(name): _of_values(np.asarray(dataset[name].values))
         for name in sorted(map(str, dataset.variables))
@@ -119,7 +119,7 @@ def _of_values(values: np.ndarray[Any, Any]) -> Entry:
 
 
 def figure_digest(path: Path) -> str:
-    """Digest of a figure's content; raises DamagedFile where the file is no such figure."""
+    """Return the digest of a figure's content; raises DamagedFile where the file is no such figure."""
     data = _bytes(path)
     try:
         return hashlib.sha256(FIGURES[path.suffix](data)).hexdigest()
@@ -128,7 +128,7 @@ def figure_digest(path: Path) -> str:
 
 
 def thumbnail(path: Path) -> str:
-    """Grey values of a PNG averaged over CELLS × CELLS fields, two hexadecimal digits each."""
+    """Return grey values of a PNG averaged over CELLS × CELLS fields, two hexadecimal digits each."""
     grey = _image(_bytes(path))[..., :3].mean(axis=2)
     rows = np.array_split(grey, CELLS, axis=0)
     cells = [cell.mean() for row in rows for cell in np.array_split(row, CELLS, axis=1)]
@@ -155,7 +155,7 @@ def _pixels(data: bytes) -> bytes:
 
 
 def _drawing(data: bytes) -> bytes:
-    """A PDF with its streams inflated, without lengths and offsets, which depend on the deflater."""
+    """Inflate a PDF's streams, and drop lengths and offsets, which depend on the deflater."""
     if not data.startswith(b"%PDF-") or not data.rstrip().endswith(b"%%EOF"):
         raise ValueError("no PDF, or cut off")
 
@@ -179,7 +179,7 @@ FIGURES = {".png": _pixels, ".pdf": _drawing, ".svg": _markup}
 
 
 def table_rows(path: Path) -> list[list[str]]:
-    """The cells of a table, header included; raises DamagedFile."""
+    """Return the cells of a table, header included; raises DamagedFile."""
     try:
         return list(csv.reader(io.StringIO(_bytes(path).decode(), newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
@@ -187,12 +187,12 @@ def table_rows(path: Path) -> list[list[str]]:
 
 
 def table_digest(path: Path) -> str:
-    """Digest of a table's cells."""
+    """Return the digest of a table's cells."""
     return hashlib.sha256(canonical(table_rows(path)).encode()).hexdigest()
 
 
 def verdicts(path: Path) -> list[list[str]]:
-    """Study, id and verdict of every claim; raises DamagedFile where the table has no such columns."""
+    """Return study, id and verdict of every claim; raises DamagedFile for other tables."""
     rows = table_rows(path)
     try:
         columns = [rows[0].index(name) for name in ("study", "id", "holds")]

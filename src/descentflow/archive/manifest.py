@@ -11,7 +11,7 @@ import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from descentflow import __version__
 from descentflow.archive import content
@@ -60,7 +60,7 @@ def exact_runs(jobs: Jobs, study: str) -> set[str]:
 
 
 def config_digest(jobs: Jobs) -> str:
-    """Digest of a checked configuration, without the folders it writes to and without comments."""
+    """Return the digest of a checked configuration, without its output folders and comments."""
     specs = {study: jobs.aggregate(study).spec for study in jobs.blocks}
     return hashlib.sha256(canonical(specs).encode()).hexdigest()
 
@@ -110,21 +110,19 @@ def write(manifest: Manifest, path: Path) -> None:
 def read(path: Path) -> Manifest:
     """Read a manifest; raises InputError."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no manifest; `make manifest` writes one") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable manifest ({error})") from None
-    keys = {"config", "lock", "code", "artefacts"}
-    if not isinstance(found, dict) or not keys <= found.keys():
+    parts = ("artefacts", "code")
+    whole = isinstance(manifest, dict) and {"config", "lock", *parts} <= manifest.keys()
+    if not whole or not all(isinstance(manifest[part], dict) for part in parts):
         raise InputError(f"{path}: not a manifest of descentflow")
-    if found.get("format") != FORMAT:
-        raise InputError(
-            f"{path}: format {found.get('format')!r} of the manifest is not known here"
-        )
-    if not isinstance(found["artefacts"], dict) or not isinstance(found["code"], dict):
-        raise InputError(f"{path}: not a manifest of descentflow")
-    return found
+    if manifest.get("format") != FORMAT:
+        unknown = f"format {manifest.get('format')!r} of the manifest"
+        raise InputError(f"{path}: {unknown} is not known here")
+    return cast(Manifest, manifest)
 
 
 def stale(manifest: Manifest, jobs: Jobs) -> list[str]:

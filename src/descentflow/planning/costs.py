@@ -114,7 +114,7 @@ class CostModel:
         return self._started(run.trainer, seconds, COPIES * held, COMPRESSED[run.trainer] * held)
 
     def _step(self, run: Run) -> float:
-        """Seconds of one step of one initialisation."""
+        """Return the seconds of one step of one initialisation."""
         constants, setting, hidden = self._constants, run.setting, run.setting.network.hidden
         exact = setting.engine == "closed_form"
         if run.flows:  # about as many neurons of one input and output have as many parameters
@@ -172,7 +172,7 @@ class CostModel:
 
 
 def flow_steps(run: Run, first: float, last: float) -> float:
-    """Steps of the integrator from time ``first`` to ``last``, for one initialisation."""
+    """Count steps of the integrator from time ``first`` to ``last``, for one initialisation."""
     setting, training = run.setting, run.setting.training
     assert isinstance(training, Flow)
     if setting.engine != "closed_form":
@@ -187,7 +187,7 @@ def flow_steps(run: Run, first: float, last: float) -> float:
 
 
 def _trajectory(run: PlannedRun) -> tuple[float, float]:
-    """Numbers of one trajectory that an aggregation reads, and those among them that it keeps."""
+    """Count the numbers of one trajectory that an aggregation reads, and those that it keeps."""
     records = max(1, run.record_grid().size)
     if isinstance(run, Run):
         kept = records * RECORDED[run.trainer] + SCALARS
@@ -198,7 +198,7 @@ def _trajectory(run: PlannedRun) -> tuple[float, float]:
 
 
 def _megabytes(numbers: float) -> float:
-    """Megabytes of so many numbers in double precision."""
+    """Convert a number of doubles to megabytes."""
     return 8e-6 * numbers
 
 

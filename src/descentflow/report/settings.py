@@ -16,7 +16,7 @@ _DIGITS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def sentence(settings: Sequence[Any]) -> str:
-    """Problem, law, networks, initialisations and horizon of an experiment's settings, its sweep."""
+    """Name problem, law, networks, initialisations and horizon of an experiment and its sweep."""
     parts = _shallow(settings) if isinstance(settings[0], Experiment) else _deep(settings)
     return "; ".join(parts) + "."
 
@@ -185,10 +185,10 @@ def _inputs(inputs: Sphere | Points | Images) -> str:
 
 def _values(values: Iterable[Any], name: str = "") -> str:
     """List different values in their order; the ends alone where numbers are many."""
-    found = list(dict.fromkeys(values))
-    texts = [power(v) if isinstance(v, int | float) else str(v) for v in found]
-    if len(found) > MAX_LISTED and all(isinstance(value, int | float) for value in found):
-        return f"{name}{texts[0]} to {texts[-1]} ({len(found)} values)"
+    different = list(dict.fromkeys(values))
+    texts = [power(v) if isinstance(v, int | float) else str(v) for v in different]
+    if len(different) > MAX_LISTED and all(isinstance(v, int | float) for v in different):
+        return f"{name}{texts[0]} to {texts[-1]} ({len(different)} values)"
     return f"{name}{', '.join(texts)}"
 
 

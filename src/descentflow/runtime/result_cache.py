@@ -24,13 +24,13 @@ def key_of(job: str, inputs: Sequence[Path], outputs: Sequence[Path]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch(cache: Path, key: str, outputs: Sequence[Path]) -> bool:
-    """Copy an entry's files to ``outputs``; False where there is none or a damaged one, now gone."""
+    """Copy an entry's files to ``outputs``; return False for none, or a damaged one, now removed."""
     entry = _entry(cache, key)
     try:
         digests = json.loads((entry / DIGESTS).read_text())

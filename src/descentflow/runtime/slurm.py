@@ -82,7 +82,7 @@ def cancel_left_over() -> None:
 
 
 def _left_over() -> list[str]:
-    """Ids of our jobs that wait, run or are about to end, started from the working directory."""
+    """Return the ids of our jobs, waiting or running, that were started from this folder."""
     command = ["squeue", "--me", "--noheader", "--format=%A|%j|%Z"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
