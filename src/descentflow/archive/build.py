@@ -67,8 +67,8 @@ def listing(digests: dict[str, str]) -> str:
 
 def contents_digest(digests: dict[str, str]) -> str:
     """Digest of all files but the facts about the machine: the same wherever the archive is built."""
-    kept = {name: digest for name, digest in digests.items() if name != ENVIRONMENT}
-    return hashlib.sha256(listing(kept).encode()).hexdigest()
+    portable = {name: digest for name, digest in digests.items() if name != ENVIRONMENT}
+    return hashlib.sha256(listing(portable).encode()).hexdigest()
 
 
 def _json(value: Any) -> bytes:

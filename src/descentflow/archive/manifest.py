@@ -108,23 +108,23 @@ def write(manifest: Manifest, path: Path) -> None:
 
 
 def read(path: Path) -> Manifest:
-    """Read a manifest; raises InputError."""
+    """Read a manifest; raises InputError if it is missing or of another form."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no manifest; `make manifest` writes one") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable manifest ({error})") from None
     keys = {"config", "lock", "code", "artefacts"}
-    if not isinstance(found, dict) or not keys <= found.keys():
+    if not isinstance(manifest, dict) or not keys <= manifest.keys():
         raise InputError(f"{path}: not a manifest of descentflow")
-    if found.get("format") != FORMAT:
+    if manifest.get("format") != FORMAT:
         raise InputError(
-            f"{path}: format {found.get('format')!r} of the manifest is not known here"
+            f"{path}: format {manifest.get('format')!r} of the manifest is not known here"
         )
-    if not isinstance(found["artefacts"], dict) or not isinstance(found["code"], dict):
+    if not isinstance(manifest["artefacts"], dict) or not isinstance(manifest["code"], dict):
         raise InputError(f"{path}: not a manifest of descentflow")
-    return found
+    return manifest
 
 
 def stale(manifest: Manifest, jobs: Jobs) -> list[str]:

@@ -78,11 +78,11 @@ def _against_crate(archive: Archive, digests: Mapping[str, str]) -> Iterator[str
     if crate.NAME not in archive.members:
         return
     try:
-        told = crate.digests_of(archive.text(crate.NAME))
+        in_crate = crate.digests_of(archive.text(crate.NAME))
     except (ValueError, KeyError, TypeError, RecursionError):
         yield f"altered: {crate.NAME} (not a crate's metadata)"
         return
-    for name, digest in sorted(told.items()):
+    for name, digest in sorted(in_crate.items()):
         if digests.get(name) != digest:
             yield f"altered: {name} (not as {crate.NAME} tells)"
 
@@ -153,7 +153,7 @@ def recompute(jobs: Jobs, root: Path, chosen: Sequence[Job]) -> Iterator[Compari
     """Run jobs one after the other and compare each file with the archived one."""
     with tempfile.TemporaryDirectory(prefix="descentflow-") as folder:
         new = Path(folder)
-        found: dict[str, Comparison] = {}
+        by_path: dict[str, Comparison] = {}
         for job in chosen:
             fresh = (
                 new / p if (new / p).exists() and not _is_sample(p) else root / p
@@ -161,10 +161,10 @@ def recompute(jobs: Jobs, root: Path, chosen: Sequence[Job]) -> Iterator[Compari
             )
             run_command(job, list(fresh), [new / path for path in job.outputs])
             exact = exact_runs(jobs, job.study)
-            loose = compare.deviates(job.inputs, found)
+            loose = compare.deviates(job.inputs, by_path)
             for path in job.outputs:
-                found[path] = _compared(job, path, (root, new), exact, loose=loose)
-            yield from compare.like_their_png({path: found[path] for path in job.outputs})
+                by_path[path] = _compared(job, path, (root, new), exact, loose=loose)
+            yield from compare.like_their_png({path: by_path[path] for path in job.outputs})
 
 
 def run_command(job: Job, inputs: Sequence[Path], outputs: Sequence[Path]) -> None:
