@@ -185,10 +185,10 @@ def _inputs(inputs: Sphere | Points | Images) -> str:
 
 def _values(values: Iterable[Any], name: str = "") -> str:
     """List different values in their order; the ends alone where numbers are many."""
-    found = list(dict.fromkeys(values))
-    texts = [power(v) if isinstance(v, int | float) else str(v) for v in found]
-    if len(found) > MAX_LISTED and all(isinstance(value, int | float) for value in found):
-        return f"{name}{texts[0]} to {texts[-1]} ({len(found)} values)"
+    distinct = list(dict.fromkeys(values))
+    texts = [power(v) if isinstance(v, int | float) else str(v) for v in distinct]
+    if len(distinct) > MAX_LISTED and all(isinstance(value, int | float) for value in distinct):
+        return f"{name}{texts[0]} to {texts[-1]} ({len(distinct)} values)"
     return f"{name}{', '.join(texts)}"
 
 
