@@ -1,6 +1,6 @@
-"""The command ``descentflow``: look at a configuration, run it, prove and archive its results."""
+"""The command ``descentflow``: check a configuration, run it, compare and archive its results."""
 
-# Commands import what they need when they run, so that the others start at once.
+# A command imports its modules when it runs, so that the other commands start at once.
 
 import argparse
 import json
@@ -21,9 +21,9 @@ MANIFEST = Path("figures/MANIFEST.json")
 
 
 def main() -> None:
-    """Run the command; a refusal is one message on standard error and status 1."""
+    """Run the command; print an InputError or OSError as one line and end with status 1."""
     try:
-        if sys.argv[1:2] == ["run"] and sys.argv[2:] != ["--help"]:  # the rest is not ours to parse
+        if sys.argv[1:2] == ["run"] and sys.argv[2:] != ["--help"]:  # Snakemake parses the rest
             sys.exit(snakemake_lock.run_snakemake(sys.argv[2:]))
         arguments = _parser().parse_args()
         arguments.run(arguments)
@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(run: Callable[[argparse.Namespace], None], *, config: bool) -> argparse.ArgumentParser:
-        """Add a command, named and described as its function is, with or without a configuration."""
+        """Add a command, named and described by its function; ``config`` adds CONFIG and --lock."""
         text = str(run.__doc__).splitlines()[0].rstrip(".")
         text = text[0].lower() + text[1:]
         command: argparse.ArgumentParser = commands.add_parser(
@@ -83,6 +83,7 @@ RUN = "run Snakemake with the arguments that follow, clearing what a killed run 
 
 
 def _jobs(arguments: argparse.Namespace) -> Jobs:
+    """Return the jobs of the configuration, with --results and --figures in place of its outputs."""
     lock, mapping = lock_digest(arguments.lock), validate.load(arguments.config)
     keys = (key for key in ("results", "figures") if getattr(arguments, key, None))
     if folders := {key: getattr(arguments, key) for key in keys}:
@@ -124,22 +125,22 @@ def manifest(arguments: argparse.Namespace) -> None:
     """Write digests and fingerprints of a configuration's results."""
     from descentflow.archive import manifest as manifests
 
-    described = manifests.describe(_jobs(arguments))
-    manifests.write(described, arguments.manifest)
-    print(f"{arguments.manifest}: {len(described['artefacts'])} artefacts")
+    content = manifests.describe(_jobs(arguments))
+    manifests.write(content, arguments.manifest)
+    print(f"{arguments.manifest}: {len(content['artefacts'])} artefacts")
 
 
 def compare(arguments: argparse.Namespace) -> None:
     """Compare results with the manifest: a table, and status 1 where one is different."""
-    from descentflow.archive import compare as comparison
+    from descentflow.archive import compare as artefacts
     from descentflow.archive import manifest as manifests
 
     expected, jobs = manifests.read(arguments.manifest), _jobs(arguments)
     for reason in manifests.stale(expected, jobs):
         print(f"note: {reason} since the manifest was written")
-    findings = comparison.against(expected, jobs)
-    print(comparison.table(findings))
-    if not comparison.all_good(findings):
+    comparisons = artefacts.against(expected, jobs)
+    print(artefacts.table(comparisons))
+    if not artefacts.all_good(comparisons):
         sys.exit(1)
 
 
@@ -150,10 +151,10 @@ def archive(arguments: argparse.Namespace) -> None:
     path = Path(arguments.config)
     if path.is_absolute() or ".." in path.parts or arguments.lock.as_posix() != LOCK:
         raise InputError("archive: run it at the top of the checkout, with its own files")
-    built = build(_jobs(arguments), path.as_posix(), arguments.output)
-    print(f"{built.path}: {built.files} files, {built.size} bytes")
-    print(f"sha256    {built.sha256}")
-    print(f"contents  {built.contents}")
+    summary = build(_jobs(arguments), path.as_posix(), arguments.output)
+    print(f"{summary.path}: {summary.files} files, {summary.size} bytes")
+    print(f"sha256    {summary.sha256}")
+    print(f"contents  {summary.contents}")
 
 
 def verify(arguments: argparse.Namespace) -> None:
@@ -177,20 +178,21 @@ def verify(arguments: argparse.Namespace) -> None:
 
 
 def _recompute(path: Path, parts: Sequence[str]) -> None:
-    from descentflow.archive import compare as comparison
-    from descentflow.archive import verify as again
+    """Compute parts of an archive again, print each file's comparison; status 1 where one differs."""
+    from descentflow.archive import compare as artefacts
+    from descentflow.archive import verify as archives
 
-    with again.unpacked(path) as root:
-        jobs = again.jobs_of(root)
-        chosen = again.jobs_behind(jobs, parts)
-        for note in again.notes(root, chosen):
+    with archives.unpacked(path) as root:
+        jobs = archives.jobs_of(root)
+        chosen = archives.jobs_behind(jobs, parts)
+        for note in archives.notes(root, chosen):
             print(note)
-        findings = []
-        for finding in again.recompute(jobs, root, chosen):
-            findings.append(finding)
-            print(comparison.table([finding]).splitlines()[0], flush=True)
-    print(comparison.table(findings).splitlines()[-1])
-    if not comparison.all_good(findings):
+        comparisons = []
+        for comparison in archives.recompute(jobs, root, chosen):
+            comparisons.append(comparison)
+            print(artefacts.table([comparison]).splitlines()[0], flush=True)
+    print(artefacts.table(comparisons).splitlines()[-1])
+    if not artefacts.all_good(comparisons):
         sys.exit(1)
 
 

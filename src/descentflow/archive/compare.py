@@ -34,7 +34,7 @@ GREY_TOLERANCE = 4.0
 
 
 class Outcome(Enum):
-    """What a comparison found, best first."""
+    """The outcomes of a comparison, best first."""
 
     BYTES = "bytes equal"
     CONTENT = "content equal"
@@ -53,28 +53,29 @@ class Comparison:
 
 
 def against(expected: Manifest, jobs: Jobs, root: Path = Path()) -> list[Comparison]:
-    """Compare a configuration's files with a manifest; raises InputError for another one's."""
+    """Compare a configuration's files with a manifest; raises InputError unless it is theirs."""
     if expected["config"] != manifest.config_digest(jobs):
         raise InputError("the manifest is of another configuration")
     entries: Mapping[str, Entry] = expected["artefacts"]
-    found: dict[str, Comparison] = {}
+    by_key: dict[str, Comparison] = {}
     by_path: dict[str, Comparison] = {}
     for artefact in manifest.artefacts(jobs):
         key = artefact.key
         try:
             if (wanted := entries.get(key)) is None:
-                finding = Comparison(key, Outcome.DIFFERENT, "not in the manifest")
+                comparison = Comparison(key, Outcome.DIFFERENT, "not in the manifest")
             else:
                 made = manifest.entry(artefact, jobs, root)
-                finding = judge(key, wanted, made, loose=deviates(artefact.job.inputs, by_path))
+                loose = deviates(artefact.job.inputs, by_path)
+                comparison = judge(key, wanted, made, loose=loose)
         except DamagedFile as damage:
-            finding = Comparison(key, Outcome.DIFFERENT, str(damage))
+            comparison = Comparison(key, Outcome.DIFFERENT, str(damage))
         except (KeyError, TypeError, ValueError, AttributeError):
-            finding = Comparison(key, Outcome.DIFFERENT, "the manifest's entry is not whole")
-        found[key] = by_path[str(artefact.path)] = finding
-    missing = (key for key in entries if key not in found)
+            comparison = Comparison(key, Outcome.DIFFERENT, "the manifest's entry is not whole")
+        by_key[key] = by_path[str(artefact.path)] = comparison
+    missing = (key for key in entries if key not in by_key)
     gone = [Comparison(key, Outcome.DIFFERENT, "not made by this configuration") for key in missing]
-    return like_their_png(found) + gone
+    return like_their_png(by_key) + gone
 
 
 def deviates(paths: Iterable[str], found: Mapping[str, Comparison]) -> bool:
@@ -117,16 +118,16 @@ def judge(key: str, wanted: Entry, made: Entry, *, loose: bool) -> Comparison:
 AS_ITS_PNG = "as its png"
 
 
-def like_their_png(found: Mapping[str, Comparison]) -> list[Comparison]:
+def like_their_png(by_key: Mapping[str, Comparison]) -> list[Comparison]:
     """Give a file that only deviates with its data the outcome of the PNG of the same drawing."""
-    findings = []
-    for key, finding in found.items():
-        if finding.detail == AS_ITS_PNG:
-            png = found.get(str(Path(key).with_suffix(".png")))
+    comparisons = []
+    for key, comparison in by_key.items():
+        if comparison.detail == AS_ITS_PNG:
+            png = by_key.get(str(Path(key).with_suffix(".png")))
             if png is None or png.outcome is Outcome.DIFFERENT:
-                finding = Comparison(key, Outcome.DIFFERENT, "its png is different")
-        findings.append(finding)
-    return findings
+                comparison = Comparison(key, Outcome.DIFFERENT, "its png is different")
+        comparisons.append(comparison)
+    return comparisons
 
 
 def _graded(key: str, deviation: float, where: str) -> Comparison:
@@ -196,9 +197,9 @@ def _apart(wanted: NDArray[Any], made: NDArray[Any]) -> float:
     return float(np.abs(a[finite] - b[finite]).max() / max(rms, MIN_SCALE))
 
 
-def table(findings: Iterable[Comparison]) -> str:
+def table(comparisons: Iterable[Comparison]) -> str:
     """Return one line per artefact, then the number of each outcome."""
-    rows = list(findings)
+    rows = list(comparisons)
     width = max((len(row.key) for row in rows), default=0)
     lines = [f"{row.key:<{width}}  {row.outcome.value:<16}  {row.detail}".rstrip() for row in rows]
     counts = [f"{sum(r.outcome is o for r in rows)} {o.value}" for o in Outcome]

@@ -108,7 +108,7 @@ def write(manifest: Manifest, path: Path) -> None:
 
 
 def read(path: Path) -> Manifest:
-    """Read a manifest; raises InputError."""
+    """Read a manifest; raises InputError if it is missing or of another form."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -135,11 +135,11 @@ def _block(block: Schema) -> Iterator[str]:
 
 def _members(schema: Schema) -> list[Schema]:
     """List the mappings that a schema allows, in lists too, each once."""
-    found = [schema] if "properties" in schema else []
+    mappings = [schema] if "properties" in schema else []
     items = [schema["items"]] if "items" in schema else []
     for option in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *items):
-        found += [member for member in _members(option) if member not in found]
-    return found
+        mappings += [member for member in _members(option) if member not in mappings]
+    return mappings
 
 
 def _keys(mapping: Schema) -> str:

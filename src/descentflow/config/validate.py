@@ -77,8 +77,8 @@ def check(mapping: object) -> tuple[Configuration, dict[str, Block]]:
     for study in STUDIES:
         written = studies.get(study) if isinstance(studies, Mapping) else None
         if isinstance(written, Mapping):
-            blocks[study], found = _check_study(study, written)
-            problems += [(("studies", study, *path), text) for path, text in found]
+            blocks[study], inner = _check_study(study, written)
+            problems += [(("studies", study, *path), text) for path, text in inner]
     if not blocks and not problems:
         problems.append((("studies",), f"no study given; allowed: {', '.join(STUDIES)}"))
     if configuration is None or problems:
@@ -95,9 +95,9 @@ def _check_study(study: str, written: Mapping[str, Any]) -> tuple[Block, list[Co
     for name, kind in types.items():
         if written.get(name) is None:
             continue
-        block[name], found = expand(written[name], kind.model, kind.checks)
-        problems += [((name, *path), text) for path, text in found]
-        invalid |= {name} if found else set()
+        block[name], inner = expand(written[name], kind.model, kind.checks)
+        problems += [((name, *path), text) for path, text in inner]
+        invalid |= {name} if inner else set()
     if not block and set(written) <= set(types):
         problems.append(((), f"no experiment given; allowed: {', '.join(types)}"))
     # What an experiment requires of others is checked once it and they are valid by themselves.

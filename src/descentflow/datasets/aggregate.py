@@ -1,10 +1,10 @@
-"""A study's dataset, made from the files of its runs one chunk of initialisations at a time.
+"""Make a study's dataset from the files of its runs, one chunk of initialisations at a time.
 
 Every study's module ``measures`` has three functions. ``measure(dataset, row)`` gets one chunk of one
-run, dims (initialization, record), and adds what it says of each initialisation, and constants of the
-run. ``summarise(columns, number, rows)`` returns what is said of all initialisations of run
-``number``. ``conclude(dataset, columns, rows)`` adds what needs several runs. None of them sees more
-numbers at a time than a chunk or one column of a run.
+run, dims (initialization, record), and adds variables of each initialisation and constants of the
+run. ``summarise(columns, number, rows)`` returns variables over all initialisations of run
+``number``, such as quantiles. ``conclude(dataset, columns, rows)`` adds variables over several runs.
+Memory holds no more than a chunk or one record of all initialisations of a run.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -24,25 +24,25 @@ Small = dict[str, xr.Variable]
 """Variables of one run, without the dimension ``run``."""
 
 MAX_KEPT = {"minimum": 128}
-"""Dimensions along which chunks add up, and to how many entries at most."""
+"""Dimensions along which the chunks of a run are joined, and the most entries kept."""
 
 
 class Measures(Protocol):
-    """What a study's module offers."""
+    """The interface of a study's module ``measures``."""
 
     RUN_CLASSES: RunClasses
     """How the settings of the study's experiments are planned."""
 
     def measure(self, dataset: xr.Dataset, row: TrainedRun, /) -> xr.Dataset:
-        """Add what is said of each initialisation of a chunk."""
+        """Add variables of each initialisation of a chunk, and constants of its run."""
 
     def summarise(self, columns: Columns, number: int, rows: Sequence[TrainedRun], /) -> Small:
-        """What is said of all initialisations of run ``number``."""
+        """Return variables over all initialisations of run ``number``."""
 
     def conclude(
         self, dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun], /
     ) -> xr.Dataset:
-        """Add what needs several runs."""
+        """Add variables over several runs."""
 
 
 def collect(
@@ -51,7 +51,7 @@ def collect(
     blocks: Iterable[tuple[int, int, TrainedRun]],
     folder: Path,
 ) -> tuple[xr.Dataset, Columns]:
-    """The dataset without what has the dimension ``initialization``, and that, kept in ``folder``.
+    """Return the dataset without variables of each initialisation, and these as columns in ``folder``.
 
     ``rows`` are the runs without data; ``blocks`` are their chunks as (number of the run, number of the
     first initialisation, data), runs in any order, a run's chunks in theirs.
@@ -87,33 +87,33 @@ def _joined(before: xr.Variable | None, variable: xr.Variable) -> xr.Variable:
 
 
 def _sizes(runs: Sequence[Small], columns: Columns) -> dict[Hashable, int]:
-    """The greatest length of every dimension in any run."""
-    found: dict[Hashable, int] = {}
+    """Return the greatest length of every dimension in any run."""
+    lengths: dict[Hashable, int] = {}
     for run in runs:
         for variable in run.values():
             for name, size in variable.sizes.items():
-                found[name] = max(size, found.get(name, 0))
+                lengths[name] = max(size, lengths.get(name, 0))
     for name, kind in columns.kinds.items():
         for dim, size in zip(kind.inner, columns.width(name), strict=True):
-            found[dim] = max(size, found.get(dim, 0))
-    return found
+            lengths[dim] = max(size, lengths.get(dim, 0))
+    return lengths
 
 
 def _stacked(parts: Sequence[xr.Variable | None], sizes: Mapping[Hashable, int]) -> xr.Variable:
-    """One variable of all runs, nan where a run has none or a shorter one."""
-    known = [part for part in parts if part is not None]
-    dims = ("run", *known[0].dims)
-    if known[0].ndim == 0:
+    """Stack one variable of all runs; nan where a run lacks it or has fewer entries."""
+    first = next(part for part in parts if part is not None)
+    dims = ("run", *first.dims)
+    if first.ndim == 0:
         single = [np.nan if part is None else part.values[()] for part in parts]
-        return xr.Variable(dims, np.array(single), known[0].attrs)
-    none = np.full((0,) * known[0].ndim, np.nan)
-    least = [sizes[dim] for dim in known[0].dims]
+        return xr.Variable(dims, np.array(single), first.attrs)
+    none = np.full((0,) * first.ndim, np.nan)
+    least = [sizes[dim] for dim in first.dims]
     values = pad([none if part is None else part.values for part in parts], least)
-    return xr.Variable(dims, values, known[0].attrs)
+    return xr.Variable(dims, values, first.attrs)
 
 
 def whole(measures: Measures, rows: Sequence[TrainedRun], folder: Path) -> xr.Dataset:
-    """The dataset of runs that are in memory, whole."""
+    """Return the whole dataset of runs that are in memory."""
     chunks = ((n, 0, row) for n, row in enumerate(rows) if row.run.count)
     dataset, columns = collect(measures, rows, chunks, folder)
     for name in public(columns):
@@ -129,5 +129,5 @@ def whole(measures: Measures, rows: Sequence[TrainedRun], folder: Path) -> xr.Da
 
 
 def public(columns: Columns) -> Mapping[str, None]:
-    """Names of what belongs into the dataset, in the order in which it was found."""
+    """Return the names of the columns that belong into the dataset, in the order of their creation."""
     return dict.fromkeys(name for name in columns.kinds if not name.startswith("_"))

@@ -53,8 +53,8 @@ def _append(file: Any, dataset: xr.Dataset, columns: Columns, name: str) -> None
         chunksizes=(1, part, *sizes[2:]),
     )
     variable.setncatts(kind.attributes)
-    known = [str(c) for c, values in dataset.coords.items() if {*values.dims} <= {*dims}]
-    variable.coordinates = " ".join(c for c in known if c not in dims)
+    usable = [str(c) for c, values in dataset.coords.items() if {*values.dims} <= {*dims}]
+    variable.coordinates = " ".join(c for c in usable if c not in dims)
     for run in range(sizes[0]):
         counted = columns.counts[run] if (name, run) in columns else 0
         end = counted if absent else most

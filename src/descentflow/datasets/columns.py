@@ -1,4 +1,4 @@
-"""Numbers of all initialisations, on disk while a dataset is made: memory holds a few at a time."""
+"""Keep variables of all initialisations on disk while a dataset is made."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Values = NDArray[Any]
 
 @dataclass(frozen=True)
 class Kind:
-    """What a variable is: its dimensions behind ``run`` and ``initialization``, type, attributes."""
+    """A variable's dimensions behind ``run`` and ``initialization``, its type and its attributes."""
 
     inner: tuple[str, ...]
     dtype: np.dtype[Any]
@@ -23,16 +23,16 @@ class Kind:
 
     @property
     def missing(self) -> Any:
-        """What stands where a run has no number: nan, or -1 for flags."""
+        """The fill value where a run lacks numbers: nan, or -1 for flags."""
         return np.nan if self.dtype.kind == "f" else self.dtype.type(-1)
 
 
 class Columns:
     """On-disk variables with dimensions (run, initialization, ...).
 
-    A run may lack a variable; inner lengths may differ between runs. A run's numbers lie in a file
-    with the initialisations last, so that one record of all of them is as cheap to read as all records
-    of some.
+    A run may lack a variable; inner lengths may differ between runs. A file holds a variable of a run
+    as (entries, initialization), where entries are the inner dimensions flattened. So one record of
+    all initialisations is as cheap to read as all records of a few.
     """
 
     def __init__(self, folder: Path, counts: Sequence[int]) -> None:
@@ -48,20 +48,20 @@ class Columns:
         rows = np.ascontiguousarray(values.reshape(len(values), prod(shape)).T, kind.dtype)
         path, count = self._path(name, run), self.counts[run]
         with path.open("r+b" if path.exists() else "w+b") as file:
-            for place, row in enumerate(rows):
-                file.seek((place * count + first) * kind.dtype.itemsize)
+            for entry, row in enumerate(rows):
+                file.seek((entry * count + first) * kind.dtype.itemsize)
                 file.write(row.data)
 
     def __contains__(self, key: object) -> bool:
-        """Whether there is such a variable of such a run: ``(name, run) in columns``."""
+        """Whether the run has the variable: ``(name, run) in columns``."""
         return key in self._shapes
 
     def shape(self, name: str, run: int) -> tuple[int, ...]:
-        """Lengths of the inner dimensions in this run."""
+        """Return the lengths of the inner dimensions in a run."""
         return self._shapes[name, run]
 
     def longest(self, dimension: str) -> int:
-        """The greatest length of an inner dimension, over all variables."""
+        """Return the greatest length of an inner dimension over all variables and runs."""
         return max(
             self.width(name)[kind.inner.index(dimension)]
             for name, kind in self.kinds.items()
@@ -69,24 +69,24 @@ class Columns:
         )
 
     def width(self, name: str) -> tuple[int, ...]:
-        """The greatest lengths of the inner dimensions."""
-        shapes = [shape for (known, _), shape in self._shapes.items() if known == name]
+        """Return the greatest lengths of a variable's inner dimensions over all runs."""
+        shapes = [shape for (other, _), shape in self._shapes.items() if other == name]
         return tuple(map(max, zip(*shapes, strict=True)))
 
-    def read_place(self, name: str, run: int, place: int = 0) -> Values:
-        """Read all initialisations (count,) at one place of the inner dimensions."""
+    def read_place(self, name: str, run: int, entry: int = 0) -> Values:
+        """Read one entry of the flattened inner dimensions, for all initialisations: (count,)."""
         count, kind = self.counts[run], self.kinds[name]
-        offset = place * count * kind.dtype.itemsize
+        offset = entry * count * kind.dtype.itemsize
         return np.fromfile(self._path(name, run), kind.dtype, count, offset=offset)
 
     def read_rows(self, name: str, run: int, first: int, last: int) -> Values:
-        """Read initialisations first .. last-1, everything inside: (last - first, ...)."""
+        """Read initialisations first .. last-1 with all inner dimensions: (last - first, ...)."""
         kind, shape, count = self.kinds[name], self._shapes[name, run], self.counts[run]
         values = np.empty((prod(shape), last - first), kind.dtype)
         with self._path(name, run).open("rb") as file:
-            for place in range(len(values)):
-                file.seek((place * count + first) * kind.dtype.itemsize)
-                values[place] = np.fromfile(file, kind.dtype, last - first)
+            for entry in range(len(values)):
+                file.seek((entry * count + first) * kind.dtype.itemsize)
+                values[entry] = np.fromfile(file, kind.dtype, last - first)
         return np.ascontiguousarray(values.T).reshape(last - first, *shape)
 
     def _path(self, name: str, run: int) -> Path:

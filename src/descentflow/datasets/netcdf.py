@@ -1,4 +1,4 @@
-"""netCDF files that arrive whole, say what they are, and are checked when read.
+"""Write netCDF files that are never half written, with spec and digest; check the digest on reading.
 
 A file is written under a temporary name and renamed. It carries its spec (canonical JSON), the
 package's version and a digest of its content; reading recomputes the digest, so that a file that was
@@ -24,9 +24,9 @@ from descentflow.planning.identity import canonical
 
 DIGEST = "content_digest"
 SLAB = 2**20
-"""How many numbers of a large variable are hashed at a time."""
+"""Numbers of a large variable that are read and hashed at a time, about."""
 
-_AS_WRITTEN: dict[str, Any] = {
+_UNDECODED: dict[str, Any] = {
     "mask_and_scale": False,
     "decode_times": False,
     "concat_characters": False,
@@ -34,14 +34,14 @@ _AS_WRITTEN: dict[str, Any] = {
 
 
 def content_digest(dataset: xr.Dataset) -> str:
-    """SHA-256 over names, dimensions, types, values and attributes, independent of file format.
+    """Return the SHA-256 of names, dimensions, types, values and attributes.
 
-    Of a dataset that is still in its file, a slab at a time is read.
+    It does not depend on compression or chunks. A dataset still in its file is read by slabs.
     """
     hashed = hashlib.sha256()
     for name in sorted(map(str, dataset.variables)):
         variable = dataset.variables[name]
-        if variable.dtype.kind in "OUT":
+        if variable.dtype.kind in "OUT":  # text: objects, Unicode, NumPy's StringDType
             texts = [canonical([str(v) for v in np.asarray(variable.values).ravel()]).encode()]
             kind, data = "text", iter(texts)
         else:
@@ -49,23 +49,23 @@ def content_digest(dataset: xr.Dataset) -> str:
             data = (np.ascontiguousarray(slab).tobytes() for slab in _slabs(variable))
         head = [name, list(map(str, variable.dims)), list(variable.shape), kind]
         hashed.update(canonical(head).encode() + _text(variable.attrs))
-        for piece in data:
-            hashed.update(piece)
+        for part in data:
+            hashed.update(part)
     attributes = {key: value for key, value in dataset.attrs.items() if key != DIGEST}
     hashed.update(_text(attributes))
     return hashed.hexdigest()
 
 
 def _slabs(variable: xr.Variable) -> Iterator[NDArray[Any]]:
-    """The values in order, at most about SLAB numbers at a time."""
+    """Yield the values in C order, at most SLAB numbers at a time, by slices of the first dimension."""
     if variable.size <= SLAB or variable.ndim == 0:
         yield np.asarray(variable.values)
         return
-    inside = variable.size // variable.shape[0]
-    step = max(1, SLAB // inside)
+    slice_size = variable.size // variable.shape[0]
+    step = max(1, SLAB // slice_size)
     for first in range(0, variable.shape[0], step):
         part = variable[first : first + step]
-        yield from _slabs(part[0]) if inside > SLAB else [np.asarray(part.values)]
+        yield from _slabs(part[0]) if slice_size > SLAB else [np.asarray(part.values)]
 
 
 def write(dataset: xr.Dataset, path: Path, spec: Mapping[str, Any], title: str) -> None:
@@ -80,7 +80,7 @@ def write(dataset: xr.Dataset, path: Path, spec: Mapping[str, Any], title: str) 
 
 
 def described(dataset: xr.Dataset, spec: Mapping[str, Any], title: str) -> dict[str, Any]:
-    """The attributes of a file: what it is, from which spec and version."""
+    """Return a file's attributes: the dataset's, and conventions, title, version and spec."""
     return {
         "Conventions": "CF-1.11",
         "title": title,
@@ -92,7 +92,7 @@ def described(dataset: xr.Dataset, spec: Mapping[str, Any], title: str) -> dict[
 
 
 def save(dataset: xr.Dataset, path: Path, attributes: Mapping[str, Any]) -> None:
-    """Write a netCDF-4 file with these attributes, compressed where it pays."""
+    """Write a netCDF-4 file with these attributes; numbers of two or more dimensions are compressed."""
     dataset = dataset.copy()
     dataset.attrs = dict(attributes)
     encoding = {
@@ -105,7 +105,7 @@ def save(dataset: xr.Dataset, path: Path, attributes: Mapping[str, Any]) -> None
 
 
 def seal(path: Path) -> None:
-    """Give a finished file its digest."""
+    """Add the content digest to a file that is written in full."""
     with _opened(path) as dataset:
         digest = content_digest(dataset)
     with netCDF4.Dataset(path, "a") as file:
@@ -114,7 +114,7 @@ def seal(path: Path) -> None:
 
 @contextlib.contextmanager
 def as_full_disk(path: Path) -> Iterator[None]:
-    """Turn what the netCDF library raises on a full disk into CannotWrite, naming the file."""
+    """Turn the RuntimeError of the netCDF library on a full disk into CannotWrite, naming the file."""
     try:
         yield
     except RuntimeError as error:
@@ -123,9 +123,9 @@ def as_full_disk(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[xr.Dataset]:
-    """A file, of which only what is asked for is read."""
+    """Open a file without reading its values; raises DamagedFile, naming it."""
     try:
-        dataset = xr.open_dataset(path, engine="netcdf4", cache=False, **_AS_WRITTEN)
+        dataset = xr.open_dataset(path, engine="netcdf4", cache=False, **_UNDECODED)
     except FileNotFoundError:
         raise DamagedFile(f"{path}: missing") from None
     except Exception as error:  # the netCDF and HDF5 libraries raise many kinds
@@ -147,9 +147,9 @@ def read(path: Path) -> xr.Dataset:
 
 @contextlib.contextmanager
 def opened_study(path: Path, study: str) -> Iterator[xr.Dataset]:
-    """A study's dataset, checked, whose numbers stay in the file until they are asked for.
+    """Open and check a study's dataset; its values stay in the file until they are used.
 
-    Raises DamagedFile where the file is something else.
+    Raises DamagedFile if the file is not the study's dataset.
     """
     with _opened(path) as dataset:
         _check(dataset, path)
@@ -162,7 +162,7 @@ def _check(dataset: xr.Dataset, path: Path) -> None:
         raise DamagedFile(f"{path}: not written by descentflow (no {DIGEST})")
     try:
         digest = content_digest(dataset)
-    except Exception as error:  # as above, where slabs are read only now
+    except Exception as error:  # as above: the values of an open file are read here
         raise _unreadable(path, error) from None
     if digest != dataset.attrs[DIGEST]:
         raise DamagedFile(f"{path}: its content does not match its digest; delete it and run again")
@@ -178,12 +178,12 @@ def _check_study(dataset: xr.Dataset, path: Path, study: str) -> None:
 
 
 def _text(attributes: Mapping[Any, Any]) -> bytes:
-    """Attributes as bytes, whatever another program may have put there."""
+    """Write attributes as bytes; values that JSON cannot hold, from other programs, by their repr."""
     return json.dumps(_plain(attributes), sort_keys=True, default=repr).encode()
 
 
 def _plain(attributes: Mapping[Any, Any]) -> dict[str, Any]:
-    """Attributes as text can hold them; netCDF does not tell a number from a list of one."""
+    """Turn attributes into plain Python values; a list of one becomes its entry, as netCDF reads it."""
     plain: dict[str, Any] = {}
     for key, value in attributes.items():
         listed = value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -87,9 +87,9 @@ def _snapshots(parts: Sequence[xr.Dataset], grid: Sequence[float]) -> xr.Dataset
     for part in parts:
         if "snapshots" in part:
             at = part["snapshot"].values.astype(float)
-            kept = part["snapshots"].transpose("size", "initialization", "snapshot", "parameter")
+            theta = part["snapshots"].transpose("size", "initialization", "snapshot", "parameter")
             for index, where in enumerate(grid):
                 if where in at:
-                    values[:, :, index] = kept.values[:, :, int(np.flatnonzero(at == where)[0])]
+                    values[:, :, index] = theta.values[:, :, int(np.flatnonzero(at == where)[0])]
     dims = ("size", "initialization", "snapshot", "parameter")
     return xr.Dataset({"snapshots": (dims, values)}, coords={"snapshot": list(grid)})

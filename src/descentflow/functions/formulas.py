@@ -214,13 +214,13 @@ def _tokens(text: str) -> Iterator[_Token]:
         if match is None:
             hint = next((_HINTS[signs] for signs in _HINTS if text[at] in signs), _SIGNS)
             _refuse(at + 1, f"unknown character {_quoted(text[at])}; {hint}")
-        kind, found = str(match.lastgroup), match.group()
-        if kind == "name" and found not in NAMES:
-            near = difflib.get_close_matches(found.lower(), NAMES, n=1)
+        kind, word = str(match.lastgroup), match.group()
+        if kind == "name" and word not in NAMES:
+            near = difflib.get_close_matches(word.lower(), NAMES, n=1)
             hint = f" (did you mean '{near[0]}'?)" if near else ""
-            _refuse(at + 1, f"unknown name {_quoted(found)}{hint}; allowed: {', '.join(NAMES)}")
+            _refuse(at + 1, f"unknown name {_quoted(word)}{hint}; allowed: {', '.join(NAMES)}")
         if kind != "space":
-            yield _Token(kind, found, at + 1)
+            yield _Token(kind, word, at + 1)
         at = match.end()
     yield _Token("end", "", len(text) + 1)
 

@@ -151,14 +151,14 @@ class CostModel:
         constants, runs = self._constants, [r for r in self._jobs.runs[study] if r.chunk_count]
         seconds = chunk = longest = 0.0
         for run in runs:
-            trajectories, (read, kept) = run.count * len(run.step_sizes), _trajectory(run)
-            numbers = read * constants.checked_number + kept * constants.written_number
+            trajectories, (read, written) = run.count * len(run.step_sizes), _trajectory(run)
+            numbers = read * constants.checked_number + written * constants.written_number
             seconds += 2 * trajectories * numbers
             if run.axis == "time":
                 neurons = run.setting.parameter_count / 3
                 seconds += run.count * constants.flow_end * (neurons + 5)
             held = min(run.count, run.setting.initialization.chunk) * len(run.step_sizes) * read
-            chunk, longest = max(chunk, held), max(longest, kept)
+            chunk, longest = max(chunk, held), max(longest, written)
         most = max((run.count for run in runs), default=0)
         part = max((COMPRESSED.get(run.trainer, 0.7) for run in runs), default=1.0)
         disk = part * _megabytes(sum(len(run.step_sizes) for run in runs) * most * longest)
@@ -190,11 +190,11 @@ def _trajectory(run: PlannedRun) -> tuple[float, float]:
     """Count the numbers of one trajectory that an aggregation reads, and those that it keeps."""
     records = max(1, run.record_grid().size)
     if isinstance(run, Run):
-        kept = records * RECORDED[run.trainer] + SCALARS
-        return kept + run.setting.parameter_count, kept
-    kept = records * 4 * (run.setting.network.depth + 1)
+        written = records * RECORDED[run.trainer] + SCALARS
+        return written + run.setting.parameter_count, written
+    written = records * 4 * (run.setting.network.depth + 1)
     number = run.setting.inputs.number
-    return kept + records * number + 2 * number**2, kept
+    return written + records * number + 2 * number**2, written
 
 
 def _megabytes(numbers: float) -> float:

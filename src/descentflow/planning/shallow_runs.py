@@ -23,15 +23,18 @@ from descentflow.risk.problem import Problem
 from descentflow.training.recording import record_steps, record_times, restart_times, snapshot_steps
 
 SECONDS_PER_NEURON_STEP = 6e-9
-"""What planning assumes of the kernel; it places segment boundaries and must not depend on timing."""
+"""Assumed cost of one neuron in one gradient of the closed form. This and the constants below place
+segment boundaries; they are not measured, so that runs have the same files on every machine."""
 
 SECONDS_PER_NODE, PLANNED_NODES = 1e-8, 64
+"""Assumed cost of one neuron at one quadrature node, and number of nodes of an interval or cube."""
+
 SECONDS_PER_FLOW_OPERATION, FLOW_STEPS_PER_DECADE = 3e-10, 60
 SEGMENT_SECONDS = 600.0
 
 
 def law_of(law: InitializationLaw) -> dict[str, Any]:
-    """Return the law alone, without number and chunk size, as JSON can hold it."""
+    """Return the law as JSON can hold it, without count and chunk size, which do not change θ₀."""
     points = {"points"} if law.points else set()
     return law.model_dump(mode="json", include={"law", "scale", *points})
 
@@ -45,7 +48,7 @@ class Start(Planned):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What decides θ₀, as JSON can hold it."""
+        """All that decides θ₀: seed, law and layout, as JSON can hold it."""
         return {
             "seed": self.seed,
             "initialization": law_of(self.law),
@@ -79,7 +82,7 @@ class Run(PlannedRun):
 
     @property
     def start(self) -> Start:
-        """Where the run starts from; shared with every run of the same law and network."""
+        """The initial parameters; shared with every run of the same seed, law and layout of θ."""
         law = InitializationLaw(**law_of(self.setting.initialization))
         return Start(self.seed, self.lock, law, self.setting.layout)
 
@@ -92,7 +95,7 @@ class Run(PlannedRun):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What decides the run's numbers up to any horizon and number, as JSON can hold it."""
+        """All that decides the run's numbers, without horizon and count: they only add to them."""
         training = self.setting.training.model_dump(exclude={"steps", "until", "step_size"})
         if not self.flows:
             training["step_sizes"] = list(self.step_sizes)
@@ -116,7 +119,7 @@ class Run(PlannedRun):
         return record_steps(training.steps, training.records_per_decade)
 
     def snapshot_grid(self) -> Grid:
-        """Steps or times at which parameters are kept; empty where none are."""
+        """Steps or times at which θ is stored; empty without snapshots."""
         training = self.setting.training
         if not training.snapshots:
             return np.empty(0)
@@ -130,8 +133,9 @@ class Run(PlannedRun):
         return segments_of(self._boundaries(), self.horizon)
 
     def _boundaries(self) -> Iterator[float]:
-        longest = max(1, int(SEGMENT_SECONDS / self.unit_seconds))
-        return (decades if self.flows else halved_decades)(longest)
+        """Yield ends of segments: every few decades of time, or parts of a decade of steps."""
+        max_units = max(1, int(SEGMENT_SECONDS / self.unit_seconds))
+        return (decades if self.flows else halved_decades)(max_units)
 
     @property
     def unit_seconds(self) -> float:
@@ -143,11 +147,13 @@ class Run(PlannedRun):
         """Rough seconds of one initialisation for one step of descent or one decade of flow."""
         if not self.flows:
             return self._gradient_seconds
-        linear = SECONDS_PER_FLOW_OPERATION * (self.setting.parameter_count + 20.0) ** 3
-        return FLOW_STEPS_PER_DECADE * (linear + 10.0 * self._gradient_seconds)
+        # Per step: one factorisation of a P×P matrix; Hessian and stages count as ten gradients.
+        factorisation = SECONDS_PER_FLOW_OPERATION * (self.setting.parameter_count + 20.0) ** 3
+        return FLOW_STEPS_PER_DECADE * (factorisation + 10.0 * self._gradient_seconds)
 
     @property
     def _gradient_seconds(self) -> float:
+        """Rough seconds of one gradient."""
         hidden, inputs = self.setting.network.hidden, self.setting.inputs
         if self.setting.engine == "closed_form":
             return SECONDS_PER_NEURON_STEP * (hidden + 8)

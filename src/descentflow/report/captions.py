@@ -81,8 +81,8 @@ class Captions:
     @property
     def studies(self) -> list[tuple[str, str, str]]:
         """Name, title and paper of each study that is configured."""
-        found = (STUDIES[study] for study in self._jobs.blocks)
-        return [(study.name, study.title, study.paper) for study in found]
+        configured = (STUDIES[study] for study in self._jobs.blocks)
+        return [(study.name, study.title, study.paper) for study in configured]
 
 
 def _bullet(row: Row) -> str:

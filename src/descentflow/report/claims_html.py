@@ -87,8 +87,8 @@ def page(rows: Sequence[Row]) -> str:
 
 def _form(rows: Sequence[Row]) -> str:
     studies = "".join(
-        f'<option value="{study}">{study} ({len(found)})</option>'
-        for study, found in claims_table.by_study(rows).items()
+        f'<option value="{study}">{study} ({len(claims)})</option>'
+        for study, claims in claims_table.by_study(rows).items()
     )
     boxes = "".join(
         f'<label><input type="checkbox" value="{CLASSES[verdict]}" checked> {WORDS[verdict]}</label>\n'

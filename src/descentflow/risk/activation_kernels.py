@@ -48,6 +48,7 @@ Derivatives = tuple[Lanes, Lanes, Lanes]
 @jit
 def sigma_table(code: int, z: Array) -> Array:
     """Return σ, σ' and σ'' (3, N) at the entries of z (N,), for the activation with this code."""
+    # Rows z, σ, σ', σ'' of ``count`` vectors each; the last vector is filled up with zeros.
     table = np.zeros((4, (z.size + LANES - 1) // LANES, LANES))
     table[0].reshape(-1)[: z.size] = z
     count = Index(table.shape[1])
@@ -70,7 +71,7 @@ def sigma_derivatives(code: int, z: Lanes) -> Derivatives:
     if code == SIN:
         sine, cosine = sine_cosine(z)
         return sine, cosine, -sine
-    # One call serves all: an inlined function is compiled again wherever it is called.
+    # One call for all the rest, since an inlined function is compiled again wherever it is called.
     exp, expm1 = exp_expm1(_exponent(code, z))
     if code in (ERF, GELU):
         return _gaussian(code, z, exp)
@@ -81,7 +82,7 @@ def sigma_derivatives(code: int, z: Lanes) -> Derivatives:
 
 @jit_inline
 def _exponent(code: int, z: Lanes) -> Lanes:
-    """Return the argument of the exponential, at most 0."""
+    """Return the argument of the exponential that σ is written in; it is at most 0."""
     if code == ERF:
         return -(z * z)
     if code == GELU:
@@ -95,7 +96,7 @@ def _exponent(code: int, z: Lanes) -> Lanes:
 
 @jit_inline
 def _rational(code: int, z: Lanes) -> Derivatives:
-    """Return ReLU, leaky ReLU, clipping or softsign, which need no elementary function."""
+    """Evaluate ReLU, leaky ReLU, clipping or softsign, which need no elementary function."""
     zero, one = splat(0.0), splat(1.0)
     positive = z > 0.0
     if code == RELU:
@@ -113,27 +114,30 @@ def _rational(code: int, z: Lanes) -> Derivatives:
 
 @jit_inline
 def _exponential(code: int, z: Lanes, exp: Lanes, expm1: Lanes) -> Derivatives:
-    """Return ELU from e^z or the hyperbolic tangent from e^{−2|z|}."""
+    """Evaluate ELU from e^z or the hyperbolic tangent from e^{−2|z|}."""
     if code == ELU:
         positive = z > 0.0
         dsigma = select(positive, splat(1.0), exp)
         return select(positive, z, expm1), dsigma, select(positive, splat(0.0), exp)
-    share = 1.0 / (1.0 + exp)
-    sigma = signed_as(expm1 * share, z)
-    dsigma = (4.0 * exp) * (share * share)
+    logistic = 1.0 / (1.0 + exp)  # of 2|z|
+    sigma = signed_as(expm1 * logistic, z)
+    dsigma = (4.0 * exp) * (logistic * logistic)
     return sigma, dsigma, -2.0 * sigma * dsigma
 
 
 @jit_inline
 def _gaussian(code: int, z: Lanes, exp: Lanes) -> Derivatives:
-    """Return the error function from e^{−z²} or GELU from e^{−z²/2}."""
-    size = magnitude(z)
-    erfc = exp * erfcx(size if code == ERF else ONE_OVER_ROOT_TWO * size)
+    """Evaluate the error function from e^{−z²} or GELU from e^{−z²/2}.
+
+    With erfcx(x) = e^{x²} erfc(x), tails keep their accuracy. Below 1, 1 − erfc would cancel.
+    """
+    abs_z = magnitude(z)
+    erfc = exp * erfcx(abs_z if code == ERF else ONE_OVER_ROOT_TWO * abs_z)
     if code == ERF:
         dsigma = TWO_OVER_ROOT_PI * exp
-        small = erf(select(size < 1.0, size, splat(1.0)))
-        sigma = signed_as(select(size > 1.0, 1.0 - erfc, small), z)
-        return select(z == z, sigma, z), dsigma, -2.0 * (z * dsigma)
+        near = erf(select(abs_z < 1.0, abs_z, splat(1.0)))
+        sigma = signed_as(select(abs_z > 1.0, 1.0 - erfc, near), z)
+        return select(z == z, sigma, z), dsigma, -2.0 * (z * dsigma)  # nan gives nan
     density = ONE_OVER_ROOT_TWO_PI * exp
     tail = 0.5 * erfc
     probability = select(z > 0.0, 1.0 - tail, tail)
@@ -142,18 +146,18 @@ def _gaussian(code: int, z: Lanes, exp: Lanes) -> Derivatives:
 
 @jit_inline
 def _logistic(code: int, z: Lanes, exp: Lanes, expm1: Lanes) -> Derivatives:
-    """Return softplus, the logistic function or swish from e^{−|z|}.
+    """Evaluate softplus, the logistic function or swish from e^{−|z|}.
 
-    With s = 1/(1 + e^{−z}), s' and s'' are products of s(|z|), s(−|z|) and e^{−|z|} − 1, without
-    cancellation.
+    With s = 1/(1 + e^{−z}), s' and s'' are products of s(|z|), s(−|z|) and e^{−|z|} − 1, so nothing
+    cancels.
     """
     positive = z > 0.0
-    share = 1.0 / (1.0 + exp)
-    low = exp * share
-    s = select(positive, share, low)
-    ds = low * share
-    d2s_of_size = ds * expm1 * share
-    d2s = select(positive, d2s_of_size, -d2s_of_size)
+    upper = 1.0 / (1.0 + exp)  # s(|z|)
+    lower = exp * upper  # s(−|z|)
+    s = select(positive, upper, lower)
+    ds = lower * upper
+    d2s_at_abs = ds * expm1 * upper  # s'' is odd
+    d2s = select(positive, d2s_at_abs, -d2s_at_abs)
     if code == SOFTPLUS:
         return select(positive, z, splat(0.0)) + log1p(exp), s, ds
     if code == LOGISTIC:

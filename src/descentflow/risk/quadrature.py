@@ -47,7 +47,7 @@ class Rule(NamedTuple):
     ``packed`` holds, one after the other, the nodes and the weights of the Gauss-Legendre rule on
     [−1, 1], ``nodes`` each; the edges of the pieces on which all targets are smooth; the density's
     coefficients, lowest power first; the kinks of σ and the jumps of σ' there; the jumps of the
-    targets; the operands of the programs. A pair is first index and index behind the last. ``codes``
+    targets; the operands of the programs. A pair of indices (first, last + 1) bounds a part. ``codes``
     holds the start of each target's program on each piece, target by target, and then the programs;
     the operand of ``codes[j]`` is ``packed[operands + j]``.
     """
@@ -97,7 +97,7 @@ def new_rule(
 
 
 def _programs(piecewise_forms: Sequence[PiecewiseForm], edges: Array) -> tuple[Codes, Array]:
-    """Return the table of starts followed by the programs, and as many operands."""
+    """Return ``codes``, the table of starts and then the programs, and an operand for each entry."""
     pieces = edges.size - 1
     size = len(piecewise_forms) * pieces
     starts = np.zeros(size, np.int64)
@@ -105,8 +105,8 @@ def _programs(piecewise_forms: Sequence[PiecewiseForm], edges: Array) -> tuple[C
     start_of: dict[int, int] = {}
     for k, form in enumerate(piecewise_forms):
         for m in range(pieces):
-            index = int(np.searchsorted(form.edges, edges[m + 1])) - 1
-            program = form.programs[index]
+            own_piece = int(np.searchsorted(form.edges, edges[m + 1])) - 1
+            program = form.programs[own_piece]
             if id(program) not in start_of:
                 start_of[id(program)] = size
                 codes.append(program.code)
@@ -128,13 +128,13 @@ def _node_count(
 
 
 def _whole_vectors(nodes: Array, weights: Array) -> tuple[Array, Array]:
-    """Fill the rule's last vector up with nodes of weight 0 at the centre."""
+    """Add nodes of weight 0 at the centre up to a multiple of 8, so that a rule is whole vectors."""
     spare = padded(nodes.size) - nodes.size
     return np.pad(nodes, (0, spare)), np.pad(weights, (0, spare))
 
 
 def _jumps(piecewise_forms: Sequence[PiecewiseForm]) -> Array:
-    """Return the edges where a target's values 1e-9 of the interval left and right differ."""
+    """Return the edges where a target jumps: its values left and right differ by over 1e-6."""
     jumps: set[float] = set()
     for form in piecewise_forms:
         shift = 1e-9 * (form.edges[-1] - form.edges[0])
@@ -147,7 +147,7 @@ def _jumps(piecewise_forms: Sequence[PiecewiseForm]) -> Array:
 
 
 class Scratch(NamedTuple):
-    """Scratch memory: ``block``, with the programs' stack below the nodes' rows, and other arrays."""
+    """Scratch memory: ``block`` with DEPTH rows of the programs' stack at its end, and other arrays."""
 
     block: Array
     panel_edges: Array
@@ -225,9 +225,9 @@ def kink_regions(rule: Rule, theta: Array, _scratch: Scratch, margin: float, out
         w, b = theta[i], theta[out.size + i]
         out[i] = 0.0
         for j in range(rule.cuts.kinks[0], rule.cuts.kinks[1]):
-            if packed[j + count] == 0.0:
+            if packed[j + count] == 0.0:  # σ' has no jump there
                 continue
-            kink = (packed[j] - b) / w
+            kink = (packed[j] - b) / w  # infinite or nan for w = 0: both comparisons below fail
             region = 0.0 if w * low + b > packed[j] else 1.0
             if low + width < kink < high - width:
                 region = 2.0
@@ -244,14 +244,15 @@ def _fill(
 ) -> np.int64:
     """Write nodes, weights, targets, σ and residuals of a panel into the block.
 
-    ``m`` is the piece of the panel before; returns the piece of this one.
+    ``m`` is the piece of the panel before; returns the piece of this one. A panel lies in one piece,
+    since the pieces' edges are ends of panels.
     """
     packed, block = rule.packed, scratch.block
     left, right = scratch.panel_edges[FINE, panel], scratch.panel_edges[FINE, panel + 1]
     m = _piece(rule, left, right, m)
     half, middle = 0.5 * (right - left), 0.5 * (left + right)
     count = Index(rule.nodes // LANES)
-    for at in range(count):
+    for at in range(count):  # vectors of eight nodes; a row of the block has ``count`` of them
         x = middle + half * load(packed, at)
         store(block, at, x)
         store(block, count + at, half * load(packed, count + at) * _densities(rule, x))
@@ -285,7 +286,7 @@ def _evaluate_targets(
 
 @jit_inline
 def _densities(rule: Rule, x: Lanes) -> Lanes:
-    """Return the density at eight places, by Horner's scheme."""
+    """Return the density at eight x, by Horner's scheme."""
     values = splat(0.0)
     for back in range(rule.density[1] - rule.density[0]):
         values = values * x + rule.packed[rule.density[1] - 1 - back]
@@ -294,7 +295,7 @@ def _densities(rule: Rule, x: Lanes) -> Lanes:
 
 @jit_inline
 def _density(rule: Rule, x: float) -> float:
-    """Return the density at one place, by Horner's scheme."""
+    """Return the density at one x, by the same operations."""
     value = 0.0
     for back in range(rule.density[1] - rule.density[0]):
         value = value * x + rule.packed[rule.density[1] - 1 - back]
@@ -303,7 +304,10 @@ def _density(rule: Rule, x: float) -> float:
 
 @jit
 def _add_kinks(rule: Rule, theta: Array, shape: Shape, scratch: Scratch, out: Array) -> None:
-    """Add the contribution of moving kinks to the blocks (w_i, b_i)."""
+    """Add the contribution of moving kinks to the blocks (w_i, b_i).
+
+    The residual at a kink is evaluated in the block's first vector, whose eight nodes all lie there.
+    """
     packed, block, hidden = rule.packed, scratch.block, shape.hidden
     low, high = packed[rule.cuts.edges[0]], packed[rule.cuts.edges[1] - 1]
     count, residual = rule.cuts.kinks[1] - rule.cuts.kinks[0], residual_row(shape)

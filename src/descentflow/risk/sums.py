@@ -10,7 +10,8 @@ and the Hessian is 2 Σ weight (∇N ∇Nᵀ + r D²N), see docs/mathematics.md,
 Storage: engines fill a *block* of nodes at a time, an array ``block`` with a column per node. Its rows
 are, from above: the d coordinates x, the weight, the o targets, the o residuals; then H rows each of
 σ, σ', σ'' and of products with ⟨v, r⟩; then rows that an engine adds. One array and plain offsets,
-because every array that a kernel passes on costs reference counts.
+because every array that a kernel passes on costs reference counts. Kernels address vectors of eight
+nodes: with ``stride`` vectors a row, vector ``at`` of row k is number k·stride + at of the array.
 
 Order: node q of each block is added to lane q mod 8, block after block, and the lanes at the end; the
 products ∇N ∇Nᵀ are added node by node. So the order of every sum is a function of θ alone. Blocks are
@@ -82,20 +83,20 @@ def row_count(shape: Shape) -> int:
 def evaluate(theta: Array, shape: Shape, vectors: np.uint64, block: Array) -> None:
     """Write σ, σ', σ'' and the residuals at the nodes of the block's first ``vectors`` vectors."""
     _write_arguments(theta, shape, vectors, block)
-    stride, apart = Index(block.shape[1] // LANES), Index(shape.hidden * block.shape[1] // LANES)
+    stride, section = Index(block.shape[1] // LANES), Index(shape.hidden * block.shape[1] // LANES)
     for i in range(Index(shape.hidden)):
         first = (Index(sigma_row(shape)) + i) * stride
         for at in range(first, first + vectors):
             sigma, dsigma, d2sigma = sigma_derivatives(shape.activation, load(block, at))
             store(block, at, sigma)
-            store(block, at + apart, dsigma)
-            store(block, at + apart + apart, d2sigma)
+            store(block, at + section, dsigma)
+            store(block, at + section + section, d2sigma)
     _write_residuals(theta, shape, vectors, block)
 
 
 @jit_inline
 def _write_arguments(theta: Array, shape: Shape, vectors: np.uint64, block: Array) -> None:
-    """Write ⟨w_i, x⟩ + b_i into the rows where σ will be."""
+    """Write z_i = ⟨w_i, x⟩ + b_i into the rows of σ, which replaces it there."""
     inputs, first_b = Index(shape.inputs), Index(shape.inputs * shape.hidden)
     stride = Index(block.shape[1] // LANES)
     for i in range(Index(shape.hidden)):
@@ -139,13 +140,13 @@ def add_risk(shape: Shape, vectors: np.uint64, block: Array) -> float:
 
 @jit_inline
 def new_sums(parameters: int) -> Array:
-    """Allocate the sums of :func:`add_gradient`: a vector of zeros for every entry of θ."""
+    """Allocate the sums of :func:`add_gradient`: a row of 8 lanes, all zero, for every entry of θ."""
     return aligned_zeros(padded(parameters), LANES)
 
 
 @jit
 def add_gradient(theta: Array, shape: Shape, vectors: np.uint64, block: Array, sums: Array) -> None:
-    """Add the block's part of G/2 to ``sums``; leave the residuals multiplied by the weights."""
+    """Add the block's part of G/2 to ``sums``; the rows of residuals then hold weight r."""
     hidden, inputs, outputs = Index(shape.hidden), Index(shape.inputs), Index(shape.outputs)
     first_b, first_v = hidden * inputs, hidden * (inputs + Index(1))
     stride, sigma = Index(block.shape[1] // LANES), Index(sigma_row(shape))
@@ -178,7 +179,7 @@ def add_gradient(theta: Array, shape: Shape, vectors: np.uint64, block: Array, s
 
 @jit_inline
 def _weigh_residuals(shape: Shape, vectors: np.uint64, block: Array, sums: Array) -> None:
-    """Multiply the residuals by the weights and add them to the sums of c."""
+    """Replace the residuals r by weight r and add them to the sums of c."""
     stride, residual = Index(block.shape[1] // LANES), Index(residual_row(shape))
     first_c = Index(shape.hidden * (shape.inputs + 1 + shape.outputs))
     for k in range(Index(shape.outputs)):
@@ -194,8 +195,9 @@ def _weigh_residuals(shape: Shape, vectors: np.uint64, block: Array, sums: Array
 @jit_inline
 def write_gradient(sums: Array, out: Array) -> None:
     """Write twice the totals of ``sums`` into ``out`` (P,), and zeros into ``sums``."""
-    for eight in range(Index(sums.shape[0] // LANES)):
-        first = eight * Index(LANES)
+    for group in range(Index(sums.shape[0] // LANES)):
+        first = group * Index(LANES)
+        # The totals of eight rows overwrite the first of them, until all eight become zeros.
         store(sums, first, totals(load_eight(sums, first, Index(1))))
         for lane in range(min(Index(LANES), Index(out.size) - first)):
             out[first + lane] = 2.0 * sums[first, lane]
@@ -205,7 +207,7 @@ def write_gradient(sums: Array, out: Array) -> None:
 
 @jit_inline
 def new_jacobian(parameters: int, nodes: int) -> Array:
-    """Allocate scratch memory for :func:`add_hessian`: a row for every node of a block."""
+    """Allocate the ``jacobian`` of :func:`add_hessian`: ∇N_k at a node in each row, zeros behind P."""
     return aligned_zeros(nodes, padded(parameters))
 
 
@@ -251,25 +253,28 @@ def _write_jacobian(
 def _add_products(
     shape: Shape, vectors: np.uint64, block: Array, jacobian: Array, out: Array
 ) -> None:
-    """Add 2 Σ weight ∇N ∇Nᵀ over the block, node by node, eight entries of a row at a time."""
+    """Add 2 Σ weight ∇N ∇Nᵀ over the block, node by node, eight entries of a row at a time.
+
+    Row p starts at the vector that holds the diagonal, so up to seven entries left of it are written.
+    """
     size, stride = Index(out.shape[0]), Index(jacobian.shape[1] // LANES)
     for p in range(size):
-        for eight in range(p // Index(LANES), stride):
-            column = eight * Index(LANES)
+        for group in range(p // Index(LANES), stride):
+            column = group * Index(LANES)
             count = min(Index(LANES), size - column)
             half = splat(0.0)
             for q in range(vectors * Index(LANES)):
                 factor = splat(block[shape.inputs, q] * jacobian[q, p])
-                half = half + factor * load(jacobian, q * stride + eight)
-            old = load_part(out, p * size + column, count)
-            store_part(out, p * size + column, count, old + (half + half))
+                half = half + factor * load(jacobian, q * stride + group)
+            before = load_part(out, p * size + column, count)
+            store_part(out, p * size + column, count, before + (half + half))
 
 
 @jit_inline
 def _write_products_with_d2sigma(
     theta: Array, shape: Shape, vectors: np.uint64, block: Array
 ) -> None:
-    """Double the weighted residuals, and write 2 weight ⟨v_i, r⟩ σ'' at the nodes."""
+    """Replace weight r by 2 weight r, and the products by 2 weight ⟨v_i, r⟩ σ''."""
     hidden, stride = Index(shape.hidden), Index(block.shape[1] // LANES)
     first_v = Index(shape.hidden * (shape.inputs + 1))
     residual, sigma = Index(residual_row(shape)), Index(sigma_row(shape))

@@ -1,7 +1,7 @@
-"""The base of every model of a configuration: strict, frozen, with errors that explain themselves.
+"""The base class of a configuration's models: frozen, strict about keys, with checks across fields.
 
-Numbers may be given as strings (YAML reads ``1e-2`` as one); nan, infinities and booleans are
-refused. :func:`parse` turns every problem of a mapping into one message that names the key's path.
+Numbers may be written as strings (YAML reads ``1e-2`` as one); nan, infinities and booleans are
+refused. :func:`parse` turns all problems of a mapping into one message, each with its key's path.
 """
 
 import math
@@ -36,8 +36,8 @@ _FIELDS = "checked_fields"
 class Check(NamedTuple):
     """A check across fields of a model: ``find`` yields its problems, paths relative to the model.
 
-    It runs when all ``fields`` that it reads have passed their own validation, however wrong others
-    are; so all problems of a mapping are found at once.
+    It runs if all ``fields`` that it reads have passed their own validation, even if other fields have
+    not. So one validation reports all problems of a mapping.
     """
 
     fields: tuple[str, ...]
@@ -66,8 +66,8 @@ class Model(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_kwargs: Any) -> None:
-        own = [Check(getattr(f, _FIELDS), f) for f in vars(cls).values() if hasattr(f, _FIELDS)]
-        cls.checks = (*cls.checks, *own)
+        marked = [method for method in vars(cls).values() if hasattr(method, _FIELDS)]
+        cls.checks += tuple(Check(getattr(method, _FIELDS), method) for method in marked)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -81,10 +81,11 @@ class Model(BaseModel):
         except ValidationError as error:
             if not checks or not isinstance(value, Mapping):
                 raise
-            part = _valid_part(cls, value, error)
-            raise _joined(error, _problems(part, checks, set(vars(part))), value) from None
+            partial = _partial_model(cls, value, error)
+            problems = _problems(partial, checks, set(vars(partial)))
+            raise _validation_error(error, problems, value) from None
         if problems := _problems(model, checks, set(cls.model_fields)):
-            raise _joined(None, problems, value)
+            raise _validation_error(None, problems, value)
         return model
 
 
@@ -97,40 +98,41 @@ def _problems(model: BaseModel, checks: Iterable[Check], valid: set[str]) -> lis
     ]
 
 
-def _valid_part(model: type[M], value: Mapping[Any, Any], error: ValidationError) -> M:
-    """Make a model of the valid fields alone; the others are missing from it."""
-    wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
+def _partial_model(model: type[M], value: Mapping[Any, Any], error: ValidationError) -> M:
+    """Make an instance with the valid fields alone; the others are missing from it."""
+    invalid = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
-        if name in wrong:
+        if name in invalid:
             continue
         if name in value:
             fields[name] = _adapter(model, name).validate_python(value[name])
         elif not field.is_required():
             fields[name] = field.get_default(call_default_factory=True)
-    part = model.model_construct()
-    vars(part).clear()
-    vars(part).update(fields)
-    return part
+    partial = model.model_construct()
+    vars(partial).clear()
+    vars(partial).update(fields)
+    return partial
 
 
 @cache
 def _adapter(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    """Return the validator of one field alone."""
     field = model.model_fields[name]
     annotation: Any = Annotated[field.annotation, field]
     return TypeAdapter(annotation)
 
 
-def _joined(
+def _validation_error(
     error: ValidationError | None, problems: Iterable[ConfigProblem], value: object
 ) -> ValidationError:
-    """Add problems to an error."""
-    details = list(error.errors(include_url=False)) if error is not None else []
-    lines = [
-        {key: detail[key] for key in ("type", "loc", "input", "ctx") if key in detail}
-        for detail in details
+    """Return an error with the details of ``error`` and of the problems."""
+    errors = error.errors(include_url=False) if error is not None else []
+    details = [
+        {key: item[key] for key in ("type", "loc", "input", "ctx") if key in item}
+        for item in errors
     ]
-    lines += [
+    details += [
         {
             "type": "value_error",
             "loc": (),
@@ -139,17 +141,18 @@ def _joined(
         }
         for where, text in problems
     ]
-    return ValidationError.from_exception_data("problems", cast("list[InitErrorDetails]", lines))
+    return ValidationError.from_exception_data("problems", cast("list[InitErrorDetails]", details))
 
 
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 TEXT_PATTERN = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
-"""Numbers in words, as editors check them: ``_DECIMAL`` with blanks around it."""
+"""Numbers written as strings, for the JSON schema that editors use: ``_DECIMAL`` and blanks."""
 
 
 def _number(value: object) -> float:
+    """Return a number, or a string that holds one, as a finite float; raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("a number is needed")
     if isinstance(value, str):
@@ -169,6 +172,7 @@ def _number(value: object) -> float:
 
 
 def _integer(value: object) -> int:
+    """Return a whole number, a float without fraction, or a string of one; raises ValueError."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,39}", value.strip()):
@@ -179,7 +183,7 @@ def _integer(value: object) -> int:
     return int(number)
 
 
-MAGNITUDE = 1e100
+MAGNITUDE = 1e100  # the largest absolute value of a number
 Number = Annotated[float, BeforeValidator(_number), Field(ge=-MAGNITUDE, le=MAGNITUDE)]
 Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=MAGNITUDE)]
 Whole = Annotated[int, BeforeValidator(_integer)]

@@ -20,6 +20,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLoca
 
 KERNEL_FILES = ("functions/*.py", "risk/*.py", "simd/*.py", "training/*.py")
 """Files with kernels, or with constants that are compiled into kernels."""
+
 _CONFIG: Any = numba.config
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,12 +45,12 @@ def kernel_digest() -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder of compiled kernels, below ``NUMBA_CACHE_DIR`` or the user's cache folder.
+    """Make and return the folder of compiled kernels, in NUMBA_CACHE_DIR or the user's cache folder.
 
-    Where it cannot be made, it is a fresh temporary folder.
+    If it cannot be made, the kernels are compiled into a new temporary folder.
     """
-    named = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
-    parent = Path(named) if named else Path.home() / ".cache"
+    configured = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    parent = Path(configured) if configured else Path.home() / ".cache"
     folder = parent / "descentflow" / "kernels" / kernel_digest()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,7 @@ CACHE_FOLDER = cache_folder()
 
 
 OPTIONS: Any = {"fastmath": False, "error_model": "numpy", "nogil": True}
-"""IEEE arithmetic as written, no interpreter lock."""
+"""IEEE arithmetic as written (x/0 is inf or nan, no exception), without the interpreter lock."""
 
 
 class _ByContent(_CacheLocator):
@@ -114,6 +115,7 @@ class _Cache(FunctionCache):
 
 
 def _kernel(function: F, **options: Any) -> F:
+    """Return Numba's dispatcher of a function, with our cache in place of Numba's own."""
     dispatcher = numba.njit(**options, **OPTIONS)(function)
     dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call]
     return cast(F, dispatcher)

@@ -1,4 +1,4 @@
-"""The shared part of all stage commands: arguments in, refusals as one message, progress."""
+"""The part that all stage commands share: arguments, errors as one message, progress."""
 
 import argparse
 import json
@@ -15,14 +15,14 @@ from tqdm import tqdm
 from descentflow.errors import InputError
 from descentflow.schema.model import Model, parse
 
-LOG_SECONDS = 15.0
+LOG_SECONDS = 15.0  # between two lines of progress
 
 Spec = TypeVar("Spec", bound=Model)
 
 
 @dataclass(frozen=True)
 class Task(Generic[Spec]):
-    """A job to be done: its spec, parsed and as written, its JSON, its files."""
+    """A job to be done: its spec, parsed and as ``written``; the whole ``job`` object; its files."""
 
     spec: Spec
     written: Mapping[str, Any]
@@ -35,8 +35,8 @@ class Task(Generic[Spec]):
 class Stage(Generic[Spec]):
     """A stage as a function and as a command.
 
-    ``spec`` is the model of the job's spec, or a function that finds it from the job; ``inputs`` is
-    the number of input files, None where the spec decides.
+    ``perform`` does a job. ``spec`` is the model of the job's spec, or a function from the job to it.
+    ``inputs`` is the number of input files, None if it depends on the spec.
     """
 
     perform: Callable[[Task[Spec]], None]
@@ -44,7 +44,7 @@ class Stage(Generic[Spec]):
     inputs: int | None
 
     def run(self, job: Mapping[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
-        """Do a job; raises InputError."""
+        """Parse a job's spec and perform it; raises InputError."""
         if not isinstance(job.get("spec"), Mapping):
             raise InputError("--job: a JSON object with a 'spec' is needed")
         model = self.spec if isinstance(self.spec, type) else self.spec(job)
@@ -72,7 +72,7 @@ class Stage(Generic[Spec]):
 def _give_up(message: str) -> NoReturn:
     """End with status 1 and the message on standard error, which the workflow sends to a log.
 
-    Where the log is on the disk that is full, it goes to standard output, which nobody redirects.
+    If the log's disk is full, the message goes to standard output, which nobody redirects.
     """
     line = f"{message}\n".encode()
     try:
@@ -83,6 +83,7 @@ def _give_up(message: str) -> NoReturn:
 
 
 def _job(text: str) -> dict[str, Any]:
+    """Parse the argument --job; raises InputError unless it is a JSON object."""
     try:
         job = json.loads(text)
     except json.JSONDecodeError as error:
@@ -93,7 +94,7 @@ def _job(text: str) -> dict[str, Any]:
 
 
 class Progress:
-    """A bar where a person watches standard error, else a line in the log now and then."""
+    """A progress bar on a terminal, else a line in the log every LOG_SECONDS."""
 
     def __init__(self, total: int, unit: str) -> None:
         self._bar = tqdm(total=total, unit=unit, delay=2.0) if sys.stderr.isatty() else None
@@ -101,7 +102,7 @@ class Progress:
         self._next = time.monotonic() + LOG_SECONDS
 
     def __call__(self, finished: int) -> None:
-        """``finished`` more are done."""
+        """Count ``finished`` more units as done, and show it."""
         self._done += finished
         if self._bar is not None:
             self._bar.update(finished)

@@ -1,4 +1,4 @@
-"""Stage draw: the figures of one study, in every format."""
+"""The stage draw: write the figures of one study as files, from its dataset."""
 
 from importlib import import_module
 
@@ -22,8 +22,8 @@ def draw(task: Task[DrawSpec]) -> None:
     with netcdf.opened_study(task.inputs[0], study) as dataset:
         for figure in dict.fromkeys(path.stem for path in outputs):
             with style.paper():
-                drawn = getattr(module, figure)(dataset)
-                style.save(drawn, [path for path in outputs if path.stem == figure])
+                drawing = getattr(module, figure)(dataset)
+                style.save(drawing, [path for path in outputs if path.stem == figure])
 
 
 STAGE = Stage(draw, DrawSpec, 1)

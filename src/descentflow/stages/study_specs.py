@@ -1,4 +1,4 @@
-"""What the spec of a job about whole studies must hold."""
+"""Models of the specs of jobs about whole studies: aggregate, draw, judge and show claims."""
 
 from typing import Annotated, Any
 
@@ -10,18 +10,19 @@ from descentflow.schema.messages import nearest
 from descentflow.schema.model import Model, Whole
 
 
-def _known(name: str) -> str:
+def _check_study(name: str) -> str:
+    """Return the name of a study; raises ConfigurationError for another."""
     if name not in STUDIES:
         hint = nearest(name, list(STUDIES))
         raise ConfigurationError(f"unknown study '{name}'{hint}; allowed: {', '.join(STUDIES)}")
     return name
 
 
-StudyName = Annotated[str, AfterValidator(_known)]
+StudyName = Annotated[str, AfterValidator(_check_study)]
 
 
 class AggregateSpec(Model):
-    """A job that makes a study's dataset; its experiments are parsed as the study declares them."""
+    """A job that makes a study's dataset; the stage parses ``experiments`` with the study's models."""
 
     study: StudyName
     seed: Whole

@@ -29,14 +29,14 @@ class Claim:
     holds: bool | None
 
     def row(self) -> tuple[str, ...]:
-        """The cells of the table, in the order of COLUMNS."""
+        """Return the cells of the claim's row, in the order of COLUMNS."""
         paper = STUDIES[self.study].paper
-        told = (self.id, self.statement, self.where, self.source, self.measured, self.bound)
-        return (self.study, paper, *told, VERDICTS[self.holds])
+        texts = (self.id, self.statement, self.where, self.source, self.measured, self.bound)
+        return (self.study, paper, *texts, VERDICTS[self.holds])
 
 
 def describe_runs(runs: xr.Dataset, experiment: str) -> str:
-    """Which runs a claim is about: experiment, widths, number of initialisations in all."""
+    """Describe the runs of a claim: experiment, widths, number of initialisations in all."""
     widths = sorted({int(width) for width in runs["network_hidden"].values})
     count = int(runs["count"].values.sum())
     return f"{experiment}: H = {', '.join(map(str, widths))}; {count} runs"

@@ -78,16 +78,16 @@ def read(path: Path) -> list[Row]:
 
 def tally(rows: Sequence[Row]) -> Tally:
     """Count verdicts."""
-    found = [row["holds"] for row in rows]
-    return Tally(found.count(HOLDS), found.count(FAILS), found.count(UNKNOWN))
+    verdicts = [row["holds"] for row in rows]
+    return Tally(*map(verdicts.count, (HOLDS, FAILS, UNKNOWN)))
 
 
 def by_study(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """The claims of each study, in the table's order."""
-    found: dict[str, list[Row]] = {}
+    """Return the claims of each study, in the table's order."""
+    groups: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(row["study"], []).append(row)
-    return found
+        groups.setdefault(row["study"], []).append(row)
+    return groups
 
 
 def worst_first(rows: Sequence[Row]) -> list[Row]:

@@ -182,8 +182,8 @@ def log_ticks(panel: Axes, x: Array, y: Array) -> None:
             for ticks in (powers, multiples)
         )
         major = powers or multiples
-        place = cell_position(np.array(list(major)), edges)
-        axis.set_ticks(place, list(major.values()), rotation=0)
+        positions = cell_position(np.array(list(major)), edges)
+        axis.set_ticks(positions, list(major.values()), rotation=0)
         axis.set_ticks(cell_position(np.array(list(multiples)), edges), minor=True)
 
 

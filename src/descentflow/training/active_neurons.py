@@ -32,16 +32,16 @@ def active_indices(model: Model, theta: Array, scratch: Scratch, layout: KernelL
     """Return the indices of θ that belong to active neurons or to c, ascending.
 
     The row of v_i alone does not decide: it holds E[σ_i²], and w_i = b_i = 0 makes tanh zero
-    everywhere although its parameters move.
+    everywhere although its parameters move. Needs P² numbers of memory, once a restart.
     """
-    hessian, inner = np.zeros((theta.size, theta.size)), theta.size - layout.outputs
+    hessian, first_c = np.zeros((theta.size, theta.size)), theta.size - layout.outputs
     derivatives(model, theta, scratch, np.empty(theta.size), hessian)
     is_active = np.zeros(layout.hidden, np.bool_)
-    for p in range(inner):
+    for p in range(first_c):
         is_active[_neuron(p, layout)] |= _has_entries(hessian, Index(p))
     active, count = np.empty(theta.size, np.int64), 0
     for p in range(theta.size):
-        if p >= inner or is_active[_neuron(p, layout)]:
+        if p >= first_c or is_active[_neuron(p, layout)]:
             active[count] = p
             count += 1
     return active[:count]
@@ -49,21 +49,21 @@ def active_indices(model: Model, theta: Array, scratch: Scratch, layout: KernelL
 
 @jit_inline
 def gather(theta: Array, active: Indices, out: Array) -> None:
-    """Copy the entries of θ with the given indices to ``out``."""
+    """Copy the entries of θ with the indices ``active`` to ``out``, in their order."""
     for q in range(active.size):
         out[q] = theta[active[q]]
 
 
 @jit_inline
 def scatter(values: Array, active: Indices, theta: Array) -> None:
-    """Copy ``values`` to the entries of θ with the given indices."""
+    """Copy ``values`` to the entries of θ with the indices ``active``; the others stay."""
     for q in range(active.size):
         theta[active[q]] = values[q]
 
 
 @jit_inline
 def _neuron(p: int, layout: KernelLayout) -> int:
-    """Return the neuron that parameter p belongs to: w is stored by neuron, b and v by component."""
+    """Return the neuron that θ_p belongs to; θ holds w (H, d), row by row, then b (H,), v (o, H), c."""
     first_b = layout.inputs * layout.hidden
     return p // layout.inputs if p < first_b else (p - first_b) % layout.hidden
 
@@ -71,7 +71,7 @@ def _neuron(p: int, layout: KernelLayout) -> int:
 @jit_inline
 def _has_entries(matrix: Array, row: np.uint64) -> bool:
     """Return whether a row holds anything but zeros."""
-    size, nonzero = Index(matrix.shape[1]), no_lane()
+    size, nonzero = Index(matrix.shape[1]), no_lane()  # eight entries at a time, nan counts
     for first in range(Index(0), size, Index(LANES)):
         part = load_part(matrix, row * size + first, min(Index(LANES), size - first))
         nonzero = nonzero | ~(part == splat(0.0))

@@ -1,4 +1,4 @@
-"""Gradient descent by the closed form, up to eight initialisations at a time."""
+"""Gradient descent by the closed form, up to eight initialisations at a time, one per lane."""
 
 import numpy as np
 
@@ -19,10 +19,10 @@ def descend_lanes(
 ) -> None:
     """Do what :func:`descentflow.training.descent_kernel.descend_rows` does, for at most 8 runs.
 
-    Run k lives in lane k of a block, see :mod:`descentflow.training.vectorized_layout`; its row of
-    ``batch.thetas`` is written at records and at its end. A run that stops leaves θ = 0 and step size
-    0 in its lane, which the others do not see. V's increase is summed in the order of the block
-    instead of that of θ.
+    Storage: lane k of a block holds run k, see :mod:`descentflow.training.vectorized_layout`; row k of
+    ``batch.thetas`` is written at records and when the run stops. Order: all lanes take each step
+    together; V's increase is summed in the order of the block instead of that of θ. Invariant: lanes
+    do not affect one another, and a lane that is stopped or empty has θ = 0 and step size 0.
     """
     thetas, status = batch.thetas, batch.status
     steps, snapshots_at = schedule.steps, schedule.snapshots_at
@@ -33,6 +33,7 @@ def descend_lanes(
         if status[k] != 0:
             clear(block, step_sizes, k)
     scratch, grad = new_scratch(target_table, thetas.shape[1]), np.empty(thetas.shape[1])
+    # θ lies in section ``now`` of the block; n steps are taken, s snapshots written.
     now, n, s = Index(0), schedule.start, 0
     for r in range(steps.size):
         while n < steps[r] and step_sizes.any():
@@ -43,7 +44,7 @@ def descend_lanes(
             for k in range(status.size):
                 if status[k] == 0:
                     batch.stopped_at[k] = n
-                if (stopped >> Index(k)) & Index(1):
+                if (stopped >> Index(k)) & Index(1):  # its next step would not be finite
                     status[k], batch.lyapunov_increase[k] = LEFT_FINITE, increase[0, k]
                     unload(block, int(now), k, thetas[k])
                     clear(block, step_sizes, k)

@@ -117,8 +117,8 @@ def _train_one(
             eta = float(one["step_size"])
             state = DeepState(weights, first, int(one["stopped_at"]))
         ended, records = train(task, origin, state, eta, steps)
-        kept = ended.weights if stored else None
-        trajectories.append(Trajectory(eta, records, ended.stopped_at, kept))
+        weights_at_end = ended.weights if stored else None
+        trajectories.append(Trajectory(eta, records, ended.stopped_at, weights_at_end))
     return Initialization(digest, np.asarray(origin.grams), trajectories)
 
 

@@ -1,4 +1,4 @@
-"""Trainer of deep networks that only looks at them: Gram matrices at the start."""
+"""Compute Gram matrices of deep networks at their initial weights: a trainer without a step."""
 
 from collections.abc import Callable
 from typing import Literal, NoReturn
@@ -22,7 +22,7 @@ samples = False
 
 
 class Spec(ChunkSpec):
-    """Networks at their start, and at no later step."""
+    """Deep networks at step 0; ``segment`` is (0, 0), since there are no steps."""
 
     network: DeepNetwork
     inputs: Inputs
@@ -30,17 +30,17 @@ class Spec(ChunkSpec):
 
     @property
     def trajectories(self) -> int:
-        """How many trajectories each initialisation has."""
+        """Number of trajectories of each initialisation, for the progress."""
         return 1
 
 
 def start(spec: Spec, _samples: None) -> Array:
-    """Return the inputs."""
+    """Draw the inputs x_1, .., x_n, (n, d) or (n, p, channels); raises InputError for a wrong shape."""
     return check_inputs(spec.inputs.draw(spec.seed), spec.network.architecture)
 
 
 def resume(_spec: Spec, _before: xr.Dataset) -> NoReturn:
-    """Refuse: there is one segment."""
+    """Raise InputError, since there is only one segment."""
     raise InputError("segment: Gram matrices at the start have one segment")
 
 
@@ -49,11 +49,12 @@ def advance(
 ) -> tuple[Array, tuple[list[Array], list[str]]]:
     """Compute G^(H)(0) of every initialisation, one at a time, and the digests of the weights."""
     network, shape = spec.network, spec.inputs.shape
-    grams, digests, drawn = [], [], new_memory(network, shape)
-    for number in spec.numbers:
-        draw_into(drawn, network, shape, spec.seed, number)
-        digests.append(weights_digest(drawn))
-        weights = tuple(jax.device_put(weight, may_alias=True) for weight in drawn)
+    # All weights are drawn into one memory, which JAX reads without copying.
+    grams, digests, memory = [], [], new_memory(network, shape)
+    for k in spec.numbers:
+        draw_into(memory, network, shape, spec.seed, k)
+        digests.append(weights_digest(memory))
+        weights = tuple(jax.device_put(weight, may_alias=True) for weight in memory)
         grams.append(np.asarray(last_gram(network, weights, jnp.asarray(state))))
         progress(1)
     return state, (grams, digests)

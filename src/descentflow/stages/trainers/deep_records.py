@@ -1,4 +1,4 @@
-"""A segment of deep gradient descent as a dataset, and back: dims (size, initialization, step, ..)."""
+"""Turn a segment of deep gradient descent into a dataset, dims (size, initialization, step, ..)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ RECORDED = {
     "gram_change": ("spectral norm of G^(h)(k) - G^(h)(0)", ("layer",)),
     "weight_change": ("Frobenius norm of W^(h)(k) - W^(h)(0), over sqrt(m)", ("layer",)),
 }
-"""Names of what is recorded, what it is, and its dimensions behind (size, initialization, step)."""
+"""Recorded variables: long names, and dimensions behind (size, initialization, step)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """One initialisation at one step size: its records, and the segment's end.
+    """One initialisation at one step size: its records in the segment, and its state at the end.
 
-    ``weights`` is None where they are too large to be stored.
+    ``stopped_at`` is the last step with a finite loss, or -1; large ``weights`` are not stored: None.
     """
 
     step_size: float
@@ -39,7 +39,7 @@ class Trajectory:
 
 @dataclass(frozen=True, eq=False)
 class Initialization:
-    """One initialisation: G^(1)(0), .., G^(H+1)(0), and its trajectory at every step size."""
+    """One initialisation: its weights' digest, G^(h)(0) (H+1, n, n), a trajectory per step size."""
 
     digest: str
     grams: Array
@@ -47,57 +47,58 @@ class Initialization:
 
 
 def segment_dataset(task: TrainingTask, runs: Sequence[Initialization]) -> xr.Dataset:
-    """Return the dataset of a chunk's initialisations with their ΣG(0) and G^(H)(0)."""
-    rows = [list(row) for row in zip(*(run.trajectories for run in runs), strict=True)]
-    steps = rows[0][0].records.steps
+    """Return a chunk's records, ends, ΣG(0), G^(H)(0), inputs, labels and, if stored, weights."""
+    by_size = [list(row) for row in zip(*(run.trajectories for run in runs), strict=True)]
+    steps = by_size[0][0].records.steps
     dataset = xr.Dataset(
         coords={"step": ("step", steps, _named("number of gradient descent steps"))}
     )
     for name, (title, dims) in RECORDED.items():
-        values = [[getattr(one.records, name) for one in row] for row in rows]
+        values = [[getattr(one.records, name) for one in row] for row in by_size]
         dataset[name] = (("size", "initialization", "step", *dims), np.array(values))
         dataset[name].attrs = _named(title)
-    each = ("size", "initialization")
-    stopped = np.array([[one.stopped_at for one in row] for row in rows])
-    dataset["stopped_at"] = (each, stopped, _named("last step with a finite loss, -1: all"))
-    dataset["status"] = (each, (stopped >= 0).astype(np.int8))
+    outer = ("size", "initialization")
+    stopped = np.array([[one.stopped_at for one in row] for row in by_size])
+    dataset["stopped_at"] = (outer, stopped, _named("last step with a finite loss, -1: all"))
+    dataset["status"] = (outer, (stopped >= 0).astype(np.int8))
     dataset["status"].attrs = {
         "long_name": "how the run ended",
+        # the first two: the end was reached, or the finite numbers were left
         "flag_values": np.array(list(STATUS.values())[:2], dtype=np.int8),
         "flag_meanings": " ".join(list(STATUS)[:2]),
     }
-    sizes = [[one.step_size for one in row] for row in rows]
-    dataset["step_size"] = (each, np.array(sizes), _named("step size eta"))
+    sizes = [[one.step_size for one in row] for row in by_size]
+    dataset["step_size"] = (outer, np.array(sizes), _named("step size eta"))
     square = ("initialization", "row", "column")
     grams = np.stack([run.grams for run in runs])
-    last = grams[:, task.network.depth - 1]
-    dataset["last_gram"] = (square, last, _named("Gram matrix G^(H)(0)"))
+    last_hidden = grams[:, task.network.depth - 1]  # G^(H); G^(H+1) of the output weights follows
+    dataset["last_gram"] = (square, last_hidden, _named("Gram matrix G^(H)(0)"))
     dataset["gram_sum"] = (square, grams.sum(axis=1), _named("sum of all layers' G^(h)(0)"))
     dims = ("row", *(f"input_axis_{k}" for k in range(len(task.input_shape))))
     dataset["inputs"] = (dims, task.inputs, _named("inputs x_1, .., x_n"))
     dataset["labels"] = ("row", task.labels, _named("labels y_1, .., y_n"))
     dataset["weights_digest"] = describe_digests([run.digest for run in runs])
-    weights = [[one.weights for one in row] for row in rows]
+    weights = [[one.weights for one in row] for row in by_size]
     if all(one is not None for row in weights for one in row):
         flat = [[flatten(one) for one in row if one is not None] for row in weights]
-        dataset["weights"] = ((*each, "parameter"), np.array(flat))
+        dataset["weights"] = ((*outer, "parameter"), np.array(flat))
         dataset["weights"].attrs = _named("W^(1), .., W^(H), a at the end, row by row")
     return dataset
 
 
 def describe_digests(digests: Sequence[str]) -> xr.Variable:
-    """Return the variable that recognises initial weights, too large to be stored, when redrawn."""
+    """Return the variable of the weights' digests, by which a later segment checks redrawn ones."""
     attributes = {"long_name": "SHA-256 of the initial weights W^(1), .., W^(H), a"}
     return xr.Variable("initialization", np.array(digests), attributes)
 
 
 def flatten(weights: Weights) -> Array:
-    """Return all weights in one row."""
+    """Return all weights, one after the other and each row by row, as one vector."""
     return np.concatenate([np.asarray(weight).ravel() for weight in weights])
 
 
 def unflatten(row: Array, shapes: Shapes) -> Weights:
-    """Return the weights of :func:`flatten`."""
+    """Return the weights with these shapes that :func:`flatten` made ``row`` of."""
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
     parts = np.split(row, ends[:-1])
     return tuple(

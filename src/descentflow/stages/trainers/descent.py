@@ -65,16 +65,16 @@ def _step_sizes(spec: Spec, size: StepSize, theta: Array) -> Array:
 
 
 def resume(spec: Spec, before: xr.Dataset) -> list[State]:
-    """Return the states that the segment before has kept."""
+    """Return the states at the end of the segment before."""
     step = int(spec.segment[0])
     if "lyapunov_increase" in before:
         increase = before["lyapunov_increase"].values
     else:
         increase = np.full(before["status"].shape, -np.inf)
-    kept = [before[name].values for name in ("parameters", "status", "stopped_at", "step_size")]
+    columns = [before[name].values for name in ("parameters", "status", "stopped_at", "step_size")]
     return [
         State(gamma, DescentState(theta, step, status, stopped_at, most))
-        for theta, status, stopped_at, gamma, most in zip(*kept, increase, strict=True)
+        for theta, status, stopped_at, gamma, most in zip(*columns, increase, strict=True)
     ]
 
 

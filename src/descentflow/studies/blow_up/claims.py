@@ -1,4 +1,4 @@
-"""Claims of the study ``blow_up``: the ReLU and the step here, all others in ``minimisers``."""
+"""Judge the claims of ``blow_up`` about ReLU networks and step targets, and those of minimisers."""
 
 import numpy as np
 import xarray as xr
@@ -20,7 +20,10 @@ MIN_GROWTH = 1e-3
 
 
 def judge(dataset: xr.Dataset) -> list[Claim]:
-    """The claims that the experiments of the dataset allow to judge."""
+    """Judge the claims whose experiments are in the dataset.
+
+    ``present`` masks (run, initialization): runs with fewer initialisations are padded with status -1.
+    """
     claims: list[Claim] = []
     experiments = dataset["experiment"].values
     if "diverging" in experiments:
@@ -42,8 +45,8 @@ def judge(dataset: xr.Dataset) -> list[Claim]:
 
 def _monotone(runs: xr.Dataset) -> Claim:
     relative = (runs["risk_increase"] / runs["start_risk"]).values
-    known = runs["status"].values >= 0
-    grows = (runs["norm_grows"].values[known] == 1.0).all()
+    present = runs["status"].values >= 0
+    grows = (runs["norm_grows"].values[present] == 1.0).all()
     worst = float(np.nanmax(relative))
     return Claim(
         STUDY,
@@ -58,8 +61,8 @@ def _monotone(runs: xr.Dataset) -> Claim:
 
 
 def _slopes(runs: xr.Dataset) -> Claim:
-    known = runs["status"].values >= 0
-    norm, risk = runs["parameter_norm_slope"].values[known], runs["risk_slope"].values[known]
+    present = runs["status"].values >= 0
+    norm, risk = runs["parameter_norm_slope"].values[present], runs["risk_slope"].values[present]
     error = np.max(np.abs([norm / 0.25 - 1.0, risk / -0.5 - 1.0]))
     return Claim(
         STUDY,
@@ -74,9 +77,9 @@ def _slopes(runs: xr.Dataset) -> Claim:
 
 
 def _constants(runs: xr.Dataset) -> Claim:
-    known = runs["status"].values >= 0
-    growth = runs["final_growth_ratio"].values[known]
-    decay = runs["final_decay_ratio"].values[known]
+    present = runs["status"].values >= 0
+    growth = runs["final_growth_ratio"].values[present]
+    decay = runs["final_decay_ratio"].values[present]
     error = np.max(np.abs([growth - 1.0, decay - 1.0]))
     return Claim(
         STUDY,
@@ -107,10 +110,10 @@ def _below_every_level(runs: xr.Dataset) -> Claim:
 
 
 def _ends(runs: xr.Dataset) -> Claim:
-    known = runs["status"].values >= 0
-    final = runs["final_risk"].values[known]
+    present = runs["status"].values >= 0
+    final = runs["final_risk"].values[present]
     gaps = np.abs(final[:, None] - np.array(ENDS_OF_FLOWS_AT_HALF)).min(axis=1)
-    kind = runs["end_kind"].values[known]
+    kind = runs["end_kind"].values[present]
     at_level = (gaps <= LEVEL_TOLERANCE) & (kind == KINDS["critical"])
     diverges = kind == KINDS["diverging"]
     return Claim(
@@ -127,9 +130,9 @@ def _ends(runs: xr.Dataset) -> Claim:
 
 
 def _controls_bounded(runs: xr.Dataset) -> Claim:
-    """The flows beside those that blow up: same target, same starts, activations that attain 0."""
-    known = runs["status"].values >= 0
-    slopes = np.abs(runs["parameter_norm_slope"].values[known])
+    """Judge flows with activations that attain 0, for the same target and starts as diverging ones."""
+    present = runs["status"].values >= 0
+    slopes = np.abs(runs["parameter_norm_slope"].values[present])
     bounded = slopes <= MIN_GROWTH
     activations = ", ".join(runs["network_activation"].values)
     return Claim(
@@ -146,14 +149,14 @@ def _controls_bounded(runs: xr.Dataset) -> Claim:
 
 
 def _list_of_levels(dataset: xr.Dataset) -> Claim:
-    """Every critical risk found is in the list, and the least one of each width was found."""
+    """Judge the search: it ended at listed critical risks only, and at the least one of each width."""
     texts, holds = [], []
     for width, listed in CRITICAL_RISKS_AT_HALF.items():
-        found = dataset["critical_risk_found"].sel(searched_width=width).values
-        found = found[np.isfinite(found)]
-        gaps = np.abs(found[:, None] - np.array(listed)).min(axis=1, initial=np.inf)
-        reached = np.abs(found - listed[0]).min(initial=np.inf) <= FOUND_TOLERANCE
-        texts.append(f"H={width}: {int((gaps <= FOUND_TOLERANCE).sum())} of {found.size} listed")
+        risks = dataset["critical_risk_found"].sel(searched_width=width).values
+        risks = risks[np.isfinite(risks)]
+        gaps = np.abs(risks[:, None] - np.array(listed)).min(axis=1, initial=np.inf)
+        reached = np.abs(risks - listed[0]).min(initial=np.inf) <= FOUND_TOLERANCE
+        texts.append(f"H={width}: {int((gaps <= FOUND_TOLERANCE).sum())} of {risks.size} listed")
         holds.append(bool(reached and (gaps <= FOUND_TOLERANCE).all()))
     return Claim(
         STUDY,

@@ -129,11 +129,11 @@ def _search(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     starts = max(MIN_STARTS, *(row.run.count for row in chosen))
     levels = []
     for width in SEARCHED:
-        known = chosen[0].run.problem
-        network = known.network.model_copy(update={"hidden": width})
-        problem = Problem(inputs=known.inputs, target=known.target, network=network)
-        found = least_critical_risk(problem, starts=starts, seed=chosen[0].run.seed)
-        levels.append(found["risk"].values)
+        trained = chosen[0].run.problem
+        network = trained.network.model_copy(update={"hidden": width})
+        problem = Problem(inputs=trained.inputs, target=trained.target, network=network)
+        search = least_critical_risk(problem, starts=starts, seed=chosen[0].run.seed)
+        levels.append(search["risk"].values)
     widths = coordinate("searched_width", SEARCHED, "number of hidden neurons searched")
     dataset = dataset.assign_coords(searched_width=widths)
     title = f"critical risks found for alpha = 1/2, {starts} starts per search, ascending"

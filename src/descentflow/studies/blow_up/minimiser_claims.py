@@ -1,4 +1,4 @@
-"""Claims of ``blow_up`` about who has a global minimiser, and how those without blow up (4.4, 4.5)."""
+"""Judge which networks attain the infimum of the risk, and how flows blow up if not (4.4, 4.5)."""
 
 import numpy as np
 import xarray as xr
@@ -8,7 +8,7 @@ from descentflow.studies.claim import Claim
 
 STUDY = "blow_up"
 CONSTANT_TOLERANCE = 0.01
-SHOWN = {
+TARGETS = {
     "affine": "f = x",
     "step": "the step at 1/2",
     "hinge": "the hinge at 1/2",
@@ -17,20 +17,20 @@ SHOWN = {
 
 
 def judge(dataset: xr.Dataset) -> list[Claim]:
-    """A claim for every listed entry that was run, and the rates for f = x."""
+    """Judge the runs that the table of 4.5 lists, and the rates of blow-up for f = x (4.4)."""
     listed = np.flatnonzero(np.isfinite(dataset["expected_attained"].values))
     claims: dict[str, Claim] = {}
-    for number in listed:
-        claim = _entry(dataset.isel(run=number))
-        claims[claim.id] = _better(claims.get(claim.id), claim)
-    rates = np.flatnonzero(np.isfinite(dataset["rate_tolerance"].values))
-    found = list(claims.values())
-    return found + [claim for n in rates for claim in _rates(dataset.isel(run=n))]
+    for index in listed:
+        claim = _existence_claim(dataset.isel(run=index))
+        claims[claim.id] = _decided(claims.get(claim.id), claim)
+    with_rates = np.flatnonzero(np.isfinite(dataset["rate_tolerance"].values))
+    rates = [claim for index in with_rates for claim in _rate_claims(dataset.isel(run=index))]
+    return [*claims.values(), *rates]
 
 
-def _better(known: Claim | None, claim: Claim) -> Claim:
-    """Of two claims about one entry from different experiments, the one that was decided."""
-    return claim if known is None or known.holds is None else known
+def _decided(earlier: Claim | None, claim: Claim) -> Claim:
+    """Choose between the claims of two experiments on one entry of the table: the first decided one."""
+    return claim if earlier is None or earlier.holds is None else earlier
 
 
 def _name(run: xr.Dataset) -> str:
@@ -41,7 +41,8 @@ def _where(run: xr.Dataset) -> str:
     return f"{run['experiment'].item()}: {_name(run)}; {int(run['count'])} flows"
 
 
-def _entry(run: xr.Dataset) -> Claim:
+def _existence_claim(run: xr.Dataset) -> Claim:
+    """Compare the run's verdict on the infimum with the table of 4.5."""
     case, infimum = run["case"].item(), float(run["infimum"])
     attained = bool(run["expected_attained"])
     verdict = int(run["verdict"])
@@ -51,7 +52,7 @@ def _entry(run: xr.Dataset) -> Claim:
     return Claim(
         STUDY,
         f"minimiser_{case}_{activation}_{int(run['network_hidden'])}",
-        f"for {SHOWN[case]} the risk of {_name(run)} {does} {infimum:.6g}",
+        f"for {TARGETS[case]} the risk of {_name(run)} {does} {infimum:.6g}",
         _where(run),
         "derived (4.5); that this flow goes there is predicted here",
         _evidence(run),
@@ -61,7 +62,7 @@ def _entry(run: xr.Dataset) -> Claim:
 
 
 def _evidence(run: xr.Dataset) -> str:
-    """What the best flow showed."""
+    """Describe the end of the best flow: its rates if it diverges, else its critical point."""
     risk, infimum = float(run["best_end_risk"]), float(run["infimum"])
     above = f"L = {risk:.6g}, {risk - infimum:.1e} above the infimum"
     if int(run["verdict"]) == VERDICTS["not_attained"]:
@@ -71,15 +72,15 @@ def _evidence(run: xr.Dataset) -> str:
     return f"|G| = {norm:.1e}, {negative} negative Hessian eigenvalues; {above}"
 
 
-def _rates(run: xr.Dataset) -> list[Claim]:
-    """Exponents over the last decade, and the constants where they are derived."""
+def _rate_claims(run: xr.Dataset) -> list[Claim]:
+    """Judge the exponents of L and |v| over the last decade of time, and the constants if derived."""
     count, tolerance = int(run["count"]), float(run["rate_tolerance"])
     activation = run["network_activation"].item()
     pairs = [("L", run["risk_slope"].values[:count], float(run["rate_decay"]))]
     if np.isfinite(run["rate_growth"]):
         pairs.append(("|v|", run["outer_norm_slope"].values[:count], float(run["rate_growth"])))
-    error = float(np.max([np.abs(measured / rate - 1.0).max() for _, measured, rate in pairs]))
-    texts = [f"{name}: {m.min():.4f} to {m.max():.4f}" for name, m, _ in pairs]
+    error = float(np.max([np.abs(slopes / rate - 1.0).max() for _, slopes, rate in pairs]))
+    texts = [f"{name}: {slopes.min():.4f} to {slopes.max():.4f}" for name, slopes, _ in pairs]
     law = " and ".join(f"{name} ~ t^({rate:.4g})" for name, _, rate in pairs)
     claims = [
         Claim(
@@ -94,11 +95,12 @@ def _rates(run: xr.Dataset) -> list[Claim]:
         )
     ]
     if np.isfinite(run["rate_growth_constant"]):
-        claims.append(_constants(run, count))
+        claims.append(_constants_claim(run, count))
     return claims
 
 
-def _constants(run: xr.Dataset, count: int) -> Claim:
+def _constants_claim(run: xr.Dataset, count: int) -> Claim:
+    """Judge |v|⁶/t and L|v|⁴ of ``count`` flows at the last record against their limits."""
     outer, time = run["outer_norm"].values[:count], float(np.nanmax(run["time"].values))
     risk = run["final_risk"].values[:count]
     growth = outer**6 / time / float(run["rate_growth_constant"])

@@ -116,8 +116,8 @@ def _norm_of_v(row: TrainedRun) -> tuple[Array, float]:
     """
     times = row.data["snapshot"].values
     earlier = int(np.argmin(np.abs(times - times[-1] / 10.0)))
-    kept = row.data["snapshots"].isel(snapshot=[earlier, -1])
-    theta = kept.transpose("initialization", "snapshot", "parameter").values
+    snapshots = row.data["snapshots"].isel(snapshot=[earlier, -1])
+    theta = snapshots.transpose("initialization", "snapshot", "parameter").values
     _, _, v, _ = row.run.problem.layout.split(theta)
     before = float(times[earlier])
     decades = float(np.log10(times[-1] / before)) if 0.0 < before < times[-1] else np.nan

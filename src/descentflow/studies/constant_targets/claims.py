@@ -69,8 +69,8 @@ def _envelope(runs: xr.Dataset) -> Claim:
     least = np.fmin.accumulate(runs["risk"].values, axis=2)
     ratio = least * steps.values[:, None, :] / runs["envelope_constant"].values[:, :, None]
     half = (runs["step_size"] <= 0.5 * runs["step_size_bound"] * (1 + 1e-12)).values
-    known = ratio[half[:, :, None] & np.isfinite(ratio)]
-    worst = float(known.max()) if known.size else np.nan
+    judged = ratio[half[:, :, None] & np.isfinite(ratio)]
+    worst = float(judged.max()) if judged.size else np.nan
     return Claim(
         STUDY,
         "least_risk_envelope",
@@ -79,7 +79,7 @@ def _envelope(runs: xr.Dataset) -> Claim:
         "derived",
         f"largest ratio {worst:.3g}",
         "<= 1",
-        bool(worst <= 1.0) if known.size else None,
+        bool(worst <= 1.0) if judged.size else None,
     )
 
 
@@ -88,8 +88,9 @@ def _limit(runs: xr.Dataset, experiment: str, axis: str) -> Claim:
     decade = np.array([int(np.searchsorted(s[np.isfinite(s)], np.nanmax(s) / 10)) for s in step])
     earlier = np.take_along_axis(risk, decade[:, None, None], axis=2)[:, :, 0]
     earlier = np.where(earlier > 0.0, earlier, np.inf)
-    known = runs["status"].values >= 0
-    final, fall = runs["final_risk"].values[known], (runs["final_risk"].values / earlier)[known]
+    present = runs["status"].values >= 0
+    final = runs["final_risk"].values[present]
+    fall = (runs["final_risk"].values / earlier)[present]
     reached = (final < RISK_REACHED) & ((fall < 1.0) | (final < ROUNDING_FLOOR))
     return Claim(
         STUDY,

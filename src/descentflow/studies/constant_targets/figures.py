@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from descentflow.studies import style
 
-MAX_DRAWN = 1e30  # diverging runs leave every axis
+MAX_DRAWN = 1e30
+"""Larger values are left out, so that a diverging run does not decide an axis's range."""
 
 
 def risk_and_lyapunov(dataset: xr.Dataset) -> Figure:
@@ -19,10 +20,10 @@ def risk_and_lyapunov(dataset: xr.Dataset) -> Figure:
     _risk_and_ratio(panels, runs, labels)
     for index in range(runs.sizes["run"]):
         run = runs.isel(run=index)
-        step = run["step"].values[1:]
+        step = run["step"].values[1:]  # step 0 has no envelope
         label = r"envelopes $(V(\Theta_0)-2\xi^2)/(4\gamma n)$, median" if index == 0 else "_"
-        look = {**style.THEORY, "linestyle": style.dash(index)}
-        panels[0].plot(step, run["envelope_median"].values / step, label=label, **look)
+        line = {**style.THEORY, "linestyle": style.dash(index)}
+        panels[0].plot(step, run["envelope_median"].values / step, label=label, **line)
     title = f"median and 5–95% of {style.joined(runs['count'])} initialisations each"
     style.legend_above(figure, panels[0], 2, title)
     return figure
@@ -42,7 +43,7 @@ def dimensions(dataset: xr.Dataset) -> Figure:
 
 
 def flow(dataset: xr.Dataset) -> Figure:
-    """Draw the risk of gradient flows and its 1/t envelope over the time."""
+    """Draw the risk of gradient flows and its 1/t envelope over time."""
     runs = style.experiment(dataset, "flow")
     widths, time = runs["network_hidden"].values, runs["time"].values
     figure, (panel,) = style.new(style.COLUMN, 2.8)
@@ -51,8 +52,8 @@ def flow(dataset: xr.Dataset) -> Figure:
     style.quantile_curves(panel, series, style.palette(len(series)))
     for index, envelope in enumerate(runs["flow_envelope"].values):
         label = r"envelopes $(V(\Theta_0)-2\xi^2)/(8t)$, median" if index == 0 else "_"
-        look = {**style.THEORY, "linestyle": style.dash(index)}
-        panel.plot(time[index, 1:], envelope[1:], label=label, **look)
+        line = {**style.THEORY, "linestyle": style.dash(index)}
+        panel.plot(time[index, 1:], envelope[1:], label=label, **line)
     panel.set(xscale="log", yscale="log", xlabel=r"time $t$", xlim=(1e-2, np.nanmax(time)))
     panel.set(ylabel=r"risk $\mathcal{L}(\Theta_t)$")
     title = f"median and 5–95% of {style.joined(runs['count'])} initialisations each"
@@ -61,9 +62,9 @@ def flow(dataset: xr.Dataset) -> Figure:
 
 
 def step_size_phases(dataset: xr.Dataset) -> Figure:
-    """Draw where V decreases at every step: step size against V(θ₀), with the bound's curve."""
+    """Draw the share of runs along which V never grows, over (V(θ₀), γ), and the proved bound on γ."""
     runs = style.experiment(dataset, "step_sizes")
-    start, gamma = dataset["start_edge"].values, dataset["step_size_edge"].values
+    lyapunov_edges, gamma_edges = dataset["start_edge"].values, dataset["step_size_edge"].values
     figure, (panel,) = style.new(style.COLUMN, 3.0)
     sns.heatmap(
         dataset["monotone_share"].values.T,
@@ -76,14 +77,15 @@ def step_size_phases(dataset: xr.Dataset) -> Figure:
     )
     panel.invert_yaxis()
     panel.grid(False)
-    style.log_ticks(panel, start, gamma)
-    curve = np.geomspace(start[0], start[-1], 200)
-    bound = 2.0 / ((1.0 + float(dataset.attrs["second_moment"])) * curve + 2.0)
-    x, y = style.cell_position(curve, start), style.cell_position(bound, gamma)
-    inside = bound >= gamma[0]
-    panel.plot(x[inside], y[inside], color="white", linewidth=3.0)
+    style.log_ticks(panel, lyapunov_edges, gamma_edges)
+    lyapunov = np.geomspace(lyapunov_edges[0], lyapunov_edges[-1], 200)
+    bound = 2.0 / ((1.0 + float(dataset.attrs["second_moment"])) * lyapunov + 2.0)
+    inside = bound >= gamma_edges[0]
+    x = style.cell_position(lyapunov[inside], lyapunov_edges)
+    y = style.cell_position(bound[inside], gamma_edges)
+    panel.plot(x, y, color="white", linewidth=3.0)  # a margin around the black curve
     label = r"bound $\gamma=2/((1+\mathbb{E}|X|^2)V(\Theta_0)+2)$"
-    panel.plot(x[inside], y[inside], label=label, color="black", linewidth=1.4)
+    panel.plot(x, y, label=label, color="black", linewidth=1.4)
     panel.set(xlabel=r"$V(\Theta_0)$", ylabel=r"step size $\gamma$")
     title = (
         rf"{int(runs['count'].sum())} runs of {int(np.nanmax(runs['step']))} steps, "

@@ -1,4 +1,4 @@
-"""What the study ``constant_targets`` measures beside the recorded risks."""
+"""Measure along runs of ``constant_targets``: V, the envelopes of the risk, phases of step sizes."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ IDENTITY_DRAWS = 1000
 
 
 def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
-    """Add the envelope and the monotony of V, and errors of identities."""
+    """Add the risk's envelope, whether V is monotone, and the errors of identities, to a chunk."""
     problem, start = row.run.problem, dataset["lyapunov"].values[:, 0]
     bound = theory.step_size_bound(problem, start)
     dataset["step_size_bound"] = ("initialization", bound)
@@ -45,7 +45,7 @@ def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
 
 
 def _descent(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
-    """Along gradient descent: the envelope of the least risk, and how much V grew."""
+    """Add, for gradient descent, the envelope of the least risk and the largest increase of V."""
     if "lyapunov_increase" not in dataset:
         return dataset
     start, gamma = dataset["lyapunov"].values[:, 0], dataset["step_size"].values
@@ -64,7 +64,7 @@ def _descent(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
 
 
 def _flow(dataset: xr.Dataset) -> xr.Dataset:
-    """Along gradient flows: V(t) − V(0) + 8∫L, and the risk over its envelope (1.2)."""
+    """Add, for gradient flows, the error V(t) − V(0) + 8∫L and the risk over its envelope (1.2)."""
     if "integrated_risk" not in dataset:
         return dataset
     start = dataset["lyapunov"].isel(record=0)
@@ -78,16 +78,16 @@ def _flow(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Small:
-    """Quantiles over initialisations; one that left the finite numbers counts as infinite."""
-    found: Small = {}
+    """Return quantiles over initialisations; one that left the finite numbers counts as infinite."""
+    summary: Small = {}
     start = columns.read_place("lyapunov", number)
     for name, scale in (("risk", np.ones(1)), ("lyapunov_ratio", start)):
         quantiles = _quantiles(columns, name.removesuffix("_ratio"), number, scale)
         title = named(f"quantiles of {name} over initialisations")
-        found[f"{name}_quantiles"] = xr.Variable(("quantile", "record"), quantiles, title)
+        summary[f"{name}_quantiles"] = xr.Variable(("quantile", "record"), quantiles, title)
     if ("envelope_constant", number) in columns:
         median = np.nanmedian(columns.read_place("envelope_constant", number))
-        found["envelope_median"] = xr.Variable((), median, named("median of envelope_constant"))
+        summary["envelope_median"] = xr.Variable((), median, named("median of envelope_constant"))
     if ("integrated_risk", number) in columns:
         training = rows[number].run.setting.training
         assert isinstance(training, Flow)
@@ -96,29 +96,29 @@ def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Smal
         with np.errstate(divide="ignore"):
             envelope = excess / (8.0 * times)
         title = named("median of (V(theta_0) - 2 xi^2)/(8 t)")
-        found["flow_envelope"] = xr.Variable("record", envelope, title)
-    return found
+        summary["flow_envelope"] = xr.Variable("record", envelope, title)
+    return summary
 
 
 def _quantiles(columns: Columns, name: str, number: int, scale: Array) -> Array:
-    """Quantiles (quantile, record) of the values over ``scale``."""
+    """Return quantiles (quantile, record) of a variable over ``scale``, across initialisations."""
     (records,) = columns.shape(name, number)
-    found = np.empty((len(QUANTILES), records))
+    quantiles = np.empty((len(QUANTILES), records))
     for record in range(records):
         values = columns.read_place(name, number, record) / scale
         values[np.isnan(values)] = np.inf
-        found[:, record] = np.quantile(values, QUANTILES, method="lower")
-    return found
+        quantiles[:, record] = np.quantile(values, QUANTILES, method="lower")
+    return quantiles
 
 
 def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) -> xr.Dataset:
-    """Add the phase diagram: from the experiment ``step_sizes``."""
+    """Add the phase diagram of the experiment ``step_sizes``."""
     levels = coordinate("quantile", QUANTILES, "level of the quantile")
     return _phases(dataset.assign_coords(quantile=levels), columns, rows)
 
 
 def _identity_error(row: TrainedRun) -> float:
-    """⟨∇V, G⟩ = 8L at random θ of several sizes, relative to the sum of the terms' sizes (1.1)."""
+    """Return the largest error of ⟨∇V, G⟩ = 8L at random θ, relative to the sum of |terms| (1.1)."""
     problem = row.run.problem
     stream = np.random.Generator(np.random.Philox(key=int(identity(row.run.spec), 16)))
     theta = stream.standard_normal((IDENTITY_DRAWS, problem.parameter_count))
@@ -130,7 +130,7 @@ def _identity_error(row: TrainedRun) -> float:
 
 
 def _phases(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) -> xr.Dataset:
-    """Share of runs with monotone V over bins of (V(θ₀), γ), from the experiment ``step_sizes``."""
+    """Add the shares of runs with monotone V, and of diverged ones, in bins of (V(θ₀), γ)."""
     chosen = [n for n, row in enumerate(rows) if row.run.experiment == "step_sizes"]
     if not chosen:
         return dataset
@@ -144,8 +144,8 @@ def _phases(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) -
     sums = np.zeros((3, START_BINS, len(edges[1]) - 1))
     for number in chosen:
         start, gamma, monotone, diverged = _points(columns, number)
-        for place, weights in enumerate((np.ones(len(start)), monotone, diverged)):
-            sums[place] += np.histogram2d(start, gamma, bins=edges, weights=weights)[0]
+        for index, weights in enumerate((np.ones(len(start)), monotone, diverged)):
+            sums[index] += np.histogram2d(start, gamma, bins=edges, weights=weights)[0]
     for name, share in zip(("monotone", "diverged"), sums[1:], strict=True):
         with np.errstate(invalid="ignore"):
             values = np.where(sums[0] > 0, share / sums[0], np.nan)
@@ -159,22 +159,22 @@ def _phases(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) -
 
 
 def _points(columns: Columns, number: int) -> tuple[Array, Array, Array, Array]:
-    """V(θ₀), γ, whether V was monotone and whether the run diverged, where V's growth is known."""
+    """Return V(θ₀), γ, and 1 or 0 for monotone V and for divergence, if V's increase was recorded."""
     monotone = columns.read_place("monotone", number)
-    known = ~np.isnan(monotone)
+    recorded = ~np.isnan(monotone)
     start, gamma = columns.read_place("lyapunov", number), columns.read_place("step_size", number)
     diverged = (columns.read_place("status", number) == 1).astype(np.float64)
-    return start[known], gamma[known], monotone[known], diverged[known]
+    return start[recorded], gamma[recorded], monotone[recorded], diverged[recorded]
 
 
 def _even_edges(values: Array, bins: int) -> Array:
-    """Edges of ``bins`` bins, even in the logarithm, that hold all values."""
+    """Return the edges of ``bins`` bins, even in the logarithm, that hold all values."""
     margin = 1.0 + 1e-9
     return np.geomspace(values.min() / margin, values.max() * margin, bins + 1)
 
 
 def _edges_between(values: Array) -> Array:
-    """Edges with one distinct value between every two of them, at geometric middles."""
+    """Return edges at geometric middles, so that each bin holds one distinct value."""
     distinct = np.unique(values)
     if len(distinct) == 1:
         return np.array([distinct[0] / 2.0, distinct[0] * 2.0])

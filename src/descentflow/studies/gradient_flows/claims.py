@@ -12,7 +12,10 @@ ZERO = 1e-8
 
 
 def judge(dataset: xr.Dataset) -> list[Claim]:
-    """The claims that the experiments of the dataset allow to judge."""
+    """Judge the claims whose experiments are in the dataset.
+
+    ``present`` masks (run, initialization): runs with fewer initialisations are padded with status -1.
+    """
     claims: list[Claim] = []
     runs = _experiment(dataset, "staircase")
     if runs is not None:
@@ -66,9 +69,9 @@ def _balances(runs: xr.Dataset) -> Claim:
 
 
 def _critical(runs: xr.Dataset) -> Claim:
-    known = runs["status"].values >= 0
-    critical = runs["end_kind"].values[known] == KINDS["critical"]
-    risks = np.unique(np.round(runs["end_risk"].values[known][critical], 9))
+    present = runs["status"].values >= 0
+    critical = runs["end_kind"].values[present] == KINDS["critical"]
+    risks = np.unique(np.round(runs["end_risk"].values[present][critical], 9))
     shown = ", ".join(f"{risk:.7g}" for risk in risks[:6])
     return Claim(
         STUDY,
@@ -83,10 +86,10 @@ def _critical(runs: xr.Dataset) -> Claim:
 
 
 def _levels(runs: xr.Dataset) -> Claim:
-    known = runs["status"].values >= 0
-    near = runs["level_distance"].values[known] <= LEVEL_TOLERANCE
-    near &= runs["end_kind"].values[known] == KINDS["critical"]
-    norm = runs["end_gradient_norm"].values[known]
+    present = runs["status"].values >= 0
+    near = runs["level_distance"].values[present] <= LEVEL_TOLERANCE
+    near &= runs["end_kind"].values[present] == KINDS["critical"]
+    norm = runs["end_gradient_norm"].values[present]
     return Claim(
         STUDY,
         "critical_levels",
@@ -119,8 +122,8 @@ def _threshold(runs: xr.Dataset, experiment: str, hidden: int) -> Claim:
 
 
 def _escape(runs: xr.Dataset) -> Claim:
-    known = runs["status"].values >= 0
-    start, final = runs["start_risk"].values[known], runs["final_risk"].values[known]
+    present = runs["status"].values >= 0
+    start, final = runs["start_risk"].values[present], runs["final_risk"].values[present]
     levels = np.unique(runs["critical_risk"].values[np.isfinite(runs["critical_risk"].values)])
     level = levels[np.abs(start[:, None] - levels).argmin(axis=1)]
     lower = final < level * (1.0 - 1e-3)

@@ -1,4 +1,4 @@
-"""What the study ``gradient_flows`` measures: levels, identities along flows, GD against GF."""
+"""Measure along runs of ``gradient_flows``: critical levels, identities, the distance of GD to GF."""
 
 from collections.abc import Sequence
 
@@ -17,15 +17,15 @@ from descentflow.studies.gradient_flows import theory as theory
 QUANTILES = (0.05, 0.5, 0.95)
 GRID = 201
 COMPARED_AT = 1.0
-"""Time at which GD after COMPARED_AT/γ steps is held against GF."""
+"""Time t at which GF is compared with GD after t/γ steps."""
 COMPARED = ("small_steps", "small_steps_flow")
-"""Experiments of which it is."""
+"""Experiments that are compared: GD and GF from the same initial parameters."""
 SLAB = 2**14
 """How many initialisations are compared at a time."""
 
 
 def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
-    """Add the critical levels, how near the ends are to them, and the energy identity."""
+    """Add critical risks, the distances of the ends to them, the error of the energy identity."""
     problem = row.run.problem
     single = isinstance(problem.target, Affine)
     levels = theory.critical_risks(problem) if single else np.empty(0)
@@ -44,7 +44,7 @@ def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
 
 
 def _energy_error(dataset: xr.Dataset) -> xr.Dataset:
-    """|L(0) − L(t) − ∫‖G‖²| along flows."""
+    """Add |L(0) − L(t) − ∫‖G‖²| along flows."""
     if "dissipated" not in dataset:
         return dataset
     risk = dataset["risk"]
@@ -55,7 +55,7 @@ def _energy_error(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _compared(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
-    """Keep θ at the time at which GD is held against GF."""
+    """Add θ at the time COMPARED_AT, as a column that does not go into the dataset."""
     if row.run.experiment not in COMPARED or "snapshots" not in row.data:
         return dataset
     at = COMPARED_AT if row.run.axis == "time" else round(COMPARED_AT / float(row.step_size))
@@ -65,18 +65,18 @@ def _compared(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
 
 
 def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Small:
-    """Quantiles over initialisations of what should stay small along flows."""
+    """Return quantiles over initialisations of ‖G‖ and of the errors of identities along flows."""
     if rows[number].run.axis != "time":
         return {}
-    found: Small = {}
+    summary: Small = {}
     for name in ("gradient_norm", "energy_error", "balance_drift"):
         (records,) = columns.shape(name, number)
         values = np.empty((len(QUANTILES), records))
         for record in range(records):
             values[:, record] = np.quantile(columns.read_place(name, number, record), QUANTILES)
         title = named(f"quantiles of {name} over initialisations")
-        found[f"{name}_quantiles"] = xr.Variable(("quantile", "record"), values, title)
-    return found
+        summary[f"{name}_quantiles"] = xr.Variable(("quantile", "record"), values, title)
+    return summary
 
 
 def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) -> xr.Dataset:
@@ -88,7 +88,7 @@ def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) 
 
 
 def _saddles(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
-    """The saddles' networks, and the Hessian's eigenvalues there, for the widest run."""
+    """Add the saddles' networks, and the Hessian's eigenvalues and ‖G‖ there."""
     chosen = [row for row in rows if row.run.experiment == "saddles"]
     if not chosen:
         return dataset
@@ -113,13 +113,13 @@ def _saddles(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
 
 
 def _small_steps(columns: Columns, rows: Sequence[TrainedRun]) -> None:
-    """Distance of GD after T/γ steps to GF at T, for each initialisation."""
-    kept = [n for n in range(len(rows)) if ("_compared", n) in columns]
-    flows = {rows[n].run.start.id: n for n in kept if rows[n].run.axis == "time"}
+    """Write the column of distances of GD to GF at the time COMPARED_AT, for each initialisation."""
+    compared = [n for n in range(len(rows)) if ("_compared", n) in columns]
+    flows = {rows[n].run.start.id: n for n in compared if rows[n].run.axis == "time"}
     title = named("|theta of GD - theta of GF| at the same time")
     none = xr.Variable("initialization", np.full(columns.counts[0], np.nan), title)
     columns.write("distance_to_flow", 0, 0, none)
-    for number in kept:
+    for number in compared:
         flow = flows.get(rows[number].run.start.id)
         if rows[number].run.axis == "time" or flow is None:
             continue

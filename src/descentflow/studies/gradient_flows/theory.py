@@ -30,15 +30,15 @@ def critical_risks(problem: Problem) -> Array:
 
 
 def threshold(problem: Problem) -> float:
-    """Bounded flows that start below this end at risk 0 (3.2): α²/(12(2⌊H/2⌋+1)⁴)."""
+    """Return α²/(12(2⌊H/2⌋+1)⁴): bounded flows that start below this risk end at risk 0 (3.2)."""
     widest = 2 * (problem.network.hidden // 2)
     return slope_of(problem) ** 2 / (12.0 * (widest + 1.0) ** 4)
 
 
 def saddle(problem: Problem, kinks: int) -> Array:
-    """The critical point (P,) with ``kinks`` equidistant kinks, even and at most H (3.3).
+    """Return the critical point (P,) with ``kinks`` equidistant kinks, even and at most H (3.3).
 
-    Its network is a zig-zag around f; the neurons that are left over are inactive.
+    Its network is a zig-zag around f; the H − ``kinks`` remaining neurons are inactive.
     """
     hidden, alpha = problem.network.hidden, slope_of(problem)
     if kinks % 2 or not 0 <= kinks <= hidden:
@@ -47,8 +47,8 @@ def saddle(problem: Problem, kinks: int) -> Array:
     theta[hidden + kinks : 2 * hidden] = -1.0
     for i in range(1, kinks + 1):
         sign = 1.0 if i % 2 else -1.0
-        place, height = i / (kinks + 1), 2.0 * alpha / (kinks + 1)
-        theta[i - 1], theta[hidden + i - 1] = sign, -sign * place
+        kink, height = i / (kinks + 1), 2.0 * alpha / (kinks + 1)
+        theta[i - 1], theta[hidden + i - 1] = sign, -sign * kink
         theta[2 * hidden + i - 1] = sign * height
     intercept = problem.target.intercept if isinstance(problem.target, Affine) else 0.0
     theta[-1] = intercept + alpha / 2.0

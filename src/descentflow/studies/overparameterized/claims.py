@@ -34,7 +34,7 @@ NAMES = {
 
 
 def judge(dataset: xr.Dataset) -> list[Claim]:
-    """The claims that the experiments of the dataset allow to judge."""
+    """Judge the claims whose experiments are in the dataset."""
     return [
         *_concentration(dataset),
         *_trained(dataset),
@@ -57,16 +57,16 @@ def _where(runs: xr.Dataset) -> str:
 
 
 def _by_architecture(dataset: xr.Dataset, *experiments: str) -> list[tuple[str, xr.Dataset]]:
-    """The runs of the experiments, one architecture at a time."""
+    """Return the runs of the experiments, by architecture."""
     runs = _named(dataset, *experiments)
     if runs is None:
         return []
-    found = runs["network_architecture"].values
-    return [(a, runs.isel(run=np.flatnonzero(found == a))) for a in NAMES if a in found]
+    used = runs["network_architecture"].values
+    return [(a, runs.isel(run=np.flatnonzero(used == a))) for a in NAMES if a in used]
 
 
 def _exponents(runs: xr.Dataset, quantity: str) -> tuple[str, np.ndarray]:
-    """Fitted powers of the width of the runs' groups, as text and as numbers."""
+    """Return the fitted exponents of the width, one per group of runs, as text and as numbers."""
     groups = list(dict.fromkeys(runs["group_of_run"].values))
     chosen = runs.sel(quantity=quantity, group=groups)
     powers, errors = chosen["exponent"].values, chosen["exponent_error"].values
@@ -83,7 +83,7 @@ def _power_claim(
     wanted: tuple[float, float],
 ) -> Claim:
     text, powers = _exponents(runs, quantity)
-    known = bool(np.isfinite(powers).all())
+    fitted = bool(np.isfinite(powers).all())
     near = bool((np.abs(powers - wanted[0]) <= wanted[1]).all())
     return Claim(
         STUDY,
@@ -91,9 +91,9 @@ def _power_claim(
         statement,
         _where(runs),
         source,
-        f"exponent {text}" if known else "fewer than two widths, or than two networks of a width",
+        f"exponent {text}" if fitted else "fewer than two widths, or than two networks of a width",
         f"{wanted[0]:g} +- {wanted[1]:g}",
-        near if known else None,
+        near if fitted else None,
     )
 
 
@@ -178,7 +178,7 @@ def _stability(dataset: xr.Dataset) -> list[Claim]:
 
 
 def _weights(architecture: str, runs: xr.Dataset) -> Claim:
-    """Medians fall from every width to the next; the exponent is reported."""
+    """Judge whether the median change of weights falls from each width to the next."""
     texts, falls = [], []
     for group in dict.fromkeys(runs["group_of_run"].values):
         part = runs.isel(run=np.flatnonzero(runs["group_of_run"].values == group))
@@ -214,8 +214,8 @@ def _depth(dataset: xr.Dataset) -> list[Claim]:
 
 def _exponential_fall(runs: xr.Dataset, where: str) -> Claim:
     depths, least = runs["network_depth"].values, runs["limit_least"].values
-    known = least > EIGENVALUE_ROUNDING * runs["limit_greatest"].values
-    depths, least = depths[known], least[known]
+    accurate = least > EIGENVALUE_ROUNDING * runs["limit_greatest"].values
+    depths, least = depths[accurate], least[accurate]
     falls = -np.diff(np.log(least)) / np.diff(depths) if least.size > 1 else np.empty(0)
     return Claim(
         STUDY,
@@ -253,9 +253,9 @@ def _fastest_mode(dataset: xr.Dataset) -> list[Claim]:
     if runs is None:
         return []
     ratio, growth = runs["stability_ratio"].values, runs["mode_growth"].values
-    known = np.isfinite(growth)
-    above = known & (ratio >= 1.0 + 0.99 * NEAR_LIMIT)
-    below = known & (ratio <= 1.0 - 0.99 * NEAR_LIMIT)
+    measured = np.isfinite(growth)
+    above = measured & (ratio >= 1.0 + 0.99 * NEAR_LIMIT)
+    below = measured & (ratio <= 1.0 - 0.99 * NEAR_LIMIT)
     right = int((growth[above] > 1.0).sum()), int((growth[below] < 1.0).sum())
     counts = int(above.sum()), int(below.sum())
     return [

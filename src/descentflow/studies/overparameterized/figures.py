@@ -109,9 +109,9 @@ def depth(dataset: xr.Dataset) -> Figure:
     for name in NAMES:
         part = runs.isel(run=np.flatnonzero(runs["network_architecture"].values == name))
         layers, least = part["network_depth"].values, part["limit_least"].values
-        known = least > 1e-14 * part["limit_greatest"].values
+        accurate = least > 1e-14 * part["limit_greatest"].values
         if part.sizes["run"]:
-            above_rounding.append((NAMES[name], layers[known], least[known]))
+            above_rounding.append((NAMES[name], layers[accurate], least[accurate]))
             rest = np.nan if name == "fully_connected" else part["scaled_least"].values
             scaled.append((NAMES[name], layers, np.broadcast_to(rest, layers.shape)))
     figure, panels = style.new(style.PAGE, 2.6, columns=2)

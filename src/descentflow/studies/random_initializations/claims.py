@@ -70,16 +70,16 @@ def _dead(dataset: xr.Dataset) -> Claim:
 
 def _best_of(dataset: xr.Dataset) -> Claim:
     measured, band = dataset["best_measured"].values, dataset["best_band"].values
-    known = np.isfinite(measured)
+    present = np.isfinite(measured)
     inside = (measured >= band[..., 0] - 1e-12) & (measured <= band[..., 1] + 1e-12)
     return _claim(
         dataset,
         "best_of_independent_runs",
         "the best of K runs succeeds with probability 1 - (1 - p)^K; p and groups are independent",
         "paper (limit); derived (rate)",
-        f"{int((inside & known).sum())} of {int(known.sum())} shares inside their band",
+        f"{int((inside & present).sum())} of {int(present.sum())} shares inside their band",
         f"all inside (false alarm {FAMILY_LEVEL:g} for all together)",
-        bool(inside[known].all()),
+        bool(inside[present].all()),
     )
 
 
@@ -128,8 +128,8 @@ def _rank(dataset: xr.Dataset) -> Claim:
 
 def _rate(dataset: xr.Dataset) -> Claim:
     predicted, measured = dataset["rate_predicted"].values, dataset["rate_measured"].values
-    known = np.isfinite(predicted) & np.isfinite(measured)
-    error = np.abs(measured[known] / predicted[known] - 1.0)
+    both = np.isfinite(predicted) & np.isfinite(measured)
+    error = np.abs(measured[both] / predicted[both] - 1.0)
     worst = float(error.max()) if error.size else np.nan
     return _claim(
         dataset,

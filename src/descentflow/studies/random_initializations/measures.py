@@ -1,4 +1,4 @@
-"""What the study ``random_initializations`` measures: success, decay, Hessians at the minima."""
+"""Measure along runs of ``random_initializations``: success, decay, Hessians at the minima."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from descentflow.simd.arrays import Array
 from descentflow.studies.random_initializations import theory as theory
 
 GROUPS = (1, 2, 4, 8, 16, 32, 64)
-"""Numbers K of runs of which the best counts."""
+"""Sizes K of groups of runs, of which the best run counts."""
 FAMILY_LEVEL = 0.01
 """False-alarm probability of all binomial bands of the study together."""
 FLOOR = 1e-22
@@ -47,11 +47,11 @@ def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
 
 
 def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Small:
-    """Success of one run and of the best of several, and shares of the kinds of decay."""
+    """Return the success of one run and of the best of K, and the shares of the kinds of decay."""
     success = columns.read_place("success", number) == 1.0
     hits, count = int(success.sum()), len(success)
     interval = binomtest(hits, count).proportion_ci(0.95, method="wilson")
-    found = {
+    summary = {
         "success_probability": ((), hits / count, "share of successful runs"),
         "success_interval": ("bound", [interval.low, interval.high], "95% Wilson interval"),
         **_best_of(success, FAMILY_LEVEL / (2 * len(rows) * len(GROUPS))),
@@ -59,13 +59,13 @@ def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Smal
     first = columns.read_rows("risk", number, 0, min(count, GROUPS[-1]))
     with np.errstate(invalid="ignore"):
         least = np.stack([np.fmin.reduce(first[:size]) for size in GROUPS])
-    found["best_risk"] = (("best_of", "record"), least, "least risk of the first K runs")
+    summary["best_risk"] = (("best_of", "record"), least, "least risk of the first K runs")
     kinds = columns.read_place("decay_kind", number)
     shares = np.array([(kinds == kind).sum() for kind in range(4)]) / count
-    found["kind_share"] = ("kind", shares, "share of runs by how the risk falls")
+    summary["kind_share"] = ("kind", shares, "share of runs by how the risk falls")
     return {
         name: xr.Variable(dims, values, named(title))
-        for name, (dims, values, title) in found.items()
+        for name, (dims, values, title) in summary.items()
     }
 
 
@@ -78,7 +78,7 @@ def conclude(dataset: xr.Dataset, _columns: Columns, _rows: Sequence[TrainedRun]
 
 
 def _best_of(success: NDArray[np.bool_], level: float) -> dict[str, tuple[Any, Any, str]]:
-    """Success of the best of K runs: predicted from the first half, measured on the second.
+    """Predict the success of the best of K runs from the first half, and measure it on the second.
 
     The band holds the number of successful groups with probability 1 − FAMILY_LEVEL over all bands
     together: Wilson bounds of p, then binomial quantiles, each at its share ``level``.
@@ -110,7 +110,7 @@ def _best_of(success: NDArray[np.bool_], level: float) -> dict[str, tuple[Any, A
 
 
 def _decay(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
-    """How each run ended: failed, exponentially, algebraically, or undecided yet."""
+    """Add the kind of decay of each run: failed, exponential, algebraic or undecided."""
     risk, steps = row.data["risk"].values, row.data["step"].values
     early, late = _slope(risk, steps, 0.25, 0.5), _slope(risk, steps, 0.5, 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -130,7 +130,7 @@ def _decay(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
 
 
 def _slope(risk: Array, steps: NDArray[np.int64], start: float, end: float) -> Array:
-    """Log-log slope between two fractions of the last step."""
+    """Return d log L/d log n between two fractions of the last step."""
     i, j = (int(np.searchsorted(steps, fraction * steps[-1])) for fraction in (start, end))
     i = min(i, j - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -139,14 +139,14 @@ def _slope(risk: Array, steps: NDArray[np.int64], start: float, end: float) -> A
 
 
 def _minima(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
-    """Spectra at the reached minima, rank against 2.3 and rate against 2.4, kinks against knots."""
+    """Add spectra, ranks (2.3), rates (2.4) and bends at the minima reached, at most SPECTRA."""
     kind = dataset["decay_kind"].values
     chosen = np.flatnonzero(kind > FAILED)[:SPECTRA]
     problem, data = row.run.problem, row.data
     theta, gamma = data["parameters"].values[chosen], data["step_size"].values[chosen]
     spectrum = np.empty(theta.shape)
-    for place, point in enumerate(theta):  # one at a time: wide networks have large Hessians
-        spectrum[place] = np.linalg.eigvalsh(problem.hessian(point))[::-1]
+    for index, point in enumerate(theta):  # one at a time: wide networks have large Hessians
+        spectrum[index] = np.linalg.eigvalsh(problem.hessian(point))[::-1]
     above = spectrum > RANK_TOLERANCE * spectrum[:, :1]
     least = np.where(above, spectrum, np.inf).min(axis=1, initial=np.inf)
     exponential = kind[chosen] == EXPONENTIAL
@@ -177,7 +177,7 @@ def _minima(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
 
 
 def _rate(risk: Array, steps: NDArray[np.int64]) -> float:
-    """−d log L/dn over the last pair of records above FLOOR that are a factor e² apart or more."""
+    """Return −d log L/dn over the last two records above FLOOR at least a factor e² apart."""
     above = int(np.argmax(risk < FLOOR)) - 1 if (risk < FLOOR).any() else len(risk) - 1
     earlier = np.flatnonzero(risk[:above] > risk[above] * np.exp(2.0))
     if not len(earlier):

@@ -1,7 +1,7 @@
-"""What is known of GD from random initialisations for piecewise linear targets.
+"""Predictions for GD from random initialisations, for piecewise linear targets.
 
-Paper: arXiv:2108.04620. That the best of K runs reaches risk 0 in probability, and that single runs
-converge exponentially with positive probability, is the paper's; the formulas below are derived in
+The paper, arXiv:2108.04620, proves that the best of K runs reaches risk 0 in probability, and that
+single runs converge exponentially with positive probability. The formulas below are derived in
 docs/mathematics.md, 0.6 and 2.2 to 2.5. Everything is dimensionless.
 """
 
@@ -19,55 +19,57 @@ SUCCESS = 1e-4
 
 
 def dead_network_probability(problem: Problem) -> float:
-    """Probability that every neuron of a standard normal θ₀ is inactive on the interval (0.6)."""
+    """Return the probability that all neurons of a standard normal θ₀ are inactive (0.6)."""
     low, high = problem.interval
-    one = 0.5 - (math.atan(high) - math.atan(low)) / (2.0 * math.pi)
-    return one**problem.network.hidden
+    inactive = 0.5 - (math.atan(high) - math.atan(low)) / (2.0 * math.pi)
+    return inactive**problem.network.hidden
 
 
 def target_variance(problem: Problem) -> float:
-    """Var f(X), the risk at which dead networks end."""
-    weights, _, centre, slopes, width = _pieces(problem)
-    mean = float(weights @ centre)
-    return float(weights @ ((centre - mean) ** 2 + (slopes * width) ** 2 / 12.0))
+    """Return Var f(X), the risk at which networks without active neurons end."""
+    weights, _, values, slopes, widths = _pieces(problem)
+    mean = float(weights @ values)
+    return float(weights @ ((values - mean) ** 2 + (slopes * widths) ** 2 / 12.0))
 
 
 def affine_fit_risk(problem: Problem) -> float:
-    """Var f − Cov(X, f)²/Var X, the risk of the best affine function (2.5)."""
-    weights, middle, centre, slopes, width = _pieces(problem)
+    """Return Var f − Cov(X, f)²/Var X, the risk of the best affine function (2.5)."""
+    weights, middles, values, slopes, widths = _pieces(problem)
     low, high = problem.interval
-    spread = (high - low) ** 2 / 12.0
-    around = middle - 0.5 * (low + high)
-    covariance = float(weights @ (around * centre + slopes * width * width / 12.0))
-    return target_variance(problem) - covariance * covariance / spread
+    input_variance = (high - low) ** 2 / 12.0
+    centred = middles - 0.5 * (low + high)
+    covariance = float(weights @ (centred * values + slopes * widths * widths / 12.0))
+    return target_variance(problem) - covariance * covariance / input_variance
 
 
 def _pieces(problem: Problem) -> tuple[Array, Array, Array, Array, Array]:
-    """Per piece of the target: probability, middle, value there, slope, width."""
+    """Return, per piece of the target, its probability, middle, value there, slope and width."""
     edges, slopes, intercepts = (
         problem.target_table[r] for r in (EDGE, TARGET_SLOPE, TARGET_INTERCEPT)
     )
-    width, middle = np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
-    centre = slopes[:-1] * middle + intercepts[:-1]
-    return width / (edges[-1] - edges[0]), middle, centre, slopes[:-1], width
+    widths, middles = np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
+    values = slopes[:-1] * middles + intercepts[:-1]
+    return widths / (edges[-1] - edges[0]), middles, values, slopes[:-1], widths
 
 
 def plateaus(problem: Problem) -> list[float]:
-    """Risks of known plateaus: Var f, the best affine fit, and for |x − ½| on [0, 1] one more (2.5)."""
-    known = [target_variance(problem)]
-    if affine_fit_risk(problem) < (1.0 - 1e-12) * known[0]:
-        known.append(affine_fit_risk(problem))
-    hat = np.array([[0.0, 0.5, 1.0], [-1.0, 1.0, 0.0], [0.5, -0.5, 0.0]])
-    if problem.target_table.shape[1] == 3 and np.array_equal(problem.target_table[:3], hat):
-        known.append((3.0 - 2.0 * math.sqrt(2.0)) / 12.0)
-    return known
+    """Return the plateau risks of 2.5: Var f, the best affine fit, one more for |x − ½| on [0, 1]."""
+    risks = [target_variance(problem)]
+    if affine_fit_risk(problem) < (1.0 - 1e-12) * risks[0]:
+        risks.append(affine_fit_risk(problem))
+    absolute_value = np.array([[0.0, 0.5, 1.0], [-1.0, 1.0, 0.0], [0.5, -0.5, 0.0]])
+    table = problem.target_table
+    if table.shape[1] == 3 and np.array_equal(table[:3], absolute_value):
+        risks.append((3.0 - 2.0 * math.sqrt(2.0)) / 12.0)
+    return risks
 
 
 def rank_at_zero_risk(problem: Problem, theta: Array, merge: float) -> int:
-    """Rank of the Hessian at a zero-risk point θ (P,) from its active sets alone (2.3).
+    """Compute the rank of the Hessian at a zero-risk point θ (P,) from its active sets alone (2.3).
 
-    dim span({1} ∪ {1_I, x 1_I : v ≠ 0} ∪ {relu : v = 0}) over the neurons with non-empty active set
-    I; kinks closer than ``merge`` count as one, and neurons with |v| < ``merge`` as having v = 0.
+    It is dim span({1} ∪ {1_I, x 1_I : v ≠ 0} ∪ {relu : v = 0}) over the neurons with non-empty active
+    set I. Kinks closer than ``merge`` count as one, and neurons with |v| ≤ ``merge`` as having v = 0.
+    A row of ``functions`` has a function's intercept and slope on each interval between kinks.
     """
     hidden = problem.network.hidden
     low, high = problem.interval
@@ -92,34 +94,35 @@ def rank_at_zero_risk(problem: Problem, theta: Array, merge: float) -> int:
 
 
 def exponential_rate(step_size: Array, least: Array) -> Array:
-    """−2 log(1 − γ λ), the decay of log L per step for the least nonzero eigenvalue λ (2.4)."""
+    """Return −2 log(1 − γ λ), the decay of log L per step; λ is the least nonzero eigenvalue (2.4)."""
     return np.asarray(-2.0 * np.log1p(-step_size * least))
 
 
 ALGEBRAIC_SLOPE = -3.0
-"""Log-log slope of L_n where two kinks merge at a knot or one tends to an end (2.4)."""
+"""d log L_n/d log n if two kinks merge at a knot, or one tends to an end of the interval (2.4)."""
 
 
 def farthest_bend(problem: Problem, theta: Array, merge: float, negligible: float) -> float:
-    """Largest distance to the nearest knot or end of a place where the network N_θ bends.
+    """Return the largest distance between a bend of N_θ and the knot or end nearest to it; 0 if none.
 
-    Kinks closer than ``merge`` are one place, and the network bends there where their slope changes
-    v |w| add up to more than ``negligible``: pairs that cancel do not count. 0 where it bends nowhere.
+    Kinks closer than ``merge`` are one group. The network bends at a group if the slope changes v |w|
+    of its kinks add up to more than ``negligible`` in size, so kinks that cancel do not count.
     """
     hidden = problem.network.hidden
     w, b, v, _ = split(theta, hidden)
     kinks = _interior_kinks(w, b, *problem.interval)
-    places: list[tuple[float, float]] = []
+    groups: list[tuple[float, float]] = []  # the last kink of each, and its slope change
     for i, kink in sorted(kinks.items(), key=lambda item: item[1]):
         change = float(v[i] * abs(w[i]))
-        if places and kink - places[-1][0] <= merge:
-            change += places.pop()[1]
-        places.append((kink, change))
+        if groups and kink - groups[-1][0] <= merge:
+            change += groups.pop()[1]
+        groups.append((kink, change))
     knots = problem.target_table[EDGE]
-    bends = (kink for kink, change in places if abs(change) > negligible)
+    bends = (kink for kink, change in groups if abs(change) > negligible)
     return float(max((np.abs(knots - kink).min() for kink in bends), default=0.0))
 
 
 def _interior_kinks(w: Array, b: Array, low: float, high: float) -> dict[int, float]:
-    bends = ((w * low + b) > 0.0) != ((w * high + b) > 0.0)
-    return {int(i): float(-b[i] / w[i]) for i in np.flatnonzero(bends)}
+    """Return the kinks −b/w inside the interval, by the neurons' indices."""
+    changes_sign = ((w * low + b) > 0.0) != ((w * high + b) > 0.0)
+    return {int(i): float(-b[i] / w[i]) for i in np.flatnonzero(changes_sign)}
