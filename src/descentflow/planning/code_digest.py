@@ -62,7 +62,8 @@ def _read(module: str) -> tuple[tuple[str, ...], bytes]:
     if path is None:
         raise ModuleNotFoundError(module)
     tree = ast.parse(path.read_bytes())
-    imports = tuple(_imports(tree))
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    imports = tuple(name for name in _imports(tree, package) if _file(name) is not None)
     code = ast.dump(_WithoutWords().visit(tree))
     return imports, hashlib.sha256(code.encode()).digest()
 
@@ -97,18 +98,34 @@ def _called(call: ast.Call) -> str:
     return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
-def _imports(tree: ast.Module) -> Iterator[str]:
-    """Yield the package's modules among the imports."""
+def _imports(tree: ast.Module, package: str) -> Iterator[str]:
+    """Yield the package's names among the imports of a module in ``package``, modules or not."""
     for node in _running(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            if PACKAGE in names:
+                names += _homes().values()
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+            parts = [*(parents if node.level else []), *([node.module] if node.module else [])]
+            source = ".".join(parts)
+            names = [source, *(f"{source}.{alias.name}" for alias in node.names)]
+            if source == PACKAGE:
+                names += [_homes().get(alias.name, PACKAGE) for alias in node.names]
         else:
             continue
-        for name in names:
-            if name.split(".")[0] == PACKAGE and _file(name) is not None:
-                yield name
+        yield from (name for name in names if name.split(".")[0] == PACKAGE)
+
+
+def _homes() -> dict[str, str]:
+    """Return the modules of the public names, which the package imports when they are used."""
+    tree = ast.parse((folder() / "__init__.py").read_bytes())
+    return {
+        alias.name: str(node.module)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
 
 
 def _running(node: ast.AST) -> list[ast.AST]:

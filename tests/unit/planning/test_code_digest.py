@@ -152,6 +152,8 @@ IMPORTS = {
     "guarded": "try:\n    import descentflow.b\nexcept ImportError:\n    pass\n",
     "otherwise": "if TYPE_CHECKING:\n    pass\nelse:\n    import descentflow.b\n",
     "several": "import os, descentflow.b\n",
+    "relative module": "from . import b",
+    "relative name": "from .b import thing",
 }
 
 
@@ -160,6 +162,22 @@ def test_imports_are_found(package: Path, text: str) -> None:
     """However they are written."""
     write(package, a=text, b="")
     assert code_digest.closure("descentflow.a") == {"descentflow", "descentflow.a", "descentflow.b"}
+
+
+@pytest.mark.parametrize("text", ["from .. import b", "from ..b import thing"])
+def test_relative_imports_go_up(package: Path, text: str) -> None:
+    (package / "inner").mkdir()
+    write(package, b="", **{"inner/__init__": "", "inner/a": text})
+    assert "descentflow.b" in code_digest.closure("descentflow.inner.a")
+
+
+@pytest.mark.parametrize("text", ["import descentflow as df", "from descentflow import f"])
+def test_public_names_are_found_where_they_live(package: Path, text: str) -> None:
+    """The package imports them when they are used; its version alone imports nothing."""
+    public = "if TYPE_CHECKING:\n    from descentflow.b import f\n__version__ = ''\n"
+    write(package, __init__=public, a=text, b="", c="from descentflow import __version__")
+    assert "descentflow.b" in code_digest.closure("descentflow.a")
+    assert code_digest.closure("descentflow.c") == {"descentflow", "descentflow.c"}
 
 
 @pytest.mark.parametrize(
