@@ -14,8 +14,8 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env develop cluster-env figures smoke test test-cluster torture fuzz lint docs \
-  reference report gallery bench manifest verify archive clean
+.PHONY: help env develop cluster-env figures smoke test test-slow test-cluster coverage torture fuzz \
+  lint docs reference report gallery bench manifest verify archive clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -32,20 +32,33 @@ figures: env ## run the workflow on config.yaml: results/ and figures/
 smoke: env ## the same workflow at toy sizes, in about a minute
 	$(BIN)/descentflow run --cores $(CORES) --configfile config/smoke.yaml
 
-test: develop ## linters, type checks and tests
+# Kernels are compiled before the tests' processes start, which would all compile the same.
+PYTEST := $(BIN)/python tests/kernels.py && $(BIN)/python -m pytest $(if $(CI),--durations=30)
+
+test: develop ## linters, type checks and the tests that take some minutes in all
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-slow: develop ## the other tests: documentation, archives, kills, processors; half an hour
+	$(PYTEST) -m slow
 	@command -v slurmctld > /dev/null || \
 	  echo "Slurm is not installed: the tests on a cluster were left out (make test-cluster)"
 
 test-cluster: develop cluster-env ## start a real Slurm here (as root), inject faults, compare digests
 	TEST_CLUSTER=1 $(BIN)/python -m pytest -n 0 tests/cluster
 
+# Kernels do not count: Numba runs them outside of Python.
+coverage: develop ## both kinds of tests, and the lines of src/ that they run
+	rm -rf results/coverage
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
 torture: develop ## kill the toy workflow 200 times at random moments and compare its bytes
 	cd tests/workflow && ../../$(BIN)/python torture.py
 
 fuzz: develop ## a hundred thousand configurations gone wrong, each valid or told what is wrong
-	DESCENTFLOW_FUZZ=100000 $(BIN)/python -m pytest tests/unit/test_config_fuzz.py
+	DESCENTFLOW_FUZZ=100000 $(BIN)/python -m pytest tests/unit/config/test_fuzz.py
 
 lint: develop
 	$(BIN)/ruff check .

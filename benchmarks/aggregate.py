@@ -10,17 +10,15 @@ them, each as a process of its own, and what each of them took is printed.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measured import planned, run, stage_of
+from measured import planned, run
 
-from descentflow.archive.inventory import Made, all_jobs
 from descentflow.datasets import netcdf
-from descentflow.planning.jobs import Jobs
+from descentflow.planning.jobs import Job, Jobs
 
 INTERVAL = {"law": "uniform", "low": 0.0, "high": 1.0}
 HAT = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0.5, 0, 0.5]}
@@ -48,30 +46,29 @@ def configuration(study: str, count: int, chunk: int) -> dict[str, Any]:
     return {"seed": 1, "studies": {study: {name: experiment}}}
 
 
-def fill(jobs: Jobs, folder: Path) -> list[Made]:
+def fill(jobs: Jobs, folder: Path) -> list[Job]:
     """Write all files of the runs into ``folder``; the jobs that remain."""
     first: dict[str, Path] = {}
     rest = []
-    for made in all_jobs(jobs):
-        if made.stage == "train" and made.run in first:
-            copy(first[made.run], made, folder / made.outputs[0])
-        elif made.stage == "train" or (made.stage == "sample" and made.run not in first):
-            run(made, folder)
-            if made.stage == "train":
-                first[made.run] = folder / made.outputs[0]
-        elif made.stage in ("aggregate", "draw", "judge"):
-            rest.append(made)
+    for job in jobs.all():
+        if job.stage in ("aggregate", "draw", "judge"):
+            rest.append(job)
+        elif job.planned is not None and job.planned.id in first:
+            copy(first[job.planned.id], job, folder / job.outputs[0])
+        elif job.planned is not None:
+            run(job, folder)
+            first[job.planned.id] = folder / job.outputs[0]
     return rest
 
 
-def copy(known: Path, made: Made, path: Path) -> None:
-    """Write the file of a job from that of another chunk of its run."""
-    dataset, spec = netcdf.read(known), json.loads(made.job)["spec"]
-    start, last = map(int, spec["chunk"].split("-"))
+def copy(source: Path, job: Job, path: Path) -> None:
+    """Write the file of a job from that of another chunk of its run or start."""
+    dataset = netcdf.read(source)
+    start, last = map(int, job.spec["chunk"].split("-"))
     dataset = dataset.assign_coords(initialization=np.arange(start, last + 1)).drop_attrs(
         deep=False
     )
-    netcdf.write(dataset, path, spec, "Training, one segment")
+    netcdf.write(dataset, path, job.spec, "A copy")
 
 
 def main() -> None:
@@ -84,11 +81,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print(f"{arguments.study}: 2 runs of {arguments.count} initialisations", flush=True)
-        for made in fill(jobs, folder):
-            found = run(made, folder)
+        for job in fill(jobs, folder):
+            took = run(job, folder)
             print(
-                f"{stage_of(made):10}{found.seconds:8.1f} s of one core"
-                f"{found.memory:8.0f} MB at the peak{found.disk:8.1f} MB written",
+                f"{job.stage:10}{took.seconds:8.1f} s of one core"
+                f"{took.memory:8.0f} MB at the peak{took.disk:8.1f} MB written",
                 flush=True,
             )
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E402  (threads are set before NumPy and Numba are imported)
-"""Measure the constants behind ``descentflow estimate`` and write src/descentflow/calibration.json.
+"""Measure the constants behind ``descentflow estimate`` and write planning/calibration.json.
 
     .venv/bin/python benchmarks/calibrate.py
 
@@ -24,25 +24,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from measured import planned, run_all, stage_of
+from measured import planned, run_all
 
 import descentflow as df
 from descentflow.datasets import netcdf
-from descentflow.deep.gram_finite import last_gram
 from descentflow.deep.network import DeepNetwork
-from descentflow.deep.training import advance, fit, reference, start
+from descentflow.deep.training import advance, initial_reference, make_task, start
 from descentflow.deep.weights import draw_weights, weights_digest
-from descentflow.planning import calibration
+from descentflow.planning import costs
 from descentflow.simd.vectors import LANES
 from descentflow.training.critical_points import refine_critical_points
 
 INTERVAL = {"law": "uniform", "low": 0.0, "high": 1.0}
 HAT = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0.5, 0, 0.5]}
 AFFINE = {"kind": "affine", "slope": 1.0, "intercept": 0.0}
-STEP = {"kind": "step", "at": 0.5}
 CONSTANT = {"kind": "constant", "value": 1.0}
 SQUARE = {**INTERVAL, "dimension": 2, "rule": "tensor", "nodes": 8}
 ROUNDS = 3
@@ -106,9 +103,9 @@ def flow_step(hidden: int, activation: str = "relu") -> float:
     return taken / float(df.flow(known, theta, until=until)["step_count"].sum())
 
 
-def flow_end(hidden: int, target: dict[str, Any] = AFFINE) -> float:
-    """Seconds of finishing the end of one flow."""
-    known = problem(target, hidden)
+def flow_end(hidden: int) -> float:
+    """Seconds of refining the terminal state of one flow."""
+    known = problem(AFFINE, hidden)
     ends = df.flow(known, starts(known, 32), until=1e8)
     refine_critical_points(known, ends["parameters"].values, records=ends)
     return (
@@ -117,28 +114,20 @@ def flow_end(hidden: int, target: dict[str, Any] = AFFINE) -> float:
 
 
 def deep(width: int, rows: int) -> dict[str, float]:
-    """Seconds of a step, of a record and of a Gram matrix, and of drawing, of one network."""
+    """Seconds of a step and of drawing one network, per weight."""
     inputs = GENERATOR.standard_normal((rows, 100))
     inputs /= np.linalg.norm(inputs, axis=1)[:, None]
     network = DeepNetwork(architecture="residual", activation="tanh", depth=3, width=width)
-    task = fit(network, inputs, np.sign(GENERATOR.standard_normal(rows)))
+    task = make_task(network, inputs, np.sign(GENERATOR.standard_normal(rows)))
     weights = draw_weights(network, (100,), 1, 0)
     drawn = seconds(lambda: weights_digest(draw_weights(network, (100,), 1, 0)))
     state = start(task, weights)
-    origin = reference(task, state)
+    origin = initial_reference(task, state)
     steps = max(5, int(2e7 / (network.weights((100,)) * (10 + 0.2 * rows))))
-    device, data = tuple(map(jnp.asarray, weights)), jnp.asarray(inputs)
-
-    def gram() -> object:
-        return last_gram(network, device, data).block_until_ready()
-
     advance(task, origin, state, 1e-3, np.array([1]))
-    gram()
     step = seconds(lambda: advance(task, origin, state, 1e-3, np.array([steps]))) / steps
-    record = seconds(lambda: advance(task, origin, state, 1e-3, np.arange(1, 11))) / 10 - step
     size = float(network.weights((100,)))
-    per = {"draw": drawn / size, "step": step / size, "gram": seconds(gram) / size / rows}
-    return {**per, "record": max(record / step, 0.1)}
+    return {"draw": drawn / size, "step": step / size}
 
 
 def written_number() -> float:
@@ -159,16 +148,15 @@ def checked_number() -> float:
         return seconds(lambda: netcdf.read(path)) / values.size
 
 
-def processes() -> tuple[dict[str, float], dict[str, float]]:
+def processes() -> dict[str, list[float]]:
     """Seconds and megabytes of every stage where there is next to nothing to do."""
-    taken: dict[str, float] = {}
-    memory: dict[str, float] = {}
+    taken: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for made, found in run_all(planned(TINY), Path(folder)):
-            stage = stage_of(made)
-            taken[stage] = min(found.seconds, taken.get(stage, np.inf))
-            memory[stage] = min(found.memory, memory.get(stage, np.inf))
-    return taken, memory
+        for job, took in run_all(planned(TINY), Path(folder)):
+            stage = job.trainer or job.stage
+            seconds, megabytes = taken.get(stage, [np.inf, np.inf])
+            taken[stage] = [min(took.seconds, seconds), min(took.memory, megabytes)]
+    return taken
 
 
 LAW = {"law": "normal", "count": 64, "chunk": 64}
@@ -185,6 +173,15 @@ TINY: dict[str, Any] = {
                 "network": RELU,
                 "initialization": LAW,
                 "training": {"method": "gd", "step_size": 0.05, "steps": 1000},
+            }
+        },
+        "gradient_flows": {
+            "staircase": {
+                "inputs": INTERVAL,
+                "target": AFFINE,
+                "network": RELU,
+                "initialization": LAW,
+                "training": {"method": "gf", "until": 1.0},
             }
         },
         "overparameterized": {
@@ -217,27 +214,21 @@ def calibrate() -> dict[str, Any]:
     """All constants."""
     narrow, wide = deep(256, 8), deep(1024, 64)
     product = max((wide["step"] - narrow["step"]) / (64 - 8), 1e-12)
-    ends = {hidden: flow_end(hidden) for hidden in (1, 4, 8)}
-    smooth = flow_step(2, "tanh")
     measured = {"processor": processor(), "python": platform.python_version()}
     measured |= {name: version(name) for name in ("descentflow", "numba", "jax")}
-    steps = {hidden: descent_step(hidden) for hidden in (1, 4, 16, 64, 256, 1024)}
-    taken, memory = processes()  # last: the kernels above are compiled and cached by now
+    descent, flow, end = descent_step(16), flow_step(4), flow_end(4)
+    start = processes()  # after the kernels above, which are compiled and cached by now
     return {
         "measured": measured,
-        "start_seconds": taken,
-        "start_megabytes": memory,
-        "descent_step": steps,
+        "start": start,
+        "descent_neuron": descent / (16 + 2),
         "descent_node": descent_node(),
-        "flow_step": {hidden: flow_step(hidden) for hidden in (1, 2, 4, 8, 16, 64)},
-        "flow_node": max(smooth - flow_step(2), 1e-9) / 2,
-        "flow_end": ends,
-        "jump_end": flow_end(2, STEP),
-        "draw_entry": wide["draw"],
-        "deep_step": max(narrow["step"] - 8 * product, 1e-10),
+        "flow_step": flow / (1.0 + (13 / 18) ** 1.5),
+        "flow_node": max(flow_step(2, "tanh") - flow_step(2), 1e-9) / 2,
+        "flow_end": end / (4 + 5),
+        "drawn_number": wide["draw"],
+        "deep_weight": max(narrow["step"] - 8 * product, 1e-10),
         "deep_product": product,
-        "deep_record": wide["record"],
-        "deep_gram": wide["gram"],
         "written_number": written_number(),
         "checked_number": checked_number(),
     }
@@ -247,16 +238,18 @@ def rounded(value: Any) -> Any:
     """Three digits are more than these numbers are worth."""
     if isinstance(value, dict):
         return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [rounded(inner) for inner in value]
     return float(f"{value:.2e}") if isinstance(value, float) else value
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=calibration.SHIPPED)
+    parser.add_argument("--output", type=Path, default=costs.SHIPPED)
     arguments = parser.parse_args()
     found = rounded(calibrate())
     arguments.output.write_text(json.dumps(found, indent=2) + "\n")
-    calibration.load(arguments.output)
+    costs.load(arguments.output)
     print(f"{arguments.output}: written")
 
 

@@ -17,11 +17,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from measured import Measured, planned, run_all, stage_of
+from measured import Measured, planned, run_all
 
 from descentflow.config import validate
-from descentflow.planning import calibration
+from descentflow.planning import costs
 from descentflow.planning.estimate import estimate
+from descentflow.planning.jobs import Jobs
 
 CLUSTER = Path(__file__).parents[1] / "config" / "cluster.yaml"
 FACTOR = 2.0
@@ -83,37 +84,37 @@ def scaled_down() -> dict[str, Any]:
     return {"seed": mapping["seed"], "studies": studies}
 
 
-def measured(jobs: Any) -> dict[tuple[str, str], list[Measured]]:
+def measured(jobs: Jobs) -> dict[tuple[str, str], list[Measured]]:
     """What every job took, by study and stage."""
-    found: dict[tuple[str, str], list[Measured]] = defaultdict(list)
+    taken: dict[tuple[str, str], list[Measured]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
-        for made, took in run_all(jobs, Path(folder)):
-            found[made.study or "all", stage_of(made)].append(took)
-    return found
+        for job, took in run_all(jobs, Path(folder)):
+            taken[job.study or "all", job.trainer or job.stage].append(took)
+    return taken
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path, nargs="?", help="default: a scaled-down cluster.yaml")
-    parser.add_argument("--calibration", type=Path, default=calibration.SHIPPED)
+    parser.add_argument("--calibration", type=Path, default=costs.SHIPPED)
     parser.add_argument("--least", type=float, default=1.0, help="seconds a judged stage takes")
     arguments = parser.parse_args()
     mapping = validate.load(arguments.config) if arguments.config else scaled_down()
     jobs = planned({**mapping, "outputs": {"results": "results", "figures": "figures"}})
-    known = calibration.load(arguments.calibration)
-    found = measured(jobs)
+    rows = estimate(jobs, costs.load(arguments.calibration))
+    taken = measured(jobs)
     wrong = 0
     print(f"{'study':24}{'stage':16}{'jobs':>5}{'seconds':>16}{'ratio':>7}", end="")
     print(f"{'peak MB':>14}{'disk MB':>16}   (estimated / measured)")
-    for row in estimate(jobs, known):
-        took = found[row.study, row.stage]
+    for row in rows:
+        took, estimated = taken[row.study, row.stage], row.total
         seconds, disk = sum(m.seconds for m in took), sum(m.disk for m in took)
-        peak, ratio = max(m.memory for m in took), row.seconds / seconds
+        peak, ratio = max(m.memory for m in took), estimated.seconds / seconds
         judged = seconds >= arguments.least
         wrong += judged and not 1 / FACTOR <= ratio <= FACTOR
         print(
-            f"{row.study:24}{row.stage:16}{len(took):5}{row.seconds:8.1f} /{seconds:6.1f}"
-            f"{ratio:7.2f}{row.memory:7.0f} /{peak:5.0f}{row.disk:9.2f} /{disk:5.2f}"
+            f"{row.study:24}{row.stage:16}{len(took):5}{estimated.seconds:8.1f} /{seconds:6.1f}"
+            f"{ratio:7.2f}{estimated.memory:7.0f} /{peak:5.0f}{estimated.disk:9.2f} /{disk:5.2f}"
         )
     sys.exit(f"{wrong} stages are off by more than a factor {FACTOR:g}" if wrong else 0)
 

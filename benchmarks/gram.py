@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from descentflow.deep.architectures import outputs
-from descentflow.deep.compiled import compiled
 from descentflow.deep.gram_finite import observe
 from descentflow.deep.network import DeepNetwork
 from descentflow.deep.training import step_once
 from descentflow.deep.weights import draw_weights
+from descentflow.deep.xla import xla_jit
 
 TOLERANCE = 1e-12
 CASES = (
@@ -35,7 +35,7 @@ PIXELS, STEP_SIZE = 8, 1e-3
 Step = Callable[..., Any]
 
 
-@compiled
+@xla_jit
 def jacobian_grams(network: DeepNetwork, theta: Any, data: jax.Array) -> Any:
     """u and all Gram matrices from a materialised Jacobian."""
     jacobians = jax.jacrev(lambda w: outputs(network, w, data))(theta)
@@ -43,13 +43,13 @@ def jacobian_grams(network: DeepNetwork, theta: Any, data: jax.Array) -> Any:
     return outputs(network, theta, data), jnp.stack([j @ j.T for j in rows])
 
 
-@compiled
+@xla_jit
 def own_step(network: DeepNetwork, theta: Any, data: jax.Array, labels: jax.Array) -> Any:
     """One step of descentflow."""
     return step_once(network, theta, data, labels, STEP_SIZE)[0]
 
 
-@compiled
+@xla_jit
 def grad_step(network: DeepNetwork, theta: Any, data: jax.Array, labels: jax.Array) -> Any:
     """One step by reverse differentiation of the loss."""
 

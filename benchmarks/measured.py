@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from descentflow.archive.inventory import Made, all_jobs
-from descentflow.planning.jobs import Jobs, lock_digest
+from descentflow.planning.jobs import Job, Jobs, lock_digest
 
 LOCK = Path(__file__).parents[1] / "envs" / "requirements.lock"
 LAUNCHER = """
@@ -39,27 +38,22 @@ class Measured:
     disk: float
 
 
-def stage_of(made: Made) -> str:
-    """The stage that the job names."""
-    return str(json.loads(made.job)["stage"])
-
-
 def planned(mapping: Any) -> Jobs:
     """The jobs of a configuration under this checkout's lock file."""
     return Jobs.from_mapping(mapping, lock_digest(LOCK))
 
 
-def run_all(jobs: Jobs, folder: Path) -> Iterator[tuple[Made, Measured]]:
+def run_all(jobs: Jobs, folder: Path) -> Iterator[tuple[Job, Measured]]:
     """Run every job in ``folder``."""
-    for made in all_jobs(jobs):
-        yield made, run(made, folder)
+    for job in jobs.all():
+        yield job, run(job, folder)
 
 
-def run(made: Made, folder: Path) -> Measured:
+def run(job: Job, folder: Path) -> Measured:
     """Run one job; ends the program where it fails."""
-    command = [sys.executable, "-m", "descentflow.stages", "--job", made.job]
-    command += ["--input", *made.inputs] if made.inputs else []
-    command += ["--output", *made.outputs]
+    command = [sys.executable, "-m", "descentflow.stages", "--job", job.json]
+    command += ["--input", *job.inputs] if job.inputs else []
+    command += ["--output", *job.outputs]
     environment = {**os.environ, **ONE_THREAD}
     environment.pop("DESCENTFLOW_CACHE", None)
     launched = subprocess.run(
@@ -72,6 +66,6 @@ def run(made: Made, folder: Path) -> Measured:
     )
     status, seconds, memory = json.loads(launched.stdout.splitlines()[-1])
     if status:
-        sys.exit(f"{stage_of(made)} failed:\n{launched.stderr}")
-    written = sum((folder / path).stat().st_size for path in made.outputs)
+        sys.exit(f"{job.stage} failed:\n{launched.stderr}")
+    written = sum((folder / path).stat().st_size for path in job.outputs)
     return Measured(seconds, memory, written / 1e6)

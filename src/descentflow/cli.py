@@ -1,59 +1,32 @@
-"""The command ``descentflow``: look at a configuration, run it, prove and archive its results."""
+"""The command ``descentflow``: look at a configuration, run it, prove and archive its results.
+
+Commands import what they need when they run, so that the others start at once.
+"""
 
 import argparse
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from descentflow.archive import commands as archive_commands
-from descentflow.archive import content
-from descentflow.config import json_schema, reference, validate
+from descentflow import __version__
+from descentflow.config import validate
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import ConfigurationError, InputError
-from descentflow.planning import calibration, estimate
 from descentflow.planning.identity import canonical
 from descentflow.planning.jobs import Jobs, lock_digest
-from descentflow.report import claims_markdown
 from descentflow.runtime import snakemake_lock
-from descentflow.studies import claims_table
+
+LOCK = "envs/requirements.lock"
+MANIFEST = Path("figures/MANIFEST.json")
 
 
 def main() -> None:
     """Run the command; a refusal is one message on standard error and status 1."""
-    parser = argparse.ArgumentParser(prog="descentflow", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, run, text in (
-        ("check", check, "validate a configuration and count its runs"),
-        ("index", index, "print the spec behind every run id as JSON"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
-        command.add_argument("--lock", type=Path, default=Path("envs/requirements.lock"))
-        command.set_defaults(run=lambda arguments, run=run: run(_jobs(arguments)))
-    for name, write, text in (
-        ("schema", json_schema.text, "print the JSON schema of the configuration, for editors"),
-        ("reference", reference.markdown, "print docs/configuration.md, every key explained"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(run=lambda _arguments, write=write: sys.stdout.write(write()))
-    text = "core-hours, memory and disk that a configuration will take, stage by stage"
-    command = commands.add_parser("estimate", help=text, description=text)
-    command.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
-    command.add_argument("--lock", type=Path, default=Path("envs/requirements.lock"))
-    command.add_argument("--calibration", type=Path, default=calibration.SHIPPED, metavar="FILE")
-    command.set_defaults(run=lambda given: estimated(_jobs(given), given.calibration))
-    text = "run Snakemake with the arguments that follow, clearing what a killed run left"
-    commands.add_parser("run", help=text, description=text, usage="descentflow run ARGUMENT ...")
-    text = "write the page of the documentation that shows a table of claims"
-    command = commands.add_parser("claims-page", help=text, description=text)
-    command.add_argument("claims", type=Path, nargs="?", default=Path("results/claims.csv"))
-    command.add_argument("page", type=Path, nargs="?", default=Path("docs/claims.md"))
-    command.set_defaults(run=lambda arguments: claims_page(arguments.claims, arguments.page))
-    archive_commands.add(commands)
     try:
         if sys.argv[1:2] == ["run"] and sys.argv[2:] != ["--help"]:  # the rest is not ours to parse
-            sys.exit(snakemake_lock.run(sys.argv[2:]))
-        arguments = parser.parse_args()
+            sys.exit(snakemake_lock.run_snakemake(sys.argv[2:]))
+        arguments = _parser().parse_args()
         arguments.run(arguments)
     except InputError as refusal:
         sys.exit(f"error: {refusal}")
@@ -61,9 +34,54 @@ def main() -> None:
         sys.exit(f"error: {error.filename or 'files'}: {error.strerror}")
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="descentflow", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(run: Callable[[argparse.Namespace], None], *, config: bool) -> argparse.ArgumentParser:
+        """Add a command, named and described as its function is, with or without a configuration."""
+        text = str(run.__doc__).splitlines()[0].rstrip(".")
+        text = text[0].lower() + text[1:]
+        command: argparse.ArgumentParser = commands.add_parser(
+            run.__name__.replace("_", "-"), help=text, description=text
+        )
+        if config:
+            command.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
+            command.add_argument("--lock", type=Path, default=Path(LOCK))
+        command.set_defaults(run=run)
+        return command
+
+    add(check, config=True)
+    add(index, config=True)
+    add(estimate, config=True).add_argument("--calibration", type=Path, metavar="FILE")
+    commands.add_parser("run", help=RUN, description=RUN, usage="descentflow run ARGUMENT ...")
+    add(manifest, config=True).add_argument("--manifest", type=Path, default=MANIFEST)
+    command = add(compare, config=True)
+    command.add_argument("--manifest", type=Path, default=MANIFEST)
+    command.add_argument("--results", help="folder of the results, if not the configured")
+    command.add_argument("--figures", help="folder of the figures, likewise")
+    default = Path(f"descentflow-{__version__}.tar")
+    add(archive, config=True).add_argument("--output", type=Path, default=default)
+    command = add(verify, config=False)
+    command.add_argument("archive", type=Path)
+    command.add_argument("--recompute", metavar="STUDY_OR_RUN", action="append", default=[])
+    command.add_argument("--sha256", help="the digest that was published for the file")
+    command = add(claims_page, config=False)
+    command.add_argument("claims", type=Path, nargs="?", default=Path("results/claims.csv"))
+    command.add_argument("page", type=Path, nargs="?", default=Path("docs/claims.md"))
+    add(schema, config=False)
+    add(reference, config=False)
+    return parser
+
+
+RUN = "run Snakemake with the arguments that follow, clearing what a killed run left"
+
+
 def _jobs(arguments: argparse.Namespace) -> Jobs:
-    lock = lock_digest(arguments.lock)
-    mapping = validate.load(arguments.config)
+    lock, mapping = lock_digest(arguments.lock), validate.load(arguments.config)
+    keys = (key for key in ("results", "figures") if getattr(arguments, key, None))
+    if folders := {key: getattr(arguments, key) for key in keys}:
+        mapping = {**mapping, "outputs": {**mapping.get("outputs", {}), **folders}}
     try:
         return Jobs.from_mapping(mapping, lock)
     except ConfigurationError as error:
@@ -72,28 +90,126 @@ def _jobs(arguments: argparse.Namespace) -> Jobs:
         raise InputError(f"{arguments.config} is not valid, {problems}:\n{error}") from None
 
 
-def claims_page(claims: Path, page: Path) -> None:
-    """Write the Markdown page of a table of claims."""
-    text = claims_markdown.page(claims_table.read(claims), content.table_digest(claims))
-    with atomic_path(page) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def check(jobs: Jobs) -> None:
-    """Print each study's runs and files."""
+def check(arguments: argparse.Namespace) -> None:
+    """Validate a configuration and count its runs."""
+    jobs = _jobs(arguments)
     for study, runs in jobs.runs.items():
         files, figures = len(jobs.aggregate(study).inputs), len(jobs.draw(study).outputs)
         print(f"{study}: {len(runs)} runs in {files} files, {figures} figure files")
 
 
-def estimated(jobs: Jobs, constants: Path) -> None:
-    """Print what the configuration will take by the constants of a file."""
-    known = calibration.load(constants)
-    print(estimate.table(estimate.estimate(jobs, known)))
-    print(f"\nProcessor time on {estimate.describe(known)}.")
-
-
-def index(jobs: Jobs) -> None:
-    """Print a JSON object that maps run ids to their specs."""
-    specs = {run.id: run.spec for runs in jobs.runs.values() for run in runs}
+def index(arguments: argparse.Namespace) -> None:
+    """Print the spec behind every run id as JSON."""
+    specs = {run.id: run.spec for runs in _jobs(arguments).runs.values() for run in runs}
     print(json.dumps(json.loads(canonical(specs)), indent=2))
+
+
+def estimate(arguments: argparse.Namespace) -> None:
+    """Print core-hours, memory and disk that a configuration will take, stage by stage."""
+    from descentflow.planning import costs
+    from descentflow.planning import estimate as estimates
+
+    calibration = costs.load(arguments.calibration or costs.SHIPPED)
+    print(estimates.table(estimates.estimate(_jobs(arguments), calibration)))
+    machine = ", ".join(f"{key} {value}" for key, value in calibration.measured.items())
+    print(f"\nProcessor time on {machine}.")
+
+
+def manifest(arguments: argparse.Namespace) -> None:
+    """Write digests and fingerprints of a configuration's results."""
+    from descentflow.archive import manifest as manifests
+
+    described = manifests.describe(_jobs(arguments))
+    manifests.write(described, arguments.manifest)
+    print(f"{arguments.manifest}: {len(described['artefacts'])} artefacts")
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Compare results with the manifest: a table, and status 1 where one is different."""
+    from descentflow.archive import compare as comparison
+    from descentflow.archive import manifest as manifests
+
+    expected, jobs = manifests.read(arguments.manifest), _jobs(arguments)
+    for reason in manifests.stale(expected, jobs):
+        print(f"note: {reason} since the manifest was written")
+    findings = comparison.against(expected, jobs)
+    print(comparison.table(findings))
+    if not comparison.all_good(findings):
+        sys.exit(1)
+
+
+def archive(arguments: argparse.Namespace) -> None:
+    """Put results, sources and how they were made into one file, and print its digests."""
+    from descentflow.archive.build import build
+
+    path = Path(arguments.config)
+    if path.is_absolute() or ".." in path.parts or arguments.lock.as_posix() != LOCK:
+        raise InputError("archive: run it at the top of the checkout, with its own files")
+    built = build(_jobs(arguments), path.as_posix(), arguments.output)
+    print(f"{built.path}: {built.files} files, {built.size} bytes")
+    print(f"sha256    {built.sha256}")
+    print(f"contents  {built.contents}")
+
+
+def verify(arguments: argparse.Namespace) -> None:
+    """Check every byte of an archive; compute parts of it again."""
+    from descentflow.archive.verify import check
+
+    report = check(arguments.archive)
+    print(f"{arguments.archive}: {report.files} files")
+    print(f"sha256    {report.sha256}")
+    print(f"contents  {report.contents}")
+    for problem in report.problems:
+        print(problem)
+    if arguments.sha256 and arguments.sha256.strip().lower() != report.sha256:
+        print("altered: the file is not the one that was published")
+        sys.exit(1)
+    if report.problems:
+        sys.exit(1)
+    print("every digest is right")
+    if arguments.recompute:
+        _recompute(arguments.archive, arguments.recompute)
+
+
+def _recompute(path: Path, parts: Sequence[str]) -> None:
+    from descentflow.archive import compare as comparison
+    from descentflow.archive import verify as again
+
+    with again.unpacked(path) as root:
+        jobs = again.jobs_of(root)
+        chosen = again.jobs_behind(jobs, parts)
+        for note in again.notes(root, chosen):
+            print(note)
+        findings = []
+        for finding in again.recompute(jobs, root, chosen):
+            findings.append(finding)
+            print(comparison.table([finding]).splitlines()[0], flush=True)
+    print(comparison.table(findings).splitlines()[-1])
+    if not comparison.all_good(findings):
+        sys.exit(1)
+
+
+def claims_page(arguments: argparse.Namespace) -> None:
+    """Write the page of the documentation that shows a table of claims."""
+    from descentflow.archive.content import table_digest
+    from descentflow.report import claims_markdown
+    from descentflow.studies import claims_table
+
+    rows = claims_table.read(arguments.claims)
+    text = claims_markdown.page(rows, table_digest(arguments.claims))
+    with atomic_path(arguments.page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def schema(_arguments: argparse.Namespace) -> None:
+    """Print the JSON schema of the configuration, for editors."""
+    from descentflow.config import json_schema
+
+    sys.stdout.write(json_schema.text())
+
+
+def reference(_arguments: argparse.Namespace) -> None:
+    """Print docs/configuration.md, every key explained."""
+    from descentflow.config import reference as pages
+
+    sys.stdout.write(pages.markdown())

@@ -1,6 +1,5 @@
 """The shipped studies at toy sizes on Slurm: every stage, deep networks and figures too."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -14,11 +13,10 @@ FOLDERS = ("results/smoke", "figures/smoke")
 
 def smoke(root: Path) -> Checkout:
     """A checkout that imports the repository's package, whose kernels other tests have compiled."""
-    cache = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
-    Checkout.new(root, root)
+    Checkout.new(root)
     (root / "config").mkdir()
     shutil.copyfile(REPOSITORY / SMOKE, root / SMOKE)
-    return Checkout(root, REPOSITORY / "src", Path(cache) if cache else Path.home() / ".cache")
+    return Checkout(root, REPOSITORY / "src")
 
 
 def test_smoke(cluster: MiniSlurm, tmp_path: Path, row: list[str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from descentflow.archive import records
+from descentflow.archive import checkout
 from descentflow.datasets import netcdf
 from descentflow.planning.jobs import Job, Jobs, lock_digest
 from descentflow.studies import style
@@ -58,7 +58,7 @@ def make(root: Path) -> Path:
 
 def record(root: Path, job: Job, output: str, digests: dict[str, str], time: float) -> None:
     """What Snakemake writes down about a finished job."""
-    path = root / records.name(output)
+    path = root / checkout.record_name(output)
     path.parent.mkdir(parents=True, exist_ok=True)
     told = {
         "rule": job.stage,

@@ -16,10 +16,11 @@ DEEP = ("overparameterized",)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("examples", [1, pytest.param(EXAMPLES, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("study", STUDIES + DEEP)
-def test_valid_variations_reach_their_claims(study: str, tmp_path: Path) -> None:
+def test_valid_variations_reach_their_claims(study: str, examples: int, tmp_path: Path) -> None:
     """Each is another selection of experiments with other laws, targets, sizes and horizons."""
-    wanted = max(1, EXAMPLES // 4) if study in DEEP else EXAMPLES
+    wanted = max(1, examples // 4) if study in DEEP else examples
     seed = 0
     for number in range(wanted):
         while True:

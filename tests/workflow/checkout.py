@@ -1,7 +1,7 @@
 """A copy of what a checkout needs, Snakemake run in it, and the commands of its jobs."""
 
+import compileall
 import copy
-import hashlib
 import json
 import os
 import re
@@ -18,8 +18,9 @@ from typing import Any
 
 import yaml
 
-from descentflow.planning import shallow_runs
+from descentflow.planning import code_digest, shallow_runs
 from descentflow.planning.jobs import Jobs
+from descentflow.planning.jobs import lock_digest as digest_of_lock
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = Path(__file__).with_name("tiny.yaml")
@@ -33,6 +34,11 @@ PARTS = (
     "envs/descentflow.yaml",
 )
 LOCK = Path("envs") / "requirements.lock"
+KERNELS = Path(
+    os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+)
+"""Compiled kernels, kept by content: those that this process has are good for every copy."""
+
 SEGMENT_SECONDS = 0.25
 """Instead of ten minutes: with it the tiny configuration has a run of two segments."""
 
@@ -111,6 +117,13 @@ class Command:
         return replace(self, inputs=inputs)
 
     @property
+    def rule(self) -> str:
+        """The name of the rule that runs it."""
+        return {"draw": self.spec.get("study", ""), "show_claims": "claims"}.get(
+            self.stage, self.stage
+        )
+
+    @property
     def arguments(self) -> list[str]:
         """What follows ``python``."""
         given = ["--input", *map(str, self.inputs)] if self.inputs else []
@@ -135,7 +148,40 @@ def experiments(configuration: Configuration, study: str) -> list[dict[str, Any]
 
 def lock_digest(folder: Path = REPOSITORY) -> str:
     """The digest of the lock file that every job carries."""
-    return hashlib.sha256((folder / LOCK).read_bytes()).hexdigest()[:16]
+    return digest_of_lock(folder / LOCK)
+
+
+@contextmanager
+def code_in(package: Path) -> Iterator[None]:
+    """Jobs carry the digests of this package's files, in this process."""
+    before = code_digest.folder
+    code_digest.folder = lambda: package  # type: ignore[assignment]
+    code_digest._imports.cache_clear()
+    try:
+        yield
+    finally:
+        code_digest.folder = before
+        code_digest._imports.cache_clear()
+
+
+def changes(before: list[Command], after: list[Command]) -> list[Job]:
+    """The jobs that Snakemake starts for ``after`` where the files of ``before`` are there.
+
+    Those with other parameters or inputs than a file was made with, with a file that is not there,
+    and all that read what these write. ``test_reruns`` compares it with Snakemake.
+    """
+    made = {path: command for command in before for path in command.outputs}
+    started: set[Path] = set()
+    found = []
+    for command in after:
+        same = all(
+            path in made and (made[path].job, made[path].inputs) == (command.job, command.inputs)
+            for path in command.outputs
+        )
+        if not same or started.intersection(command.inputs):
+            started.update(command.outputs)
+            found.append(Job(command.rule, tuple(map(str, command.outputs))))
+    return found
 
 
 def commands(
@@ -167,20 +213,21 @@ class Checkout:
     """A folder with what a checkout needs.
 
     ``source`` is the package's folder that its processes import from: its own, or that of the
-    checkout it was copied from, whose kernels Numba has already compiled (it keys them by path).
+    checkout it was copied from.
     """
 
     root: Path
     source: Path
-    kernels: Path
+    kernels: Path = KERNELS
 
     @classmethod
-    def new(cls, root: Path, kernels: Path) -> "Checkout":
+    def new(cls, root: Path, kernels: Path = KERNELS) -> "Checkout":
         """Copy the repository's parts, without anything computed."""
         for part in PARTS:
             _copy(REPOSITORY / part, root / part)
         _copy(TINY, root / "tiny.yaml")
-        _shorten_segments(root / "src" / "descentflow" / "plan.py")
+        _shorten_segments(root / "src" / "descentflow" / "planning" / "shallow_runs.py")
+        compileall.compile_dir(root / "src", quiet=1)  # processes find bytecode and write none
         return cls(root, root / "src", kernels)
 
     def copy(self, root: Path, *, own_source: bool = False, computed: bool = True) -> "Checkout":

@@ -28,13 +28,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Checko
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "finished"
     folder.mkdir(exist_ok=True)
-    root, kernels, done = folder / "checkout", folder / "kernels", folder / "done"
+    root, done = folder / "checkout", folder / "done"
     with alone(folder / "lock"):
         if not done.exists():
-            checkout = Checkout.new(root, kernels)
+            checkout = Checkout.new(root)
             assert rules(checkout.executed()) == TINY_JOBS
             done.touch()
-    return Checkout(root, root / "src", kernels)
+    return Checkout(root, root / "src")
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def checkout(finished: Checkout, tmp_path: Path) -> Checkout:
 
 @pytest.fixture
 def warm(finished: Checkout, tmp_path: Path) -> Checkout:
-    """A finished checkout that imports the package of the first one, compiled already."""
+    """A finished checkout that imports the package of the first one."""
     return finished.copy(tmp_path / "warm")
 
 

@@ -12,8 +12,18 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
-from checkout import Checkout, Command, Configuration, Ended, commands, experiments, tiny
+from checkout import (
+    REPOSITORY,
+    Checkout,
+    Command,
+    Configuration,
+    Ended,
+    commands,
+    experiments,
+    tiny,
+)
 
+from descentflow import cli
 from descentflow.errors import ConfigurationError
 from descentflow.planning.jobs import Jobs
 from descentflow.stages import command as command_line
@@ -256,33 +266,60 @@ def refuses(checkout: Checkout, ended: Ended, *texts: str) -> None:
     assert not computed
 
 
-@pytest.mark.parametrize("name", ["misspelt", "step-size-0", "nan", "no-studies"])
-def test_snakemake_refuses(fresh: Checkout, name: str) -> None:
-    bad = BAD[name]
-    fresh.configure(bad.change)
-    refuses(fresh, fresh.snakemake(), f"\n{bad.path}", "not valid", *bad.says)
+RUN = "import sys; from descentflow.cli import main; main()"
 
 
 @pytest.mark.parametrize(
-    "text", ["seed: [1\nstudies: }\n", "", "- seed\n- studies\n", "seed:\t1\n\tstudies:\n"]
+    ("name", "arguments"),
+    [
+        ("misspelt", ("-m", "snakemake", "-n", "--configfile", "tiny.yaml")),
+        ("nan", ("-c", RUN, "run", "--cores", "1", "--configfile", "tiny.yaml")),
+    ],
 )
-def test_snakemake_refuses_what_is_no_mapping(fresh: Checkout, text: str) -> None:
-    """Broken YAML, nothing, a list, tabs: Snakemake's own message."""
-    (fresh.root / "tiny.yaml").write_text(text)
+def test_snakemake_refuses(fresh: Checkout, name: str, arguments: tuple[str, ...]) -> None:
+    """With the same words, in a dry run and in ``descentflow run``."""
+    bad = BAD[name]
+    fresh.configure(bad.change)
+    refuses(fresh, fresh.python(*arguments), f"\n{bad.path}", "not valid", *bad.says)
+
+
+def test_snakemake_refuses_what_is_no_yaml(fresh: Checkout) -> None:
+    """Snakemake's own message."""
+    (fresh.root / "tiny.yaml").write_text("seed: [1\nstudies: }\n")
     refuses(fresh, fresh.snakemake(), "JSON or YAML")
 
 
-@pytest.mark.parametrize("name", ["misspelt", "absurd-steps"])
-def test_runs_and_dry_runs_are_refused(fresh: Checkout, name: str) -> None:
-    """By ``descentflow run`` and by a bare dry run."""
-    bad = BAD[name]
-    fresh.configure(bad.change)
-    start = "import sys; from descentflow.cli import main; main()"
-    for arguments in (
-        ("-c", start, "run", "--cores", "1", "--configfile", "tiny.yaml"),
-        ("-m", "snakemake", "-n", "--configfile", "tiny.yaml"),
-    ):
-        refuses(fresh, fresh.python(*arguments), f"\n{bad.path}", "not valid", *bad.says)
+NO_MAPPINGS = ("seed: [1\nstudies: }\n", "", "- seed\n- studies\n", "seed:\t1\n\tstudies:\n")
+
+
+@pytest.mark.parametrize("text", NO_MAPPINGS)
+def test_the_command_refuses_what_is_no_mapping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Broken YAML, nothing, a list, tabs."""
+    (tmp_path / "tiny.yaml").write_text(text)
+    message = said_by_check(tmp_path, monkeypatch)
+    assert message.startswith(f"error: {tmp_path / 'tiny.yaml'}")
+
+
+@pytest.mark.parametrize("name", ["step-size-0", "absurd-steps", "no-studies"])
+def test_the_command_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    configuration = tiny()
+    BAD[name].change(configuration)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(configuration))
+    message = said_by_check(tmp_path, monkeypatch)
+    assert "not valid" in message
+    assert about(message, BAD[name]), message
+
+
+def said_by_check(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The message that ``descentflow check`` ends with, in this process."""
+    lock = str(REPOSITORY / "envs" / "requirements.lock")
+    arguments = ["descentflow", "check", str(folder / "tiny.yaml"), "--lock", lock]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return str(end.value.code)
 
 
 # ---- damaged and misplaced files
@@ -365,24 +402,30 @@ def stage_of(checkout: Checkout, stage: str) -> Command:
     return found[1] if stage == "train" else found[0]
 
 
-def refuses_the_file(checkout: Checkout, command: Command, path: Path) -> None:
-    """The command fails, names the file and leaves nothing."""
-    folder = checkout.root / "refused"
-    ended = checkout.python(*command.into(folder).arguments)
-    assert ended.code != 0
-    assert "Traceback" not in ended.text, ended.text
-    assert str(path) in ended.text, ended.text
-    assert checkout.files("refused") == []
+@pytest.fixture
+def inside(warm: Checkout, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+    """A finished checkout in which this process works."""
+    monkeypatch.chdir(warm.root)
+    return warm
+
+
+def refuses_the_file(command: Command, path: Path) -> None:
+    """The command ends with a message that names the file, and leaves nothing."""
+    folder = Path("refused")
+    message = stopped(command.into(folder))
+    assert message.startswith("error: "), message
+    assert str(path) in message
+    assert not list(folder.rglob("*"))
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("stage", ["train", "aggregate", "draw", "judge"])
 def test_damaged_files_are_refused(
-    warm: Checkout, stage: str, damage: Callable[[Path, Checkout], None]
+    inside: Checkout, stage: str, damage: Callable[[Path, Checkout], None]
 ) -> None:
-    command = stage_of(warm, stage)
-    damage(warm.root / command.inputs[0], warm)
-    refuses_the_file(warm, command, command.inputs[0])
+    command = stage_of(inside, stage)
+    damage(inside.root / command.inputs[0], inside)
+    refuses_the_file(command, command.inputs[0])
 
 
 def first_segment(checkout: Checkout) -> Command:
@@ -390,50 +433,49 @@ def first_segment(checkout: Checkout) -> Command:
     return next(command for command in checkout.commands() if command.stage == "train")
 
 
-def test_samples_of_another_seed_are_refused(warm: Checkout) -> None:
-    command = first_segment(warm)
-    of_another(warm.root / command.inputs[0], warm)
-    refuses_the_file(warm, command, command.inputs[0])
+def test_samples_of_another_seed_are_refused(inside: Checkout) -> None:
+    command = first_segment(inside)
+    of_another(inside.root / command.inputs[0], inside)
+    refuses_the_file(command, command.inputs[0])
 
 
-def test_samples_of_another_width_are_refused(warm: Checkout) -> None:
-    command = first_segment(warm)
+def test_samples_of_another_width_are_refused(inside: Checkout) -> None:
+    command = first_segment(inside)
     refuses_the_file(
-        warm,
         command.changed(network={"hidden": 3, "activation": "relu"}),
         command.inputs[0],
     )
 
 
 @pytest.mark.parametrize("stage", ["train", "aggregate"])
-def test_segments_of_another_run_are_refused(warm: Checkout, stage: str) -> None:
+def test_segments_of_another_run_are_refused(inside: Checkout, stage: str) -> None:
     """Where training goes on from it, and where it is joined."""
-    command = stage_of(warm, stage)
-    of_another(warm.root / command.inputs[0], warm)
-    refuses_the_file(warm, command, command.inputs[0])
+    command = stage_of(inside, stage)
+    of_another(inside.root / command.inputs[0], inside)
+    refuses_the_file(command, command.inputs[0])
 
 
 @pytest.mark.parametrize("stage", ["draw", "judge"])
-def test_datasets_of_another_study_are_refused(warm: Checkout, stage: str) -> None:
-    command = stage_of(warm, stage)
-    datasets = [warm.root / f"results/datasets/{study}.nc" for study in tiny()["studies"]]
+def test_datasets_of_another_study_are_refused(inside: Checkout, stage: str) -> None:
+    command = stage_of(inside, stage)
+    datasets = [Path(f"results/datasets/{study}.nc") for study in tiny()["studies"]]
     datasets[0].write_bytes(datasets[1].read_bytes())
-    refuses_the_file(warm, command, command.inputs[0])
+    refuses_the_file(command, command.inputs[0])
 
 
 @pytest.mark.parametrize("stage", ["train", "draw", "judge"])
-def test_files_of_another_stage_are_refused(warm: Checkout, stage: str) -> None:
+def test_files_of_another_stage_are_refused(inside: Checkout, stage: str) -> None:
     """A dataset where a sample belongs, samples where a dataset belongs."""
-    command = first_segment(warm) if stage == "train" else stage_of(warm, stage)
-    sample, dataset = first_segment(warm).inputs[0], stage_of(warm, "draw").inputs[0]
+    command = first_segment(inside) if stage == "train" else stage_of(inside, stage)
+    sample, dataset = first_segment(inside).inputs[0], stage_of(inside, "draw").inputs[0]
     wrong = dataset if stage == "train" else sample
-    (warm.root / command.inputs[0]).write_bytes((warm.root / wrong).read_bytes())
-    refuses_the_file(warm, command, command.inputs[0])
+    command.inputs[0].write_bytes(wrong.read_bytes())
+    refuses_the_file(command, command.inputs[0])
 
 
 @pytest.mark.parametrize("change", ["too few", "too many", "swapped"])
 def test_aggregate_refuses_other_lists_of_files(
-    finished: Checkout, tmp_path: Path, change: str
+    finished: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """Not one file for each segment of each chunk, in order."""
     command = stage_of(finished, "aggregate")
@@ -442,10 +484,9 @@ def test_aggregate_refuses_other_lists_of_files(
         "too many": (*command.inputs, command.inputs[0]),
         "swapped": command.inputs[::-1],
     }[change]
+    monkeypatch.chdir(finished.root)
     folder = tmp_path / "out"
-    ended = finished.python(*command.into(folder).reading(*inputs).arguments)
-    assert ended.code != 0
-    assert "Traceback" not in ended.text, ended.text
+    assert stopped(command.into(folder).reading(*inputs)).startswith("error: ")
     assert not list(folder.rglob("*"))
 
 
@@ -456,18 +497,20 @@ STAGES = ("sample", "train", "aggregate", "draw", "judge")
 NO_JSON = ("", "nonsense", "{'spec': {}}", "[]", "null", "{}", '{"spec": 3}')
 
 
-def stopped(command: Command, job: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run a stage's command in this process with this job; the message it ends with.
+def stopped(command: Command, job: str | None = None) -> str:
+    """Run a stage's command in this process, with another job; the message it ends with.
 
     Anything but a refusal, which a shell would see as a traceback, is not caught here.
     """
     arguments = ["--input", *map(str, command.inputs)] if command.inputs else []
     arguments += ["--output", *map(str, command.outputs)]
-    monkeypatch.setattr(sys, "argv", ["stage", "--job", job, *arguments])
-    monkeypatch.setattr(command_line, "_give_up", sys.exit)
+    arguments = ["stage", "--job", command.job if job is None else job, *arguments]
     module = import_module(f"descentflow.stages.{command.stage}")
-    with pytest.raises(SystemExit) as end:
-        module.main()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", arguments)
+        patch.setattr(command_line, "_give_up", sys.exit)
+        with pytest.raises(SystemExit) as end:
+            module.main()
     assert end.value.code not in (0, None)
     return str(end.value.code)
 
@@ -481,7 +524,7 @@ def refuses_job(
 ) -> None:
     """A message about the job, and no file."""
     monkeypatch.chdir(checkout.root)
-    message = stopped(command.into(folder), job, monkeypatch)
+    message = stopped(command.into(folder), job)
     assert re.match(r"error: \S", message)
     assert len(message.splitlines()) < 10
     assert "pydantic" not in message
@@ -560,19 +603,20 @@ def test_draw_refuses_other_figures(
     refuses_job(finished, command, command.job, tmp_path / "out", monkeypatch)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_shell_sees_a_message_and_no_traceback(
-    finished: Checkout, tmp_path: Path, stage: str
-) -> None:
-    """The real command, with a job that is not one."""
-    folder = tmp_path / "out"
-    command = stage_of(finished, stage).into(folder)
-    arguments = ["nonsense" if a == command.job else a for a in command.arguments]
-    ended = finished.python(*arguments)
-    assert ended.code != 0
-    assert ended.text.startswith("error: --job")
-    assert "Traceback" not in ended.text
-    assert not list(folder.rglob("*"))
+def test_a_shell_sees_a_message_and_no_traceback(warm: Checkout) -> None:
+    """The real command, with a job that is not one, and with a file that is none."""
+    command = stage_of(warm, "train")
+    arguments = command.into(Path("out")).arguments
+    no_netcdf(warm.root / command.inputs[0], warm)
+    for given, says in (
+        (["nonsense" if a == command.job else a for a in arguments], "error: --job"),
+        (arguments, f"error: {command.inputs[0]}"),
+    ):
+        ended = warm.python(*given)
+        assert ended.code == 1
+        assert ended.text.startswith(says)
+        assert "Traceback" not in ended.text
+    assert warm.files("out") == []
 
 
 def test_the_damage_is_real(warm: Checkout) -> None:

@@ -1,6 +1,5 @@
 """The same bits for any number of threads and chunks, and for any folder to draw in."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -159,12 +158,6 @@ def test_more_initializations_change_none(whole: dict[str, Path], tmp_path: Path
 # ---- threads
 
 
-def user_cache() -> Path:
-    """Where kernels of the installed package are, compiled by the tests in this process."""
-    named = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
-    return Path(named) if named else Path.home() / ".cache"
-
-
 def by_hand(checkout: Checkout, command: Command, **environment: Any) -> None:
     """Run a stage's command as a person would."""
     ended = checkout.python(*command.arguments, **environment)
@@ -187,7 +180,7 @@ def trained_by_hand(checkout: Checkout, study: str, threads: int) -> Path:
     return folder / last.outputs[0].name
 
 
-@pytest.mark.parametrize("threads", [2, 4])
+@pytest.mark.parametrize("threads", [pytest.param(2, marks=pytest.mark.slow), 4])
 @pytest.mark.parametrize("study", STUDIES)
 def test_threads_leave_no_trace(warm: Checkout, study: str, threads: int) -> None:
     """Every file of the workflow's, which trains on one thread."""
@@ -197,7 +190,7 @@ def test_threads_leave_no_trace(warm: Checkout, study: str, threads: int) -> Non
 
 def test_threads_leave_no_trace_in_flows(tmp_path: Path) -> None:
     """The integrator, on one thread and on several."""
-    installed = Checkout(tmp_path, REPOSITORY / "src", user_cache())
+    installed = Checkout(tmp_path, REPOSITORY / "src")
     configuration = reduced(tmp_path, COUNT)
     found = commands(configuration, LOCK, 600.0)
     flow = next(c for c in found if trains(c) and c.spec["training"]["method"] == "gf")

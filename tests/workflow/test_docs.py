@@ -54,6 +54,7 @@ def clone(finished: Checkout, folder: Path) -> None:
         (folder / ".venv" / stamp).touch()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in PAGES if runs(name)])
 def test_blocks_run(finished: Checkout, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "descentflow"
@@ -78,6 +79,14 @@ def test_blocks_run(finished: Checkout, tmp_path: Path, name: str) -> None:
     assert ended.returncode == 0, ended.stdout
 
 
+@pytest.mark.parametrize("name", [name for name in PAGES if runs(name)])
+def test_blocks_are_understood(name: str) -> None:
+    """Every remark is one that the test knows, every block of Python compiles."""
+    for step in (step for block in pages.blocks(page(name)) for step in pages.steps(block)):
+        if step.kind == "python":
+            compile(step.text, name, "exec")
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_yaml_is_read_and_whole_configurations_are_valid(tmp_path: Path, name: str) -> None:
     for block in pages.blocks(page(name)):
@@ -99,6 +108,7 @@ def test_tables_have_as_many_cells_in_every_row(name: str) -> None:
         assert len(cells) == 1, f"{rows[0]}: a bar inside a formula is written \\lvert or \\rvert"
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_warnings_and_fetches_nothing(tmp_path: Path) -> None:
     built = subprocess.run(
         [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "docs", tmp_path],

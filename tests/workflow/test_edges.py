@@ -73,7 +73,20 @@ EDGES: dict[str, tuple[str, Callable[[Experiment], object]]] = {
 }
 
 
-@pytest.mark.parametrize(("study", "change"), EDGES.values(), ids=EDGES.keys())
+SLOW = {
+    *("one-run-of-the-other", "one-start-of-the-other", "one-step", "all-diverge-of-the-other"),
+    *("twelve-runs", "twelve-runs-of-the-other", "nine-targets", "laws", "intervals"),
+}
+"""One kind of edge for each study is enough, where it takes seconds."""
+
+
+@pytest.mark.parametrize(
+    ("study", "change"),
+    [
+        pytest.param(*edge, id=name, marks=pytest.mark.slow if name in SLOW else ())
+        for name, edge in EDGES.items()
+    ],
+)
 def test_every_stage_ends_well(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -12,13 +12,12 @@ import pytest
 from checkout import Checkout, Ended
 from faults import REMOVED, SEED, digests, environment, kill, launch, rerun
 
-KILLS = 30
 
-
-def test_random_kills(fresh: Checkout, finished: Checkout) -> None:
-    """The whole run or one of its workers dies at a random moment, KILLS times over."""
+@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.slow)])
+def test_random_kills(fresh: Checkout, finished: Checkout, kills: int) -> None:
+    """The whole run or one of its workers dies at a random moment, so many times over."""
     chance, killed = random.Random(SEED), 0
-    while killed < KILLS:
+    while killed < kills:
         killed += kill(fresh, chance, 3.5) != REMOVED
     last = rerun(fresh)
     assert last.code == 0, last.text

@@ -25,7 +25,7 @@ def variables(warm: Checkout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mappi
     """A warm process with the checkout's package, and how commands find it."""
     for name, value in environment(warm).items():
         monkeypatch.setenv(name, value)
-    with warm_process.process() as found:
+    with warm_process.serve_forks() as found:
         try:
             yield found
         finally:

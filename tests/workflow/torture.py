@@ -32,7 +32,7 @@ AFTER = {"samples": ("runs", "datasets"), "runs": ("datasets",), "datasets": ()}
 def main() -> None:
     """Torture, compare, print."""
     with tempfile.TemporaryDirectory() as folder:
-        peace = Checkout.new(Path(folder) / "peace", Path(folder) / "kernels")
+        peace = Checkout.new(Path(folder) / "peace")
         smoke = yaml.safe_load((REPOSITORY / "config" / "smoke.yaml").read_text())
         del smoke["outputs"]
         (peace.root / "tiny.yaml").write_text(yaml.safe_dump(smoke, sort_keys=False))

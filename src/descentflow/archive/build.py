@@ -1,4 +1,4 @@
-"""From a finished configuration to one archive: what is put in, in which order, with which digests."""
+"""Build one archive from a finished configuration: results, records, sources, facts, digests."""
 
 import hashlib
 import json
@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from descentflow import __version__
-from descentflow.archive import bundle, crate, environment, manifest, records, sources
+from descentflow.archive import bundle, checkout, crate, manifest
 from descentflow.archive.bundle import FIRST, Member
+from descentflow.archive.checkout import LOCK, MANIFEST
 from descentflow.archive.content import sha256
 from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile, InputError
 from descentflow.planning.jobs import Job, Jobs
 
 ENVIRONMENT, ABOUT = "environment.json", "archive.json"
-LOCK = "envs/requirements.lock"
 FORMAT = 1
 FOLDER = f"descentflow-{__version__}"
 
 
 @dataclass(frozen=True)
-class Built:
-    """What was built: the file, its digest, its size, how many members, and the contents digest."""
+class ArchiveSummary:
+    """A finished archive: its file, digest and size, the number of its files, the contents digest."""
 
     path: Path
     sha256: str
@@ -33,115 +33,106 @@ class Built:
     contents: str
 
 
-def build(jobs: Jobs, config: str, target: Path, root: Path = Path()) -> Built:
+def build(jobs: Jobs, config: str, target: Path, root: Path = Path()) -> ArchiveSummary:
     """Write the archive of a finished configuration, whose file is ``config`` relative to ``root``.
 
     Raises InputError where a result is missing, damaged, or not of this configuration and code.
     """
-    made = list(jobs.all())
-    results = {path: root / path for job in made for path in job.outputs}
-    digests = {path: _digest(path, file) for path, file in results.items()}
-    members = [Member(path, file) for path, file in results.items()]
+    planned = list(jobs.all())
+    members = [Member(path, root / path) for job in planned for path in job.outputs]
+    digests = {member.name: _checked_digest(member) for member in members}
     _check_manifest(root, jobs, digests)
-    members += _records(root, made, digests)
+    members += _records(root, planned, digests)
     members += _sources(root, jobs, config)
-    members.append(Member(ENVIRONMENT, environment.as_json(root)))
     about = {"format": FORMAT, "version": __version__, "config": config}
-    members.append(Member(ABOUT, _json(about)))
+    members += [
+        Member(ENVIRONMENT, _json(checkout.environment(root))),
+        Member(ABOUT, _json(about)),
+    ]
     for member in members:
         digests.setdefault(member.name, member.sha256())
-    day = sources.date(root)
-    members.append(_crate(config, root, made, members, digests, day.date().isoformat()))
+    day = checkout.date(root)
+    described = crate.CrateInput(
+        digests=digests,
+        sizes={member.name: member.size for member in members},
+        jobs=planned,
+        config=config,
+        lock=LOCK,
+        date=day.date().isoformat(),
+        citation=checkout.citation(root),
+        snakemake=metadata.version("snakemake"),
+        extra=[name for name in (MANIFEST, "CITATION.cff", "LICENSE") if name in digests],
+    )
+    members.append(Member(crate.NAME, crate.metadata(described)))
     digests[crate.NAME] = members[-1].sha256()
-    ordered = sorted(members, key=lambda member: member.name)
-    listed = "".join(f"{digests[member.name]}  {member.name}\n" for member in ordered)
-    first = Member(FIRST, listed.encode())
-    bundle.write(target, FOLDER, [first, *ordered], int(day.timestamp()))
+    members.sort(key=lambda member: member.name)
+    listed = Member(FIRST, listing(digests).encode())
+    bundle.write(target, FOLDER, [listed, *members], int(day.timestamp()))
     size = target.stat().st_size
-    return Built(target, sha256(target), size, len(ordered) + 1, contents_digest(digests))
+    return ArchiveSummary(target, sha256(target), size, len(members) + 1, contents_digest(digests))
+
+
+def listing(digests: dict[str, str]) -> str:
+    """Return one line per file, digest and name, sorted by name."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
 
 
 def contents_digest(digests: dict[str, str]) -> str:
     """Digest of all files but the facts about the machine: the same wherever the archive is built."""
-    kept = sorted((name, digest) for name, digest in digests.items() if name != ENVIRONMENT)
-    return hashlib.sha256("".join(f"{d}  {n}\n" for n, d in kept).encode()).hexdigest()
+    kept = {name: digest for name, digest in digests.items() if name != ENVIRONMENT}
+    return hashlib.sha256(listing(kept).encode()).hexdigest()
 
 
 def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def _digest(path: str, file: Path) -> str:
-    """A result's digest; a netCDF file's content is checked on the way."""
-    if not file.is_file():
-        raise InputError(f"{path}: missing; run `make figures`")
-    if file.suffix == ".nc":
+def _checked_digest(result: Member) -> str:
+    """Digest of a result; a netCDF file's content is checked on the way."""
+    assert isinstance(result.source, Path)
+    if not result.source.is_file():
+        raise InputError(f"{result.name}: missing; run `make figures`")
+    if result.source.suffix == ".nc":
         try:
-            netcdf.read(file)
+            netcdf.read(result.source)
         except DamagedFile as damage:
             raise InputError(str(damage)) from None
-    return sha256(file)
+    return sha256(result.source)
 
 
-def _records(root: Path, made: Iterable[Job], digests: dict[str, str]) -> list[Member]:
-    found = []
-    for job in made:
+def _records(root: Path, jobs: Iterable[Job], digests: dict[str, str]) -> list[Member]:
+    """Snakemake's records of the outputs, checked, without run times."""
+    members = []
+    for job in jobs:
         for output in job.outputs:
-            record = records.read(root, output)
-            records.check(output, record, job.json, digests)
-            found.append(Member(records.name(output), records.stripped(record)))
-    return found
+            record = checkout.read_record(root, output)
+            checkout.check_record(output, record, job.json, digests)
+            text = json.dumps({**record, **checkout.CONSTANTS}, sort_keys=True) + "\n"
+            members.append(Member(checkout.record_name(output), text.encode()))
+    return members
 
 
 def _sources(root: Path, jobs: Jobs, config: str) -> list[Member]:
     outputs = jobs.configuration.outputs
-    names = sources.files(root, (outputs.results, outputs.figures))
+    names = checkout.sources(root, (outputs.results, outputs.figures))
     for needed in (config, LOCK, crate.WORKFLOW):
         if needed not in names:
             raise InputError(f"{needed}: not among the sources; an archive must hold it")
-    return [Member(name, root / name, _executable(root / name)) for name in names]
+    paths = {name: root / name for name in names}
+    return [Member(n, path, bool(path.stat().st_mode & 0o100)) for n, path in paths.items()]
 
 
 def _check_manifest(root: Path, jobs: Jobs, digests: dict[str, str]) -> None:
-    """Refuse a manifest of this configuration, where there is one, that tells of other files."""
-    if not (root / sources.MANIFEST).is_file():
+    """Refuse a tracked manifest of this configuration with the digests of other files."""
+    if not (root / MANIFEST).is_file():
         return
-    found = manifest.read(root / sources.MANIFEST)
-    if found["config"] != manifest.config_digest(jobs):
+    tracked = manifest.read(root / MANIFEST)
+    if tracked["config"] != manifest.config_digest(jobs):
         return
     for artefact in manifest.artefacts(jobs):
-        told = found["artefacts"].get(artefact.key, {})
-        if told.get("sha256") != digests[artefact.path.as_posix()]:
+        entry = tracked["artefacts"].get(artefact.key, {})
+        if entry.get("sha256") != digests[artefact.path.as_posix()]:
             raise InputError(
-                f"{sources.MANIFEST}: {artefact.path} is not what it tells; run `make manifest`, "
+                f"{MANIFEST}: {artefact.path} is not what it tells; run `make manifest`, "
                 "or `make verify` to see the difference"
             )
-
-
-def _executable(path: Path) -> bool:
-    return bool(path.stat().st_mode & 0o100)
-
-
-def _crate(
-    config: str,
-    root: Path,
-    made: list[Job],
-    members: list[Member],
-    digests: dict[str, str],
-    day: str,
-) -> Member:
-    """The crate's metadata; the facts about the machine stay out of it, as they do not travel."""
-    held = {member.name for member in members}
-    extra = [name for name in (sources.MANIFEST, "CITATION.cff", "LICENSE") if name in held]
-    described = crate.Described(
-        digests=digests,
-        sizes={member.name: member.size for member in members},
-        made=made,
-        config=config,
-        lock=LOCK,
-        date=day,
-        citation=sources.citation(root),
-        snakemake=metadata.version("snakemake"),
-        extra=extra,
-    )
-    return Member(crate.NAME, crate.metadata(described))

@@ -1,4 +1,4 @@
-"""Recomputed artefacts against what a manifest, or an archive, says they must be.
+"""Compare recomputed artefacts with a manifest, or with an archive.
 
 Four outcomes: *bytes equal*, *content equal*, *within tolerance*, *different*. Trajectories of
 networks with closed-form risks have no tolerance: what training recorded in them must be the same
@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from descentflow.archive import content, manifest
-from descentflow.archive.manifest import Artefact, Entry, Manifest
-from descentflow.datasets.netcdf import content_digest
+from descentflow.archive.content import Entry
+from descentflow.archive.manifest import Manifest
+from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile, InputError
 from descentflow.planning.jobs import Jobs
 
@@ -56,83 +58,53 @@ def against(expected: Manifest, jobs: Jobs, root: Path = Path()) -> list[Compari
         raise InputError("the manifest is of another configuration")
     entries: Mapping[str, Entry] = expected["artefacts"]
     found: dict[str, Comparison] = {}
+    by_path: dict[str, Comparison] = {}
     for artefact in manifest.artefacts(jobs):
-        wanted = entries.get(artefact.key)
-        if wanted is None:
-            found[artefact.key] = Comparison(artefact.key, Outcome.DIFFERENT, "not in the manifest")
-            continue
-        exact = manifest.exact_runs(jobs, artefact.study) if artefact.study else set()
+        key, finding = artefact.key, None
         try:
-            made = manifest.entry(artefact, root, exact)
-            finding = _judge(artefact, wanted, made, found)
+            if (wanted := entries.get(key)) is None:
+                finding = Comparison(key, Outcome.DIFFERENT, "not in the manifest")
+            else:
+                made = manifest.entry(artefact, jobs, root)
+                finding = judge(key, wanted, made, loose=deviates(artefact.job.inputs, by_path))
         except DamagedFile as damage:
-            finding = Comparison(artefact.key, Outcome.DIFFERENT, str(damage))
+            finding = Comparison(key, Outcome.DIFFERENT, str(damage))
         except (KeyError, TypeError, ValueError, AttributeError):
-            finding = Comparison(
-                artefact.key, Outcome.DIFFERENT, "the manifest's entry is not whole"
-            )
-        found[artefact.key] = finding
+            finding = Comparison(key, Outcome.DIFFERENT, "the manifest's entry is not whole")
+        found[key] = by_path[str(artefact.path)] = finding
     missing = (key for key in entries if key not in found)
     gone = [Comparison(key, Outcome.DIFFERENT, "not made by this configuration") for key in missing]
-    return [_like_its_png(finding, found) for finding in found.values()] + gone
+    return like_their_png(found) + gone
 
 
-def _judge(
-    artefact: Artefact, wanted: Entry, made: Entry, found: dict[str, Comparison]
-) -> Comparison:
-    key = artefact.key
+def deviates(paths: Iterable[str], found: Mapping[str, Comparison]) -> bool:
+    """Whether one of these files deviates within tolerance."""
+    return any(found[p].outcome is Outcome.TOLERANCE for p in paths if p in found)
+
+
+def judge(key: str, wanted: Entry, made: Entry, *, loose: bool) -> Comparison:
+    """Compare two descriptions of a file; ``loose`` says that the data under it deviate in tolerance.
+
+    Raises KeyError, TypeError or ValueError where one is not whole.
+    """
     if wanted["sha256"] == made["sha256"]:
         return Comparison(key, Outcome.BYTES)
     if wanted["content"] == made["content"]:
         return Comparison(key, Outcome.CONTENT)
-    if artefact.kind == "dataset":
-        return _judge_dataset(key, wanted, made)
-    below = [f for k, f in found.items() if k.startswith("datasets/")]
-    if artefact.study:
-        below = [f for f in below if f.key == f"datasets/{artefact.study}.nc"]
-    if not any(finding.outcome is Outcome.TOLERANCE for finding in below):
+    if "variables" in made:
+        if wanted["recorded"] != made["recorded"]:
+            return Comparison(key, Outcome.DIFFERENT, "bits of exact trajectories differ")
+        return _graded(key, *fingerprints_apart(wanted["variables"], made["variables"]))
+    if not loose:
         return Comparison(key, Outcome.DIFFERENT, "though its data are equal or different")
-    if artefact.kind == "claims":
+    if "verdicts" in made:
         same = wanted["verdicts"] == made["verdicts"]
         detail = "same verdicts" if same else "verdicts differ"
         return Comparison(key, Outcome.TOLERANCE if same else Outcome.DIFFERENT, detail)
-    return _judge_figure(key, wanted, made)
-
-
-def _judge_dataset(key: str, wanted: Entry, made: Entry) -> Comparison:
-    if wanted["recorded"] != made["recorded"]:
-        return Comparison(key, Outcome.DIFFERENT, "bits of exact trajectories differ")
-    deviation, where = fingerprints_apart(wanted["variables"], made["variables"])
-    return graded(key, deviation, where)
-
-
-def graded(key: str, deviation: float, where: str) -> Comparison:
-    """A finding from the largest deviation and where it was."""
-    outcome = Outcome.TOLERANCE if deviation <= TOLERANCE else Outcome.DIFFERENT
-    return Comparison(key, outcome, f"{deviation:.1e} in {where}" if where else "", deviation)
-
-
-def fingerprints_apart(
-    wanted: Mapping[str, Mapping[str, Any]], made: Mapping[str, Mapping[str, Any]]
-) -> tuple[float, str]:
-    """Largest deviation of two fingerprints, relative to the root mean square, and its variable."""
-    worst, where = 0.0, ""
-    for name in sorted(wanted.keys() | made.keys()):
-        a, b = wanted.get(name, {}), made.get(name, {})
-        fixed = ("count", "nan", "finite", "text")
-        if any(a.get(part) != b.get(part) for part in fixed):
-            return np.inf, name
-        scale = max(a.get("rms", 0.0), MIN_SCALE)
-        parts = ("mean", "rms", "min", "max")
-        deviation = max((abs(a[p] - b[p]) / scale for p in parts if p in a), default=0.0)
-        if deviation > worst:
-            worst, where = deviation, name
-    return worst, where
-
-
-def _judge_figure(key: str, wanted: Entry, made: Entry) -> Comparison:
-    if "thumbnail" not in wanted or "thumbnail" not in made:
-        return Comparison(key, Outcome.TOLERANCE, "as its png")
+    if key.endswith(".html"):
+        return Comparison(key, Outcome.TOLERANCE, "its data deviate within tolerance")
+    if "thumbnail" not in made:
+        return Comparison(key, Outcome.TOLERANCE, AS_ITS_PNG)
     a, b = (
         np.frombuffer(bytes.fromhex(entry["thumbnail"]), np.uint8).astype(float)
         for entry in (wanted, made)
@@ -142,63 +114,90 @@ def _judge_figure(key: str, wanted: Entry, made: Entry) -> Comparison:
     return Comparison(key, outcome, f"{deviation:.0f} of 255 grey values", deviation)
 
 
-def _like_its_png(finding: Comparison, found: Mapping[str, Comparison]) -> Comparison:
-    """A PDF or SVG within tolerance is only as near as the PNG of the same drawing."""
-    if finding.detail != "as its png":
-        return finding
-    png = found.get(str(Path(finding.key).with_suffix(".png")))
-    if png is None or png.outcome is Outcome.DIFFERENT:
-        return Comparison(finding.key, Outcome.DIFFERENT, "its png is different")
-    return Comparison(finding.key, Outcome.TOLERANCE, finding.detail, png.deviation)
+AS_ITS_PNG = "as its png"
+
+
+def like_their_png(found: Mapping[str, Comparison]) -> list[Comparison]:
+    """Give a file that only deviates with its data the outcome of the PNG of the same drawing."""
+    findings = []
+    for key, finding in found.items():
+        if finding.detail == AS_ITS_PNG:
+            png = found.get(str(Path(key).with_suffix(".png")))
+            if png is None or png.outcome is Outcome.DIFFERENT:
+                finding = Comparison(key, Outcome.DIFFERENT, "its png is different")
+        findings.append(finding)
+    return findings
+
+
+def _graded(key: str, deviation: float, where: str) -> Comparison:
+    """Judge a dataset by its largest deviation, which is in the variable ``where``."""
+    outcome = Outcome.TOLERANCE if deviation <= TOLERANCE else Outcome.DIFFERENT
+    return Comparison(key, outcome, f"{deviation:.1e} in {where}" if where else "", deviation)
+
+
+def fingerprints_apart(wanted: Mapping[str, Entry], made: Mapping[str, Entry]) -> tuple[float, str]:
+    """Return the largest deviation of fingerprints, relative to root mean squares, and its variable."""
+    worst = 0.0, ""
+    for name in sorted(wanted.keys() | made.keys()):
+        a, b = wanted.get(name, {}), made.get(name, {})
+        if any(a.get(part) != b.get(part) for part in ("count", "nan", "finite", "text")):
+            return np.inf, name
+        scale = max(a.get("rms", 0.0), MIN_SCALE)
+        parts = [part for part in ("mean", "rms", "min", "max") if part in a]
+        deviation = max((abs(a[part] - b[part]) / scale for part in parts), default=0.0)
+        worst = max(worst, (deviation, name), key=lambda pair: pair[0])
+    return worst
 
 
 def datasets(key: str, wanted: Path, made: Path, exact: set[str], *, strict: bool) -> Comparison:
-    """Two netCDF files, value by value; raises DamagedFile.
+    """Compare two netCDF files value by value; raises DamagedFile.
 
-    What training recorded in the runs of ``exact`` has no tolerance, and with ``strict`` nothing has.
+    The recorded variables of the runs in ``exact`` have no tolerance, and with ``strict`` nothing has.
     """
     if content.sha256(wanted) == content.sha256(made):
         return Comparison(key, Outcome.BYTES)
-    a, b = content.read_dataset(wanted), content.read_dataset(made)
-    if content_digest(a) == content_digest(b):
+    a, b = netcdf.read(wanted), netcdf.read(made)
+    if netcdf.content_digest(a) == netcdf.content_digest(b):
         return Comparison(key, Outcome.CONTENT)
-    deviation, where = values_apart(a, b)
+    deviation, where = _values_apart(a, b)
     recorded = (content.recorded_digest(dataset, exact) for dataset in (a, b))
     if (strict and deviation > 0) or len(set(recorded)) > 1:
         detail = f"bits of exact trajectories differ, {deviation:.1e} in {where}"
         return Comparison(key, Outcome.DIFFERENT, detail, deviation)
-    return graded(key, deviation, where)
+    return _graded(key, deviation, where)
 
 
-def values_apart(wanted: xr.Dataset, made: xr.Dataset) -> tuple[float, str]:
-    """Largest deviation of any value, relative to its variable's root mean square, and where."""
-    worst, where = 0.0, ""
+def _values_apart(wanted: xr.Dataset, made: xr.Dataset) -> tuple[float, str]:
+    """Return the largest deviation of any value, relative to root mean squares, and its variable."""
+    worst = 0.0, ""
     for name in sorted(map(str, wanted.variables.keys() | made.variables.keys())):
         if name not in wanted.variables or name not in made.variables:
             return np.inf, name
         deviation = _apart(wanted[name].values, made[name].values)
-        if deviation > worst:
-            worst, where = deviation, name
-    return worst, where
+        worst = max(worst, (deviation, name), key=lambda pair: pair[0])
+    return worst
 
 
-def _apart(wanted: np.ndarray[Any, Any], made: np.ndarray[Any, Any]) -> float:
+def _apart(wanted: NDArray[Any], made: NDArray[Any]) -> float:
     if wanted.shape != made.shape or wanted.dtype.kind != made.dtype.kind:
         return np.inf
     if wanted.dtype.kind in "OUT":
         return 0.0 if (wanted.astype(str) == made.astype(str)).all() else np.inf
     a, b = wanted.astype(np.float64), made.astype(np.float64)
-    usual = np.isfinite(a)
-    if not np.array_equal(a[~usual], b[~usual], equal_nan=True) or not np.isfinite(b[usual]).all():
+    finite = np.isfinite(a)
+    if (
+        not np.array_equal(a[~finite], b[~finite], equal_nan=True)
+        or not np.isfinite(b[finite]).all()
+    ):
         return np.inf
-    if not usual.any():
+    if not finite.any():
         return 0.0
-    rms = content.fingerprint(xr.Dataset({"a": ("x", a[usual])}))["a"]["rms"]
-    return float(np.abs(a[usual] - b[usual]).max() / max(rms, MIN_SCALE))
+    rms = content.fingerprint(xr.Dataset({"a": ("x", a[finite])}))["a"]["rms"]
+    return float(np.abs(a[finite] - b[finite]).max() / max(rms, MIN_SCALE))
 
 
 def table(findings: Iterable[Comparison]) -> str:
-    """A table for people: one line per artefact, then how many of each outcome."""
+    """Return one line per artefact, then the number of each outcome."""
     rows = list(findings)
     width = max((len(row.key) for row in rows), default=0)
     lines = [f"{row.key:<{width}}  {row.outcome.value:<16}  {row.detail}".rstrip() for row in rows]

@@ -1,10 +1,9 @@
-"""What an artefact says, apart from how its file happens to be encoded.
+"""Describe artefacts by digests of their decoded content, independent of compression and versions.
 
-Every kind of artefact has a *content digest*, which a different compression library or a different
-version string in the file does not change: values and attributes of a dataset, the pixels of a PNG,
-the inflated drawing commands of a PDF, the text of an SVG without its metadata, the rows of a table.
-Beside it stands a *fingerprint*: a few numbers from which, without the artefact, a deviation can be
-measured. A fingerprint is evidence, not proof: different values may share one.
+The content is: values and attributes of a dataset, the pixels of a PNG, the inflated drawing commands
+of a PDF, the text of an SVG without its metadata, the rows of a table. Beside a digest stands a
+*fingerprint*: a few numbers from which a deviation can be measured without the artefact. A fingerprint
+is evidence, not proof: different values may share one.
 """
 
 import csv
@@ -23,14 +22,17 @@ from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile
 from descentflow.planning.identity import canonical
 
+Entry = dict[str, Any]
+"""The description of one file, as JSON can hold it."""
+
 RECORDED = ("status", "stopped_at", "step", "time", "risk", "gradient_norm", "parameter_norm")
-"""What training records, as named in a study's dataset: bit for bit promised for exact risks."""
+"""Variables of a study's dataset that training records: their bits are promised for exact risks."""
 
 CELLS = 16
 """A picture's fingerprint is its grey values averaged over CELLS × CELLS fields."""
 
-LARGEST = 1 << 28
-"""No stream of a figure is inflated beyond this."""
+MAX_STREAM = 1 << 28
+"""Bytes to which a stream of a figure is inflated at most."""
 
 _STREAM = re.compile(rb"stream\r?\n(.*?)\r?\nendstream", re.DOTALL)
 _REFERENCES = re.compile(rb"\nxref\n.*", re.DOTALL)
@@ -47,8 +49,31 @@ def sha256(path: Path) -> str:
         raise DamagedFile(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def describe(path: Path, exact: set[str]) -> Entry:
+    """Describe a file by its kind; raises DamagedFile where it is missing or broken.
+
+    ``exact`` are the ids of the runs whose recorded bits are promised.
+    """
+    entry: Entry = {"sha256": sha256(path), "bytes": path.stat().st_size}
+    if path.suffix == ".nc":
+        dataset = netcdf.read(path)
+        entry["content"] = netcdf.content_digest(dataset)
+        entry["recorded"] = recorded_digest(dataset, exact)
+        entry["variables"] = fingerprint(dataset)
+    elif path.suffix == ".csv":
+        entry["content"] = table_digest(path)
+        entry["verdicts"] = verdicts(path)
+    elif path.suffix in FIGURES:
+        entry["content"] = figure_digest(path)
+    else:
+        entry["content"] = entry["sha256"]
+    if path.suffix == ".png":
+        entry["thumbnail"] = thumbnail(path)
+    return entry
+
+
 def recorded_digest(dataset: xr.Dataset, exact: set[str]) -> str | None:
-    """Digest of what training recorded in the runs whose ids are in ``exact``; None without any."""
+    """Digest of the variables in RECORDED of the runs in ``exact``; None without any."""
     if "run_id" not in dataset.variables:
         return None
     chosen = np.isin(dataset["run_id"].values.astype(str), sorted(exact))
@@ -63,7 +88,7 @@ def recorded_digest(dataset: xr.Dataset, exact: set[str]) -> str | None:
     return hashed.hexdigest()
 
 
-def fingerprint(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+def fingerprint(dataset: xr.Dataset) -> dict[str, Entry]:
     """Per variable: numbers of values and of nan, mean, root mean square, extremes; or a digest."""
     return {
         str(name): _of_values(np.asarray(dataset[name].values))
@@ -71,34 +96,33 @@ def fingerprint(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     }
 
 
-def _of_values(values: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Sums are rounded once (``math.fsum``), so that every processor finds the same numbers."""
+def _of_values(values: np.ndarray[Any, Any]) -> Entry:
+    """Round sums once (``math.fsum``), so that every processor finds the same numbers."""
     if values.dtype.kind in "OUT":
         text = canonical([str(value) for value in values.ravel()])
         return {"count": values.size, "text": hashlib.sha256(text.encode()).hexdigest()}
     numbers = values.astype(np.float64).ravel()
     finite = numbers[np.isfinite(numbers)]
-    found: dict[str, Any] = {
+    entry: Entry = {
         "count": values.size,
         "nan": int(np.isnan(numbers).sum()),
         "finite": finite.size,
     }
     if finite.size:
         largest = float(np.abs(finite).max())
-        scaled = finite / largest if largest > 1e-290 else finite
         unit = largest if largest > 1e-290 else 1.0
-        found["mean"] = unit * (math.fsum(scaled) / finite.size)
-        found["rms"] = unit * math.sqrt(math.fsum(scaled * scaled) / finite.size)
-        found["min"], found["max"] = float(finite.min()), float(finite.max())
-    return found
+        scaled = finite / unit
+        entry["mean"] = unit * (math.fsum(scaled) / finite.size)
+        entry["rms"] = unit * math.sqrt(math.fsum(scaled * scaled) / finite.size)
+        entry["min"], entry["max"] = float(finite.min()), float(finite.max())
+    return entry
 
 
 def figure_digest(path: Path) -> str:
-    """Digest of what a figure shows; raises DamagedFile where the file is no such figure."""
+    """Digest of a figure's content; raises DamagedFile where the file is no such figure."""
     data = _bytes(path)
-    forms = {".png": _pixels, ".pdf": _drawing, ".svg": _markup}
     try:
-        return hashlib.sha256(forms[path.suffix](data)).hexdigest()
+        return hashlib.sha256(FIGURES[path.suffix](data)).hexdigest()
     except Exception as error:  # image libraries raise many kinds
         raise DamagedFile(f"{path}: not a readable {path.suffix[1:]} file ({error})") from None
 
@@ -137,7 +161,7 @@ def _drawing(data: bytes) -> bytes:
 
     def inflated(match: re.Match[bytes]) -> bytes:
         try:
-            data = zlib.decompressobj().decompress(match[1], LARGEST)
+            data = zlib.decompressobj().decompress(match[1], MAX_STREAM)
             return b"stream\n" + data + b"\nendstream"
         except zlib.error:
             return match[0]
@@ -149,6 +173,9 @@ def _markup(data: bytes) -> bytes:
     if not data.rstrip().endswith(b"</svg>"):
         raise ValueError("no SVG, or cut off")
     return _METADATA.sub(b"", data).replace(b"\r\n", b"\n")
+
+
+FIGURES = {".png": _pixels, ".pdf": _drawing, ".svg": _markup}
 
 
 def table_rows(path: Path) -> list[list[str]]:
@@ -172,8 +199,3 @@ def verdicts(path: Path) -> list[list[str]]:
         return [[row[column] for column in columns] for row in rows[1:]]
     except (IndexError, ValueError):
         raise DamagedFile(f"{path}: not a table of claims") from None
-
-
-def read_dataset(path: Path) -> xr.Dataset:
-    """A netCDF file of the package, its digest checked; raises DamagedFile."""
-    return netcdf.read(path)

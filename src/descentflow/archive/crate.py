@@ -1,30 +1,30 @@
-"""The Workflow Run RO-Crate: what went in, what each step did, what came out, and the papers.
+"""Write the Workflow Run RO-Crate: inputs, the action of each job, outputs, and the papers.
 
 RO-Crate 1.1 with the profiles Process, Workflow and Provenance Run Crate 0.5 and Workflow RO-Crate
 1.0. Every identifier is a path or a name, never drawn at random, and the only date is the one given,
-so the same results give the same text. Run times are not told.
+so the same results give the same text. Run times are left out.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
-
-from rocrate.model import ContextEntity, Entity
-from rocrate.rocrate import ROCrate
 
 from descentflow import __version__
 from descentflow.planning.jobs import Job
 
 NAME = "ro-crate-metadata.json"
 WORKFLOW = "workflow/Snakefile"
+CONTEXT = [
+    "https://w3id.org/ro/crate/1.1/context",
+    "https://w3id.org/ro/terms/workflow-run/context",
+]
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
     "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
     "https://w3id.org/ro/wfrun/provenance/0.5": "Provenance Run Crate",
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
-TERMS = "https://w3id.org/ro/terms/workflow-run/context"
 STAGES = {
     "sample": "Draw the initial parameters of a chunk",
     "train": "Gradient descent or gradient flow, one segment of a chunk",
@@ -33,7 +33,7 @@ STAGES = {
     "judge": "Judge the claims",
     "show_claims": "Show the table of claims as a picture and as a page",
 }
-PARAMETERS = {"aggregate": "datasets", "draw": "figures", "judge": "claims", "show_claims": "pages"}
+OUTPUTS = {"aggregate": "datasets", "draw": "figures", "judge": "claims", "show_claims": "pages"}
 """The workflow's outputs by the stage that makes them; other files are between stages."""
 
 FORMATS = {
@@ -48,46 +48,35 @@ FORMATS = {
     ".cff": "application/yaml",
     ".lock": "text/plain",
 }
-Properties = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Described:
-    """What the crate tells: files with digest and size, jobs, and what the results belong to."""
+class CrateInput:
+    """The content of a crate: files with digest and size, jobs, and the results' sources."""
 
     digests: Mapping[str, str]
     sizes: Mapping[str, int]
-    made: Iterable[Job]
+    jobs: Sequence[Job]
     config: str
     lock: str
     date: str
     citation: Mapping[str, Any]
     snakemake: str
-    extra: Iterable[str] = field(default=())
+    extra: Iterable[str] = ()
 
 
-def metadata(described: Described) -> bytes:
-    """The crate's metadata file."""
-    crate = ROCrate(version="1.1")
-    crate.metadata.extra_contexts.append(TERMS)
-    _root(crate, described)
-    papers = [_paper(crate, paper) for paper in described.citation.get("references", [])]
-    crate.root_dataset["citation"] = papers
-    made = list(described.made)
-    results = [path for job in made for path in job.outputs]
-    sources = (described.config, described.lock, *described.extra)
-    files = {path: _file(crate, path, described) for path in (*sources, *results)}
-    tools = _workflow(crate, described, [made_.stage for made_ in made])
-    _runs(crate, described, made, files, tools)
-    found = crate.metadata.generate()
-    found["@graph"].sort(
-        key=lambda entity: (entity["@id"] != NAME, entity["@id"] != "./", entity["@id"])
+def metadata(described: CrateInput) -> bytes:
+    """Return the crate's metadata file."""
+    crate = _Crate(described)
+    graph = sorted(
+        crate.entities.values(), key=lambda e: (e["@id"] != NAME, e["@id"] != "./", e["@id"])
     )
-    return (json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    document = {"@context": CONTEXT, "@graph": graph}
+    return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def digests_of(text: str) -> dict[str, str]:
-    """The SHA-256 of every file that a crate's metadata tells; raises ValueError for other text."""
+    """Return the SHA-256 of every file in a crate's metadata; raises ValueError for other text."""
     graph = json.loads(text)["@graph"]
     return {
         str(entity["@id"]): str(entity["sha256"])
@@ -96,180 +85,176 @@ def digests_of(text: str) -> dict[str, str]:
     }
 
 
-def _add(crate: ROCrate, identifier: str, kind: str | list[str], /, **properties: Any) -> Entity:
-    return crate.add(ContextEntity(crate, identifier, {"@type": kind, **properties}))
+Reference = dict[str, str]
 
 
-def _root(crate: ROCrate, described: Described) -> None:
-    citation = described.citation
-    names = [str(author.get("name")) for author in citation.get("authors", [])]
-    authors = [_add(crate, f"#author-{n}", "Organization", name=x) for n, x in enumerate(names)]
-    license_name = str(citation.get("license"))
-    terms = f"https://spdx.org/licenses/{license_name}"
-    profiles = [
-        _add(crate, url, "CreativeWork", name=name, version=url.rpartition("/")[2])
-        for url, name in PROFILES.items()
-    ]
-    crate.root_dataset["conformsTo"] = profiles
-    crate.name = f"descentflow {__version__}: results, sources and how they were made"
-    crate.description = str(citation.get("abstract", ""))
-    crate.datePublished = described.date
-    crate.keywords = ", ".join(map(str, citation.get("keywords", [])))
-    crate.root_dataset["author"] = authors
-    crate.root_dataset["version"] = __version__
-    crate.root_dataset["license"] = _add(crate, terms, "CreativeWork", name=license_name)
+class _Crate:
+    """A graph of entities by identifier; methods add entities and return references to them."""
 
-
-def _paper(crate: ROCrate, paper: Mapping[str, Any]) -> Entity:
-    url = str(paper["url"])
-    authors = []
-    for person in paper["authors"]:
-        given, family = str(person["given-names"]), str(person["family-names"])
-        who = f"#{given}-{family}".replace(" ", "-").replace(".", "")
-        known = crate.get(who)
-        properties = {"name": f"{given} {family}", "givenName": given, "familyName": family}
-        authors.append(known or _add(crate, who, "Person", **properties))
-    number = f"arXiv:{url.rpartition('/')[2]}"
-    title = str(paper["title"])
-    return _add(
-        crate, url, "ScholarlyArticle", name=title, author=authors, identifier=number, url=url
-    )
-
-
-def _file(crate: ROCrate, path: str, described: Described) -> Entity:
-    properties: Properties = {
-        "name": path.rpartition("/")[2],
-        "sha256": described.digests[path],
-        "contentSize": str(described.sizes[path]),
-    }
-    ending = path[path.rfind(".") :]
-    if ending in FORMATS:
-        properties["encodingFormat"] = FORMATS[ending]
-    return crate.get(path) or crate.add_file(dest_path=path, properties=properties)
-
-
-def _workflow(crate: ROCrate, described: Described, stages: list[str]) -> dict[str, Entity]:
-    """The workflow with its steps; the tools by stage."""
-    language = _add(
-        crate,
-        "#snakemake",
-        ["ComputerLanguage", "SoftwareApplication"],
-        name="Snakemake",
-        url="https://snakemake.github.io",
-        version=described.snakemake,
-    )
-    properties = {
-        "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
-        "name": "descentflow",
-        "sha256": described.digests[WORKFLOW],
-        "contentSize": str(described.sizes[WORKFLOW]),
-    }
-    workflow = crate.add_file(dest_path=WORKFLOW, properties=properties)
-    workflow["programmingLanguage"] = language
-    workflow["version"] = __version__
-    workflow["input"] = [_parameter(crate, "config"), _parameter(crate, "lock")]
-    workflow["output"] = [_parameter(crate, name) for name in PARAMETERS.values()]
-    crate.mainEntity = workflow
-    chosen = [stage for stage in STAGES if stage in stages]
-    tools = {stage: _tool(crate, stage) for stage in chosen}
-    workflow["hasPart"] = list(tools.values())
-    workflow["step"] = [
-        _add(
-            crate,
-            f"{WORKFLOW}#{stage}",
-            "HowToStep",
-            name=stage,
-            position=str(number),
-            workExample=tools[stage],
+    def __init__(self, described: CrateInput) -> None:
+        self.entities: dict[str, dict[str, Any]] = {}
+        self._input = described
+        jobs, config, lock = described.jobs, described.config, described.lock
+        self._root()
+        results = [path for job in jobs for path in job.outputs]
+        for path in dict.fromkeys((config, lock, *described.extra, *results)):
+            self._file(path)
+        self._workflow()
+        for path, name in ((config, "config"), (lock, "lock")):
+            self.entities[path]["exampleOfWork"] = {"@id": f"{WORKFLOW}#{name}-file"}
+        outputs = [
+            (path, OUTPUTS[j.stage]) for j in jobs if j.stage in OUTPUTS for path in j.outputs
+        ]
+        for path, name in outputs:
+            self.entities[path]["exampleOfWork"] = {"@id": f"{WORKFLOW}#{name}-files"}
+        run = self._add(
+            "#run",
+            "CreateAction",
+            name=f"Run of descentflow {__version__} on {config}",
+            instrument={"@id": WORKFLOW},
+            object=_references((config, lock)),
+            result=_references(path for path, _ in outputs),
         )
-        for number, stage in enumerate(chosen, 1)
-    ]
-    return tools
+        self._add(
+            "#engine",
+            "OrganizeAction",
+            name="Snakemake's run",
+            instrument={"@id": "#snakemake"},
+            object=[self._job(number, job) for number, job in enumerate(jobs)],
+            result=run,
+        )
+        files = [entity["@id"] for entity in self.entities.values() if "sha256" in entity]
+        self.entities["./"] |= {"hasPart": _references(files), "mentions": [run]}
+
+    def _add(self, identifier: str, kind: str | list[str], /, **properties: Any) -> Reference:
+        self.entities.setdefault(identifier, {"@id": identifier, "@type": kind, **properties})
+        return {"@id": identifier}
+
+    def _root(self) -> None:
+        described, citation = self._input, self._input.citation
+        self._add(
+            NAME,
+            "CreativeWork",
+            about={"@id": "./"},
+            conformsTo={"@id": "https://w3id.org/ro/crate/1.1"},
+        )
+        names = [str(author.get("name")) for author in citation.get("authors", [])]
+        license_name = str(citation.get("license"))
+        self._add(
+            "./",
+            "Dataset",
+            name=f"descentflow {__version__}: results, sources and how they were made",
+            description=str(citation.get("abstract", "")),
+            datePublished=described.date,
+            version=__version__,
+            keywords=", ".join(map(str, citation.get("keywords", []))),
+            author=[
+                self._add(f"#author-{number}", "Organization", name=name)
+                for number, name in enumerate(names)
+            ],
+            license=self._add(
+                f"https://spdx.org/licenses/{license_name}", "CreativeWork", name=license_name
+            ),
+            conformsTo=[
+                self._add(url, "CreativeWork", name=name, version=url.rpartition("/")[2])
+                for url, name in PROFILES.items()
+            ],
+            citation=[self._paper(paper) for paper in citation.get("references", [])],
+            mainEntity={"@id": WORKFLOW},
+        )
+
+    def _paper(self, paper: Mapping[str, Any]) -> Reference:
+        url = str(paper["url"])
+        return self._add(
+            url,
+            "ScholarlyArticle",
+            name=str(paper["title"]),
+            author=[self._person(person) for person in paper["authors"]],
+            identifier=f"arXiv:{url.rpartition('/')[2]}",
+            url=url,
+        )
+
+    def _person(self, person: Mapping[str, Any]) -> Reference:
+        given, family = str(person["given-names"]), str(person["family-names"])
+        identifier = f"#{given}-{family}".replace(" ", "-").replace(".", "")
+        names = {"givenName": given, "familyName": family}
+        return self._add(identifier, "Person", name=f"{given} {family}", **names)
+
+    def _file(self, path: str, kind: str | list[str] = "File", **properties: Any) -> None:
+        ending = path[path.rfind(".") :]
+        form = {"encodingFormat": FORMATS[ending]} if ending in FORMATS else {}
+        digest, size = self._input.digests[path], str(self._input.sizes[path])
+        known = {"name": path.rpartition("/")[2], "sha256": digest, "contentSize": size, **form}
+        self._add(path, kind, **{**known, **properties})
+
+    def _workflow(self) -> None:
+        """Add the workflow with its parameters, its steps and their tools."""
+        stages = {job.stage for job in self._input.jobs}
+        chosen = [stage for stage in STAGES if stage in stages]
+        tools = [
+            self._add(
+                f"#descentflow.stages.{stage}",
+                "SoftwareApplication",
+                name=f"python -m descentflow.stages.{stage}",
+                description=STAGES[stage],
+                version=__version__,
+            )
+            for stage in chosen
+        ]
+        steps = [
+            self._add(
+                f"{WORKFLOW}#{stage}",
+                "HowToStep",
+                name=stage,
+                position=str(number),
+                workExample=tool,
+            )
+            for number, (stage, tool) in enumerate(zip(chosen, tools, strict=True), 1)
+        ]
+        language = self._add(
+            "#snakemake",
+            ["ComputerLanguage", "SoftwareApplication"],
+            name="Snakemake",
+            url="https://snakemake.github.io",
+            version=self._input.snakemake,
+        )
+        self._file(
+            WORKFLOW,
+            ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
+            name="descentflow",
+            programmingLanguage=language,
+            version=__version__,
+            input=[self._parameter(name, "file") for name in ("config", "lock")],
+            output=[self._parameter(name, "files") for name in OUTPUTS.values()],
+            hasPart=tools,
+            step=steps,
+        )
+
+    def _parameter(self, name: str, files: str) -> Reference:
+        return self._add(
+            f"{WORKFLOW}#{name}-{files}",
+            "FormalParameter",
+            name=name,
+            additionalType="File",
+            conformsTo={"@id": "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"},
+            valueRequired="True",
+        )
+
+    def _job(self, number: int, job: Job) -> Reference:
+        """Add one job's action, and the step of the workflow that it was."""
+        action = self._add(
+            f"#job-{number}",
+            "CreateAction",
+            name=" ".join(filter(None, (job.stage, job.trainer, job.study))),
+            instrument={"@id": f"#descentflow.stages.{job.stage}"},
+            object=_references(job.inputs or (self._input.config,)),
+            result=_references(job.outputs),
+            description=job.json,
+            actionStatus={"@id": "http://schema.org/CompletedActionStatus"},
+        )
+        step = {"@id": f"{WORKFLOW}#{job.stage}"}
+        return self._add(f"#control-{number}", "ControlAction", instrument=step, object=action)
 
 
-def _parameter(crate: ROCrate, name: str) -> Entity:
-    return _add(
-        crate,
-        f"{WORKFLOW}#{name}-{'files' if name in PARAMETERS.values() else 'file'}",
-        "FormalParameter",
-        name=name,
-        additionalType="File",
-        conformsTo={"@id": "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"},
-        valueRequired="True",
-    )
-
-
-def _tool(crate: ROCrate, stage: str) -> Entity:
-    return _add(
-        crate,
-        f"#descentflow.stages.{stage}",
-        "SoftwareApplication",
-        name=f"python -m descentflow.stages.{stage}",
-        description=STAGES[stage],
-        version=__version__,
-    )
-
-
-def _runs(
-    crate: ROCrate,
-    described: Described,
-    made: list[Job],
-    files: Mapping[str, Entity],
-    tools: Mapping[str, Entity],
-) -> None:
-    """The run of the workflow, and of every job in it."""
-    controls = [
-        _job(crate, number, job, files, tools[job.stage], described.config)
-        for number, job in enumerate(made)
-    ]
-    inputs = {"config": files[described.config], "lock": files[described.lock]}
-    for name, entity in inputs.items():
-        entity["exampleOfWork"] = {"@id": f"{WORKFLOW}#{name}-file"}
-    outputs = []
-    for job in made:
-        for path in job.outputs if job.stage in PARAMETERS else ():
-            files[path]["exampleOfWork"] = {"@id": f"{WORKFLOW}#{PARAMETERS[job.stage]}-files"}
-            outputs.append(files[path])
-    run = _add(
-        crate,
-        "#run",
-        "CreateAction",
-        name=f"Run of descentflow {__version__} on {described.config}",
-        instrument=crate.mainEntity,
-        object=list(inputs.values()),
-        result=outputs,
-    )
-    crate.root_dataset["mentions"] = [run]
-    _add(
-        crate,
-        "#engine",
-        "OrganizeAction",
-        name="Snakemake's run",
-        instrument={"@id": "#snakemake"},
-        object=controls,
-        result=run,
-    )
-
-
-def _job(
-    crate: ROCrate,
-    number: int,
-    job: Job,
-    files: Mapping[str, Entity],
-    tool: Entity,
-    config: str,
-) -> Entity:
-    """One job's action, and the step of the workflow that it was."""
-    action = _add(
-        crate,
-        f"#job-{number}",
-        "CreateAction",
-        name=" ".join(filter(None, (job.stage, job.trainer, job.study))),
-        instrument=tool,
-        object=[files[path] for path in job.inputs or (config,)],
-        result=[files[path] for path in job.outputs],
-        description=job.json,
-        actionStatus={"@id": "http://schema.org/CompletedActionStatus"},
-    )
-    step = {"@id": f"{WORKFLOW}#{job.stage}"}
-    return _add(crate, f"#control-{number}", "ControlAction", instrument=step, object=action)
+def _references(identifiers: Iterable[str]) -> list[Reference]:
+    return [{"@id": identifier} for identifier in identifiers]

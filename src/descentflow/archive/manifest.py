@@ -1,9 +1,8 @@
-"""The manifest: for every dataset, figure and the claims of a configuration, what they must be.
+"""The manifest: digests and fingerprints of every dataset, figure and the claims of a configuration.
 
-It is a JSON file that depends on the artefacts alone: no date, no host, sorted keys. Beside digests
-it holds fingerprints (:mod:`descentflow.archive.content`), and the digests of the configuration, the
-lock file and the code that the artefacts belong to, from which :func:`stale` sees cheaply that they
-are no longer those of the tree.
+It is a JSON file that depends on the artefacts alone: no date, no host, sorted keys. It also holds the
+digests of the configuration, the lock file and the code that the artefacts belong to; :func:`stale`
+compares these with the tree.
 """
 
 import hashlib
@@ -16,48 +15,47 @@ from typing import Any
 
 from descentflow import __version__
 from descentflow.archive import content
-from descentflow.datasets.netcdf import content_digest
+from descentflow.archive.content import Entry
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import InputError
 from descentflow.planning.identity import canonical
-from descentflow.planning.jobs import Jobs
+from descentflow.planning.jobs import Job, Jobs
 from descentflow.planning.shallow_runs import Run
 
 FORMAT = 1
-Entry = dict[str, Any]
 Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """One file of a configuration's results; ``study`` is empty for the claims and their picture."""
+    """One file of a configuration's results, with the job that makes it."""
 
-    kind: str
-    study: str
+    job: Job
     path: Path
 
     @property
+    def kind(self) -> str:
+        """``dataset``, ``figure`` or ``claims``."""
+        return {"aggregate": "dataset", "judge": "claims"}.get(self.job.stage, "figure")
+
+    @property
     def key(self) -> str:
-        """Its name wherever the outputs are written to."""
-        if self.kind == "figure":
-            return "/".join(filter(None, ("figures", self.study, self.path.name)))
-        return self.path.name if self.kind == "claims" else f"datasets/{self.path.name}"
+        """Its name in the manifest, wherever the outputs are written to."""
+        folders = {"dataset": ("datasets",), "figure": ("figures", self.job.study), "claims": ()}
+        return "/".join(filter(None, (*folders[self.kind], self.path.name)))
 
 
 def artefacts(jobs: Jobs) -> Iterator[Artefact]:
-    """All datasets, figures and the claims of a configuration."""
-    for study in jobs.blocks:
-        yield Artefact("dataset", study, Path(jobs.aggregate(study).outputs[0]))
-    for study in jobs.blocks:
-        yield from (Artefact("figure", study, Path(path)) for path in jobs.draw(study).outputs)
-    yield Artefact("claims", "", Path(jobs.judge().outputs[0]))
-    shown = map(Path, jobs.show_claims().outputs)
-    yield from (Artefact("figure", "", path) for path in shown if path.suffix != ".html")
+    """Yield all datasets, figures and the claims of a configuration, each after those it is made of."""
+    for job in jobs.all():
+        if job.planned is None:
+            paths = map(Path, job.outputs)
+            yield from (Artefact(job, path) for path in paths if path.suffix != ".html")
 
 
 def exact_runs(jobs: Jobs, study: str) -> set[str]:
-    """Ids of the study's runs whose risk is a closed form: their bits are promised."""
-    shallow = (run for run in jobs.runs[study] if isinstance(run, Run))
+    """Return the ids of a study's runs whose risk is a closed form: their bits are promised."""
+    shallow = (run for run in jobs.runs.get(study, []) if isinstance(run, Run))
     return {run.id for run in shallow if run.setting.engine == "closed_form"}
 
 
@@ -77,7 +75,7 @@ def code_digests(jobs: Jobs) -> dict[str, str]:
 
 
 def describe(jobs: Jobs, root: Path = Path()) -> Manifest:
-    """The manifest of a finished configuration; raises DamagedFile naming what is missing or broken."""
+    """Describe a finished configuration; raises DamagedFile naming a file that is missing or broken."""
     return {
         "format": FORMAT,
         "package": "descentflow",
@@ -87,38 +85,19 @@ def describe(jobs: Jobs, root: Path = Path()) -> Manifest:
         "lock": jobs.lock,
         "code": code_digests(jobs),
         "runs": {study: [run.id for run in runs] for study, runs in jobs.runs.items()},
-        "artefacts": {
-            artefact.key: entry(artefact, root, exact_runs(jobs, artefact.study))
-            if artefact.study
-            else entry(artefact, root, set())
-            for artefact in artefacts(jobs)
-        },
+        "artefacts": {artefact.key: entry(artefact, jobs, root) for artefact in artefacts(jobs)},
     }
 
 
-def entry(artefact: Artefact, root: Path, exact: set[str]) -> Entry:
-    """What the manifest says about one artefact."""
-    path = root / artefact.path
-    found: Entry = {
+def entry(artefact: Artefact, jobs: Jobs, root: Path) -> Entry:
+    """Describe one artefact; raises DamagedFile where it is missing or broken."""
+    study = artefact.job.study
+    return {
         "kind": artefact.kind,
-        "study": artefact.study,
+        "study": study,
         "path": artefact.path.as_posix(),
-        "sha256": content.sha256(path),
-        "bytes": path.stat().st_size,
+        **content.describe(root / artefact.path, exact_runs(jobs, study)),
     }
-    if artefact.kind == "dataset":
-        dataset = content.read_dataset(path)
-        found["content"] = content_digest(dataset)
-        found["recorded"] = content.recorded_digest(dataset, exact)
-        found["variables"] = content.fingerprint(dataset)
-    elif artefact.kind == "figure":
-        found["content"] = content.figure_digest(path)
-        if path.suffix == ".png":
-            found["thumbnail"] = content.thumbnail(path)
-    else:
-        found["content"] = content.table_digest(path)
-        found["verdicts"] = content.verdicts(path)
-    return found
 
 
 def write(manifest: Manifest, path: Path) -> None:
@@ -149,7 +128,7 @@ def read(path: Path) -> Manifest:
 
 
 def stale(manifest: Manifest, jobs: Jobs) -> list[str]:
-    """Why the manifest is not of this configuration, lock file and code; empty where it is."""
+    """Return the reasons why a manifest is not of this configuration, lock file and code."""
     reasons = []
     if manifest["config"] != config_digest(jobs):
         reasons.append("the configuration has changed")

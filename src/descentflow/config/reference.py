@@ -1,21 +1,18 @@
-"""docs/configuration.md: every key of the configuration, made from the models that check it."""
+"""docs/configuration.md: every key of the configuration, made from the schema of its models."""
 
 import inspect
-import re
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal, get_args, get_origin
-
-from pydantic.fields import FieldInfo
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from descentflow.config.catalogue import STUDIES
-from descentflow.config.experiment import Experiment
-from descentflow.config.study import ExperimentType
+from descentflow.config.json_schema import Schema, model_schema
+from descentflow.config.study import ExperimentType, Study
 from descentflow.config.sweeps import MAX_RUNS, UNSWEPT
-from descentflow.config.validate import Configuration, Outputs
-from descentflow.schema.messages import limits, members, number
+from descentflow.config.validate import Configuration
+from descentflow.schema.messages import number, number_range
 from descentflow.schema.model import MAGNITUDE, Model
 
-INTRODUCTION = """\
+_INTRODUCTION = """\
 # Configuration reference
 
 Every key of `config.yaml`, its type, what is allowed, and what it means. This page is made from the
@@ -33,186 +30,177 @@ descentflow schema > /dev/null       # the JSON schema by which editors complete
 Numbers may be written as strings, since YAML reads `1e-2` as one; a whole number may be written
 `1e5`. nan and infinities are refused, and so is any number beyond ±1e100. A key without a default is
 required.
-"""
 
-SWEPT = """\
+## Top level
+
+`studies` is required and holds at least one study; those left out are not run."""
+
+_STUDIES = """\
+## Studies and experiments
+
+An experiment is left out by leaving out its key. What an experiment needs is checked with everything
+else; a figure is drawn where its experiment is there."""
+
+_SWEEP = f"""\
 ## `sweep`
 
 Every experiment may have the key `sweep`: a mapping of dotted keys to lists of values, of which every
-combination is a setting, at most {most:,} of them. A swept key need not be given elsewhere. A value
-may be a whole mapping (`network: [{{hidden: 1}}, {{hidden: 2}}]`). {unswept} cannot be swept, since
-the largest value contains the others. No setting may occur twice.
-"""
+combination is a setting, at most {MAX_RUNS:,} of them. A swept key need not be given elsewhere. A
+value may be a whole mapping (`network: [{{hidden: 1}}, {{hidden: 2}}]`). No setting may occur twice.
+These cannot be swept, since the largest value contains the others: {", ".join(UNSWEPT)}."""
 
 
 def markdown() -> str:
-    """The page."""
-    parts = [
-        INTRODUCTION,
-        "## Top level",
-        _table(_rows("", Configuration, skip=("outputs", "studies")) + _rows("outputs.", Outputs)),
-        "`studies` is required and holds at least one study; those left out are not run.",
-        *_studies(),
-        "## An experiment",
-        "Of all studies but `overparameterized`.",
-        *_blocks(Experiment),
-        SWEPT.format(most=MAX_RUNS, unswept=_words(UNSWEPT)),
-        "## An experiment of `overparameterized`",
-        _kinds_of_experiments(),
-        *_blocks(STUDIES["overparameterized"].experiments["training"].model),
-    ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    """Write the page."""
+    parts = [_INTRODUCTION, _keys(model_schema(Configuration)), _STUDIES]
+    families: dict[frozenset[type[Model]], list[Study]] = {}
+    for study in STUDIES.values():
+        parts += _study(study)
+        models = frozenset(kind.model for kind in study.experiments.values())
+        families.setdefault(models, []).append(study)
+    for studies in families.values():
+        parts += _family(studies)
+    return "\n\n".join([*parts, _SWEEP]) + "\n"
 
 
-def _studies() -> Iterator[str]:
-    yield "## Studies and experiments"
-    yield (
-        "An experiment is left out by leaving out its key. What an experiment needs is checked with "
-        "everything else; a figure is drawn where its experiment is there."
-    )
-    for study, declared in STUDIES.items():
-        yield f"### `{study}`"
-        description = _sentence(f"{declared.description}, {declared.paper}")
-        yield f"{description} See [its page]({study}.md)."
-        needs = {name: list(_needs(kind)) for name, kind in declared.experiments.items()}
-        first, *others = needs.values()
-        common = [need for need in first if all(need in other for other in others)]
-        if common:
-            noun = "All its experiments need" if others else "Its experiment needs"
-            yield f"{noun}: {'; '.join(common)}."
-        lines = ["| experiment | needs also | figures |", "|---|---|---|"]
-        for name, some in needs.items():
-            figures = [f for f, made in declared.figures.items() if made.experiment == name]
-            own = "; ".join(need for need in some if need not in common)
-            lines.append(f"| `{name}` | {own} | {_words(figures)} |")
-        if study == "overparameterized":
-            lines = [line.replace(" needs also |", "").replace("` |  |", "` |") for line in lines]
-            lines[1] = "|---|---|"
-        yield "\n".join(lines)
+def _study(study: Study) -> Iterator[str]:
+    """Yield a study's description and what its experiments require."""
+    yield f"### `{study.name}`"
+    yield f"{_sentence(f'{study.description}, {study.paper}')} See [its page]({study.name}.md)."
+    required = {name: list(_requirements(kind)) for name, kind in study.experiments.items()}
+    first, *others = required.values()
+    common = [text for text in first if all(text in texts for texts in others)]
+    if common:
+        noun = "All its experiments need" if others else "Its experiment needs"
+        yield f"{noun}: {'; '.join(common)}."
+    rows = []
+    for name, texts in required.items():
+        figures = [title for title, figure in study.figures.items() if figure.experiment == name]
+        own = "; ".join(text for text in texts if text not in common)
+        rows.append((f"`{name}`", own, _words(figures)))
+    yield _table(("experiment", "needs also", "figures"), rows)
 
 
-def _needs(kind: ExperimentType) -> Iterator[str]:
-    for name, allowed in (
-        ("target", kind.targets),
-        ("activation", kind.activations),
-        ("method", kind.methods),
-    ):
-        if allowed:
-            yield f"{name} {' or '.join(f'`{word}`' for word in allowed)}"
-    for _, find in kind.constraints:
-        asked = inspect.cleandoc(find.__doc__ or "").split("\n")[0]
-        yield asked[:1].lower() + asked[1:]
+def _requirements(kind: ExperimentType) -> Iterator[str]:
+    """Yield in words what an experiment requires beyond its model."""
+    for _, key, allowed in kind.words:
+        name = "target" if key == "kind" else key
+        yield f"{name} {' or '.join(f'`{word}`' for word in allowed)}"
+    for constraint in kind.constraints:
+        text = inspect.cleandoc(constraint.find.__doc__ or "").split("\n")[0]
+        yield text[:1].lower() + text[1:]
     if kind.required_experiments:
         yield f"beside it {kind.required_experiments.description}"
 
 
-def _kinds_of_experiments() -> str:
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for name, kind in STUDIES["overparameterized"].experiments.items():
-        model = kind.model
-        keys = tuple(model.model_fields)
-        groups.setdefault((model.__name__, *keys), []).append(name)
-    lines = ["| experiments | keys beside `sweep` |", "|---|---|"]
-    for (model_name, *fields), names in groups.items():
-        without = "; `network` has no `width`" if model_name == "Limit" else ""
-        lines.append(f"| {_words(names)} | {_words(fields)}{without} |")
-    return "\n".join(lines)
-
-
-def _blocks(model: type[Model]) -> Iterator[str]:
-    for name, field in model.model_fields.items():
+def _family(studies: Sequence[Study]) -> Iterator[str]:
+    """Yield the keys of an experiment of these studies, which have the same models."""
+    yield f"## An experiment of {_words(study.name for study in studies)}"
+    names: dict[type[Model], list[str]] = {}
+    for name, kind in studies[0].experiments.items():
+        names.setdefault(kind.model, []).append(name)
+    schemas = {model: model_schema(model)["properties"] for model in names}
+    fullest = max(schemas.values(), key=len)
+    if len(names) > 1:
+        rows = [(_words(names[m]), _missing(schemas[m], fullest)) for m in names]
+        yield _table(("experiments", "keys beside `sweep`"), rows)
+    for name, block in fullest.items():
         yield f"### `{name}`"
-        yield _sentence(field.description or "")
-        kinds = members(field.annotation)
-        discriminator = _discriminator(kinds)
-        for kind in dict.fromkeys(kinds):
-            if discriminator:
-                tags = get_args(kind.model_fields[discriminator].annotation)
-                shown = " or ".join(f"`{discriminator}: {tag}`" for tag in tags)
-                meaning = kind.model_fields[discriminator].description or ""
-                yield f"{meaning}." if len(tags) > 1 else f"{shown}: {meaning}."
-            skip = (discriminator,) if discriminator else ()
-            if rows := _rows("", kind, skip):
-                yield _table(rows)
+        yield _sentence(block["description"])
+        yield from _block(block)
 
 
-def _discriminator(kinds: Iterable[type[Model]]) -> str:
-    """The key by whose word the models of a union are told apart, if there is more than one."""
-    distinct = list(dict.fromkeys(kinds))
-    if len(distinct) < 2:
-        return ""
-    words = [
-        {n for n, f in kind.model_fields.items() if get_origin(f.annotation) is Literal}
-        for kind in distinct
-    ]
-    common = sorted(set.intersection(*words) & {"law", "kind", "method"})
-    return common[0] if common else ""
+def _missing(model: Schema, fullest: Schema) -> str:
+    """List the blocks of a model, and the keys of the fullest one that they do not have."""
+    texts = [_words(model)]
+    for name, block in model.items():
+        keys = {key for member in _members(block) for key in member["properties"]}
+        others = [key for member in _members(fullest[name]) for key in member["properties"]]
+        texts += [f"`{name}` has no `{key}`" for key in others if key not in keys]
+    return "; ".join(texts)
 
 
-def _rows(prefix: str, model: type[Model], skip: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for name, field in model.model_fields.items():
-        if name in skip:
-            continue
-        key = f"`{prefix}{name}`"
-        rows.append((key, _type(field.annotation), _allowed(field), _default(field), _text(field)))
-        rows += [
-            (f"`{prefix}{name}.{row[0].strip('`')}`", *row[1:])
-            for inner in members(field.annotation)
-            for row in _rows("", inner)
-        ]
-    return rows
+def _block(block: Schema) -> Iterator[str]:
+    """Yield a table for each kind of a block."""
+    members = _members(block)
+    for member in members:
+        tag = next((key for key in ("law", "kind", "method") if key in member["properties"]), "")
+        if len(members) > 1 and tag:
+            kind = member["properties"].pop(tag)
+            allowed = f"`{tag}: {kind['const']}`: " if "const" in kind else ""
+            yield f"{allowed}{kind['description']}."
+        if member["properties"]:
+            yield _keys(member)
 
 
-def _table(rows: Iterable[tuple[str, ...]]) -> str:
-    head = ["| key | type | allowed | default | meaning |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)])
+def _members(schema: Schema) -> list[Schema]:
+    """List the mappings that a schema allows, in lists too, each once."""
+    found = [schema] if "properties" in schema else []
+    items = [schema["items"]] if "items" in schema else []
+    for option in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *items):
+        found += [member for member in _members(option) if member not in found]
+    return found
 
 
-def _type(annotation: Any) -> str:
-    """What is written for the key, in words."""
-    options = [a for a in get_args(annotation) if a is not type(None)]
-    if get_origin(annotation) is Literal:
-        return "word"
-    if get_origin(annotation) is tuple:
-        return f"list of {_plural(_type(options[0]))}"
-    if hasattr(annotation, "__metadata__"):
-        return _type(get_args(annotation)[0])
-    if options:
-        return " or ".join(dict.fromkeys(_type(option) for option in options))
-    if isinstance(annotation, type) and issubclass(annotation, Model):
-        return "mapping"
-    names = {int: "whole number", float: "number", str: "text"}
-    return names.get(annotation, "value")
+def _keys(mapping: Schema) -> str:
+    """Make the table of a mapping's keys, those of mappings in it included."""
+    return _table(("key", "type", "allowed", "default", "meaning"), _rows(mapping, ""))
 
 
-def _plural(name: str) -> str:
-    return name.replace("list of", "lists of") if name.startswith("list") else f"{name}s"
+def _rows(mapping: Schema, prefix: str) -> Iterator[tuple[str, ...]]:
+    for name, schema in mapping["properties"].items():
+        default = "required" if name in mapping.get("required", ()) else _default(schema)
+        meaning = schema["description"].replace("|", "\\|")
+        if "properties" not in schema:
+            yield f"`{prefix}{name}`", _type(schema), _allowed(schema), default, meaning
+        for member in _members(schema):
+            yield from _rows(member, f"{prefix}{name}.")
 
 
-def _allowed(field: FieldInfo) -> str:
-    for annotation in (field.annotation, *get_args(field.annotation)):
-        if get_origin(annotation) is Literal:
-            return ", ".join(f"`{word}`" for word in get_args(annotation))
-    span = limits(field.annotation, field.metadata)
-    if span == f"0 to {number(MAGNITUDE)}":
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(line)} |" for line in (head, *rows)]
+    return "\n".join([lines[0], f"|{'---|' * len(head)}", *lines[1:]])
+
+
+def _options(schema: Schema) -> list[Schema]:
+    """List what a value may be, but for nothing."""
+    options = schema.get("anyOf") or schema.get("oneOf") or [schema]
+    return [option for option in options if option.get("type") != "null"]
+
+
+def _type(schema: Schema) -> str:
+    """Say what is written for a key."""
+    names = {"integer": "whole number", "string": "text", "object": "mapping"}
+    types = []
+    for option in _options(schema):
+        if option["type"] == "array":
+            inner = _type(option["items"])
+            plural = inner.replace("list", "lists", 1) if "list" in inner else f"{inner}s"
+            types.append(f"list of {plural}")
+        else:
+            words = "enum" in option or "const" in option
+            types.append("word" if words else names.get(option["type"], "number"))
+    return " or ".join(types)
+
+
+def _allowed(schema: Schema) -> str:
+    """Say which words or numbers are allowed for a key."""
+    option, *_ = _options(schema)
+    if "enum" in option:
+        return _words(option["enum"])
+    bounds = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+    text = number_range(*(option.get(bound) for bound in bounds))
+    if text == f"0 to {number(MAGNITUDE)}":
         return "at least 0"
-    if span in ("", f"{number(-MAGNITUDE)} to {number(MAGNITUDE)}"):
-        return "any"
-    return span.removesuffix(f", to {number(MAGNITUDE)}")
+    text = text.removeprefix(f"{number(-MAGNITUDE)} to {number(MAGNITUDE)}")
+    return text.removesuffix(f", to {number(MAGNITUDE)}") or "any"
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    value = field.get_default(call_default_factory=True)
-    if value is None or value == ():
+def _default(schema: Schema) -> str:
+    value: Any = schema.get("default")
+    if value in (None, []):
         return "none"
     return f"`{value}`" if isinstance(value, str) else number(value)
-
-
-def _text(field: FieldInfo) -> str:
-    return re.sub(r"\s+", " ", field.description or "").replace("|", "\\|")
 
 
 def _sentence(text: str) -> str:

@@ -6,6 +6,7 @@ Each folder ``descentflow/studies/<name>/`` declares one: its ``__init__`` a :cl
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -42,29 +43,34 @@ class ExperimentType:
     required_experiments: RequiredExperiments | None = None
 
     @property
+    def words(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+        """The blocks and keys whose words are limited, each with the words allowed."""
+        limits = (
+            ("target", "kind", self.targets),
+            ("network", "activation", self.activations),
+            ("training", "method", self.methods),
+        )
+        return tuple((block, key, allowed) for block, key, allowed in limits if allowed)
+
+    @property
     def checks(self) -> tuple[Check, ...]:
         """All constraints, as checks of ``model``."""
         words = (
-            (self.targets, Check(("target",), self._check_targets)),
-            (self.activations, Check(("network",), self._check_activation)),
-            (self.methods, Check(("training",), self._check_method)),
+            Check((block,), partial(_check_words, block, key, allowed))
+            for block, key, allowed in self.words
         )
-        return (*(check for allowed, check in words if allowed), *self.constraints)
+        return (*words, *self.constraints)
 
-    def _check_targets(self, run: Any) -> Iterator[ConfigProblem]:
-        for number, target in enumerate(run.targets):
-            if target.kind not in self.targets:
-                path = ("target", number) if isinstance(run.target, tuple) else ("target",)
-                yield (*path, "kind"), required(self.targets, target.kind)
 
-    def _check_activation(self, run: Any) -> Iterator[ConfigProblem]:
-        if run.network.activation not in self.activations:
-            text = required(self.activations, run.network.activation)
-            yield ("network", "activation"), text
-
-    def _check_method(self, run: Any) -> Iterator[ConfigProblem]:
-        if run.training.method not in self.methods:
-            yield ("training", "method"), required(self.methods, run.training.method)
+def _check_words(block: str, key: str, allowed: Sequence[str], run: Any) -> Iterator[ConfigProblem]:
+    """Find other words than those allowed for a key of a block, which may be a list of mappings."""
+    value = getattr(run, block)
+    listed = isinstance(value, tuple)
+    for number, mapping in enumerate(value if listed else (value,)):
+        word = getattr(mapping, key)
+        if word not in allowed:
+            path = (block, number, key) if listed else (block, key)
+            yield path, required(allowed, word)
 
 
 def required(allowed: Sequence[str], value: object) -> str:

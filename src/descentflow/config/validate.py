@@ -13,7 +13,7 @@ from descentflow.errors import ConfigurationError
 from descentflow.schema.messages import ConfigProblem, explain, report
 from descentflow.schema.model import Model, Whole
 from descentflow.schema.yaml_file import load as load
-from descentflow.schema.yaml_file import oversized, strange
+from descentflow.schema.yaml_file import size_problem, unsupported_values
 
 Folder = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f{}]+$")]
 """Braces would be wildcards of Snakemake."""
@@ -63,9 +63,9 @@ def check(mapping: object) -> tuple[Configuration, dict[str, Block]]:
 
     Raises ConfigurationError with one line for every problem.
     """
-    if too_much := oversized(mapping):
-        raise ConfigurationError(report([((), f"the configuration {too_much}")]))
-    if problems := strange(mapping):
+    if size := size_problem(mapping):
+        raise ConfigurationError(report([((), f"the configuration {size}")]))
+    if problems := unsupported_values(mapping):
         raise ConfigurationError(report(problems))
     configuration: Configuration | None = None
     try:

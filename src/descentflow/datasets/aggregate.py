@@ -1,9 +1,10 @@
 """A study's dataset, made from the files of its runs one chunk of initialisations at a time.
 
-Every study's module has three functions. ``measure(dataset, rows)`` gets one chunk of one run and adds
-what it says of each initialisation, and constants of the run. ``summarise(columns, number, rows)``
-adds what is said of all initialisations of run ``number``. ``conclude(dataset, columns, rows)`` adds
-what needs several runs. None of them sees more numbers at a time than a chunk or one column of a run.
+Every study's module ``measures`` has three functions. ``measure(dataset, row)`` gets one chunk of one
+run, dims (initialization, record), and adds what it says of each initialisation, and constants of the
+run. ``summarise(columns, number, rows)`` returns what is said of all initialisations of run
+``number``. ``conclude(dataset, columns, rows)`` adds what needs several runs. None of them sees more
+numbers at a time than a chunk or one column of a run.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -22,9 +23,7 @@ from descentflow.planning.runs import RunClasses
 Small = dict[str, xr.Variable]
 """Variables of one run, without the dimension ``run``."""
 
-EACH = ("run", "initialization")
-
-MOST = {"minimum": 128}
+MAX_KEPT = {"minimum": 128}
 """Dimensions along which chunks add up, and to how many entries at most."""
 
 
@@ -34,7 +33,7 @@ class Measures(Protocol):
     RUN_CLASSES: RunClasses
     """How the settings of the study's experiments are planned."""
 
-    def measure(self, dataset: xr.Dataset, rows: Sequence[TrainedRun], /) -> xr.Dataset:
+    def measure(self, dataset: xr.Dataset, row: TrainedRun, /) -> xr.Dataset:
         """Add what is said of each initialisation of a chunk."""
 
     def summarise(self, columns: Columns, number: int, rows: Sequence[TrainedRun], /) -> Small:
@@ -59,13 +58,15 @@ def collect(
     """
     columns = Columns(folder, [row.run.count for row in rows])
     runs: list[Small] = [{} for _ in rows]
-    shared: Small = {}
     attributes: dict[str, object] = {}
     for number, first, block in blocks:
-        part = measures.measure(recorded(block), [block])
+        part = measures.measure(recorded(block), block)
         attributes |= part.attrs
         for name, variable in part.variables.items():
-            _keep(str(name), variable, columns, number, first, runs[number], shared)
+            if variable.dims[:1] == ("initialization",):
+                columns.write(str(name), number, first, variable)
+            else:
+                runs[number][str(name)] = _joined(runs[number].get(str(name)), variable)
     for number, run in enumerate(runs):
         run.update(measures.summarise(columns, number, rows))
     dataset = xr.Dataset(coords=coordinates(rows), attrs=attributes)
@@ -74,37 +75,15 @@ def collect(
     sizes = _sizes(runs, columns)
     for name in dict.fromkeys(name for run in runs for name in run):
         dataset[name] = _stacked([run.get(name) for run in runs], sizes)
-    dataset = dataset.assign(shared)
     return measures.conclude(dataset, columns, rows), columns
 
 
-def _keep(
-    name: str,
-    variable: xr.Variable,
-    columns: Columns,
-    number: int,
-    first: int,
-    run: Small,
-    shared: Small,
-) -> None:
-    if variable.dims[:2] == EACH:
-        inner = tuple(map(str, variable.dims[2:]))
-        columns.put(name, number, first, variable.values[0], inner, variable.attrs)
-    elif variable.dims[:1] == ("run",):
-        found = variable.isel(run=0)
-        known = run.get(name)
-        if known is None:
-            run[name] = found
-        elif found.dims and found.dims[0] in MOST:
-            run[name] = _joined(known, found)
-    else:
-        shared.setdefault(name, variable)
-
-
-def _joined(known: xr.Variable, found: xr.Variable) -> xr.Variable:
-    """What was found in a further chunk behind what was found before, up to as many as are kept."""
-    values = np.concatenate([known.values, found.values])[: MOST[str(known.dims[0])]]
-    return xr.Variable(known.dims, values, known.attrs)
+def _joined(before: xr.Variable | None, variable: xr.Variable) -> xr.Variable:
+    """Return a run's variable after a further chunk: the first, or all entries along MAX_KEPT."""
+    if before is None or not before.dims or before.dims[0] not in MAX_KEPT:
+        return variable if before is None else before
+    values = np.concatenate([before.values, variable.values])
+    return xr.Variable(before.dims, values[: MAX_KEPT[str(before.dims[0])]], before.attrs)
 
 
 def _sizes(runs: Sequence[Small], columns: Columns) -> dict[Hashable, int]:
@@ -142,8 +121,8 @@ def whole(measures: Measures, rows: Sequence[TrainedRun], folder: Path) -> xr.Da
         sizes = (max(columns.counts), *map(columns.longest, kind.inner))
         values = np.full((len(rows), *sizes), kind.missing, kind.dtype)
         for run, count in enumerate(columns.counts):
-            if columns.has(name, run):
-                part = columns.some(name, run, 0, count)
+            if (name, run) in columns:
+                part = columns.read_rows(name, run, 0, count)
                 values[run][tuple(map(slice, part.shape))] = part
         dataset[name] = (("run", "initialization", *kind.inner), values, kind.attributes)
     return dataset

@@ -56,7 +56,7 @@ def _append(file: Any, dataset: xr.Dataset, columns: Columns, name: str) -> None
     known = [str(c) for c, values in dataset.coords.items() if {*values.dims} <= {*dims}]
     variable.coordinates = " ".join(c for c in known if c not in dims)
     for run in range(sizes[0]):
-        counted = columns.counts[run] if columns.has(name, run) else 0
+        counted = columns.counts[run] if (name, run) in columns else 0
         end = counted if absent else most
         for first, values in _slabs(columns, name, run, slab, end, sizes[2:]):
             variable[run, first : first + len(values)] = values
@@ -70,7 +70,7 @@ def _slabs(
     for first in range(0, end, slab):
         last = min(first + slab, end)
         values = np.full((last - first, *inner), kind.missing, kind.dtype)
-        if columns.has(name, run) and first < count:
-            part = columns.some(name, run, first, min(last, count))
+        if (name, run) in columns and first < count:
+            part = columns.read_rows(name, run, first, min(last, count))
             values[tuple(map(slice, part.shape))] = part
         yield first, values

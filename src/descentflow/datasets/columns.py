@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 Values = NDArray[Any]
@@ -27,10 +28,11 @@ class Kind:
 
 
 class Columns:
-    """Variables (run, initialization, ..), of which a run may have none and every run its own length.
+    """On-disk variables with dimensions (run, initialization, ...).
 
-    A run's numbers lie in a file with the initialisations last, so that one record of all of them is
-    as cheap to read as all records of some.
+    A run may lack a variable; inner lengths may differ between runs. A run's numbers lie in a file
+    with the initialisations last, so that one record of all of them is as cheap to read as all records
+    of some.
     """
 
     def __init__(self, folder: Path, counts: Sequence[int]) -> None:
@@ -38,17 +40,10 @@ class Columns:
         self.kinds: dict[str, Kind] = {}
         self._shapes: dict[tuple[str, int], tuple[int, ...]] = {}
 
-    def put(
-        self,
-        name: str,
-        run: int,
-        first: int,
-        values: Values,
-        inner: tuple[str, ...] = (),
-        attributes: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Keep ``values`` (n, ..) of the initialisations from number ``first`` on."""
-        kind = self.kinds.setdefault(name, Kind(inner, values.dtype, attributes or {}))
+    def write(self, name: str, run: int, first: int, variable: xr.Variable) -> None:
+        """Write a variable (initialization, ...) of the initialisations from number ``first`` on."""
+        inner, values = tuple(map(str, variable.dims[1:])), variable.values
+        kind = self.kinds.setdefault(name, Kind(inner, values.dtype, variable.attrs))
         shape = self._shapes.setdefault((name, run), values.shape[1:])
         rows = np.ascontiguousarray(values.reshape(len(values), prod(shape)).T, kind.dtype)
         path, count = self._path(name, run), self.counts[run]
@@ -57,9 +52,9 @@ class Columns:
                 file.seek((place * count + first) * kind.dtype.itemsize)
                 file.write(row.data)
 
-    def has(self, name: str, run: int) -> bool:
-        """Whether the run has such numbers."""
-        return (name, run) in self._shapes
+    def __contains__(self, key: object) -> bool:
+        """Whether there is such a variable of such a run: ``(name, run) in columns``."""
+        return key in self._shapes
 
     def shape(self, name: str, run: int) -> tuple[int, ...]:
         """Lengths of the inner dimensions in this run."""
@@ -78,14 +73,14 @@ class Columns:
         shapes = [shape for (known, _), shape in self._shapes.items() if known == name]
         return tuple(map(max, zip(*shapes, strict=True)))
 
-    def one(self, name: str, run: int, place: int = 0) -> Values:
-        """All initialisations (count,), at one place of the inner dimensions."""
+    def read_place(self, name: str, run: int, place: int = 0) -> Values:
+        """Read all initialisations (count,) at one place of the inner dimensions."""
         count, kind = self.counts[run], self.kinds[name]
         offset = place * count * kind.dtype.itemsize
         return np.fromfile(self._path(name, run), kind.dtype, count, offset=offset)
 
-    def some(self, name: str, run: int, first: int, last: int) -> Values:
-        """Initialisations first .. last-1, everything inside: (last - first, ..)."""
+    def read_rows(self, name: str, run: int, first: int, last: int) -> Values:
+        """Read initialisations first .. last-1, everything inside: (last - first, ...)."""
         kind, shape, count = self.kinds[name], self._shapes[name, run], self.counts[run]
         values = np.empty((prod(shape), last - first), kind.dtype)
         with self._path(name, run).open("rb") as file:

@@ -52,29 +52,28 @@ UNLISTED = (
 
 
 def recorded(row: TrainedRun) -> xr.Dataset:
-    """Return what was recorded in one run: dims (run, initialization, record), ``run`` of size 1.
+    """Return what was recorded of a run's initialisations: dims (initialization, record).
 
-    ``step`` or ``time`` (run, record) says where.
+    ``step`` or ``time`` (record) says where.
     """
     table = xr.Dataset()
     if (axis := row.run.axis) is not None:
         grid = row.data[axis]
-        table[axis] = (("run", "record"), grid.values.astype(np.float64)[None], grid.attrs)
+        table[axis] = ("record", grid.values.astype(np.float64), grid.attrs)
     for name in RECORDED:
         if name in row.data:
             records = row.data[name].transpose("initialization", axis)
-            table[name] = (("run", "initialization", "record"), records.values[None], records.attrs)
+            table[name] = (("initialization", "record"), records.values, records.attrs)
     for name in PER_INITIALIZATION:
         if name in row.data:
             numbers = row.data[name]
             kind = np.int8 if name == "status" else np.float64
-            table[name] = (("run", "initialization"), numbers.values.astype(kind)[None])
-            table[name].attrs = numbers.attrs
+            table[name] = ("initialization", numbers.values.astype(kind), numbers.attrs)
     for name in ("risk", "loss"):
         if name in row.data:
-            final = table[name].values[:, :, -1]
-            table[f"final_{name}"] = (("run", "initialization"), final)
-            table[f"final_{name}"].attrs = named(f"{name} after the last step")
+            final = table[name].values[:, -1]
+            title = named(f"{name} after the last step")
+            table[f"final_{name}"] = ("initialization", final, title)
     return table
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from descentflow.deep.gaussian import normalisation
+from descentflow.deep.moments import normalisation
 from descentflow.deep.network import DeepNetwork
 from descentflow.deep.traced_activations import TRACED
 
@@ -25,9 +25,9 @@ Weights = tuple[jax.Array, ...]
 
 
 class Forward(NamedTuple):
-    """What a pass forward leaves behind, n inputs at once.
+    """The results of a forward pass of n inputs at once.
 
-    received : what W^(1)..W^(H) are applied to, x^(h-1) or its patches, (n, [p,] fan-in) each.
+    received : the inputs of W^(1)..W^(H), x^(h-1) or its patches, (n, [p,] fan-in) each.
     arguments : W^(h) times that, (n, [p,] m) each.
     last : x^(H), (n, [p,] m).
     """
@@ -38,17 +38,17 @@ class Forward(NamedTuple):
 
 
 def outputs(network: DeepNetwork, weights: Weights, inputs: jax.Array) -> jax.Array:
-    """The network at n inputs: u = f(x), (n,)."""
+    """Evaluate the network at n inputs: u = f(x), (n,)."""
     return read_out(weights, forward(network, weights, inputs).last)
 
 
 def read_out(weights: Weights, last: jax.Array) -> jax.Array:
-    """⟨a, x^(H)⟩ for x^(H) (n, [p,] m): (n,)."""
+    """Compute ⟨a, x^(H)⟩ from x^(H) (n, [p,] m): (n,)."""
     return last.reshape(len(last), -1) @ weights[-1].reshape(-1)
 
 
 def forward(network: DeepNetwork, weights: Weights, inputs: jax.Array) -> Forward:
-    """All layers' inputs and arguments."""
+    """Pass inputs forward and return the inputs and arguments of all layers."""
     value, received, arguments = TRACED[network.activation].value, [], []
     x = inputs
     for layer, weight in enumerate(weights[:-1]):
@@ -60,7 +60,7 @@ def forward(network: DeepNetwork, weights: Weights, inputs: jax.Array) -> Forwar
 
 
 def backward(network: DeepNetwork, weights: Weights, passed: Forward) -> tuple[jax.Array, ...]:
-    """∂u_i/∂(argument of layer h) for h = 1..H, each (n, [p,] m)."""
+    """Compute ∂u_i/∂(argument of layer h) for h = 1..H, each (n, [p,] m)."""
     x_bar = jnp.broadcast_to(weights[-1], passed.last.shape)
     signals = []
     for layer in reversed(range(network.depth)):
@@ -73,23 +73,23 @@ def backward(network: DeepNetwork, weights: Weights, passed: Forward) -> tuple[j
 
 
 def last_signal(network: DeepNetwork, weights: Weights, passed: Forward) -> jax.Array:
-    """∂u_i/∂(argument of layer H) alone, (n, [p,] m)."""
+    """Compute ∂u_i/∂(argument of layer H) alone, (n, [p,] m)."""
     return _signal(network, network.depth - 1, passed, weights[-1])
 
 
 def _signal(network: DeepNetwork, layer: int, passed: Forward, x_bar: jax.Array) -> jax.Array:
-    slope = TRACED[network.activation].slope(passed.arguments[layer])
-    return _scale(network, layer) * slope * x_bar
+    dsigma: jax.Array = TRACED[network.activation].slope(passed.arguments[layer])
+    return _scale(network, layer) * dsigma * x_bar
 
 
 def patches(x: jax.Array) -> jax.Array:
-    """(n, p, c) to (n, p, 3c): each pixel between its neighbours, zero beyond the borders."""
+    """Join each pixel with its neighbours, zero beyond the borders: (n, p, c) to (n, p, 3c)."""
     padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0)))
     return jnp.concatenate([padded[:, :-2], x, padded[:, 2:]], axis=-1)
 
 
 def unpatch(x: jax.Array) -> jax.Array:
-    """The transpose of :func:`patches`: (n, p, 3c) to (n, p, c)."""
+    """Apply the transpose of :func:`patches`: (n, p, 3c) to (n, p, c)."""
     left, centre, right = jnp.split(x, 3, axis=-1)
     from_right = jnp.pad(left[:, 1:], ((0, 0), (0, 1), (0, 0)))
     from_left = jnp.pad(right[:, :-1], ((0, 0), (1, 0), (0, 0)))
@@ -105,7 +105,7 @@ def _skips(network: DeepNetwork, layer: int) -> bool:
 
 
 def _scale(network: DeepNetwork, layer: int) -> float:
-    """What multiplies σ(W^(layer+1)x)."""
+    """Return the factor of σ(W^(layer+1)x)."""
     if _skips(network, layer):
         return network.blend / math.sqrt(network.width)
     return math.sqrt(normalisation(network.activation) / network.width)

@@ -5,8 +5,8 @@ E[g(u)g(v)] = Σ_k ρ^k a_k(s_u) a_k(s_v), where s are the standard deviations a
 One set of coefficients per variance thus serves all pairs, for every ρ, and Parseval's identity
 Σ_k a_k(s)² = E[g(s z)²] bounds what the terms left out can still add. The coefficients are sums over
 the nodes z = sinh(t)/max(1, s), t equidistant: they are dense where g(s z) varies, so that large
-variances cost no more than a logarithm, and the trapezoidal rule converges geometrically for
-analytic g. Nodes are added until the result settles. Everything is dimensionless.
+a variance costs no more than its logarithm, and the trapezoidal rule converges geometrically for
+analytic g. Nodes are added until the result changes no more. Everything is dimensionless.
 """
 
 import math
@@ -17,13 +17,13 @@ from descentflow.deep.activations import Function
 from descentflow.errors import InputError
 from descentflow.simd.arrays import Array
 
-REACH = 13.0
-"""|z| beyond which nothing is summed: exp(-z²/4) is 4e-19 there."""
+MAX_NODE = 13.0
+"""|z| of the last node: exp(-z²/4) is 4e-19 there."""
 
-NEGLIGIBLE = 3e-14
+TRUNCATION = 3e-14
 """Terms left out, relative to √(E[g(u)²]E[g(v)²]); rounding alone reaches 5e-15."""
 
-SETTLED = 2e-13
+TOLERANCE = 2e-13
 """Change on the same scale, when the nodes are doubled, that ends the search."""
 
 MIN_TERMS, MAX_TERMS, BLOCK, DOUBLINGS = 256, 2**15, 128, 5
@@ -37,17 +37,17 @@ Distinct images may share a patch, and depth drives all correlations to 1.
 
 
 def first_moments(function: Function, variances: Array) -> Array:
-    """E[g(u)] for u ~ N(0, q), the q ≥ 0 in ``variances``, of any shape: the same shape.
+    """Compute E[g(u)], u ~ N(0, q), for every q ≥ 0 in ``variances``, of any shape.
 
-    Raises InputError where more nodes do not settle it (g is not smooth).
+    Raises InputError if the result still changes with the last nodes, because g is not smooth.
     """
     deviations = np.sqrt(np.maximum(variances, 0.0)).ravel()
     previous = np.full(deviations.shape, np.nan)
     for refinement in range(DOUBLINGS + 1):
         nodes, weights = _nodes(float(deviations.max()), MIN_TERMS, refinement)
-        values = function(deviations[:, None] * nodes)
+        values: Array = function(deviations[:, None] * nodes)
         result, size = values @ weights, np.sqrt((values * values) @ weights)
-        if (np.abs(result - previous) <= SETTLED * size).all():
+        if (np.abs(result - previous) <= TOLERANCE * size).all():
             return result.reshape(np.shape(variances))
         previous = result
     raise InputError(
@@ -56,7 +56,7 @@ def first_moments(function: Function, variances: Array) -> Array:
 
 
 def second_moments(function: Function, covariance: Array) -> Array:
-    """E[g(u_i)g(u_j)] for u ~ N(0, covariance), positive semi-definite (n, n): shape (n, n).
+    """Compute E[g(u_i)g(u_j)], u ~ N(0, covariance), positive semi-definite: (n, n) -> (n, n).
 
     Raises InputError where 1e-12 is out of reach: g is not smooth, or rows are so long and so nearly
     parallel that more than ``MAX_TERMS`` terms are needed to tell them apart.
@@ -67,19 +67,19 @@ def second_moments(function: Function, covariance: Array) -> Array:
     terms, refinement = MIN_TERMS, 0
     previous = np.full(correlation.shape, np.nan)
     while terms <= MAX_TERMS and refinement <= DOUBLINGS:
-        result, left = _mehler(function, deviations, correlation, terms, refinement)
-        if left > NEGLIGIBLE:
+        result, rest = _mehler(function, deviations, correlation, terms, refinement)
+        if rest > TRUNCATION:
             terms *= 2
             continue
         size = np.sqrt(np.maximum(np.diag(result), 0.0))
-        if (np.abs(result - previous) <= SETTLED * size[:, None] * size).all():
+        if (np.abs(result - previous) <= TOLERANCE * size[:, None] * size).all():
             return result
         previous, refinement = result, refinement + 1
     raise InputError(_out_of_reach(deviations, correlation))
 
 
 def _out_of_reach(deviations: Array, correlation: Array) -> str:
-    """Which pair is to blame: the most correlated one that is not parallel to rounding."""
+    """Name the pair that needs most terms: the most correlated one that is not parallel."""
     close = np.abs(correlation)
     close[close > 1.0 - PARALLEL] = 0.0
     i, j = np.unravel_index(int(close.argmax()), close.shape)
@@ -91,13 +91,13 @@ def _out_of_reach(deviations: Array, correlation: Array) -> str:
 
 
 def _nodes(deviation: float, terms: int, refinement: int) -> tuple[Array, Array]:
-    """Nodes z and weights of E[f(z)], z ~ N(0, 1), f with features at |z| of 1/deviation.
+    """Return nodes z and weights of E[f(z)], z ~ N(0, 1), for f with features at |z| = 1/deviation.
 
     The spacing is the coarsest at |z| about 9, and resolves there e_k with k up to ``terms``, which
     has frequency √k.
     """
     scale = max(1.0, deviation)
-    end = math.asinh(REACH * scale)
+    end = math.asinh(MAX_NODE * scale)
     count = math.ceil(end * 9.0 * (math.sqrt(terms) + 9.0) / math.pi) << refinement
     t = np.arange(-count, count + 1) * (end / count)
     z = np.sinh(t) / scale
@@ -108,30 +108,32 @@ def _nodes(deviation: float, terms: int, refinement: int) -> tuple[Array, Array]
 def _mehler(
     function: Function, deviations: Array, correlation: Array, terms: int, refinement: int
 ) -> tuple[Array, float]:
-    """The series with up to ``terms`` terms, and a bound on the rest relative to its size."""
+    """Sum the series to at most ``terms`` terms, and bound the rest relative to its size."""
     z, weights = _nodes(float(deviations.max()), terms, refinement)
     values = function(deviations[:, None] * z)
     along, against = (values * weights) @ values.T, (values * weights) @ values[:, ::-1].T
     whole = np.diag(along)
     parallel = np.abs(correlation) > 1.0 - PARALLEL
     base = np.where(parallel, 0.0, correlation)
-    steepest = float(np.abs(base).max())
+    largest = float(np.abs(base).max())
     total, power = np.zeros_like(base), np.ones_like(base)
     weighted = values * (weights * np.exp(0.25 * z * z))
-    found, left, before, now = np.zeros_like(whole), math.inf, np.zeros_like(z), np.exp(-z * z / 4)
+    summed, rest = np.zeros_like(whole), math.inf
+    previous, current = np.zeros_like(z), np.exp(-z * z / 4)
     block = np.empty((BLOCK, len(z)))
     for first in range(0, terms, BLOCK):
         for row in range(BLOCK):
-            block[row], k = now, first + row
-            before, now = now, (z * now - math.sqrt(k) * before) / math.sqrt(k + 1.0)
+            block[row], k = current, first + row
+            following = (z * current - math.sqrt(k) * previous) / math.sqrt(k + 1.0)
+            previous, current = current, following
         coefficients = block @ weighted.T
         for a in coefficients:
             total += power * np.multiply.outer(a, a)
             power *= base
-        found += (coefficients * coefficients).sum(axis=0)
-        missing = np.divide(whole - found, whole, out=np.zeros_like(whole), where=whole > 0.0)
-        left = steepest ** (first + BLOCK) * max(0.0, float(missing.max()))
-        if left <= NEGLIGIBLE:
+        summed += (coefficients * coefficients).sum(axis=0)
+        missing = np.divide(whole - summed, whole, out=np.zeros_like(whole), where=whole > 0.0)
+        rest = largest ** (first + BLOCK) * max(0.0, float(missing.max()))
+        if rest <= TRUNCATION:
             break
     total[parallel] = np.where(correlation > 0.0, along, against)[parallel]
-    return 0.5 * (total + total.T), left
+    return 0.5 * (total + total.T), rest

@@ -1,139 +1,26 @@
-"""What a person may write for an experiment of ``overparameterized``; without JAX.
+"""The experiments of ``overparameterized`` as a configuration describes them; without JAX.
 
-Three kinds: :class:`AtStart` observes networks at their initialisation, :class:`Descending` trains
-them, :class:`Limit` needs no network, only the limits of its Gram matrices.
+There are three kinds: :class:`AtStart` observes networks at their initialisation, :class:`Descending`
+trains them, :class:`Limit` needs no network, only the limits of its Gram matrices.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from pydantic import Discriminator, Field, Tag
 
-from descentflow.deep.inputs import check_inputs
+from descentflow.deep.data import Inputs, Labels, ListedLabels, Sphere, check_inputs
 from descentflow.deep.network import DeepNetwork, LimitNetwork
 from descentflow.errors import InputError
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import (
     UNION_TAGS,
     Model,
-    Number,
     Positive,
     Whole,
     check,
     number_or_mapping,
 )
-
-MAX_INPUTS = 4096
-MAX_ENTRIES = 100_000_000
-
-
-class Sphere(Model):
-    """``number`` inputs drawn uniformly from the unit sphere.
-
-    An input has ``dimension`` entries; with ``pixels`` it is an image of so many pixels with
-    ``dimension`` channels each, and all its entries together have norm 1.
-    """
-
-    law: Literal["sphere"] = Field(description="drawn uniformly from the unit sphere")
-    number: Whole = Field(ge=1, le=MAX_INPUTS, description="n, how many inputs")
-    dimension: Whole = Field(
-        ge=1, le=10**6, description="entries of an input, or channels of each of its pixels"
-    )
-    pixels: Whole | None = Field(
-        default=None,
-        ge=1,
-        le=10**4,
-        description="makes the inputs images; `convolutional_residual` needs it, no other takes it",
-    )
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one input."""
-        return (self.dimension,) if self.pixels is None else (self.pixels, self.dimension)
-
-    @check("number", "dimension", "pixels")
-    def _room(self) -> Iterator[ConfigProblem]:
-        entries = self.dimension * (self.pixels or 1)
-        if self.number > 1 and entries < 2:
-            text = "on the sphere of one dimension all inputs are parallel; at least 2 is needed"
-            yield ("dimension",), text
-        if self.number * entries > MAX_ENTRIES:
-            text = f"makes {self.number * entries} numbers in all, allowed are {MAX_ENTRIES}"
-            yield ("number",), text
-
-
-Row = tuple[Number, ...]
-
-
-class Points(Model):
-    """Inputs written down: rows of numbers."""
-
-    law: Literal["points"] = Field(description="rows of numbers, written down")
-    points: tuple[Row, ...] = Field(
-        min_length=1,
-        max_length=MAX_INPUTS,
-        description="one list per input, all of one length; none zero, no two parallel",
-    )
-
-    @property
-    def number(self) -> int:
-        """How many inputs."""
-        return len(self.points)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one input, (d,)."""
-        return (len(self.points[0]),)
-
-
-class Images(Model):
-    """Images written down: for each one its pixels, for each pixel its channels."""
-
-    law: Literal["images"] = Field(description="images, written down")
-    images: tuple[tuple[Row, ...], ...] = Field(
-        min_length=1,
-        max_length=MAX_INPUTS,
-        description="for each image a list of pixels, each a list of channels; for "
-        "`convolutional_residual`; none zero, no two parallel",
-    )
-
-    @property
-    def number(self) -> int:
-        """How many images."""
-        return len(self.images)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one image, (p, channels)."""
-        return (len(self.images[0]), len(self.images[0][0]))
-
-
-Inputs = Annotated[Sphere | Points | Images, Field(discriminator="law")]
-
-
-def listed(inputs: Points | Images) -> tuple[str, tuple[tuple[Any, ...], ...]]:
-    """The key under which inputs are written down, and they."""
-    if isinstance(inputs, Points):
-        return "points", inputs.points
-    return "images", inputs.images
-
-
-class DrawnLabels(Model):
-    """Labels drawn independently: ``signs`` are ±1 with equal chances, ``normal`` N(0, 1)."""
-
-    law: Literal["signs", "normal"] = Field(
-        description="`signs`: ±1 with equal chances; `normal`: standard normal"
-    )
-
-
-class ListedLabels(Model):
-    """Labels written down, one per input."""
-
-    law: Literal["listed"] = Field(description="labels written down")
-    values: tuple[Number, ...] = Field(min_length=1, description="one number per input")
-
-
-Labels = Annotated[DrawnLabels | ListedLabels, Field(discriminator="law")]
 
 
 class StabilityFraction(Model):
@@ -153,7 +40,7 @@ DeepStepSize = Annotated[
 
 
 class DeepDescent(Model):
-    """Gradient descent on all layers: step size η, number of steps, what is recorded."""
+    """Gradient descent on all layers: step size η, number of steps, density of records."""
 
     step_size: DeepStepSize = Field(description="η, or `{stability_fraction: ..}`")
     steps: Whole = Field(ge=1, le=10**9, description="number of steps")
@@ -163,14 +50,14 @@ class DeepDescent(Model):
 
 
 class Repetition(Model):
-    """How many standard normal initialisations, and how many of them one job takes."""
+    """The number of standard normal initialisations, and of those that one job takes."""
 
     count: Whole = Field(ge=1, le=10**6, description="number of networks, all weights N(0, 1)")
     chunk: Whole = Field(default=8, ge=1, le=10**5, description="how many of them one job takes")
 
 
 class _OnInputs(Model):
-    """What all experiments have: inputs of the shape that their network takes."""
+    """The part that all experiments share: inputs of the shape that their network takes."""
 
     inputs: Inputs = Field(description="the data; of any norm, none zero and no two parallel")
     network: LimitNetwork = Field(description="a deep network, its width tending to infinity")
@@ -185,12 +72,10 @@ class _OnInputs(Model):
                 text = f"{needed} convolutional_residual, the architecture is {architecture}"
                 yield ("inputs", "pixels"), text
             return
-        key, values = listed(inputs)
         try:
-            check_inputs(values, architecture)
-        except InputError as refusal:
-            text = str(refusal).removeprefix("inputs: ")
-            yield ("inputs", key), text
+            check_inputs(inputs.draw(seed=0), architecture)
+        except InputError as error:
+            yield ("inputs", inputs.law), str(error).removeprefix("inputs: ")
 
 
 class Limit(_OnInputs):
@@ -210,12 +95,12 @@ class AtStart(_OnInputs):
 
     @property
     def weights(self) -> int:
-        """How many weights one initialisation has."""
+        """Number of weights of one initialisation."""
         return self.network.weights(self.inputs.shape)
 
     @property
     def chunks(self) -> int:
-        """Into how many jobs the initialisations are cut."""
+        """Number of jobs into which the initialisations are cut."""
         return -(-self.initialization.count // self.initialization.chunk)
 
 

@@ -17,8 +17,8 @@ from descentflow.deep.architectures import (
     last_signal,
     read_out,
 )
-from descentflow.deep.compiled import compiled
 from descentflow.deep.network import DeepNetwork
+from descentflow.deep.xla import xla_jit
 
 
 def gram_matrices(passed: Forward, signals: tuple[jax.Array, ...]) -> jax.Array:
@@ -35,7 +35,7 @@ def _layer(received: jax.Array, signals: jax.Array) -> jax.Array:
     return pairs.reshape(count, pixels, count, pixels).sum(axis=(1, 3))
 
 
-@compiled
+@xla_jit
 def observe(
     network: DeepNetwork, weights: Weights, inputs: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
@@ -49,7 +49,7 @@ def observe(
     return read_out(weights, passed.last), grams
 
 
-@compiled
+@xla_jit
 def last_gram(network: DeepNetwork, weights: Weights, inputs: jax.Array) -> jax.Array:
     """G^(H) (n, n) alone, whose limit is K^(H): a pass forward, and no more than one layer back."""
     passed = forward(network, weights, inputs)

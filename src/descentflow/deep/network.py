@@ -1,4 +1,4 @@
-"""Which network a deep run trains: names and sizes, without weights and without JAX."""
+"""Deep networks by name and size, without weights and without JAX."""
 
 import math
 from collections.abc import Iterator
@@ -7,8 +7,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from descentflow.deep.activations import ActivationName
+from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
-from descentflow.schema.model import Model, Number, Whole, check
+from descentflow.schema.model import Number, Whole, check
 
 Architecture = Literal["fully_connected", "residual", "convolutional_residual"]
 
@@ -23,7 +24,7 @@ STORED_BYTES = 64_000_000
 """A file keeps the weights at its end unless they take more."""
 
 
-class LimitNetwork(Model):
+class LimitNetwork(PublicModel):
     """An architecture with ``depth`` hidden layers (H), its width left open or tending to infinity.
 
     ``residual_scale`` is c_res in (0, 1); ``fully_connected`` does not use it.
@@ -38,6 +39,11 @@ class LimitNetwork(Model):
         default=0.5, gt=0.0, lt=1.0, description="c_res; `fully_connected` does not use it"
     )
 
+    @constructor
+    def __init__(
+        self, architecture: str, activation: str, depth: int, residual_scale: float = 0.5
+    ) -> None: ...
+
     @check("architecture", "depth")
     def _deep_enough(self) -> Iterator[ConfigProblem]:
         if self.architecture != "fully_connected" and self.depth < 2:
@@ -51,7 +57,7 @@ class LimitNetwork(Model):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What decides the network, as JSON can hold it."""
+        """The keys that the network depends on, as JSON holds them."""
         unused = {"residual_scale"} if self.architecture == "fully_connected" else set()
         return self.model_dump(mode="json", exclude=unused)
 
@@ -62,7 +68,7 @@ class DeepNetwork(LimitNetwork):
     width: Whole = Field(ge=1, le=MAX_WIDTH, description="m, neurons of each hidden layer")
 
     def shapes(self, input_shape: tuple[int, ...]) -> Shapes:
-        """Shapes of W^(1), .., W^(H) and a for one input of shape (d,), or (p, channels).
+        """Return the shapes of W^(1), .., W^(H) and a for inputs of shape (d,) or (p, channels).
 
         W^(h) is (m, fan-in); for images the fan-in is that of a patch, 3 times the channels, pixel
         by pixel from left to right, and a is (p, m).
@@ -74,9 +80,9 @@ class DeepNetwork(LimitNetwork):
         return ((m, patch * input_shape[-1]), *hidden, output)
 
     def weights(self, input_shape: tuple[int, ...]) -> int:
-        """How many weights there are."""
+        """Count the weights."""
         return sum(math.prod(shape) for shape in self.shapes(input_shape))
 
     def stored(self, input_shape: tuple[int, ...], copies: int) -> bool:
-        """Whether ``copies`` of the weights are few enough bytes for a file to keep them."""
+        """Tell whether ``copies`` of the weights are few enough bytes for a file to keep them."""
         return 8 * self.weights(input_shape) * copies <= STORED_BYTES

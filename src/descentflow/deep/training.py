@@ -15,10 +15,10 @@ from jax import lax
 from numpy.typing import ArrayLike, NDArray
 
 from descentflow.deep.architectures import Weights, backward, forward, read_out
-from descentflow.deep.compiled import compiled
+from descentflow.deep.data import check_inputs
 from descentflow.deep.gram_finite import observe
-from descentflow.deep.inputs import check_inputs
 from descentflow.deep.network import DeepNetwork
+from descentflow.deep.xla import xla_jit
 from descentflow.errors import InputError
 from descentflow.simd.arrays import Array
 
@@ -26,10 +26,10 @@ Steps = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class TrainingTask:
     """What is trained on what: a network, inputs (n, d) or (n, p, channels), labels (n,).
 
-    :func:`fit` checks them.
+    :func:`make_task` checks them.
     """
 
     network: DeepNetwork
@@ -85,7 +85,7 @@ class Records:
     weight_change: Array
 
 
-def fit(network: DeepNetwork, inputs: ArrayLike, labels: ArrayLike) -> Fit:
+def make_task(network: DeepNetwork, inputs: ArrayLike, labels: ArrayLike) -> TrainingTask:
     """The three together, checked.
 
     Raises InputError for inputs that :func:`check_inputs` refuses and for labels that are not n finite
@@ -99,10 +99,10 @@ def fit(network: DeepNetwork, inputs: ArrayLike, labels: ArrayLike) -> Fit:
         )
     if not np.isfinite(targets).all():
         raise InputError("labels: every entry must be finite")
-    return Fit(network, array, targets)
+    return TrainingTask(network, array, targets)
 
 
-def start(task: Fit, weights: Sequence[ArrayLike]) -> DeepState:
+def start(task: TrainingTask, weights: Sequence[ArrayLike]) -> DeepState:
     """The state before the first step, from W^(1), .., W^(H), a.
 
     Raises InputError where their number, their shapes or an entry's finiteness do not fit.
@@ -117,14 +117,14 @@ def start(task: Fit, weights: Sequence[ArrayLike]) -> DeepState:
     return DeepState(tuple(jnp.array(array, copy=True) for array in arrays))
 
 
-def reference(task: Fit, state: DeepState) -> Reference:
+def initial_reference(task: TrainingTask, state: DeepState) -> Reference:
     """What distances are measured from; ``state`` is that of step 0."""
     _, grams = observe(task.network, state.weights, jnp.asarray(task.inputs))
     return Reference(state.weights, np.asarray(grams))
 
 
 def advance(
-    task: Fit, origin: Reference, state: DeepState, step_size: float, steps: Steps
+    task: TrainingTask, initial: Reference, state: DeepState, step_size: float, steps: Steps
 ) -> tuple[DeepState, Records]:
     """Go on from ``state`` to the last of ``steps``, recording at each of them.
 
@@ -145,12 +145,17 @@ def advance(
     for row, target in enumerate(targets):
         state = _descend_to(task, inputs, labels, state, step_size, int(target))
         if state.stopped_at < 0:
-            state = _record(task, origin, inputs, state, records, row)
+            state = _record(task, initial, inputs, state, records, row)
     return state, records
 
 
 def _descend_to(
-    task: Fit, inputs: jax.Array, labels: jax.Array, state: DeepState, step_size: float, target: int
+    task: TrainingTask,
+    inputs: jax.Array,
+    labels: jax.Array,
+    state: DeepState,
+    step_size: float,
+    target: int,
 ) -> DeepState:
     if state.stopped_at >= 0 or target == state.step:
         return DeepState(state.weights, target, state.stopped_at)
@@ -161,7 +166,7 @@ def _descend_to(
     return DeepState(weights, target, stopped_at)
 
 
-@compiled
+@xla_jit
 def _descend(
     network: DeepNetwork,
     weights: Weights,
@@ -217,8 +222,8 @@ def _empty_records(steps: Steps, count: int, layers: int) -> Records:
 
 
 def _record(
-    task: Fit,
-    origin: Reference,
+    task: TrainingTask,
+    initial: Reference,
     inputs: jax.Array,
     state: DeepState,
     records: Records,
@@ -235,14 +240,14 @@ def _record(
     if np.isfinite(grams).all():
         values = np.linalg.eigvalsh(grams)
         records.least[row], records.greatest[row] = values[:, 0], values[:, -1]
-        change = np.linalg.eigvalsh(grams - origin.grams)
+        change = np.linalg.eigvalsh(grams - initial.grams)
         records.gram_change[row] = np.abs(change).max(axis=-1)
-    moved = np.asarray(_distances(task.network, state.weights, origin.weights))
+    moved = np.asarray(_distances(task.network, state.weights, initial.weights))
     records.weight_change[row] = moved / np.sqrt(task.network.width)
     return state
 
 
-@compiled
+@xla_jit
 def _distances(_network: DeepNetwork, weights: Weights, others: Weights) -> jax.Array:
     """Frobenius distances, layer by layer: (H+1,)."""
     return jnp.stack([jnp.sqrt(((w - v) ** 2).sum()) for w, v in zip(weights, others, strict=True)])

@@ -1,49 +1,66 @@
-"""What one job costs: processor time, peak memory and disk, from its spec and the calibration.
+"""Estimate what jobs cost: seconds of one core, peak memory and disk.
 
-The model counts what the kernels do (steps, neurons, weights, numbers written) and multiplies with
-the constants of :mod:`descentflow.planning.calibration`. Nothing that decides a result reads it.
+The model counts what dominates a stage (steps, neurons, weights, numbers written) and multiplies with
+the constants of ``calibration.json``, which ``benchmarks/calibrate.py`` measures. Nothing that decides
+a result reads it.
 """
 
+import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from descentflow.config.experiment import Flow
-from descentflow.planning.calibration import ByWidth, Calibration, shipped
+from descentflow.errors import InputError
 from descentflow.planning.deep_runs import DescentRun, GramRun
 from descentflow.planning.jobs import Job, Jobs
 from descentflow.planning.runs import PlannedRun
 from descentflow.planning.shallow_runs import Run, Start
-from descentflow.training.recording import record_steps, record_times, restart_times, within
+from descentflow.schema.model import Model, Positive, parse
 
-BYTES = 8
-MEGABYTE = 1e6
+SHIPPED = Path(__file__).with_name("calibration.json")
 
-STEPS_PER_DECADE = {"fit": 55.0, "jump": 110.0, "ramp": 1740.0, "rule": 1000.0}
-"""Steps of the flow's integrator per decade of time at rtol 1e-9, means over the shipped studies:
-for targets without a jump, with one, with one from starts around a ramp, and for smooth activations.
-Single problems differ by a factor of several from the last one."""
-STEP_ORDER = 4.0
-"""The number of steps grows like rtol to the power -1/STEP_ORDER."""
-FIRST_DECADES = 2.0
-"""Decades of time before 1 that take steps."""
+STEPS_PER_DECADE = {"smooth": 1000.0, "ramp": 1740.0, "jump": 110.0, "continuous": 55.0}
+"""Of the flow's integrator at rtol 1e-9, means over the shipped studies; problems differ widely."""
+FIRST_TIME = 0.01  # steps before it do not count
+RULE_NODES = 64  # of a smooth activation, about
+EIGENVALUES = 1e-8  # seconds per n³ of the two spectra of an n by n Gram matrix
+RECORDED = {"descent": 4, "flow": 7}  # numbers per record; a deep network has four for each layer
+SCALARS = 20  # numbers per trajectory in a dataset, beside its records
+COMPRESSED = {"descent": 0.7, "flow": 0.45}  # what compression leaves of a file
+COPIES, DEEP_COPIES, DEEP_ACTIVATIONS = 4.0, 9.0, 10.0  # in memory: of results, weights, a layer
+COLUMNS = 12  # columns, one number for every initialisation, held while a run is summarised
+READ_AT_ONCE = {"draw": 0.6, "judge": 0.35, "show_claims": 0.0}  # of a dataset's file
 
-DESCENT_NUMBERS, FLOW_NUMBERS = 4, 7
-"""Numbers per record of a trajectory."""
-COPIES = 4.0
-"""How often a job holds what it writes, at its peak."""
-DEEP_COPIES, GRAM_COPIES = 9.0, 1.5
-"""How often a job that trains deep networks, and one that looks at their start, holds their weights."""
-DEEP_ACTIVATIONS = 8.0
-"""How often it holds the activations of a layer, for each layer."""
-PATCH = 3
 
-TRAINED, DATASET = {"gd": 1.0, "gf": 0.4}, {"gd": 0.6, "gf": 0.45}
-"""What compression leaves of a trained file and of a dataset: flows at rest repeat themselves. As
-benchmarks/estimate.py shows."""
+class Calibration(Model):
+    """Seconds of one core, and megabytes of memory, on one machine; ``measured`` says which."""
+
+    measured: dict[str, str]
+    start: dict[str, tuple[Positive, Positive]]  # seconds and megabytes of a stage without work
+    descent_neuron: Positive  # one step of descent by closed forms, per neuron (and two more)
+    descent_node: Positive  # one step of descent by a sample or rule, per node, neuron and input
+    flow_step: Positive  # one step of the flow's integrator, for few parameters
+    flow_node: Positive  # what a quadrature rule adds to it, per neuron
+    flow_end: Positive  # refining the terminal state of a flow, per neuron (and five more)
+    drawn_number: Positive  # drawing and hashing one normal number
+    deep_weight: Positive  # one step of descent of a deep network, per weight
+    deep_product: Positive  # what each input (and pixel) adds to it, per weight
+    written_number: Positive  # writing one number to a file, and its digest
+    checked_number: Positive  # reading one number from a file, and its digest
+
+
+def load(path: Path = SHIPPED) -> Calibration:
+    """Read the constants of a file; raises InputError naming the file and the key."""
+    try:
+        return parse(Calibration, json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as refusal:  # no JSON, or other keys
+        raise InputError(f"{path}: {refusal}") from None
 
 
 @dataclass(frozen=True)
@@ -55,251 +72,140 @@ class Cost:
     disk: float = 0.0
 
 
-def cost(job: Job, known: Calibration) -> Cost:
-    """Return what a job costs that draws or trains."""
-    if isinstance(job.planned, Start):
-        return _sample(job.planned, job.spec["chunk"], known)
-    assert isinstance(job.planned, PlannedRun)
-    first, last = job.spec["segment"]
-    return _segment(job.planned, first, last, known)
+class CostModel:
+    """The costs of a configuration's jobs by the constants of one machine."""
 
+    def __init__(self, jobs: Jobs, constants: Calibration) -> None:
+        self._jobs, self._constants = jobs, constants
 
-def _sample(start: Start, chunk: str, known: Calibration) -> Cost:
-    """Drawing the initial parameters of one chunk."""
-    first, last = map(int, chunk.split("-"))
-    numbers = (last - first + 1) * start.layout.parameter_count
-    written = _megabytes(numbers)
-    seconds = numbers * (known.draw_entry + known.written_number)
-    return _job("sample", known, seconds, COPIES * written, written)
+    def of(self, job: Job) -> Cost:
+        """Return what a job costs."""
+        if isinstance(job.planned, PlannedRun):
+            return self.segment(job.planned, *job.spec["segment"])
+        if job.stage == "aggregate":
+            return self.aggregate(job.study)
+        if isinstance(job.planned, Start):
+            first, last = map(int, job.spec["chunk"].split("-"))
+            numbers = (last - first + 1) * job.planned.layout.parameter_count
+            seconds = numbers * (self._constants.drawn_number + self._constants.written_number)
+            written = _megabytes(numbers)
+            return self._started("sample", seconds, COPIES * written, written)
+        read = [
+            self.aggregate(study).disk for study in job.spec.get("studies", [job.study]) if study
+        ]
+        seconds = sum(read) / _megabytes(1) * self._constants.checked_number
+        memory = READ_AT_ONCE[job.stage] * max(read, default=0.0)
+        return self._started(job.stage, seconds, memory, 0.0)
 
+    def segment(self, run: PlannedRun, first: float, last: float) -> Cost:
+        """Return what one segment of one chunk costs."""
+        grid = run.record_grid()
+        records = max(1, int(np.count_nonzero((grid > first) & (grid <= last))))
+        if isinstance(run, Run):
+            return self._shallow(run, first, last, records)
+        assert isinstance(run, GramRun | DescentRun)
+        return self._deep(run, last - first, records)
 
-def _segment(run: PlannedRun, first: float, last: float, known: Calibration) -> Cost:
-    """Training one segment of one chunk."""
-    if isinstance(run, GramRun):
-        return _gram_deep(run, known)
-    if isinstance(run, DescentRun):
-        return _train_deep(run, int(first), int(last), known)
-    assert isinstance(run, Run)
-    return _train(run, first, last, known)
+    def _shallow(self, run: Run, first: float, last: float, records: int) -> Cost:
+        setting, size = run.setting, run.setting.parameter_count
+        trajectories = setting.initialization.chunk * len(run.step_sizes)
+        steps = flow_steps(run, first, last) if run.flows else last - first
+        snapshots = setting.training.snapshots * len(run.step_sizes) * run.snapshot_grid().size
+        numbers = trajectories * (records * RECORDED[run.trainer] + size) + snapshots * size
+        seconds = trajectories * steps * self._step(run) + numbers * self._constants.written_number
+        held = _megabytes(numbers)
+        return self._started(run.trainer, seconds, COPIES * held, COMPRESSED[run.trainer] * held)
 
+    def _step(self, run: Run) -> float:
+        """Seconds of one step of one initialisation."""
+        constants, setting, hidden = self._constants, run.setting, run.setting.network.hidden
+        exact = setting.engine == "closed_form"
+        if run.flows:  # about as many neurons of one input and output have as many parameters
+            size = float(setting.parameter_count)
+            rule = 0.0 if exact else constants.flow_node * size / 3
+            return constants.flow_step * (1.0 + math.pow(size / 18, 1.5)) + rule
+        if exact:
+            return (
+                constants.descent_neuron * (hidden + 2) * (1.0 + hidden / 1500)
+            )  # leaves the cache
+        nodes = setting.inputs.size if setting.inputs.finite else RULE_NODES
+        return constants.descent_node * nodes * hidden * (setting.inputs.dimension + 1) / 2
 
-def _train(run: Run, first: float, last: float, known: Calibration) -> Cost:
-    setting, training = run.setting, run.setting.training
-    trajectories = setting.initialization.chunk * len(run.step_sizes)
-    if isinstance(training, Flow):
-        steps = flow_steps(run, first, last)
-        work = steps * _flow_step(run, known)
-        records = within(record_times(last, training.records_per_decade), first).size
-        numbers = records * FLOW_NUMBERS + setting.network.hidden
-        kept = len(restart_times(last)) + 2
-    else:
-        work = (last - first) * _descent_step(run, known)
-        records = within(record_steps(int(last), training.records_per_decade), first).size
-        numbers, kept = records * DESCENT_NUMBERS, len(str(int(last))) + 2
-    snapshots = min(training.snapshots, setting.initialization.chunk) * len(run.step_sizes)
-    size = setting.parameter_count
-    total = trajectories * (numbers + size) + snapshots * kept * size
-    held = _megabytes(total)
-    seconds = trajectories * work + total * known.written_number
-    return _job(run.trainer, known, seconds, COPIES * held, TRAINED[training.method] * held)
+    def _deep(self, run: GramRun | DescentRun, steps: float, records: int) -> Cost:
+        constants, setting = self._constants, run.setting
+        weights, number, layers = setting.weights, setting.inputs.number, setting.network.depth + 1
+        positions = number * (setting.inputs.shape[0] if len(setting.inputs.shape) == 2 else 1)
+        chunk = setting.initialization.chunk
+        trajectories, copies, grams = chunk, 1.5, 0.0
+        numbers, each = float(number**2), constants.deep_product / 3 * positions * weights
+        if isinstance(run, DescentRun):
+            trajectories, copies = chunk * len(run.step_sizes), DEEP_COPIES
+            step = weights * (constants.deep_weight + constants.deep_product * positions)
+            each = (steps + records) * step + records * layers * number**3 * EIGENVALUES
+            numbers = records * (number + 4 * layers) + 2 * number**2
+            numbers += weights if run.stores_weights else 0
+            grams = _megabytes(trajectories * records * layers * number**2)
+        written = _megabytes(trajectories * numbers)
+        activations = positions * setting.network.width * setting.network.depth * DEEP_ACTIVATIONS
+        seconds = trajectories * (each + numbers * constants.written_number)
+        seconds += chunk * weights * constants.drawn_number
+        memory = _megabytes(copies * weights + activations) + COPIES * written + grams
+        return self._started(run.trainer, seconds, memory, written)
 
+    def aggregate(self, study: str) -> Cost:
+        """Return what a study's dataset costs: its runs are read one chunk at a time."""
+        constants, runs = self._constants, [r for r in self._jobs.runs[study] if r.chunk_count]
+        seconds = chunk = longest = 0.0
+        for run in runs:
+            trajectories, (read, kept) = run.count * len(run.step_sizes), _trajectory(run)
+            numbers = read * constants.checked_number + kept * constants.written_number
+            seconds += 2 * trajectories * numbers
+            if run.axis == "time":
+                neurons = run.setting.parameter_count / 3
+                seconds += run.count * constants.flow_end * (neurons + 5)
+            held = min(run.count, run.setting.initialization.chunk) * len(run.step_sizes) * read
+            chunk, longest = max(chunk, held), max(longest, kept)
+        most = max((run.count for run in runs), default=0)
+        part = max((COMPRESSED.get(run.trainer, 0.7) for run in runs), default=1.0)
+        disk = part * _megabytes(sum(len(run.step_sizes) for run in runs) * most * longest)
+        memory = _megabytes(COPIES * chunk + COLUMNS * most)
+        return self._started("aggregate", seconds, memory, disk)
 
-def _descent_step(run: Run, known: Calibration) -> float:
-    setting = run.setting
-    if setting.engine == "closed_form":
-        return by_width(known.descent_step, setting.network.hidden)
-    nodes = int(setting.inputs.sample()[1].size) if setting.inputs.finite else RULE_NODES
-    weights = setting.network.hidden * (setting.inputs.dimension + 1) / 2
-    return float(known.descent_node * nodes * weights)
-
-
-RULE_NODES = 64
-"""Points of the rule of a smooth activation on an interval, about."""
-
-
-def _flow_step(run: Run, known: Calibration) -> float:
-    neurons = _neurons(run)
-    if run.setting.engine == "closed_form":
-        return by_width(known.flow_step, neurons)
-    return known.flow_node * neurons + by_width(known.flow_step, neurons)
+    def _started(self, stage: str, seconds: float, memory: float, disk: float) -> Cost:
+        """Add what the process of a stage or trainer takes without any work."""
+        start_seconds, start_memory = self._constants.start[stage]
+        return Cost(start_seconds + seconds, start_memory + memory, disk)
 
 
 def flow_steps(run: Run, first: float, last: float) -> float:
     """Steps of the integrator from time ``first`` to ``last``, for one initialisation."""
     setting, training = run.setting, run.setting.training
     assert isinstance(training, Flow)
-    start = 10.0**-FIRST_DECADES if first == 0 else first
-    kind = "fit"
     if setting.engine != "closed_form":
-        kind = "rule"
-    elif _jumps(run):
+        kind = "smooth"
+    elif setting.network.hidden > 1 and any(target.kind == "step" for target in setting.targets):
         kind = "ramp" if setting.initialization.law == "around" else "jump"
-    finer = (1e-9 / training.rtol) ** (1.0 / STEP_ORDER)
-    steps = STEPS_PER_DECADE[kind] * float(max(finer, 0.3)) * max(math.log10(last / start), 0.1)
-    return min(steps, float(training.max_steps))
+    else:
+        kind = "continuous"
+    finer: float = max((1e-9 / training.rtol) ** 0.25, 0.3)  # the integrator has order 4
+    decades = max(math.log10(last / max(first, FIRST_TIME)), 0.1)
+    return min(STEPS_PER_DECADE[kind] * finer * decades, float(training.max_steps))
 
 
-def _jumps(run: Run) -> bool:
-    """Whether the target has a jump that the network can come close to, at the cost of its norm."""
-    setting = run.setting
-    return setting.network.hidden > 1 and any(target.kind == "step" for target in setting.targets)
-
-
-def by_width(table: ByWidth, hidden: int) -> float:
-    """A constant at another number of neurons: log-log between those of the table, and beyond."""
-    widths = np.array(sorted(table))
-    x, y = np.log(widths), np.log([table[int(width)] for width in widths])
-    at = math.log(max(hidden, 1))
-    if at > x[-1]:
-        slope = (y[-1] - y[-2]) / (x[-1] - x[-2])
-        return float(np.exp(y[-1] + slope * (at - x[-1])))
-    return float(np.exp(np.interp(at, x, y)))
-
-
-def _gram_deep(run: GramRun, known: Calibration) -> Cost:
-    setting, inputs = run.setting, run.setting.inputs
-    count = setting.initialization.chunk
-    each = setting.weights * (known.draw_entry + known.deep_gram * _positions(run))
-    written = _megabytes(count * inputs.number**2)
-    memory = _deep_memory(run, GRAM_COPIES) + COPIES * written
-    return _job("deep_gram", known, count * each, memory, written)
-
-
-def _train_deep(run: DescentRun, first: int, last: int, known: Calibration) -> Cost:
-    setting = run.setting
-    rows = setting.initialization.chunk * len(run.step_sizes)
-    records = within(record_steps(last, setting.training.records_per_decade), first).size
-    step = setting.weights * (known.deep_step + known.deep_product * _positions(run))
-    number, layers = setting.inputs.number, setting.network.depth + 1
-    gram = layers * number**3 * EIGENVALUES
-    work = (last - first) * step + records * (known.deep_record * step + gram)
-    drawn = setting.initialization.chunk * setting.weights * known.draw_entry
-    numbers = records * (1 + number + 4 * layers) + 2 * number**2
-    numbers += setting.weights if run.stores_weights else 0
-    written = _megabytes(rows * numbers)
-    grams = _megabytes(rows * records * layers * number**2)
-    memory = _deep_memory(run, DEEP_COPIES) + COPIES * written + grams
-    seconds = rows * work + drawn + rows * numbers * known.written_number
-    return _job("deep_descent", known, seconds, memory, written)
-
-
-EIGENVALUES = 1e-8
-"""Seconds per n³ of the two spectra of an n by n matrix of a record, about."""
-
-
-def aggregate(runs: Sequence[PlannedRun], known: Calibration) -> Cost:
-    """Making a study's dataset from all files of its runs."""
-    runs = [run for run in runs if run.chunk_count]
-    shallow = [run for run in runs if isinstance(run, Run)]
-    if not shallow:
-        return _aggregate_deep(runs, known)
-    numbers, chunks, columns, ends = 0.0, 0.0, 0.0, 0.0
-    longest = max(_records(run) for run in shallow)
-    most = max(run.setting.initialization.count for run in shallow)
-    rows = sum(len(run.step_sizes) for run in shallow)
-    recorded = max(AGGREGATED[run.setting.training.method] for run in shallow)
-    for run in shallow:
-        law, flows = run.setting.initialization, isinstance(run.setting.training, Flow)
-        each = _records(run) * AGGREGATED[run.setting.training.method] + SCALARS
-        numbers += law.count * len(run.step_sizes) * each
-        held = (
-            min(law.count, law.chunk) * len(run.step_sizes) * (each + run.setting.parameter_count)
-        )
-        chunks, columns = max(chunks, held), max(columns, HELD_COLUMNS * law.count)
-        if flows:
-            end = known.jump_end if _jumps(run) else by_width(known.flow_end, _neurons(run))
-            ends += law.count * end
-    method = "gf" if any(isinstance(run.setting.training, Flow) for run in shallow) else "gd"
-    disk = DATASET[method] * _megabytes(rows * most * (recorded * longest + SCALARS))
-    seconds = numbers * AGGREGATING * (known.written_number + known.checked_number) + ends
-    memory = COPIES * _megabytes(chunks) + _megabytes(columns)
-    return _job("aggregate", known, seconds, memory, disk)
-
-
-AGGREGATED = {"gd": 4, "gf": 7}
-"""Numbers per record of a trajectory in a dataset, about."""
-SCALARS = 20
-"""Numbers per trajectory in a dataset."""
-HELD_COLUMNS = 12
-"""Columns, one number for every initialisation, held while a run is summarised."""
-AGGREGATING = 2.0
-"""How often a number is read and written on its way into a dataset, about."""
-
-
-def _aggregate_deep(runs: Sequence[PlannedRun], known: Calibration) -> Cost:
-    """Gram matrices of every initialisation are read, those of a chunk are held."""
-    numbers, held = 0.0, 0.0
-    for run in runs:
-        assert isinstance(run, GramRun | DescentRun)
-        number = run.setting.inputs.number
-        each = float(number**2)
-        if isinstance(run, DescentRun):
-            density = run.setting.training.records_per_decade
-            records = record_steps(int(run.horizon), density).size
-            each = (2 * number**2 + records * (number + 20)) * len(run.step_sizes)
-        total, chunk = run.count, run.setting.initialization.chunk
-        numbers += total * each
-        held = max(held, min(total, chunk) * each)
-    seconds = numbers * AGGREGATING * known.checked_number
-    memory = HELD_DEEP * _megabytes(held)
-    return _job("aggregate", known, seconds, memory, _megabytes(numbers) / 10.0)
-
-
-HELD_DEEP = 2.5
-"""How often an aggregate job of deep networks holds its numbers, at its peak."""
-
-
-def draw(disk: float, known: Calibration) -> Cost:
-    """Drawing a study's figures from a dataset of so many megabytes."""
-    return _reading("draw", disk, known)
-
-
-def judge(disk: float, known: Calibration) -> Cost:
-    """Judging claims on datasets of so many megabytes."""
-    return _reading("judge", disk, known)
-
-
-def _reading(stage: str, disk: float, known: Calibration) -> Cost:
-    seconds = disk * MEGABYTE / BYTES * known.checked_number
-    return _job(stage, known, seconds, READ[stage] * disk, 0.0)
-
-
-READ = {"draw": 0.6, "judge": 0.35}
-"""How much memory a dataset takes to those that read it, relative to its numbers; by
-benchmarks/aggregate.py, for a million initialisations."""
-
-
-def _records(run: Run) -> int:
-    training = run.setting.training
-    if isinstance(training, Flow):
-        return int(record_times(training.until, training.records_per_decade).size)
-    return int(record_steps(training.steps, training.records_per_decade).size)
-
-
-def _neurons(run: Run) -> int:
-    """How many hidden neurons of one input and output have as many parameters."""
-    return max(1, round(run.setting.parameter_count / 3))
-
-
-def _positions(run: GramRun | DescentRun) -> int:
-    inputs = run.setting.inputs
-    return int(inputs.number * (inputs.shape[0] if len(inputs.shape) == 2 else 1))
-
-
-def _deep_memory(run: GramRun | DescentRun, copies: float) -> float:
-    network = run.setting.network
-    patch = PATCH if network.architecture == "convolutional_residual" else 1
-    passed = _positions(run) * network.width * network.depth * (DEEP_ACTIVATIONS + patch)
-    return _megabytes(copies * run.setting.weights + passed)
+def _trajectory(run: PlannedRun) -> tuple[float, float]:
+    """Numbers of one trajectory that an aggregation reads, and those among them that it keeps."""
+    records = max(1, run.record_grid().size)
+    if isinstance(run, Run):
+        kept = records * RECORDED[run.trainer] + SCALARS
+        return kept + run.setting.parameter_count, kept
+    kept = records * 4 * (run.setting.network.depth + 1)
+    number = run.setting.inputs.number
+    return kept + records * number + 2 * number**2, kept
 
 
 def _megabytes(numbers: float) -> float:
-    """Megabytes of so many numbers."""
-    return BYTES * numbers / MEGABYTE
-
-
-def _job(stage: str, known: Calibration, seconds: float, memory: float, disk: float) -> Cost:
-    return Cost(known.start_seconds[stage] + seconds, known.start_megabytes[stage] + memory, disk)
+    """Megabytes of so many numbers in double precision."""
+    return 8e-6 * numbers
 
 
 class Resources:
@@ -310,7 +216,7 @@ class Resources:
     """
 
     def __init__(self, jobs: Jobs) -> None:
-        self._jobs, self._calibration = jobs, shipped()
+        self._jobs, self._model = jobs, CostModel(jobs, load())
 
     def memory_mb(self, job: Job) -> int:
         """Return the memory that a training job is expected to need at its peak."""
@@ -326,20 +232,15 @@ class Resources:
 
     def aggregate_mb(self, study: str) -> int:
         """Return the memory that aggregating a study is expected to need at its peak."""
-        return math.ceil(aggregate(self._jobs.runs[study], self._calibration).memory)
+        return math.ceil(self._model.aggregate(study).memory)
 
     def _of(self, job: Job) -> Cost:
         assert isinstance(job.planned, PlannedRun)
-        return cost(job, self._calibration) if job.planned.alone else self._largest
+        return self._model.of(job) if job.planned.alone else self._largest
 
     @cached_property
     def _largest(self) -> Cost:
         """The most of any segment of a shallow network; chunks of one run cost the same."""
-        costs = [
-            _segment(run, first, last, self._calibration)
-            for runs in self._jobs.runs.values()
-            for run in runs
-            if not run.alone
-            for first, last in run.segments
-        ]
+        runs = [run for runs in self._jobs.runs.values() for run in runs if not run.alone]
+        costs = [self._model.segment(run, *ends) for run in runs for ends in run.segments]
         return Cost(max(c.seconds for c in costs), max(c.memory for c in costs))

@@ -235,9 +235,12 @@ class Jobs:
 
 
 def lock_digest(lock: Path) -> str:
-    """Digest of the lock file, part of every id: 16 hexadecimal digits; raises InputError."""
+    """Digest of the lock file, part of every id: 16 hexadecimal digits; raises InputError.
+
+    Line endings do not count, since Git may change them in a checkout.
+    """
     try:
-        return hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+        return hashlib.sha256(lock.read_bytes().replace(b"\r\n", b"\n")).hexdigest()[:16]
     except OSError as error:
         raise InputError(f"{lock}: cannot be read: {error.strerror}") from None
 

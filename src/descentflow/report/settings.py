@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from descentflow.config.experiment import Descent, Experiment
-from descentflow.deep.experiment import Descending, Images, Limit, Points, Sphere
+from descentflow.deep.data import Images, Points, Sphere
+from descentflow.deep.experiment import Descending, Limit
 from descentflow.functions.input_laws import PolynomialDensity, Uniform
 from descentflow.functions.targets import Affine, Constant, PiecewiseLinear, Polynomial, Step
 

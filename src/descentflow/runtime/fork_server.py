@@ -1,9 +1,9 @@
-"""A process that has imported what stages need, and forks for every job of a run.
+"""Serve forks: a process that has imported the stages' modules, and forks for every job of a run.
 
-A stage's imports and the start of Numba take two seconds, many a job's own work takes a tenth of one.
-Where the variable DESCENTFLOW_WARM names such a process, a stage's command hands it its arguments,
-working directory, variables and standard streams, and waits for the status. It does the work itself
-where that process is gone, cannot do it, or belongs to another environment. The forked job ends when
+A stage's imports and the start of Numba take two seconds, the work of many jobs a tenth of one. Where
+the variable DESCENTFLOW_FORK_SERVER names such a process, a stage's command sends it its arguments,
+working directory, variables and standard streams, and waits for the status. The command does the work
+itself where that process is gone, fails, or belongs to another environment. The forked job ends when
 its command is killed. Limits and priorities are those of the run, not of the command. Linux only:
 elsewhere forks after such imports are not safe. Only the standard library is imported here.
 """
@@ -26,20 +26,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-VARIABLE = "DESCENTFLOW_WARM"
+VARIABLE = "DESCENTFLOW_FORK_SERVER"
 STREAMS = (0, 1, 2)
 LENGTH = struct.Struct("!I")
 PEER = struct.Struct("3i")
-PATIENCE = 5.0
-"""Seconds in which a command must have told what it wants: nobody else is served meanwhile."""
+MAX_SECONDS = 5.0
+"""Time in which a command must send its request: no other is served meanwhile."""
 
 STARTED = b"started"
 KILLED = "error: the process of this job was killed"
 
 
 @contextmanager
-def process() -> Iterator[dict[str, str]]:
-    """Keep a warm process for the block; the variable by which commands find it, if any."""
+def serve_forks() -> Iterator[dict[str, str]]:
+    """Keep a server for the block; give the variable by which commands find it, if any."""
     if not sys.platform.startswith("linux"):
         yield {}
         return
@@ -59,7 +59,7 @@ def process() -> Iterator[dict[str, str]]:
 def delegate(modules: Sequence[str]) -> int | None:
     """Let the server run this command: ``STAGE`` of the first module, all of them imported before.
 
-    Returns the exit status, None where there is no server.
+    Return the exit status, None where there is no server.
     """
     name, _, prefix = os.environ.get(VARIABLE, "").partition(os.pathsep)
     if not name or prefix != sys.prefix:
@@ -88,7 +88,7 @@ def delegate(modules: Sequence[str]) -> int | None:
 
 
 def _receive(connection: socket.socket, length: int) -> bytes:
-    """So many bytes, or none where the other side ends."""
+    """Return so many bytes, or none where the other side ends."""
     try:
         return connection.recv(length, socket.MSG_WAITALL)
     except ConnectionError:
@@ -111,11 +111,11 @@ def _serve(listener: socket.socket) -> None:
 
 
 def _fork(connection: socket.socket, listener: socket.socket, own: Mapping[str, str]) -> None:
-    """Import what the job needs, and fork; in the fork, become the job."""
+    """Import the job's modules, and fork; in the fork, run the job."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
     if PEER.unpack(credentials)[1] != os.getuid():
         return
-    connection.settimeout(PATIENCE)
+    connection.settimeout(MAX_SECONDS)
     head, streams, _, _ = socket.recv_fds(connection, LENGTH.size, len(STREAMS))
     try:
         with connection.makefile("rb") as file:
@@ -124,7 +124,7 @@ def _fork(connection: socket.socket, listener: socket.socket, own: Mapping[str, 
         _prepare(request["modules"])
         if os.fork() == 0:
             listener.close()  # or commands would wait for a server that is gone
-            _become(request, streams, connection, own)
+            _run_job(request, streams, connection, own)
     finally:
         for stream in streams:
             os.close(stream)
@@ -139,15 +139,15 @@ def _prepare(modules: Sequence[str]) -> None:
     gc.freeze()  # the collector would write to, and so copy, every page of the fork
 
 
-def _become(
+def _run_job(
     request: dict[str, Any], streams: list[int], connection: socket.socket, own: Mapping[str, str]
 ) -> NoReturn:
     """Run the stage as its command would, send the status, and end."""
     status = 1
     try:
         connection.sendall(STARTED)
-        _take_over(request, streams, own)
-        threading.Thread(target=_die_with, args=(connection,), daemon=True).start()
+        _adopt(request, streams, own)
+        threading.Thread(target=_exit_with, args=(connection,), daemon=True).start()
         sys.modules[request["modules"][0]].STAGE.main()
         status = 0
     except SystemExit as end:
@@ -165,14 +165,14 @@ def _become(
         os._exit(status)
 
 
-def _take_over(request: dict[str, Any], streams: list[int], own: Mapping[str, str]) -> None:
-    """Get signals, standard streams, folder, variables and arguments of the command."""
+def _adopt(request: dict[str, Any], streams: list[int], own: Mapping[str, str]) -> None:
+    """Adopt signals, standard streams, folder, variables and arguments of the command."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for stream, standard in zip(streams, STREAMS, strict=True):
         os.dup2(stream, standard)
     os.chdir(request["folder"])
-    # What the imports have set stays, what the command's variables say otherwise is taken.
+    # Variables that the imports have set stay; those that differ in the command are taken.
     changed = {k: v for k, v in request["environment"].items() if own.get(k) != v}
     _limit_threads(changed.pop("NUMBA_NUM_THREADS", ""))
     os.environ.update(changed)
@@ -180,14 +180,14 @@ def _take_over(request: dict[str, Any], streams: list[int], own: Mapping[str, st
 
 
 def _limit_threads(count: str) -> None:
-    """Do what Numba's variable would; Numba has read it long ago, and refuses another value now."""
+    """Limit Numba's threads; it has read its variable long ago, and refuses another value now."""
     if count and "numba" in sys.modules:
         numba = sys.modules["numba"]
         numba.set_num_threads(min(int(count), numba.config.NUMBA_NUM_THREADS))
 
 
-def _die_with(connection: socket.socket) -> None:
-    """End at once when the command that waits has gone."""
+def _exit_with(connection: socket.socket) -> None:
+    """End at once when the command at the other end is gone."""
     if not connection.recv(1):
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,10 +1,10 @@
-"""Results shared between checkouts and users: outputs of jobs, found by what the job is.
+"""Share results between checkouts and users: outputs of jobs by the identity of the job.
 
 A job's key is a digest of its JSON (spec, code, lock file, Python), of the bytes of its inputs and of
 the names of its outputs, so two different jobs cannot share one. An entry is a folder that appears
-whole, by a rename, with the SHA-256 of every file in it: two runs may write at once, and an entry that
-was damaged is noticed, removed and computed again. Only the standard library is imported here, so that
-what is found costs no more than copying it.
+whole, by a rename, with the SHA-256 of every file in it: two runs may write at once, and a damaged
+entry is noticed, removed and computed again. Only the standard library is imported here, so that a
+cached result costs no more than copying it.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ DIGESTS = "SHA256SUMS.json"
 
 
 def key_of(job: str, inputs: Sequence[Path], outputs: Sequence[Path]) -> str:
-    """The key of a job: 64 hexadecimal digits. Raises OSError where an input cannot be read."""
+    """Return the key of a job, 64 hexadecimal digits; raises OSError for unreadable inputs."""
     parts = [job, [file_digest(path) for path in inputs], [path.name for path in outputs]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""What runs on many machines need beside rules: an environment for jobs, no orphans of a dead head.
+"""Prepare the environment of jobs on many machines, and cancel those that a dead head left.
 
 The head is the Snakemake that plans and submits. Every job runs a Snakemake of its own on its node,
 which reads the same Snakefile and so prepares the environment there.
@@ -30,7 +30,7 @@ SECONDS_BETWEEN_LOOKS = 2.0
 
 
 def prepare_environment(remote: bool) -> None:
-    """Set what jobs, and the commands that watch them, find in their environment.
+    """Set environment variables of jobs, and of the commands that watch them.
 
     Results are never written in place, but under a temporary name, so HDF5 need not lock files,
     which many network file systems refuse. ``remote`` says that this process runs a job on a node:
@@ -47,17 +47,17 @@ def prepare_environment(remote: bool) -> None:
 
 
 def run_own_task() -> None:
-    """Become the command of this task, where this process is the Snakemake of an array's task.
+    """Run this task's own command instead, where this process is the Snakemake of an array's task.
 
     The executor plugin (2.8) starts each task as if it were the first one and runs the task's own
     command below. When that ends, it looks for the first one's output: a task that is done a minute
     earlier counts as failed, and a task that fails removes what the first one wrote.
     """
     number = os.environ.get("SLURM_ARRAY_TASK_ID")
-    given = [word for word in sys.argv if word.startswith(f"{ARRAY}=")]
-    if number is None or not given:
+    options = [word for word in sys.argv if word.startswith(f"{ARRAY}=")]
+    if number is None or not options:
         return
-    commands = json.loads(base64.b64decode(given[0].partition("=")[2]))
+    commands = json.loads(base64.b64decode(options[0].partition("=")[2]))
     if number in commands:
         command = zlib.decompress(bytes.fromhex(commands[number])).decode()
         os.execv("/bin/sh", ["sh", "-c", command])
@@ -90,9 +90,9 @@ def _left_over() -> list[str]:
             "squeue does not say which jobs an earlier run in this folder left: "
             f"{ended.stderr.strip()}; start again when Slurm answers"
         )
-    here, found = Path.cwd(), set()
+    here, ids = Path.cwd(), set()
     for line in ended.stdout.splitlines():
         number, name, folder = line.split("|", 2)
         if NAME.fullmatch(name) and Path(folder).resolve() == here:
-            found.add(number)
-    return sorted(found)
+            ids.add(number)
+    return sorted(ids)

@@ -1,7 +1,8 @@
-"""Snakemake under a lock of this package's own, so that what a killed run left can be cleared safely.
+"""Run Snakemake under a lock of this package's own, and clear the locks that a killed run left.
 
 After a kill Snakemake finds its own lock and refuses to go on, as it cannot know whether the other run
-still works. A lock on an open file ends with its process: whoever holds this one knows.
+still works. The system releases a lock on an open file when its process ends, so holding ours proves
+that no other run is alive.
 """
 
 import base64
@@ -21,7 +22,7 @@ from descentflow.runtime.slurm import prepare_environment
 FOLDER = Path(".snakemake")
 
 
-def run(arguments: Sequence[str]) -> int:
+def run_snakemake(arguments: Sequence[str]) -> int:
     """Run Snakemake with ``arguments`` in the working directory; return its exit status.
 
     Locks that a killed run left are removed first, and results from the future (the clock was set
@@ -29,18 +30,18 @@ def run(arguments: Sequence[str]) -> int:
     another run holds the folder.
     """
     command = [sys.executable, "-m", "snakemake", *arguments]
-    with _alone():
+    with _locked():
         if any((FOLDER / "locks").glob("*.lock")):
             clear = [*command[:3], "--quiet", "all", "--unlock", *arguments]
             subprocess.run(clear, check=False)
-        _bring_back_from_the_future()
+        _date_now()
         prepare_environment(remote=False)
-        with fork_server.process() as variables:
+        with fork_server.serve_forks() as variables:
             return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
 
 
-def _bring_back_from_the_future() -> None:
-    """Every result has a record of Snakemake's, named by the base64 of its path."""
+def _date_now() -> None:
+    """Date results from the future now; each has a record named by the base64 of its path."""
     now = time.time()
     for record in (FOLDER / "metadata").glob("*"):
         try:
@@ -52,7 +53,7 @@ def _bring_back_from_the_future() -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _locked() -> Iterator[None]:
     FOLDER.mkdir(exist_ok=True)
     with (FOLDER / "descentflow.lock").open("w") as file:
         try:

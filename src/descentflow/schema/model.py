@@ -1,4 +1,4 @@
-"""The base of everything a person writes in a configuration: strict, frozen, explained.
+"""The base of every model of a configuration: strict, frozen, with errors that explain themselves.
 
 Numbers may be given as strings (YAML reads ``1e-2`` as one); nan, infinities and booleans are
 refused. :func:`parse` turns every problem of a mapping into one message that names the key's path.
@@ -30,32 +30,32 @@ from descentflow.schema.messages import ConfigProblem, explain, report
 M = TypeVar("M", bound=BaseModel)
 Finder = Callable[[Any], Iterable[ConfigProblem]]
 
-_NEEDS = "fields_needed"
+_FIELDS = "checked_fields"
 
 
 class Check(NamedTuple):
-    """What is looked for in a model once the fields it ``needs`` are valid by themselves."""
+    """A check across fields of a model: ``find`` yields its problems, paths relative to the model.
 
-    needs: tuple[str, ...]
+    It runs when all ``fields`` that it reads have passed their own validation, however wrong others
+    are; so all problems of a mapping are found at once.
+    """
+
+    fields: tuple[str, ...]
     find: Finder
 
 
-def check(*needs: str) -> Callable[[Finder], Finder]:
-    """Mark a model's method that yields what is wrong with fields that are valid by themselves.
-
-    Its findings have paths relative to the model. It runs, however wrong other fields are, where
-    those named are valid; so all problems of a mapping are found at once.
-    """
+def check(*fields: str) -> Callable[[Finder], Finder]:
+    """Mark a model's method as a :class:`Check` of these fields."""
 
     def mark(method: Finder) -> Finder:
-        setattr(method, _NEEDS, needs)
+        setattr(method, _FIELDS, fields)
         return method
 
     return mark
 
 
 class Model(BaseModel):
-    """A frozen mapping whose unknown keys are errors, with the checks marked by :func:`check`.
+    """A frozen mapping that refuses unknown keys and runs the checks marked by :func:`check`.
 
     A validation context may add checks: a mapping from models to sequences of :class:`Check`.
     """
@@ -66,7 +66,7 @@ class Model(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_kwargs: Any) -> None:
-        own = [Check(getattr(f, _NEEDS), f) for f in vars(cls).values() if hasattr(f, _NEEDS)]
+        own = [Check(getattr(f, _FIELDS), f) for f in vars(cls).values() if hasattr(f, _FIELDS)]
         cls.checks = (*cls.checks, *own)
 
     @model_validator(mode="wrap")
@@ -82,25 +82,23 @@ class Model(BaseModel):
             if not checks or not isinstance(value, Mapping):
                 raise
             part = _valid_part(cls, value, error)
-            findings = _found(part, checks, set(vars(part)))
-            raise _joined(error, findings, value) from None
-        findings = _found(model, checks, set(cls.model_fields)) if checks else []
-        if findings:
-            raise _joined(None, findings, value)
+            raise _joined(error, _problems(part, checks, set(vars(part))), value) from None
+        if problems := _problems(model, checks, set(cls.model_fields)):
+            raise _joined(None, problems, value)
         return model
 
 
-def _found(model: BaseModel, checks: Iterable[Check], valid: set[str]) -> list[ConfigProblem]:
+def _problems(model: BaseModel, checks: Iterable[Check], valid: set[str]) -> list[ConfigProblem]:
     return [
-        finding
+        problem
         for check in checks
-        if valid.issuperset(check.needs)
-        for finding in check.find(model)
+        if valid.issuperset(check.fields)
+        for problem in check.find(model)
     ]
 
 
 def _valid_part(model: type[M], value: Mapping[Any, Any], error: ValidationError) -> M:
-    """A model of the valid fields alone; the others are missing from it."""
+    """Make a model of the valid fields alone; the others are missing from it."""
     wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
@@ -124,9 +122,9 @@ def _adapter(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
 
 
 def _joined(
-    error: ValidationError | None, findings: Iterable[ConfigProblem], value: object
+    error: ValidationError | None, problems: Iterable[ConfigProblem], value: object
 ) -> ValidationError:
-    """The error with the findings added."""
+    """Add problems to an error."""
     details = list(error.errors(include_url=False)) if error is not None else []
     lines = [
         {key: detail[key] for key in ("type", "loc", "input", "ctx") if key in detail}
@@ -139,7 +137,7 @@ def _joined(
             "input": value,
             "ctx": {"error": ConfigurationError(text, where)},
         }
-        for where, text in findings
+        for where, text in problems
     ]
     return ValidationError.from_exception_data("problems", cast("list[InitErrorDetails]", lines))
 
@@ -148,7 +146,7 @@ _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 TEXT_PATTERN = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
-"""Numbers in words, as editors check them; ``_DECIMAL`` with blanks around."""
+"""Numbers in words, as editors check them: ``_DECIMAL`` with blanks around it."""
 
 
 def _number(value: object) -> float:
@@ -170,7 +168,7 @@ def _number(value: object) -> float:
     return number
 
 
-def _whole(value: object) -> int:
+def _integer(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,39}", value.strip()):
@@ -184,11 +182,11 @@ def _whole(value: object) -> int:
 MAGNITUDE = 1e100
 Number = Annotated[float, BeforeValidator(_number), Field(ge=-MAGNITUDE, le=MAGNITUDE)]
 Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=MAGNITUDE)]
-Whole = Annotated[int, BeforeValidator(_whole)]
+Whole = Annotated[int, BeforeValidator(_integer)]
 
 
 def number_or_mapping(value: object) -> str:
-    """The tag of a value that may be either."""
+    """Return the tag of a value that is a number or a mapping."""
     return UNION_TAGS[isinstance(value, Mapping | Model)]
 
 

@@ -1,7 +1,7 @@
-"""Configuration files as they are written: YAML without its traps.
+"""YAML files, without YAML's traps.
 
 A key given twice, of which YAML would silently keep the last, is refused; so is a file whose aliases
-would grow beyond measure. :func:`oversized` asks the same of mappings that somebody else has read.
+would grow beyond measure. :func:`size_problem` finds the latter in mappings read by others.
 """
 
 import re
@@ -24,13 +24,13 @@ MAX_DEPTH = 30
 MAX_BYTES = 100_000_000
 
 MAX_BITS = 10_000
-"""Of a whole number; Python refuses to write those of more than 4300 digits."""
+"""Bits of a whole number; Python refuses to print one of more than 4300 digits."""
 
 _MERGE = "tag:yaml.org,2002:merge"
 
 
 def load(path: Path) -> Any:
-    """What a YAML file holds; raises ConfigurationError, naming the file and the line."""
+    """Load a YAML file; raises ConfigurationError, naming the file and the line."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigurationError(f"{path}: is larger than {MAX_BYTES / 1e6:g} MB")
@@ -43,30 +43,29 @@ def load(path: Path) -> Any:
             f"{path}: line {line}: is not UTF-8 text; save the file with that encoding"
         ) from None
     try:
-        return _read(text)
+        return _parse(text)
     except ConfigurationError as error:
         lines = "\n".join(f"{path}: {line}" for line in str(error).splitlines())
         raise ConfigurationError(lines) from None
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: {_explained(error)}") from None
+        raise ConfigurationError(f"{path}: {_parser_message(error)}") from None
     except RecursionError:
         raise ConfigurationError(f"{path}: is nested too deeply; allowed: {MAX_DEPTH}") from None
     except (ValueError, OverflowError, TypeError) as error:  # dates and numbers that are none
         raise ConfigurationError(f"{path}: cannot be read as YAML: {error}") from None
 
 
-def oversized(value: object) -> str:
-    """What is wrong with a mapping's size or depth, empty where nothing is.
+def size_problem(value: object) -> str:
+    """Say what is wrong with a mapping's size or depth; empty if nothing is.
 
     It takes as long as the mapping is written, not as long as its aliases make it.
     """
-    count, height = _extent(value, _inside_value, {}, set())
-    return _too_much(count, height)
+    return _size_problem(*_measure(value, _inside_value, {}, set()))
 
 
-def strange(value: object) -> list[ConfigProblem]:
-    """What no configuration holds: sets, bytes, and whole numbers that Python cannot even print."""
-    findings: list[ConfigProblem] = []
+def unsupported_values(value: object) -> list[ConfigProblem]:
+    """Find what no configuration holds: sets, bytes, whole numbers that Python cannot even print."""
+    problems: list[ConfigProblem] = []
     waiting: list[tuple[ValuePath, object]] = [((), value)]
     seen: set[int] = set()
     while waiting:
@@ -78,53 +77,54 @@ def strange(value: object) -> list[ConfigProblem]:
                 waiting += [((*path, _part(key)), inner) for key, inner in pairs]
         elif isinstance(item, set | frozenset | bytes):
             text = f"a list, a number or text is needed, found a YAML {type(item).__name__}"
-            findings.append((path, text))
+            problems.append((path, text))
         elif isinstance(item, int) and item.bit_length() > MAX_BITS:
-            findings.append((path, f"a number of moderate size is needed, found {shown(item)}"))
-    return findings[::-1]
+            problems.append((path, f"a number of moderate size is needed, found {shown(item)}"))
+    return problems[::-1]
 
 
 def _part(key: object) -> str | int:
     return key if isinstance(key, int) else str(key)
 
 
-def extent(value: object) -> int:
-    """How many numbers, words and keys a value holds, aliases counted wherever they stand."""
-    return int(_extent(value, _inside_value, {}, set())[0])
+def count_values(value: object) -> int:
+    """Count the numbers, words and keys of a value, aliases wherever they stand."""
+    return int(_measure(value, _inside_value, {}, set())[0])
 
 
-def _too_much(count: float, height: float) -> str:
-    if height > MAX_DEPTH:
+def _size_problem(count: float, depth: float) -> str:
+    if depth > MAX_DEPTH:
         return f"is nested too deeply, or contains itself; allowed: {MAX_DEPTH} levels"
     if count > MAX_VALUES:
         return f"holds {count:.3g} values, aliases included; allowed: {MAX_VALUES:g}"
     return ""
 
 
-def _extent(
+def _measure(
     value: Any,
     inside: Callable[[Any], list[Any] | None],
-    known: dict[int, tuple[float, float]],
+    measured: dict[int, tuple[float, float]],
     active: set[int],
-    depth: int = 0,
+    level: int = 0,
 ) -> tuple[float, float]:
-    """How many values there are, and how deep they lie; both infinite where it has no end.
+    """Count the values in a value, and how deep they lie; both are infinite if it contains itself.
 
-    ``inside`` lists what a value holds, None for one that holds nothing else.
+    ``inside`` lists what a value holds, None for one that holds nothing else. ``measured`` has the
+    results by identity, so that shared parts are walked once; ``active`` those being walked.
     """
     inner = inside(value)
     if inner is None:
         return 1.0, 0.0
-    number = id(value)
-    if number in active or depth > MAX_DEPTH:
+    identity = id(value)
+    if identity in active or level > MAX_DEPTH:
         return float("inf"), float("inf")
-    if number not in known:
-        active.add(number)
-        parts = [_extent(item, inside, known, active, depth + 1) for item in inner]
-        active.remove(number)
+    if identity not in measured:
+        active.add(identity)
+        parts = [_measure(item, inside, measured, active, level + 1) for item in inner]
+        active.remove(identity)
         count = 1.0 + sum(part[0] for part in parts)
-        known[number] = count, 1.0 + max((part[1] for part in parts), default=0.0)
-    return known[number]
+        measured[identity] = count, 1.0 + max((part[1] for part in parts), default=0.0)
+    return measured[identity]
 
 
 def _inside_value(value: object) -> list[Any] | None:
@@ -139,29 +139,29 @@ def _inside_node(node: yaml.Node) -> list[yaml.Node] | None:
     return list(node.value) if isinstance(node, yaml.SequenceNode) else None
 
 
-def _read(text: str) -> Any:
+def _parse(text: str) -> Any:
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
         if node is None:
             return None
-        if too_much := _too_much(*_extent(node, _inside_node, {}, set())):
-            raise ConfigurationError(too_much)
-        if twice := list(_given_twice(node, (), set())):
-            raise ConfigurationError("\n".join(twice))
+        if problem := _size_problem(*_measure(node, _inside_node, {}, set())):
+            raise ConfigurationError(problem)
+        if lines := list(_duplicate_keys(node, (), set())):
+            raise ConfigurationError("\n".join(lines))
         return loader.construct_document(node)
     finally:
         loader.dispose()
 
 
-def _given_twice(node: yaml.Node, path: tuple[str | int, ...], seen: set[int]) -> Iterator[str]:
-    """A line for every key that stands twice in one mapping."""
+def _duplicate_keys(node: yaml.Node, path: ValuePath, seen: set[int]) -> Iterator[str]:
+    """Yield a line for every key that stands twice in one mapping."""
     if id(node) in seen or isinstance(node, yaml.ScalarNode):
         return
     seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
-        for number, item in enumerate(node.value):
-            yield from _given_twice(item, (*path, number), seen)
+        for index, item in enumerate(node.value):
+            yield from _duplicate_keys(item, (*path, index), seen)
         return
     lines: dict[str, int] = {}
     for key, value in node.value:
@@ -171,11 +171,11 @@ def _given_twice(node: yaml.Node, path: tuple[str | int, ...], seen: set[int]) -
             text = f"is given twice, in line {lines[name]} and in line {line}; keep one"
             yield f"{dotted((*path, name))}: {text}"
         lines.setdefault(name, line)
-        yield from _given_twice(value, (*path, name), seen)
+        yield from _duplicate_keys(value, (*path, name), seen)
 
 
-def _explained(error: yaml.YAMLError) -> str:
-    """The parser's complaint in one line."""
+def _parser_message(error: yaml.YAMLError) -> str:
+    """Write the parser's complaint in one line."""
     mark = getattr(error, "problem_mark", None)
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
     problem = re.sub(r"\s+", " ", problem)

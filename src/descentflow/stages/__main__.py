@@ -4,8 +4,7 @@ The stage is the one that the job names, the arguments are those of its own comm
 ``python -m descentflow.stages.STAGE``. Where the variable DESCENTFLOW_CACHE names a folder, the
 outputs are looked for there first and kept there afterwards. Where DESCENTFLOW_SCRATCH names a
 folder, on a cluster the node's own disk, kernels are compiled there. Elsewhere, and where
-DESCENTFLOW_WARM names a process that is ready for work (descentflow.runtime.fork_server), the job
-becomes a fork of that.
+DESCENTFLOW_FORK_SERVER names a process that is ready for work, the job runs in a fork of that.
 """
 
 import argparse
@@ -17,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 
 from descentflow.runtime import fork_server, result_cache
-from descentflow.runtime.kernel_scratch import own_kernels
+from descentflow.runtime.kernel_scratch import local_kernels
 
 TRAINERS = ("descent", "flow", "deep_descent", "deep_gram")
 STAGES = ("sample", "train", "aggregate", "draw", "judge", "show_claims")
@@ -30,7 +29,7 @@ def main() -> None:
     parser.add_argument("--input", nargs="*", type=Path, default=[], metavar="FILE")
     parser.add_argument("--output", nargs="+", type=Path, required=True, metavar="FILE")
     arguments = parser.parse_args()
-    modules = _modules(arguments.job)
+    modules, code = _modules(arguments.job)
     folder = os.environ.get("DESCENTFLOW_CACHE")
     key = ""
     if folder and all(path.is_file() for path in arguments.input):
@@ -42,23 +41,23 @@ def main() -> None:
     if status:
         sys.exit(status)
     if status is None:
-        with own_kernels(Path(scratch), arguments.job) if scratch else nullcontext():
+        with local_kernels(Path(scratch), code) if scratch else nullcontext():
             import_module(modules[0]).STAGE.main()
     if folder and key:
         result_cache.store(Path(folder), key, arguments.output)
 
 
-def _modules(job: str) -> list[str]:
-    """The stage and the trainer that a job names; ends the process where it names no stage."""
+def _modules(job: str) -> tuple[list[str], str]:
+    """Return a job's stage and trainer, and its code; ends the process where it names no stage."""
     try:
         named = json.loads(job)
-        stage, trainer = named["stage"], named.get("trainer")
+        stage, trainer, code = named["stage"], named.get("trainer"), named.get("code")
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
-        stage, trainer = None, None
+        stage = trainer = code = None
     if stage not in STAGES:
         sys.exit(f"error: --job: needs a key 'stage', one of {', '.join(STAGES)}; found {stage!r}")
     trainers = [f"descentflow.stages.trainers.{trainer}"] if trainer in TRAINERS else []
-    return [f"descentflow.stages.{stage}", *trainers]
+    return [f"descentflow.stages.{stage}", *trainers], str(code)
 
 
 if __name__ == "__main__":

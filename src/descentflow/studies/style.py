@@ -1,7 +1,7 @@
 """Theme, palettes, sizes and file formats of the figures, and the panels that several studies draw."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -116,62 +116,49 @@ class Facets(sns.FacetGrid):  # type: ignore[misc]
 
 def lines(
     panel: Axes,
-    series: Mapping[str, tuple[Array, Array]],
+    series: Sequence[tuple[str, Array, Array]],
     colors: Sequence[Any],
     *,
     markers: bool = False,
 ) -> None:
-    """Draw labelled curves (x, y), each in its own colour, with its own dashes and marker."""
-    labels = np.repeat(list(series), [len(x) for x, _ in series.values()])
-    x, y = (np.concatenate(values) for values in zip(*series.values(), strict=True))
-    sns.lineplot(
-        x=x,
-        y=y,
-        hue=labels,
-        hue_order=list(series),
-        style=labels,
-        style_order=list(series),
-        palette=list(colors),
-        dashes=list(DASHES[: len(series)]),
-        markers=list(MARKERS[: len(series)]) if markers else False,
-        markersize=4 if markers else None,
-        markeredgewidth=0,
-        estimator=None,
-        errorbar=None,
-        ax=panel,
-    )
-    panel.get_legend().remove()  # type: ignore[union-attr]
+    """Draw curves (label, x, y), each in its own colour, with its own dashes and marker."""
+    for index, ((label, x, y), color) in enumerate(zip(series, colors, strict=True)):
+        look = {"color": color, "linestyle": dash(index), "label": label}
+        if markers:
+            look |= {"marker": MARKERS[index % len(MARKERS)], "markersize": 4, "markeredgewidth": 0}
+        sns.lineplot(x=x, y=y, estimator=None, errorbar=None, legend=False, ax=panel, **look)
 
 
 def quantile_curves(
     panel: Axes,
-    series: Mapping[str, tuple[Array, Array]],
+    series: Sequence[tuple[str, Array, Array]],
     colors: Sequence[Any],
     *,
     shade_from: int = 0,
     markers: bool = False,
 ) -> None:
-    """Draw curves with bands: x and quantiles (lower, median, upper) × points by label.
+    """Draw curves with bands: label, x, and quantiles (3, points), the lower, median and upper.
 
     The band reaches from quantile ``shade_from`` to the upper one.
     """
-    medians = {label: (x, quantiles[1]) for label, (x, quantiles) in series.items()}
+    medians = [(label, x, quantiles[1]) for label, x, quantiles in series]
     lines(panel, medians, colors, markers=markers)
-    for (x, quantiles), color in zip(series.values(), colors, strict=True):
-        panel.fill_between(
-            x, quantiles[shade_from], quantiles[2], color=color, alpha=0.15, linewidth=0
-        )
+    for (_, x, quantiles), color in zip(series, colors, strict=True):
+        low, high = quantiles[shade_from], quantiles[2]
+        panel.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
 
 
-def strips(panel: Axes, groups: Mapping[str, Array], colors: Sequence[Any]) -> None:
+def strips(
+    panel: Axes, groups: Sequence[Array], labels: Sequence[str], colors: Sequence[Any]
+) -> None:
     """Draw a strip of points per group, spread evenly over its breadth (seaborn's jitter is random)."""
-    sns.stripplot(
-        dict(groups), jitter=False, palette=list(colors), size=1.8, rasterized=True, ax=panel
-    )
+    options = {"jitter": False, "size": 1.8, "rasterized": True}
+    sns.stripplot(dict(enumerate(groups)), palette=list(colors), ax=panel, **options)
     for points in panel.collections:
         offsets = np.array(points.get_offsets())
         offsets[:, 0] += 0.7 * ((np.arange(len(offsets)) + 0.5) / max(len(offsets), 1) - 0.5)
         points.set_offsets(offsets)
+    panel.set_xticks(range(len(groups)), labels)
     panel.set_xlim(-0.5, len(groups) - 0.5)
 
 

@@ -15,23 +15,24 @@ import small_results as small
 from rocrate.rocrate import ROCrate
 
 from descentflow import cli
-from descentflow.archive import bundle, crate, manifest, recompute, records, sources
-from descentflow.archive.build import Built, build
+from descentflow.archive import bundle, checkout, crate, manifest, verify
+from descentflow.archive.build import ArchiveSummary, build, listing
 from descentflow.archive.bundle import FIRST, Archive, Member
-from descentflow.archive.check import check
+from descentflow.archive.verify import check
 from descentflow.errors import InputError
 
 DATASET = "results/datasets/random_initializations.nc"
 
 
-def built(root: Path, name: str = "x.tar") -> Built:
+def built(root: Path, name: str = "x.tar") -> ArchiveSummary:
     return build(small.jobs(root), "config.yaml", root.parent / name, root)
 
 
 def rebuilt(path: Path, change: Callable[[dict[str, bytes]], Any]) -> Path:
     """The archive with other contents, its form and order kept."""
     with Archive.open(path) as archive:
-        contents = {n: b"".join(archive.pieces(m)) for n, m in archive.members.items()}
+        folder = archive.extract(path.with_name("to change"))
+        contents = {name: (folder / name).read_bytes() for name in archive.members}
         change(contents)
         order = sorted(contents, key=lambda name: (name != FIRST, name))
         members = [Member(name, contents[name]) for name in order]
@@ -45,7 +46,7 @@ def rebuilt(path: Path, change: Callable[[dict[str, bytes]], Any]) -> Path:
 def test_two_builds_are_equal(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the run times, modification times, the order of the folder and the clock."""
     first = built(root)
-    for path in (root / records.FOLDER).iterdir():
+    for path in (root / checkout.RECORDS).iterdir():
         record = json.loads(path.read_text())
         path.write_text(json.dumps({**record, "starttime": 5.0, "job_hash": 7}))
     for path in root.rglob("*"):
@@ -62,15 +63,17 @@ def test_two_builds_are_equal(root: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_unpacked_archive_makes_the_same_archive(root: Path, tmp_path: Path) -> None:
     first = built(root)
     with Archive.open(first.path) as archive:
-        archive.extract(tmp_path / "unpacked")
-    assert built(tmp_path / "unpacked", "y.tar").sha256 == first.sha256
+        unpacked = archive.extract(tmp_path / "unpacked")
+    assert built(unpacked, "../y.tar").sha256 == first.sha256
 
 
 def test_the_machine_is_not_in_the_contents_digest(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = built(root)
-    monkeypatch.setattr("descentflow.archive.environment.facts", lambda _: {"processor": "other"})
+    monkeypatch.setattr(
+        "descentflow.archive.checkout.environment", lambda _: {"processor": "other"}
+    )
     second = built(root, "y.tar")
     assert first.sha256 != second.sha256
     assert first.contents == second.contents == check(second.path).contents
@@ -81,7 +84,7 @@ def test_no_trace_of_place_and_time(root: Path) -> None:
     assert str(root).encode() not in data
     assert os.uname().nodename.encode() not in data or len(os.uname().nodename) < 6
     with Archive.open(root.parent / "x.tar") as archive:
-        kept = [name for name in archive.members if name.startswith(records.FOLDER)]
+        kept = [name for name in archive.members if name.startswith(checkout.RECORDS)]
         assert len(kept) == 3 + 15 + 1 + 4
         assert all(json.loads(archive.text(name))["endtime"] == 0.0 for name in kept)
 
@@ -95,25 +98,25 @@ def test_links_of_a_cache_are_followed(root: Path) -> None:
 
 def test_sources_are_those_git_tracks(root: Path) -> None:
     (root / "secret.txt").write_text("mine")
-    assert "secret.txt" in sources.files(root, ("results", "figures"))
+    assert "secret.txt" in checkout.sources(root, ("results", "figures"))
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     os.system(f"git init -q {root}")
     with pytest.raises(InputError, match="git cannot list"):
-        sources.files(root, ("results",))
+        checkout.sources(root, ("results",))
     os.system(f"git -C {root} add config.yaml CITATION.cff")
-    assert sources.files(root, ("results",)) == ["CITATION.cff", "config.yaml"]
+    assert checkout.sources(root, ("results",)) == ["CITATION.cff", "config.yaml"]
     (root / "out").symlink_to("/etc/hostname")
     os.system(f"git -C {root} add out")
     with pytest.raises(InputError, match="link to outside"):
-        sources.files(root, ("results",))
+        checkout.sources(root, ("results",))
 
 
 # ---- results that may not be archived
 
 
 def changed_record(root: Path, output: str, **changes: Any) -> None:
-    path = root / records.name(output)
+    path = root / checkout.record_name(output)
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
@@ -122,8 +125,8 @@ def changed_record(root: Path, output: str, **changes: Any) -> None:
     [
         (lambda root: (root / DATASET).unlink(), "missing"),
         (lambda root: (root / DATASET).write_bytes(b"no"), "not a readable netCDF"),
-        (lambda root: (root / records.name(DATASET)).unlink(), "no record"),
-        (lambda root: (root / records.name(DATASET)).write_text("{"), "no record"),
+        (lambda root: (root / checkout.record_name(DATASET)).unlink(), "no record"),
+        (lambda root: (root / checkout.record_name(DATASET)).write_text("{"), "no record"),
         (lambda root: changed_record(root, DATASET, incomplete=True), "incomplete"),
         (lambda root: changed_record(root, DATASET, params=["'{}'"]), "another configuration"),
         (lambda root: changed_record(root, DATASET, input_checksums={"a": "b"}), "another a"),
@@ -148,10 +151,10 @@ def test_what_is_not_finished_is_refused(
 
 
 def test_a_manifest_of_other_results_is_refused(root: Path) -> None:
-    path = root / sources.MANIFEST
+    path = root / checkout.MANIFEST
     manifest.write(manifest.describe(small.jobs(root), root), path)
     with Archive.open(built(root).path) as archive:
-        assert archive.text(sources.MANIFEST) == path.read_text()
+        assert archive.text(checkout.MANIFEST) == path.read_text()
     told = manifest.read(path)
     told["artefacts"]["claims.csv"]["sha256"] = "0" * 64
     manifest.write(told, path)
@@ -163,7 +166,7 @@ def test_a_manifest_of_other_results_is_refused(root: Path) -> None:
 
 
 def problems(path: Path) -> list[str]:
-    """What is wrong with an archive, also where it cannot be taken apart."""
+    """Problems of an archive, also where it cannot be taken apart."""
     try:
         return check(path).problems
     except bundle.NotAnArchive as refusal:
@@ -206,10 +209,8 @@ def test_what_was_altered_is_named(
 
 
 def relisted(contents: dict[str, bytes]) -> None:
-    lines = (
-        f"{hashlib.sha256(contents[n]).hexdigest()}  {n}\n" for n in sorted(contents) if n != FIRST
-    )
-    contents[FIRST] = "".join(lines).encode()
+    digests = {n: hashlib.sha256(data).hexdigest() for n, data in contents.items() if n != FIRST}
+    contents[FIRST] = listing(digests).encode()
 
 
 def test_the_crate_tells_digests_a_second_time(root: Path) -> None:
@@ -236,8 +237,8 @@ def test_the_crate_tells_digests_a_second_time(root: Path) -> None:
 
 def test_the_crate_is_read_and_complete(root: Path, tmp_path: Path) -> None:
     with Archive.open(built(root).path) as archive:
-        archive.extract(tmp_path / "unpacked")
-    read = ROCrate(tmp_path / "unpacked")
+        unpacked = archive.extract(tmp_path / "unpacked")
+    read = ROCrate(unpacked)
     assert read.mainEntity.id == crate.WORKFLOW
     steps = [step["name"] for step in read.mainEntity["step"]]
     assert steps == ["sample", "train", "aggregate", "draw", "judge", "show_claims"]
@@ -252,7 +253,7 @@ def test_the_crate_is_read_and_complete(root: Path, tmp_path: Path) -> None:
     assert str(read.root_dataset["datePublished"]) == "2026-11-22"
     for entity in graph:
         if "sha256" in entity.properties():
-            data = (tmp_path / "unpacked" / entity.id).read_bytes()
+            data = (unpacked / entity.id).read_bytes()
             assert entity["sha256"] == hashlib.sha256(data).hexdigest()
             assert entity["contentSize"] == str(len(data))
 
@@ -318,20 +319,20 @@ def test_commands(
 def test_a_run_is_computed_again(root: Path) -> None:
     """The samples made by hand are not those of the seed; training from them ends elsewhere."""
     path = built(root).path
-    with recompute.unpacked(path) as unpacked:
-        jobs = recompute.jobs_of(unpacked)
-        made = recompute.chosen(jobs, jobs.runs["random_initializations"][0].id)
+    with verify.unpacked(path) as unpacked:
+        jobs = verify.jobs_of(unpacked)
+        made = verify.jobs_behind(jobs, [jobs.runs["random_initializations"][0].id])
         assert [job.stage for job in made] == ["sample", "train"]
-        assert recompute.notes(unpacked, made) == []
+        assert verify.notes(unpacked, made) == []
         with pytest.raises(InputError, match="recomputing failed"):
-            list(recompute.recompute(jobs, unpacked, made[1:]))
-        found = list(recompute.recompute(jobs, unpacked, made[:1]))
+            list(verify.recompute(jobs, unpacked, made[1:]))
+        found = list(verify.recompute(jobs, unpacked, made[:1]))
         assert [finding.outcome.value for finding in found] == ["different"]
         changed_record(unpacked, made[0].outputs[0], params=["'{}'"])
-        assert recompute.notes(unpacked, made)[0].endswith("Python: sample")
+        assert verify.notes(unpacked, made)[0].endswith("Python: sample")
         (unpacked / "archive.json").write_text('{"config": "../x"}')
         with pytest.raises(InputError, match="outside"):
-            recompute.jobs_of(unpacked)
+            verify.jobs_of(unpacked)
 
 
 @pytest.mark.parametrize("folder", ["../out", "/tmp/descentflow-out", "a/../../out"])
@@ -339,16 +340,16 @@ def test_nothing_is_computed_into_other_folders(root: Path, folder: str) -> None
     """An archive may be whole and yet mean harm."""
     written = json.dumps({**small.CONFIG, "outputs": {"results": folder}}).encode()
     changed = rebuilt(built(root).path, lambda contents: contents.update({"config.yaml": written}))
-    with recompute.unpacked(changed) as unpacked, pytest.raises(InputError):
-        recompute.jobs_of(unpacked)
+    with verify.unpacked(changed) as unpacked, pytest.raises(InputError):
+        verify.jobs_of(unpacked)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "{}", '{"params": 3}', '{"params": [{}]}'])
 def test_records_that_mean_harm(root: Path, text: str) -> None:
     run = small.jobs(root).runs["random_initializations"][0].id
-    made = recompute.chosen(small.jobs(root), run)
-    (root / records.name(made[0].outputs[0])).write_text(text)
+    made = verify.jobs_behind(small.jobs(root), [run])
+    (root / checkout.record_name(made[0].outputs[0])).write_text(text)
     try:
-        assert recompute.notes(root, made)
+        assert verify.notes(root, made)
     except InputError as refusal:
         assert "\n" not in str(refusal)  # noqa: PT017

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from descentflow import __version__
-from descentflow.archive import manifest, sources
+from descentflow.archive import checkout, manifest
 from descentflow.config import validate
 from descentflow.planning.jobs import Jobs, lock_digest
 
@@ -15,9 +15,9 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_manifest_is_of_this_configuration_lock_and_code() -> None:
-    path = ROOT / sources.MANIFEST
+    path = ROOT / checkout.MANIFEST
     if not path.is_file():
-        pytest.skip(f"no {sources.MANIFEST} is tracked yet; `make manifest` writes it")
+        pytest.skip(f"no {checkout.MANIFEST} is tracked yet; `make manifest` writes it")
     mapping = validate.load(ROOT / "config.yaml")
     jobs = Jobs.from_mapping(mapping, lock_digest(ROOT / "envs/requirements.lock"))
     reasons = manifest.stale(manifest.read(path), jobs)
@@ -37,4 +37,4 @@ def test_zenodo_and_the_citation_file_agree() -> None:
     assert [related["identifier"] for related in zenodo["related_identifiers"]] == papers
     assert len(papers) == 5
     assert citation["version"] == __version__
-    assert sources.date(ROOT).date().isoformat() == citation["date-released"]
+    assert checkout.date(ROOT).date().isoformat() == citation["date-released"]

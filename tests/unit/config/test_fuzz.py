@@ -3,6 +3,7 @@
 ``DESCENTFLOW_FUZZ=100000`` in the environment makes it more of them.
 """
 
+import copy
 import math
 import os
 import re
@@ -22,12 +23,12 @@ from descentflow.errors import ConfigurationError
 from descentflow.planning.jobs import Jobs
 from descentflow.schema import yaml_file
 
-EXAMPLES = int(os.environ.get("DESCENTFLOW_FUZZ", "10000"))
-PARTS = 4
+EXAMPLES = int(os.environ.get("DESCENTFLOW_FUZZ", "800"))
+PARTS = 2
 """Workers share the examples."""
 
 MAX_FILES = 100_000
-LINE = re.compile(r"(\(top level\)|[^\s:][^:\n]*): \S")
+LINE = re.compile(r"(\(top level\)|\S.*?): \S")
 NOT_FOR_PEOPLE = re.compile(
     r"0x[0-9a-f]{6}|function-|functools|pydantic|Input should|Traceback|<[a-z_]+>|object at"
 )
@@ -72,8 +73,23 @@ def lands(mapping: Any) -> bool:
             len(r.chunks) * len(r.segments) for r in runs
         )
         assert jobs.aggregate(study).json
-    assert list(VALIDATOR.iter_errors(mapping)) == [], "the schema refuses what is accepted"
+    used = without_replaced_values(mapping)
+    assert list(VALIDATOR.iter_errors(used)) == [], "the schema refuses what is accepted"
     return True
+
+
+def without_replaced_values(mapping: Any) -> Any:
+    """The mapping without values that a sweep replaces: the check never sees them."""
+    used = copy.deepcopy(mapping)
+    for study in used["studies"].values():
+        for experiment in (study or {}).values():
+            for key in (experiment or {}).get("sweep", {}):
+                *blocks, last = key.split(".")
+                holder = experiment
+                for block in blocks:
+                    holder = holder.get(block, {})
+                holder.pop(last, None)
+    return used
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -145,7 +161,7 @@ def scarred(random: Random) -> bytes:
     return bytes(data)
 
 
-@fuzz(max(500, EXAMPLES // 10))
+@fuzz(max(150, EXAMPLES // 10))
 @given(seed=st.integers(0, 2**48))
 def test_scarred_files(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / f"scarred{os.getpid()}.yaml"
@@ -207,6 +223,6 @@ def test_merge_keys_may_be_overridden(tmp_path: Path) -> None:
 
 
 def test_depth_and_size_are_found_without_walking_them() -> None:
-    assert "nested too deeply" in yaml_file.oversized(nested(10_000))
-    assert yaml_file.oversized({"x": [1, 2, {"y": math.nan}]}) == ""
-    assert yaml_file.extent([1, [2, 3], {"x": 4}]) == 8
+    assert "nested too deeply" in yaml_file.size_problem(nested(10_000))
+    assert yaml_file.size_problem({"x": [1, 2, {"y": math.nan}]}) == ""
+    assert yaml_file.count_values([1, [2, 3], {"x": 4}]) == 8

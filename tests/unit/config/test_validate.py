@@ -60,16 +60,16 @@ def paths(mapping: object) -> set[str]:
 def test_a_sweep_is_every_combination_in_order() -> None:
     """The last key changes fastest."""
     sweep = {"network.hidden": [4, 2], "training.step_size": [0.3, 0.1, 0.2]}
-    runs, findings = validate.expand(setting(sweep=sweep))
-    assert not findings
+    runs, problems = validate.expand(setting(sweep=sweep))
+    assert not problems
     chosen = [(run.network.hidden, descent(run).step_size) for run in runs]
     assert chosen == [(h, s) for h in (4, 2) for s in (0.3, 0.1, 0.2)]
     assert all(descent(run).steps == 10 and run.initialization.count == 5 for run in runs)
 
 
 def test_without_a_sweep_there_is_one_run() -> None:
-    runs, findings = validate.expand(setting())
-    assert (len(runs), findings) == (1, [])
+    runs, problems = validate.expand(setting())
+    assert (len(runs), problems) == (1, [])
     assert validate.expand(setting(sweep={}))[0] == runs
 
 
@@ -95,14 +95,14 @@ def test_sweeps_reach_keys_that_are_not_there_yet() -> None:
 
 def test_swept_step_sizes_are_numbers_or_fractions() -> None:
     sizes = [{"lyapunov_fraction": "0.5"}, "1e-2", 1]
-    runs, findings = validate.expand(setting(sweep={"training.step_size": sizes}))
-    assert not findings
+    runs, problems = validate.expand(setting(sweep={"training.step_size": sizes}))
+    assert not problems
     expected = [LyapunovFraction(lyapunov_fraction=0.5), 0.01, 1.0]
     assert [descent(run).step_size for run in runs] == expected
 
 
-def test_a_finding_names_the_entry_of_the_sweep() -> None:
-    """Once, although many combinations have it; the other key's findings name their own place."""
+def test_a_problem_names_the_entry_of_the_sweep() -> None:
+    """Once, although many combinations have it; the other key's problems name their own place."""
     mapping = setting(sweep={"network.hidden": [1, 0], "training.step_size": [0.1, -1, "x"]})
     prefix = "studies.constant_targets.convergence.sweep"
     expected = {f"{prefix}.network.hidden[1]"} | {
@@ -113,13 +113,13 @@ def test_a_finding_names_the_entry_of_the_sweep() -> None:
     assert len(message.splitlines()) == len(set(message.splitlines())) == 3
 
 
-def test_a_finding_inside_a_swept_mapping_goes_on_from_its_entry() -> None:
+def test_a_problem_inside_a_swept_mapping_goes_on_from_its_entry() -> None:
     targets = [{"kind": "constant", "value": 1}, {"kind": "constant", "value": "x"}]
     path = "studies.constant_targets.convergence.sweep.target[1].value"
     assert paths(whole(setting(sweep={"target": targets}))) == {path}
 
 
-def test_a_finding_outside_of_the_sweep_names_its_own_path() -> None:
+def test_a_problem_outside_of_the_sweep_names_its_own_path() -> None:
     mapping = setting(network={"hidden": 0}, sweep={"training.step_size": [0.1, 0.2]})
     assert paths(whole(mapping)) == {"studies.constant_targets.convergence.network.hidden"}
 
@@ -607,15 +607,15 @@ def test_whole_networks_and_laws_may_be_swept() -> None:
         {"law": "uniform", "dimension": 2, "rule": "tensor", "nodes": 3},
         {"law": "points", "points": [[0.0, 1.0], [1.0, 0.5]]},
     ]
-    runs, findings = validate.expand(setting(sweep={"network": networks, "inputs": laws}))
-    assert not findings
+    runs, problems = validate.expand(setting(sweep={"network": networks, "inputs": laws}))
+    assert not problems
     found = [(r.network.hidden, r.network.activation, r.inputs.dimension) for r in runs]
     assert found == [(h, a, d) for h, a in ((2, "relu"), (1, "gelu")) for d in (1, 2, 2)]
     assert [r.parameter_count for r in runs] == [7, 9, 9, 4, 5, 5]
     assert {r.engine for r in runs} == {"closed_form", "empirical", "quadrature"}
 
 
-def test_findings_inside_swept_networks_and_laws_name_the_entry() -> None:
+def test_problems_inside_swept_networks_and_laws_name_the_entry() -> None:
     networks = [{"hidden": 2}, {"hidden": 1, "activation": "gelo"}]
     laws = [{"law": "uniform", "dimension": 2}, {"law": "uniform"}]
     message = refusal(whole(setting(sweep={"network": networks, "inputs": laws})))

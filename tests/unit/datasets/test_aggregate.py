@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from in_process import do, do_all
 
 from descentflow.datasets import column_writer, netcdf
@@ -13,6 +14,7 @@ from descentflow.datasets.columns import Columns
 from descentflow.planning.jobs import Jobs
 
 STUDY, CHUNK = "random_initializations", 500
+DIMS = ("initialization", "record", "parameter")
 BYTES_EACH = 150
 """What an initialisation may add to the peak: a dozen scalars; its records alone are 8 · 4 · 50."""
 
@@ -20,11 +22,11 @@ BYTES_EACH = 150
 def test_columns_come_back_as_they_were_put(tmp_path: Path) -> None:
     columns = Columns(tmp_path, [5, 3])
     values = np.arange(30.0).reshape(5, 3, 2)
-    columns.put("a", 0, 2, values[2:], ("record", "parameter"))
-    columns.put("a", 0, 0, values[:2], ("record", "parameter"))
-    np.testing.assert_array_equal(columns.some("a", 0, 1, 4), values[1:4])
-    np.testing.assert_array_equal(columns.one("a", 0, 3), values[:, 1, 1])
-    assert not columns.has("a", 1)
+    columns.write("a", 0, 2, xr.Variable(DIMS, values[2:]))
+    columns.write("a", 0, 0, xr.Variable(DIMS, values[:2]))
+    np.testing.assert_array_equal(columns.read_rows("a", 0, 1, 4), values[1:4])
+    np.testing.assert_array_equal(columns.read_place("a", 0, 3), values[:, 1, 1])
+    assert ("a", 1) not in columns
     assert columns.longest("record") == 3
 
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from mathematical import ACTIVATIONS_MP
 
-from descentflow.deep.activations import ACTIVATIONS, ActivationName, activation
-from descentflow.deep.compiled import FLAGS
+from descentflow.deep.activations import ACTIVATIONS, ActivationName
 from descentflow.deep.traced_activations import TRACED
-from descentflow.errors import InputError
+from descentflow.deep.xla import FLAGS
 
 POINTS = np.array([-700.0, -30.0, -4.1, -1.3, -0.2, 0.0, 0.4, 1.0, 3.7, 25.0, 700.0])
 SMOOTH = sorted(ACTIVATIONS_MP)
@@ -47,8 +46,3 @@ def test_relu_has_slope_zero_at_zero() -> None:
     for found in (ACTIVATIONS["relu"], TRACED["relu"]):
         np.testing.assert_array_equal(np.asarray(found.value(points)), [0.0, 0.0, 2.0])
         np.testing.assert_array_equal(np.asarray(found.slope(points)), [0.0, 0.0, 1.0])
-
-
-def test_unknown_name() -> None:
-    with pytest.raises(InputError, match="activation: found 'step', allowed: softplus, tanh"):
-        activation("step")

@@ -8,13 +8,11 @@ import pytest
 from deep_jobs import FRACTION, IMAGES, descent, limit, start
 
 from descentflow.config import validate
-from descentflow.deep.data import draw_inputs, draw_labels
+from descentflow.deep.data import DrawnLabels, Sphere
 from descentflow.deep.experiment import (
     AtStart,
     Descending,
-    DrawnLabels,
     Limit,
-    Sphere,
     StabilityFraction,
 )
 from descentflow.errors import ConfigurationError
@@ -50,18 +48,18 @@ def test_three_kinds() -> None:
     """Sweeps expand as everywhere."""
     kinds = ((start(), AtStart), (descent(), Descending), (limit(), Limit))
     for setting, kind in kinds:
-        runs, findings = validate.expand(setting, kind)
-        assert not findings
+        runs, problems = validate.expand(setting, kind)
+        assert not problems
         assert all(type(run) is kind for run in runs)
     assert [run.network.depth for run in validate.expand(limit(), Limit)[0]] == [2, 3]
 
 
 def test_step_sizes_are_numbers_or_fractions() -> None:
     sizes = [{"stability_fraction": "0.5"}, "1e-2"]
-    runs, findings = validate.expand(
+    runs, problems = validate.expand(
         changed(descent(), sweep={"training.step_size": sizes}), Descending
     )
-    assert not findings
+    assert not problems
     found = [run.training.step_size for run in runs]
     assert found == [StabilityFraction(stability_fraction=0.5), 0.01]
 
@@ -76,12 +74,12 @@ def test_the_cluster_configuration_is_valid() -> None:
 def test_data_are_functions_of_the_seed(law: Any) -> None:
     """On the sphere, the same for every network, others for another seed."""
     sphere = Sphere(law="sphere", number=5, dimension=2, pixels=3)
-    first, again, other = (draw_inputs(sphere, seed) for seed in (1, 1, 2))
+    first, again, other = (sphere.draw(seed) for seed in (1, 1, 2))
     assert first.shape == (5, 3, 2)
     np.testing.assert_array_equal(first, again)
     assert not np.isclose(first, other).any()
     np.testing.assert_allclose((first**2).sum(axis=(1, 2)), 1.0, rtol=1e-14)
-    labels = draw_labels(DrawnLabels(law=law), 200, 1)
+    labels = DrawnLabels(law=law).draw(200, 1)
     assert (np.abs(labels) == 1.0).all() == (law == "signs")
     assert abs(labels.mean()) < 0.3
 

@@ -11,6 +11,7 @@ import pytest
 import descentflow
 from descentflow.deep.activations import ACTIVATIONS
 from descentflow.deep.gram import limit_gram, limit_grams
+from descentflow.deep.network import LimitNetwork
 from descentflow.errors import InputError
 from descentflow.studies.overparameterized.theory import (
     FULLY_CONNECTED_DEPTH,
@@ -114,13 +115,13 @@ def test_erf_numbers() -> None:
 
 
 def test_levels() -> None:
-    levels = limit_grams(ROWS, architecture="fully_connected", activation="tanh", depth=3)
+    levels = limit_grams(ROWS, LimitNetwork("fully_connected", "tanh", 3))
     assert len(levels) == 4
     np.testing.assert_array_equal(levels[0], ROWS @ ROWS.T)
-    unit = limit_grams(PAIR, architecture="fully_connected", activation="gelu", depth=5)
+    unit = limit_grams(PAIR, LimitNetwork("fully_connected", "gelu", 5))
     for level in unit[:-1]:
         np.testing.assert_allclose(np.diag(level), 1.0, rtol=1e-12)
-    images = limit_grams(IMAGES, architecture="convolutional_residual", activation="tanh", depth=3)
+    images = limit_grams(IMAGES, LimitNetwork("convolutional_residual", "tanh", 3))
     assert [level.shape for level in images] == [(4, 3, 3)] * 3 + [(3, 3)]
     first = sum(IMAGES[0, pixel] @ IMAGES[2, pixel] for pixel in (0, 1))
     assert abs(images[0][0, 0, 2] - first) <= 1e-15
@@ -181,13 +182,16 @@ THIRD = np.vstack([PAIR, -3.0 * PAIR[:1]])
             {"architecture": "convolutional_residual", "inputs": THIRD[:, None, :]},
             "images 0 and 2 are parallel \\(as vectors of all their entries\\)",
         ),
-        ({"architecture": "resnet"}, "architecture: found 'resnet', allowed: fully_connected"),
-        ({"activation": "step"}, "activation: found 'step'"),
-        ({"depth": 1}, "depth: residual needs a whole number from 2"),
-        ({"depth": 0, "architecture": "fully_connected"}, "from 1 to 10000, found 0"),
-        ({"depth": 2.0}, "found 2.0"),
+        ({"architecture": "resnet"}, "architecture: found 'resnet'.*; allowed: fully_connected"),
+        ({"activation": "step"}, "activation: found 'step'.*; allowed: softplus, tanh"),
+        ({"depth": 1}, "depth: residual needs at least 2 layers, found 1"),
+        ({"depth": 0, "architecture": "fully_connected"}, "depth: .*found 0; allowed: 1 to 10000"),
+        ({"depth": 2.5}, "depth: a whole number is needed, found 2.5"),
         ({"depth": True}, "found True"),
-        ({"residual_scale": 1.0}, r"residual_scale: a number in \(0, 1\) is needed, found 1.0"),
+        (
+            {"residual_scale": 1.0},
+            "residual_scale: .*found 1.0; allowed: between 0 and 1, both excl",
+        ),
         ({"residual_scale": 0}, "found 0"),
         ({"residual_scale": math.nan}, "found nan"),
     ],

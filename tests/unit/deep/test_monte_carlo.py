@@ -26,9 +26,7 @@ def simulate(architecture: str, activation: str) -> tuple[Array, list[Array], Ar
     net = network(architecture, WIDTH, DEPTH, activation).model_copy(
         update={"residual_scale": SCALE}
     )
-    limits = limit_grams(
-        data, architecture=architecture, activation=activation, depth=DEPTH, residual_scale=SCALE
-    )
+    limits = limit_grams(data, net)
     samples: list[list[Array]] = [[] for _ in range(DEPTH)]
     for number in range(SEEDS):
         theta = weights(net, data, 11, number)

@@ -12,12 +12,12 @@ from descentflow.deep.architectures import outputs
 from descentflow.deep.step_sizes import stability_limit
 from descentflow.deep.training import (
     DeepState,
-    Fit,
     Records,
     Reference,
+    TrainingTask,
     advance,
-    fit,
-    reference,
+    initial_reference,
+    make_task,
     start,
 )
 from descentflow.errors import InputError
@@ -29,11 +29,11 @@ Array = np.ndarray
 
 def problem(
     architecture: str, width: int = 8, number: int = 0, activation: str = "swish"
-) -> tuple[Fit, DeepState, Reference]:
+) -> tuple[TrainingTask, DeepState, Reference]:
     net, data = network(architecture, width, 3, activation), inputs(architecture)
-    task = fit(net, data, LABELS)
+    task = make_task(net, data, LABELS)
     state = start(task, weights(net, data, 3, number))
-    return task, state, reference(task, state)
+    return task, state, initial_reference(task, state)
 
 
 def run(architecture: str, eta: float, steps: list[int], **options: int) -> Records:
@@ -95,7 +95,7 @@ def test_cut_and_continued_has_the_same_bits(architecture: str) -> None:
     middle, _ = advance(task, origin, state, 0.01, steps[:4])
     stored = [np.array(weight) for weight in middle.weights]
     again = DeepState(start(task, stored).weights, middle.step)
-    fresh = reference(task, start(task, weights(task.network, task.inputs)))
+    fresh = initial_reference(task, start(task, weights(task.network, task.inputs)))
     last, piece = advance(task, fresh, again, 0.01, steps[4:])
     same(whole, piece, slice(4, None))
     for found, expected in zip(last.weights, end.weights, strict=True):
@@ -128,9 +128,9 @@ def test_first_order_identity(architecture: str) -> None:
 
 def test_wide_networks_reach_zero_loss_below_the_bound_and_near_the_prediction() -> None:
     net = network("residual", 512, 2, "tanh")
-    task = fit(net, np.eye(4, 5) + 0.2, LABELS)
+    task = make_task(net, np.eye(4, 5) + 0.2, LABELS)
     state = start(task, weights(net, task.inputs))
-    origin = reference(task, state)
+    origin = initial_reference(task, state)
     total = origin.grams.sum(axis=0)
     eta = 0.5 * stability_limit(total)
     steps = np.array([0, 1, 10, 100, 1000])
@@ -176,9 +176,9 @@ def test_the_callers_arrays_are_not_touched() -> None:
     net, data = network("residual", 8), inputs("residual")
     mine = weights(net, data)
     before = [w.copy() for w in mine]
-    task = fit(net, data, LABELS)
+    task = make_task(net, data, LABELS)
     state = start(task, mine)
-    origin = reference(task, state)
+    origin = initial_reference(task, state)
     first = advance(task, origin, state, 0.05, np.array([10]))[1]
     for w in mine:
         w += 1.0
@@ -193,11 +193,11 @@ def test_refusals() -> None:
     task, state, origin = problem("residual")
     data = inputs("residual")
     with pytest.raises(InputError, match=r"labels: one per input, shape \(4,\), is needed, found"):
-        fit(task.network, data, LABELS[:3])
+        make_task(task.network, data, LABELS[:3])
     with pytest.raises(InputError, match="labels: every entry must be finite"):
-        fit(task.network, data, LABELS * np.inf)
+        make_task(task.network, data, LABELS * np.inf)
     with pytest.raises(InputError, match="rows 0 and 4 are parallel"):
-        fit(task.network, np.vstack([data, data[:1]]), np.ones(5))
+        make_task(task.network, np.vstack([data, data[:1]]), np.ones(5))
     theta = weights(task.network, data)
     with pytest.raises(InputError, match="weights: the shapes must be"):
         start(task, theta[:-1])

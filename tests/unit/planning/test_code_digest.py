@@ -5,13 +5,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import do
 
 from descentflow.planning import code_digest
 from descentflow.planning.jobs import Job, Jobs
@@ -38,6 +38,7 @@ PURE = {"descentflow", "descentflow.studies.style"}
 """All that a study's figures may use beside their own floor."""
 
 
+@cache
 def sources() -> dict[str, Path]:
     """The package's modules by name, but for the top one, which hands out names."""
     found = {}
@@ -251,21 +252,30 @@ def smallest(folder: Path) -> Jobs:
 
 
 SPY = """
-import json, runpy, sys
-listing, module, *sys.argv[1:] = sys.argv[1:]
-runpy.run_module(module, run_name="__main__")
-with open(listing, "w") as file:
-    json.dump(sorted(sys.modules), file)
+import json, os, runpy, sys
+import netCDF4, numpy, pydantic, xarray  # which every stage imports: once is enough
+assert not any(name.split(".")[0] == "descentflow" for name in sys.modules)
+for listing, module, arguments in json.load(sys.stdin):
+    if not (child := os.fork()):
+        sys.argv[1:] = arguments
+        runpy.run_module(module, run_name="__main__")
+        with open(listing, "w") as file:
+            json.dump(sorted({module, *sys.modules}), file)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, module
 """
 
 
-def imported(job: Job, listing: Path) -> set[str]:
-    """Do a job in an interpreter of its own; all modules that it loaded."""
-    arguments = ["--job", job.json, "--output", *job.outputs]
-    arguments += ["--input", *job.inputs] if job.inputs else []
-    command = [sys.executable, "-c", SPY, str(listing), job.modules[0], *arguments]
-    subprocess.run(command, check=True)
-    return {job.modules[0], *json.loads(listing.read_text())}
+def imported(jobs: Sequence[Job], folder: Path) -> dict[tuple[str, ...], set[str]]:
+    """Do each job in a fork of its own; all modules that it has loaded."""
+    todo = []
+    for number, job in enumerate(jobs):
+        arguments = ["--job", job.json, "--output", *job.outputs]
+        arguments += ["--input", *job.inputs] if job.inputs else []
+        todo.append((str(folder / f"{number}.json"), job.modules[0], arguments))
+    subprocess.run([sys.executable, "-c", SPY], input=json.dumps(todo), text=True, check=True)
+    listings = (json.loads((folder / f"{n}.json").read_text()) for n in range(len(jobs)))
+    return {job.outputs: set(names) for job, names in zip(jobs, listings, strict=True)}
 
 
 FORBIDDEN = {
@@ -289,13 +299,9 @@ def test_closures_against_what_is_really_imported(tmp_path: Path) -> None:
     edit reruns few jobs that do not need it. And no stage pays for what it does not use.
     """
     engine = code_digest.closure("descentflow.risk.engine")
-    done: set[tuple[str, ...]] = set()
-    for job in smallest(tmp_path).all():
-        if job.modules in done:
-            do(job)
-            continue
-        done.add(job.modules)
-        modules = imported(job, tmp_path / "modules.json")
+    jobs = {job.outputs: job for job in smallest(tmp_path).all()}
+    for outputs, modules in imported([*jobs.values()], tmp_path).items():
+        job = jobs[outputs]
         real = {module for module in modules if module.split(".")[0] == "descentflow"}
         closure = code_digest.closure(*job.modules)
         assert real <= closure, (job.modules, real - closure)

@@ -19,8 +19,8 @@ BASE: dict[str, Any] = {
 
 
 def sentence(sweep: dict[str, list[Any]] | None = None, **changes: Any) -> str:
-    runs, findings = validate.expand({**BASE, **changes, "sweep": sweep or {}})
-    assert not findings
+    runs, problems = validate.expand({**BASE, **changes, "sweep": sweep or {}})
+    assert not problems
     return settings.sentence(runs)
 
 

@@ -1,7 +1,6 @@
 """Kernels on a node's own disk, and the one file by which jobs share them."""
 
 import fcntl
-import json
 import os
 import tarfile
 from pathlib import Path
@@ -9,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from descentflow.runtime import kernel_scratch
-
-JOB = {"code": "1", "python": "3", "spec": {"network": {"hidden": 2}, "target": {"kind": "step"}}}
 
 
 @pytest.fixture(autouse=True)
@@ -23,54 +20,42 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def compiling(job: dict[str, object], *names: str) -> list[str]:
+def compiling(code: str, *names: str) -> list[str]:
     """Run a job that compiles some functions; which ones it found compiled."""
-    with kernel_scratch.own_kernels(Path("local").absolute(), json.dumps(job)):
+    with kernel_scratch.local_kernels(Path("local").absolute(), code):
         folder = Path(os.environ["NUMBA_CACHE_DIR"])
         assert folder.is_relative_to(Path("local").absolute())
-        found = sorted(path.stem for path in folder.glob("*.nbc"))
+        compiled = sorted(path.stem for path in folder.glob("*.nbc"))
         for name in names:
             (folder / f"{name}.nbc").write_text(name)
-    return found
-
-
-def shared() -> list[str]:
-    return sorted(path.name.split(".", 1)[1] for path in kernel_scratch.SHARED.glob("*"))
+    return compiled
 
 
 def test_the_next_job_finds_what_was_compiled(here: Path) -> None:
-    assert compiling(JOB, "a", "b") == []
-    assert compiling(JOB) == ["a", "b"]
-    assert compiling(JOB, "c") == ["a", "b"]
-    assert compiling(JOB) == ["a", "b", "c"]
-    assert shared() == ["3.tar"]
+    assert compiling("1", "a", "b") == []
+    assert compiling("1") == ["a", "b"]
+    assert compiling("1", "c") == ["a", "b"]
+    assert compiling("1") == ["a", "b", "c"]
+    assert compiling("2") == []
+    assert [path.name for path in kernel_scratch.SHARED.glob("*")] == ["1.tar"]
     assert list((here / "local").iterdir()) == []
 
 
-def test_numbers_do_not_make_a_kind_but_words_do() -> None:
-    compiling(JOB, "a")
-    spec = {"network": {"hidden": 9}, "target": {"kind": "step"}, "chunk": "8-15"}
-    other = {"network": {"hidden": 2}, "target": {"kind": "affine"}}
-    assert compiling({**JOB, "spec": spec}) == ["a"]
-    assert compiling({**JOB, "spec": other}) == []
-    assert compiling({**JOB, "code": "2"}) == []
-
-
 def test_a_damaged_file_costs_a_compilation() -> None:
-    compiling(JOB, "a")
+    compiling("1", "a")
     (file,) = kernel_scratch.SHARED.glob("*.tar")
     file.write_bytes(b"not an archive" * 100)
-    assert compiling(JOB, "a", "b") == []
-    assert compiling(JOB) == ["a", "b"]
+    assert compiling("1", "a", "b") == []
+    assert compiling("1") == ["a", "b"]
 
 
 def test_an_archive_that_means_harm_writes_nothing_outside(here: Path) -> None:
-    compiling(JOB, "a")
+    compiling("1", "a")
     (file,) = kernel_scratch.SHARED.glob("*.tar")
     (here / "evil.nbc").write_text("evil")
     with tarfile.open(file, "w:") as archive:
         archive.add(here / "evil.nbc", "../../../../outside.nbc")
-    assert compiling(JOB) == []
+    assert compiling("1") == []
     assert not list(here.rglob("outside.nbc"))
 
 
@@ -81,6 +66,6 @@ def test_folders_of_killed_jobs_are_swept(here: Path) -> None:
         (folder / "lock").touch()
     with (alive / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        compiling(JOB)
+        compiling("1")
     assert alive.exists()
     assert not dead.exists()

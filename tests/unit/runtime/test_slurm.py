@@ -24,7 +24,7 @@ VARIABLES = (
     "HDF5_USE_FILE_LOCKING",
     "SQUEUE_ARRAY",
     "DESCENTFLOW_SCRATCH",
-    "DESCENTFLOW_WARM",
+    "DESCENTFLOW_FORK_SERVER",
     "SLURM_TMPDIR",
 )
 
@@ -42,9 +42,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_only_the_heads_jobs_go_to_its_warm_process(
     environment: pytest.MonkeyPatch, remote: bool
 ) -> None:
-    environment.setenv("DESCENTFLOW_WARM", "a name")
+    environment.setenv("DESCENTFLOW_FORK_SERVER", "a name")
     cluster.prepare_environment(remote=remote)
-    assert ("DESCENTFLOW_WARM" in os.environ) == (not remote)
+    assert ("DESCENTFLOW_FORK_SERVER" in os.environ) == (not remote)
 
 
 @pytest.mark.usefixtures("environment")

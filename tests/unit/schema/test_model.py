@@ -221,11 +221,11 @@ def test_words_come_with_what_is_allowed() -> None:
     assert message.endswith("allowed: normal, uniform")
 
 
-def test_all_findings_are_reported_each_once() -> None:
+def test_all_problems_are_reported_each_once() -> None:
     message = refusal({"main": {"shape": "circle"}, "law": 3, "zzz": 1})
     assert len(message.splitlines()) == 3
-    found = [(("a",), "x"), (("b",), "y"), (("a",), "x")]
-    assert messages.report(found) == "a: x\nb: y"
+    problems = [(("a",), "x"), (("b",), "y"), (("a",), "x")]
+    assert messages.report(problems) == "a: x\nb: y"
 
 
 def test_long_values_are_cut() -> None:

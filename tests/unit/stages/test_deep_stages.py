@@ -15,8 +15,7 @@ from in_process import do
 
 from descentflow.datasets import netcdf
 from descentflow.deep import network as deep_network
-from descentflow.deep.data import draw_inputs
-from descentflow.deep.experiment import Sphere
+from descentflow.deep.data import Sphere
 from descentflow.deep.gram import limit_gram
 from descentflow.deep.step_sizes import stability_limit
 from descentflow.deep.weights import draw_weights, weights_digest
@@ -144,9 +143,7 @@ def test_the_dataset_of_all_kinds(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data["gram_error"][0], data["gram_error"][1])
     points = Sphere(law="sphere", number=3, dimension=4)
     for run_number, depth in ((2, 2), (3, 3)):
-        gram = limit_gram(
-            draw_inputs(points, 1), architecture="residual", activation="tanh", depth=depth
-        )
+        gram = limit_gram(points.draw(1), architecture="residual", activation="tanh", depth=depth)
         least = np.linalg.eigvalsh(gram)[0]
         assert abs(float(data["limit_least"][run_number]) / least - 1.0) < 1e-12
     spec = json.loads(data.attrs["spec"])

@@ -12,7 +12,6 @@ import study_datasets
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
-from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -58,16 +57,6 @@ def line(panel: Axes, label: str) -> tuple[Array, Array]:
     return data(found)
 
 
-def series(panel: Axes, label: str) -> tuple[Array, Array]:
-    """The data of the one line that looks like the legend's entry with this label."""
-    handles, labels = panel.get_legend_handles_labels()
-    (entry,) = [h for h, text in zip(handles, labels, strict=True) if text == label]
-    assert isinstance(entry, Line2D)
-    color = to_rgba(entry.get_color())
-    (found,) = [item for item in curves(panel) if to_rgba(item.get_color()) == color]
-    return data(found)
-
-
 def levels(panel: Axes) -> list[float]:
     """Heights of the horizontal lines that span the panel, ascending."""
     flat = [data(item) for item in panel.get_lines()]
@@ -105,7 +94,7 @@ def test_every_axis_is_labelled(datasets: Datasets, study: str, figure: str) -> 
 
 
 def test_risk_curves_are_the_medians(datasets: Datasets) -> None:
-    """By width and by dimension, each in the legend's colour; a shorter run ends earlier."""
+    """By width and by dimension; a shorter run ends earlier."""
     for figure, experiment, name in (
         ("risk_and_lyapunov", "convergence", "network_hidden"),
         ("dimensions", "dimensions", "dimension"),
@@ -116,7 +105,7 @@ def test_risk_curves_are_the_medians(datasets: Datasets) -> None:
             label = f"${'H' if name == 'network_hidden' else 'd'}={value}$"
             medians = runs["risk_quantiles"].values[index, 1]
             known = np.isfinite(medians)
-            x, drawn = series(panels[0], label)
+            x, drawn = line(panels[0], label)
             np.testing.assert_array_equal(x, runs["step"].values[index][known])
             np.testing.assert_array_equal(drawn, medians[known])
 
@@ -150,7 +139,7 @@ def test_final_risks_are_distribution_functions(datasets: Datasets) -> None:
     """The narrowest width first; half of its eight risks lie at or below the fourth."""
     panel = draw(datasets, "random_initializations", "final_risks").axes[0]
     runs = datasets["random_initializations"].isel(run=1)
-    x, share = series(panel, "$H=2$")
+    x, share = line(panel, "$H=2$")
     np.testing.assert_array_equal(x[1:], np.sort(runs["final_risk"].values))
     np.testing.assert_allclose(share, np.arange(9) / 8, rtol=1e-15)
 
@@ -228,7 +217,7 @@ def test_basin_has_a_point_per_flow(datasets: Datasets) -> None:
 def test_saddles_are_zig_zags(datasets: Datasets) -> None:
     networks, _, flows = draw(datasets, "gradient_flows", "saddles").axes[:3]
     for kinks in (0, 2, 4):
-        x, y = series(networks, f"$n={kinks}$")
+        x, y = line(networks, f"$n={kinks}$")
         knots = np.arange(kinks + 2) / (kinks + 1)
         # slope of f plus the two ends: the residual alternates by ± alpha/(2(n+1)²)
         heights = knots - 0.5 * (-1.0) ** np.arange(kinks + 2) / (kinks + 1) ** 2 * (
@@ -243,7 +232,7 @@ def test_saddles_are_zig_zags(datasets: Datasets) -> None:
 def test_small_steps_ascend_with_the_largest_distance(datasets: Datasets) -> None:
     panel = draw(datasets, "gradient_flows", "small_steps").axes[0]
     runs = runs_of(datasets["gradient_flows"], "small_steps").isel(initialization=slice(0, 3))
-    gamma, largest = series(panel, "largest")
+    gamma, largest = line(panel, "largest")
     assert gamma.tolist() == [0.01, 0.1]
     assert largest.tolist() == runs["distance_to_flow"].max("initialization").values[::-1].tolist()
 
@@ -264,11 +253,11 @@ def test_power_laws_of_the_blow_up(datasets: Datasets) -> None:
 
 
 def test_edge_of_stability_of_each_step_size(datasets: Datasets) -> None:
-    """At ‖θ‖² = 2.46/γ, in the colour of its run."""
+    """At ‖θ‖² = 2.46/γ."""
     norm, risk = draw(datasets, "blow_up", "flow_and_descent").axes
     assert levels(norm) == pytest.approx([2.46 / 0.05], rel=2e-3)
     run = datasets["blow_up"].isel(run=1)
-    clock, drawn = series(risk, r"GD, $\gamma=0.05$")
+    clock, drawn = line(risk, r"GD, $\gamma=0.05$")
     known = np.isfinite(run["risk"].values[0])
     np.testing.assert_array_equal(drawn, run["risk"].values[0][known])
     np.testing.assert_array_equal(clock, run["clock"].values[known])
@@ -353,7 +342,7 @@ def test_widths_ascend_and_exponents_are_printed(datasets: Datasets) -> None:
             _, labels = panel.get_legend_handles_labels()
             assert [label.split(",")[0] for label in labels[:2]] == ["fully connected", "residual"]
             for label in labels[:2]:
-                width, middle = series(panel, label)
+                width, middle = line(panel, label)
                 assert width.tolist() == [16.0, 64.0]
                 np.testing.assert_allclose(middle, width**-0.5, rtol=1e-14)
             assert [text.get_text() for text in panel.texts] == [r"$-0.50\pm0.02$"] * 2
@@ -362,7 +351,7 @@ def test_widths_ascend_and_exponents_are_printed(datasets: Datasets) -> None:
 def test_depth_scales_residual_networks_alone(datasets: Datasets) -> None:
     least, scaled = draw(datasets, "overparameterized", "depth").axes
     for label in ("fully connected", "residual"):
-        depth, values = series(least, label)
+        depth, values = line(least, label)
         assert depth.tolist() == [2.0, 4.0]
         np.testing.assert_allclose(values, [0.01, 0.0001], rtol=1e-14)
     (only,) = curves(scaled)
@@ -377,7 +366,7 @@ def test_stability_limit_of_the_step_sizes(datasets: Datasets) -> None:
     runs = runs_of(datasets["overparameterized"], "step_sizes")
     points = np.asarray(growth.collections[0].get_offsets())
     assert len(points) == 2 * 4
-    x, y = series(share, "share")
+    x, y = line(share, "share")
     middle = runs["stability_ratio"].values.mean(axis=1)
     order = np.argsort(middle)
     np.testing.assert_allclose(x, middle[order], rtol=1e-14)

@@ -42,8 +42,8 @@ with style.paper():
     figure, panels = style.new(4.0, 2.0, columns=2)
     x = np.linspace(0.0, 1.0, 5)
     quantiles = np.array([x, x + 0.5, x + 1.0])
-    style.quantile_curves(panels[0], {"a": (x, quantiles), "b": (x, -quantiles)}, ["C0", "C1"])
-    style.strips(panels[1], {"1": x, "2": x[:3]}, style.palette(2))
+    style.quantile_curves(panels[0], [("a", x, quantiles), ("a", x, -quantiles)], ["C0", "C1"])
+    style.strips(panels[1], [x, x[:3]], ["1", "1"], style.palette(2))
     style.legend_above(figure, panels[0], 2, "title")
     style.save(figure, [Path(sys.argv[1] + "." + kind) for kind in ("pdf", "svg", "png")])
 """
@@ -67,11 +67,11 @@ def test_settings_are_restored() -> None:
 
 def test_strips_spread_points_inside_their_own_column() -> None:
     """Heights stay as they are, breadths are even, symmetric and less than one."""
-    values = {"one": np.array([3.0, 1.0, 2.0, 5.0]), "two": np.array([4.0])}
+    values = [np.array([3.0, 1.0, 2.0, 5.0]), np.array([4.0])]
     with style.paper():
         _, (panel,) = style.new(2.0, 1.5)
-        style.strips(panel, values, style.palette(2))
-    for index, (points, heights) in enumerate(zip(panel.collections, values.values(), strict=True)):
+        style.strips(panel, values, ["same", "same"], style.palette(2))
+    for index, (points, heights) in enumerate(zip(panel.collections, values, strict=True)):
         x, y = np.asarray(points.get_offsets()).T
         assert y.tolist() == heights.tolist()
         assert np.abs(x - index).max() < 0.5

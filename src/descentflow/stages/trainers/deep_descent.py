@@ -9,17 +9,15 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from descentflow.deep.data import draw_inputs, draw_labels
+from descentflow.deep.data import Inputs, Labels
 from descentflow.deep.experiment import (
     DeepDescent,
     DeepStepSize,
-    Inputs,
-    Labels,
     StabilityFraction,
 )
 from descentflow.deep.network import DeepNetwork
 from descentflow.deep.step_sizes import stability_limit
-from descentflow.deep.training import DeepState, Fit, fit, reference
+from descentflow.deep.training import DeepState, TrainingTask, initial_reference, make_task
 from descentflow.deep.training import advance as train
 from descentflow.deep.training import start as first_state
 from descentflow.deep.weights import draw_weights, weights_digest
@@ -73,12 +71,12 @@ def resume(_spec: Spec, before: xr.Dataset) -> xr.Dataset:
 
 def advance(
     spec: Spec, state: xr.Dataset | None, progress: Callable[[int], object]
-) -> tuple[Fit, list[Initialization]]:
+) -> tuple[TrainingTask, list[Initialization]]:
     """Train every initialisation of the chunk at every step size."""
-    task = fit(
+    task = make_task(
         spec.network,
-        draw_inputs(spec.inputs, spec.seed),
-        draw_labels(spec.labels, spec.inputs.number, spec.seed),
+        spec.inputs.draw(spec.seed),
+        spec.labels.draw(spec.inputs.number, spec.seed),
     )
     stored = spec.network.stored(task.input_shape, spec.count * spec.trajectories)
     ended = []
@@ -91,7 +89,11 @@ def advance(
 
 
 def _train_one(
-    spec: Spec, task: Fit, drawn: tuple[Array, ...], before: xr.Dataset | None, stored: bool
+    spec: Spec,
+    task: TrainingTask,
+    drawn: tuple[Array, ...],
+    before: xr.Dataset | None,
+    stored: bool,
 ) -> Initialization:
     """Train one initialisation at every step size."""
     digest = weights_digest(drawn)
@@ -103,7 +105,7 @@ def _train_one(
         )
     first, last = map(int, spec.segment)
     initial = first_state(task, drawn)
-    origin = reference(task, initial)
+    origin = initial_reference(task, initial)
     steps = within(record_steps(last, spec.training.records_per_decade), first)
     trajectories = []
     for index, size in enumerate(spec.training.step_sizes):
@@ -126,6 +128,6 @@ def _step_size(size: DeepStepSize, grams: Array) -> float:
     return size
 
 
-def dataset(_spec: Spec, state: Fit, records: list[Initialization]) -> xr.Dataset:
+def dataset(_spec: Spec, state: TrainingTask, records: list[Initialization]) -> xr.Dataset:
     """Return the records and, where they are small, the weights at the end."""
     return segment_dataset(state, records)

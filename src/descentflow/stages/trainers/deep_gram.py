@@ -8,10 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from descentflow.deep.data import draw_inputs
-from descentflow.deep.experiment import Inputs
+from descentflow.deep.data import Inputs, check_inputs
 from descentflow.deep.gram_finite import last_gram
-from descentflow.deep.inputs import check_inputs
 from descentflow.deep.network import DeepNetwork
 from descentflow.deep.weights import draw_into, new_memory, weights_digest
 from descentflow.errors import InputError
@@ -38,7 +36,7 @@ class Spec(ChunkSpec):
 
 def start(spec: Spec, _samples: None) -> Array:
     """Return the inputs."""
-    return check_inputs(draw_inputs(spec.inputs, spec.seed), spec.network.architecture)
+    return check_inputs(spec.inputs.draw(spec.seed), spec.network.architecture)
 
 
 def resume(_spec: Spec, _before: xr.Dataset) -> NoReturn:

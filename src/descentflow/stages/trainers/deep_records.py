@@ -9,7 +9,7 @@ import xarray as xr
 
 from descentflow.deep.architectures import Weights
 from descentflow.deep.network import Shapes
-from descentflow.deep.training import Fit, Records
+from descentflow.deep.training import Records, TrainingTask
 from descentflow.simd.arrays import Array
 from descentflow.training.recording import STATUS
 
@@ -46,7 +46,7 @@ class Initialization:
     trajectories: Sequence[Trajectory]
 
 
-def segment_dataset(task: Fit, runs: Sequence[Initialization]) -> xr.Dataset:
+def segment_dataset(task: TrainingTask, runs: Sequence[Initialization]) -> xr.Dataset:
     """Return the dataset of a chunk's initialisations with their ΣG(0) and G^(H)(0)."""
     rows = [list(row) for row in zip(*(run.trajectories for run in runs), strict=True)]
     steps = rows[0][0].records.steps

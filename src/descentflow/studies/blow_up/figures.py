@@ -103,24 +103,24 @@ def flow_and_descent(dataset: xr.Dataset) -> Figure:
     flow = flows.isel(run=int(np.argmin(np.abs(flows["jump"].values - 0.5))))
     figure, panels = style.new(style.PAGE, 2.8, columns=2)
     colors = ["black", *style.palette(descents.sizes["run"], style.UNORDERED)]
-    runs = {"gradient flow": flow}
+    runs = [("gradient flow", flow)]
     for index, color in enumerate(colors[1:]):
         descent = descents.isel(run=index)
         gamma = float(descent["training_step_size"])
-        runs[rf"GD, $\gamma={gamma:g}$"] = descent
+        runs.append((rf"GD, $\gamma={gamma:g}$", descent))
         edge = edge_of_stability(gamma)
         panels[0].axhline(edge, color=color, linewidth=0.8, linestyle=":")
         style.note(panels[0], rf"$2.46/{gamma:g}$", (0.99, edge), y="data", ha="right", color=color)
-    clocks = {label: run["clock"].values for label, run in runs.items()}
-    norms = {label: (clocks[label], runs[label]["parameter_norm"].values[0] ** 2) for label in runs}
-    risks = {label: (clocks[label], runs[label]["risk"].values[0]) for label in runs}
+    first = [(label, run["clock"].values, run.isel(initialization=0)) for label, run in runs]
+    norms = [(label, clock, run["parameter_norm"].values ** 2) for label, clock, run in first]
+    risks = [(label, clock, run["risk"].values) for label, clock, run in first]
     style.lines(panels[0], norms, colors)
     style.lines(panels[1], risks, colors)
     label = r"$\Vert\theta\Vert^2=2.46/\gamma$: sharpness $2/\gamma$"
     panels[1].plot([], [], ":", color="0.5", label=label)
     for panel in panels:
         panel.set(xscale="log", yscale="log", xlabel=r"time $t$, or $\gamma n$")
-        panel.set_xlim(1e-2, np.nanmax(clocks["gradient flow"]))
+        panel.set_xlim(1e-2, np.nanmax(flow["clock"].values))
     panels[0].set(ylabel=r"$\Vert\Theta\Vert^2$")
     panels[1].set(ylabel=r"risk $\mathcal{L}$")
     style.legend_above(figure, panels[1], 4, r"$H=2$, $\alpha=1/2$, one start")
@@ -131,12 +131,13 @@ def flow_and_descent(dataset: xr.Dataset) -> Figure:
 def affine(dataset: xr.Dataset) -> Figure:
     """Draw risk and norm of the flows of one neuron for f = x, one panel per activation."""
     runs = _experiment(dataset, "affine")
-    runs = runs.isel(initialization=slice(0, int(runs["count"].max())))
+    names = [str(name) for name in runs["network_activation"].values]
+    shown = [name for name in ACTIVATIONS if name in names]
+    chosen = [names.index(name) for name in shown]
+    runs = runs.isel(run=chosen, initialization=slice(0, int(runs["count"].max())))
     keys = ["network_activation", "time", "initialization"]
     table = runs[["network_activation", "time", "risk", "parameter_norm"]].to_dataframe()
     table = table.reset_index().melt(keys, ["risk", "parameter_norm"], "quantity")
-    names = [str(name) for name in runs["network_activation"].values]
-    shown = [name for name in ACTIVATIONS if name in names]
     columns = min(5, len(shown))
     grid = style.Facets(
         table[table["value"] > 0.0],
@@ -151,7 +152,7 @@ def affine(dataset: xr.Dataset) -> Figure:
     grid.set(ylim=(1e-12, 1e2)).set_axis_labels("time $t$", "risk, norm")
     for name, panel in grid.axes_dict.items():
         panel.set_title(name.replace("_", " "))
-        _power_laws(panel, runs.isel(run=names.index(name)))
+        _power_laws(panel, runs.isel(run=shown.index(name)))
     first = grid.axes.flat[0]
     first.plot([], [], color=colors[0], label=r"risk $\mathcal{L}(\Theta_t)$")
     dash = {"linestyle": style.dash(1), "color": colors[1]}

@@ -46,9 +46,9 @@ def flow(dataset: xr.Dataset) -> Figure:
     runs = _experiment(dataset, "flow")
     widths, time = runs["network_hidden"].values, runs["time"].values
     figure, (panel,) = style.new(style.COLUMN, 2.8)
-    curves = zip(time, runs["risk_quantiles"].values, strict=True)
-    series = dict(zip([rf"$H={width}$" for width in widths], curves, strict=True))
-    style.quantile_curves(panel, series, style.palette(len(widths)))
+    labels = [rf"$H={width}$" for width in widths]
+    series = list(zip(labels, time, runs["risk_quantiles"].values, strict=True))
+    style.quantile_curves(panel, series, style.palette(len(series)))
     for index, envelope in enumerate(runs["flow_envelope"].values):
         label = r"envelopes $(V(\Theta_0)-2\xi^2)/(8t)$, median" if index == 0 else "_"
         look = {**style.THEORY, "linestyle": style.dash(index)}
@@ -103,8 +103,7 @@ def _risk_and_ratio(panels: list[Axes], runs: xr.Dataset, labels: list[str]) -> 
     for panel, name in zip(panels, ("risk", "lyapunov_ratio"), strict=True):
         quantiles = runs[f"{name}_quantiles"].values
         quantiles = np.where(quantiles < MAX_DRAWN, quantiles, np.nan)
-        series = dict(zip(labels, zip(step, quantiles, strict=True), strict=True))
-        style.quantile_curves(panel, series, colors)
+        style.quantile_curves(panel, list(zip(labels, step, quantiles, strict=True)), colors)
         panel.set(xscale="log", xlabel=r"step $n$", xlim=(1, np.nanmax(step)))
     panels[0].set(yscale="log", ylabel=r"risk $\mathcal{L}(\Theta_n)$")
     panels[1].set(ylabel=r"$V(\Theta_n)/V(\Theta_0)$")

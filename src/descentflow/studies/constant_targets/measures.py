@@ -29,34 +29,27 @@ START_BINS = 24
 IDENTITY_DRAWS = 1000
 
 
-def measure(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
+def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Add the envelope and the monotony of V, and errors of identities."""
-    start = dataset["lyapunov"].isel(record=0)
-    pairs = list(zip(rows, start.values, strict=True))
-    bounds = [theory.step_size_bound(row.run.problem, value) for row, value in pairs]
-    dataset["step_size_bound"] = (("run", "initialization"), np.stack(bounds))
+    problem, start = row.run.problem, dataset["lyapunov"].values[:, 0]
+    bound = theory.step_size_bound(problem, start)
+    dataset["step_size_bound"] = ("initialization", bound)
     dataset["step_size_bound"].attrs = named("2/((1 + E|X|^2) V(theta_0) + 2)")
-    least = np.array([theory.least_lyapunov(row.run.problem) for row in rows])
-    dataset["least_lyapunov"] = ("run", least, named("2 |xi|^2, the least value of V"))
-    dimensions = np.array([row.run.problem.inputs.dimension for row in rows])
-    dataset["dimension"] = ("run", dimensions, named("number of inputs"))
-    dataset["identity_error"] = ("run", np.array([_identity_error(row) for row in rows]))
-    dataset["identity_error"].attrs = named(
-        "largest |<grad V, G> - 8L| / (sum of absolute terms) at random theta"
-    )
-    return _flow(_descent(dataset, rows))
+    least = theory.least_lyapunov(problem)
+    dataset["least_lyapunov"] = ((), least, named("2 |xi|^2, the least value of V"))
+    dataset["dimension"] = ((), problem.inputs.dimension, named("number of inputs"))
+    title = named("largest |<grad V, G> - 8L| / (sum of absolute terms) at random theta")
+    dataset["identity_error"] = ((), _identity_error(row), title)
+    return _flow(_descent(dataset, row))
 
 
-def _descent(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
+def _descent(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Along gradient descent: the envelope of the least risk, and how much V grew."""
     if "lyapunov_increase" not in dataset:
         return dataset
-    starts, gammas = dataset["lyapunov"].values[:, :, 0], dataset["step_size"].values
-    envelopes = [
-        theory.least_risk_envelope(row.run.problem, start, gamma)
-        for row, start, gamma in zip(rows, starts, gammas, strict=True)
-    ]
-    dataset["envelope_constant"] = (("run", "initialization"), np.stack(envelopes))
+    start, gamma = dataset["lyapunov"].values[:, 0], dataset["step_size"].values
+    envelope = theory.least_risk_envelope(row.run.problem, start, gamma)
+    dataset["envelope_constant"] = ("initialization", envelope)
     dataset["envelope_constant"].attrs = named(
         "(V(theta_0) - 2 xi^2)/(4 gamma): over n it bounds the least risk of n steps"
     )
@@ -86,15 +79,15 @@ def _flow(dataset: xr.Dataset) -> xr.Dataset:
 def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Small:
     """Quantiles over initialisations; one that left the finite numbers counts as infinite."""
     found: Small = {}
-    start = columns.one("lyapunov", number)
+    start = columns.read_place("lyapunov", number)
     for name, scale in (("risk", np.ones(1)), ("lyapunov_ratio", start)):
         quantiles = _quantiles(columns, name.removesuffix("_ratio"), number, scale)
         title = named(f"quantiles of {name} over initialisations")
         found[f"{name}_quantiles"] = xr.Variable(("quantile", "record"), quantiles, title)
-    if columns.has("envelope_constant", number):
-        median = np.nanmedian(columns.one("envelope_constant", number))
+    if ("envelope_constant", number) in columns:
+        median = np.nanmedian(columns.read_place("envelope_constant", number))
         found["envelope_median"] = xr.Variable((), median, named("median of envelope_constant"))
-    if columns.has("integrated_risk", number):
+    if ("integrated_risk", number) in columns:
         training = rows[number].run.setting.training
         assert isinstance(training, Flow)
         times = record_times(training.until, training.records_per_decade)
@@ -111,7 +104,7 @@ def _quantiles(columns: Columns, name: str, number: int, scale: Array) -> Array:
     (records,) = columns.shape(name, number)
     found = np.empty((len(QUANTILES), records))
     for record in range(records):
-        values = columns.one(name, number, record) / scale
+        values = columns.read_place(name, number, record) / scale
         values[np.isnan(values)] = np.inf
         found[:, record] = np.quantile(values, QUANTILES, method="lower")
     return found
@@ -166,10 +159,10 @@ def _phases(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) -
 
 def _points(columns: Columns, number: int) -> tuple[Array, Array, Array, Array]:
     """V(θ₀), γ, whether V was monotone and whether the run diverged, where V's growth is known."""
-    monotone = columns.one("monotone", number)
+    monotone = columns.read_place("monotone", number)
     known = ~np.isnan(monotone)
-    start, gamma = columns.one("lyapunov", number), columns.one("step_size", number)
-    diverged = (columns.one("status", number) == 1).astype(np.float64)
+    start, gamma = columns.read_place("lyapunov", number), columns.read_place("step_size", number)
+    diverged = (columns.read_place("status", number) == 1).astype(np.float64)
     return start[known], gamma[known], monotone[known], diverged[known]
 
 

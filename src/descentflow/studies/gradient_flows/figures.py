@@ -25,8 +25,8 @@ def staircase(dataset: xr.Dataset) -> Figure:
         np.maximum(final[:count], FLOOR)
         for final, count in zip(runs["final_risk"].values, runs["count"].values, strict=True)
     ]
-    groups = dict(zip(map(str, runs["network_hidden"].values), finals, strict=True))
-    style.strips(panel, groups, style.palette(len(groups)))
+    widths = [str(width) for width in runs["network_hidden"].values]
+    style.strips(panel, finals, widths, style.palette(len(finals)))
     levels = _levels(runs["critical_risk"].values)
     for level in levels:
         panel.axhline(level, linestyle="--", **BEHIND)
@@ -77,8 +77,7 @@ def invariants(dataset: xr.Dataset) -> Figure:
     figure, panels = style.new(style.PAGE, 2.6, columns=3)
     for panel, (name, ylabel) in zip(panels, names.items(), strict=True):
         quantiles = np.maximum(runs[f"{name}_quantiles"].values, LOWEST)
-        curves = zip(runs["time"].values, quantiles, strict=True)
-        series = dict(zip(labels, curves, strict=True))
+        series = list(zip(labels, runs["time"].values, quantiles, strict=True))
         style.quantile_curves(panel, series, style.palette(len(labels)), shade_from=1)
         _time_axis(panel, ylabel, runs)
     title = r"median, shaded up to the 95% quantile; $10^{-18}$: at or below"
@@ -114,9 +113,8 @@ def saddles(dataset: xr.Dataset) -> Figure:
     labels = [rf"$n={kinks}$" for kinks in dataset["saddle"].values]
     colors = style.palette(len(labels), style.UNORDERED)
     figure, panels = style.new(style.PAGE, 2.6, columns=3)
-    networks = [(dataset["x"].values, values) for values in dataset["saddle_realization"].values]
-    series = dict(zip(labels, networks, strict=True))
-    style.lines(panels[0], series, colors)
+    x, networks = dataset["x"].values, dataset["saddle_realization"].values
+    style.lines(panels[0], [(labels[n], x, values) for n, values in enumerate(networks)], colors)
     panels[0].set(xlabel=r"$x$", ylabel=r"$\mathcal{N}_\theta(x)$ at the saddle")
     spectra = dataset["saddle_spectrum"].values
     sns.scatterplot(
@@ -163,7 +161,7 @@ def small_steps(dataset: xr.Dataset) -> Figure:
     largest = distance.max(axis=1)
     figure, (panel,) = style.new(style.COLUMN, 2.6)
     panel.plot(gamma, distance, **style.SINGLE)
-    style.lines(panel, {"largest": (gamma, largest)}, ["C0"], markers=True)
+    style.lines(panel, [("largest", gamma, largest)], ["C0"], markers=True)
     line = largest[0] * gamma / gamma[0]
     panel.plot(gamma, line, label=r"$\sim\gamma$", linestyle="--", **style.THEORY)
     panel.set(xscale="log", yscale="log", xlabel=r"step size $\gamma$")

@@ -7,12 +7,11 @@ import xarray as xr
 
 from descentflow.datasets.aggregate import Small
 from descentflow.datasets.columns import Columns
-from descentflow.datasets.padding import coordinate, named, pad
+from descentflow.datasets.padding import coordinate, named
 from descentflow.datasets.terminal_states import add_terminal_states
 from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.functions.targets import Affine
 from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
-from descentflow.simd.arrays import Array
 from descentflow.studies.gradient_flows import theory as theory
 
 QUANTILES = (0.05, 0.5, 0.95)
@@ -25,37 +24,23 @@ SLAB = 2**14
 """How many initialisations are compared at a time."""
 
 
-def measure(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
+def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Add the critical levels, how near the ends are to them, and the energy identity."""
-    single = [isinstance(row.run.problem.target, Affine) for row in rows]
-    levels = [
-        theory.critical_risks(row.run.problem) if one else np.empty(0)
-        for row, one in zip(rows, single, strict=True)
-    ]
-    dataset["critical_risk"] = (("run", "level"), pad(levels), named("critical risks"))
-    thresholds = np.array(
-        [
-            theory.threshold(row.run.problem) if one else np.nan
-            for row, one in zip(rows, single, strict=True)
-        ]
-    )
-    dataset["threshold"] = ("run", thresholds, named("bounded flows from below it end at 0"))
+    problem = row.run.problem
+    single = isinstance(problem.target, Affine)
+    levels = theory.critical_risks(problem) if single else np.empty(0)
+    dataset["critical_risk"] = ("level", levels, named("critical risks"))
+    threshold = theory.threshold(problem) if single else np.nan
+    dataset["threshold"] = ((), threshold, named("bounded flows from below it end at 0"))
     dataset["start_risk"] = dataset["risk"].isel(record=0).assign_attrs(named("risk at the start"))
-    gaps = np.abs(
-        dataset["final_risk"].values[..., None] - dataset["critical_risk"].values[:, None]
-    )
-    dims = ("run", "initialization")
-    distance = np.where(np.isnan(gaps), np.inf, gaps).min(axis=2, initial=np.inf)
-    known = (dataset["status"].values >= 0) & np.array(single)[:, None]
-    dataset["level_distance"] = (dims, np.where(known, distance, np.nan))
-    dataset["level_distance"].attrs = named("distance of the final risk to a critical risk")
-    norms = [_last(row, "gradient_norm") for row in rows]
-    dataset["final_gradient_norm"] = (dims, pad(norms), named("norm of G at the end"))
-    return _compared(_energy_error(add_terminal_states(dataset, rows)), rows)
-
-
-def _last(row: TrainedRun, name: str) -> Array:
-    return np.asarray(row.data[name].values[:, -1])
+    gaps = np.abs(dataset["final_risk"].values[:, None] - levels)
+    distance = np.where(np.isnan(gaps), np.inf, gaps).min(axis=1, initial=np.inf)
+    title = named("distance of the final risk to a critical risk")
+    values = distance if single else np.full(len(distance), np.nan)
+    dataset["level_distance"] = ("initialization", values, title)
+    norms = row.data["gradient_norm"].values[:, -1]
+    dataset["final_gradient_norm"] = ("initialization", norms, named("norm of G at the end"))
+    return _compared(_energy_error(add_terminal_states(dataset, row)), row)
 
 
 def _energy_error(dataset: xr.Dataset) -> xr.Dataset:
@@ -64,20 +49,18 @@ def _energy_error(dataset: xr.Dataset) -> xr.Dataset:
         return dataset
     risk = dataset["risk"]
     error = abs(risk.isel(record=0) - risk - dataset["dissipated"])
-    dataset["energy_error"] = error
+    dataset["energy_error"] = error.transpose("initialization", "record")
     dataset["energy_error"].attrs = named("|L(0) - L(t) - integral of |G|^2|")
     return dataset
 
 
-def _compared(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
+def _compared(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Keep θ at the time at which GD is held against GF."""
-    for row in rows:
-        if row.run.experiment not in COMPARED or "snapshots" not in row.data:
-            continue
-        at = COMPARED_AT if row.run.axis == "time" else round(COMPARED_AT / float(row.step_size))
-        theta = row.data["snapshots"].sel(snapshot=at)
-        values = theta.transpose("initialization", "parameter").values
-        dataset["_compared"] = (("run", "initialization", "parameter"), values[None])
+    if row.run.experiment not in COMPARED or "snapshots" not in row.data:
+        return dataset
+    at = COMPARED_AT if row.run.axis == "time" else round(COMPARED_AT / float(row.step_size))
+    theta = row.data["snapshots"].sel(snapshot=at).transpose("initialization", "parameter")
+    dataset["_compared"] = (("initialization", "parameter"), theta.values)
     return dataset
 
 
@@ -90,7 +73,7 @@ def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Smal
         (records,) = columns.shape(name, number)
         values = np.empty((len(QUANTILES), records))
         for record in range(records):
-            values[:, record] = np.quantile(columns.one(name, number, record), QUANTILES)
+            values[:, record] = np.quantile(columns.read_place(name, number, record), QUANTILES)
         title = named(f"quantiles of {name} over initialisations")
         found[f"{name}_quantiles"] = xr.Variable(("quantile", "record"), values, title)
     return found
@@ -131,10 +114,11 @@ def _saddles(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
 
 def _small_steps(columns: Columns, rows: Sequence[TrainedRun]) -> None:
     """Distance of GD after T/γ steps to GF at T, for each initialisation."""
-    kept = [n for n in range(len(rows)) if columns.has("_compared", n)]
+    kept = [n for n in range(len(rows)) if ("_compared", n) in columns]
     flows = {rows[n].run.start.id: n for n in kept if rows[n].run.axis == "time"}
     title = named("|theta of GD - theta of GF| at the same time")
-    columns.put("distance_to_flow", 0, 0, np.full(columns.counts[0], np.nan), (), title)
+    none = xr.Variable("initialization", np.full(columns.counts[0], np.nan), title)
+    columns.write("distance_to_flow", 0, 0, none)
     for number in kept:
         flow = flows.get(rows[number].run.start.id)
         if rows[number].run.axis == "time" or flow is None:
@@ -143,7 +127,7 @@ def _small_steps(columns: Columns, rows: Sequence[TrainedRun]) -> None:
         distance = np.full(columns.counts[number], np.nan)
         for first in range(0, count, SLAB):
             last = min(first + SLAB, count)
-            descent = columns.some("_compared", number, first, last)
-            gap = descent - columns.some("_compared", flow, first, last)
+            descent = columns.read_rows("_compared", number, first, last)
+            gap = descent - columns.read_rows("_compared", flow, first, last)
             distance[first:last] = np.linalg.norm(gap, axis=1)
-        columns.put("distance_to_flow", number, 0, distance)
+        columns.write("distance_to_flow", number, 0, xr.Variable("initialization", distance))

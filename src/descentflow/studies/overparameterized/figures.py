@@ -52,7 +52,7 @@ def training(dataset: xr.Dataset) -> Figure:
         step = run["step"].values
         loss = np.maximum(run["loss_quantiles"].values, FLOOR)
         linear = np.maximum(run["linearised_loss_quantiles"].values[1], FLOOR)
-        series = {r"loss $L(k)$, median": (step, loss[1]), "linearised, median": (step, linear)}
+        series = [(r"loss $L(k)$, median", step, loss[1]), ("linearised, median", step, linear)]
         style.lines(panel, series, [blue, orange])
         panel.fill_between(step, loss[0], loss[2], color=blue, alpha=0.2, linewidth=0)
         bound = run["loss_bound_quantiles"].values[1]
@@ -105,15 +105,15 @@ def depth(dataset: xr.Dataset) -> Figure:
     """Draw the least eigenvalue of the limit Gram matrix over the depth, by architecture."""
     runs = dataset.isel(run=np.flatnonzero(dataset["experiment"].values == "depth"))
     runs = runs.sortby("network_depth")
-    above_rounding, scaled = {}, {}
+    above_rounding, scaled = [], []
     for name in NAMES:
         part = runs.isel(run=np.flatnonzero(runs["network_architecture"].values == name))
         layers, least = part["network_depth"].values, part["limit_least"].values
         known = least > 1e-14 * part["limit_greatest"].values
         if part.sizes["run"]:
-            above_rounding[NAMES[name]] = (layers[known], least[known])
+            above_rounding.append((NAMES[name], layers[known], least[known]))
             rest = np.nan if name == "fully_connected" else part["scaled_least"].values
-            scaled[NAMES[name]] = (layers, np.broadcast_to(rest, layers.shape))
+            scaled.append((NAMES[name], layers, np.broadcast_to(rest, layers.shape)))
     figure, panels = style.new(style.PAGE, 2.6, columns=2)
     colors = style.palette(len(scaled), style.UNORDERED)
     style.lines(panels[0], above_rounding, colors, markers=True)
@@ -150,7 +150,7 @@ def step_sizes(dataset: xr.Dataset) -> Figure:
     panels[0].plot(line, np.abs(1.0 - 2.0 * line), "--", label=label, **style.THEORY)
     panels[0].set(ylabel="growth of the fastest mode")
     middle = np.nanmean(ratio, axis=1)
-    share = {"share": (middle, runs["diverged_share"].values)}
+    share = [("share", middle, runs["diverged_share"].values)]
     style.lines(panels[1], share, ["C0"], markers=True)
     panels[1].set(ylabel="share that diverges", ylim=(-0.05, 1.05))
     for panel in panels:
@@ -188,13 +188,13 @@ def _values(groups: list[Group], name: str) -> str:
 
 def _over_width(panel: Axes, groups: list[Group], name: str, power: float) -> None:
     """Draw medians and 90% ranges over the width, and a power law through each first median."""
-    series = {
-        label: (runs["network_width"].values, runs[f"{name}_quantiles"].values.T)
+    series = [
+        (label, runs["network_width"].values, runs[f"{name}_quantiles"].values.T)
         for _, label, runs in groups
-    }
+    ]
     colors = style.palette(len(groups), style.UNORDERED)
     style.quantile_curves(panel, series, colors, markers=True)
-    for width, quantiles in series.values():
+    for _, width, quantiles in series:
         law = quantiles[1, 0] * (width / width[0]) ** power
         panel.plot(width, law, **{**style.THEORY, "linestyle": ":", "linewidth": 0.6})
     panel.set(yscale="log", xlabel=r"width $m$")

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from descentflow.datasets.aggregate import EACH, Small
+from descentflow.datasets.aggregate import Small
 from descentflow.datasets.columns import Columns
 from descentflow.datasets.padding import coordinate, named
 from descentflow.datasets.trained_runs import TrainedRun
-from descentflow.deep.data import draw_inputs
-from descentflow.deep.gram import limit_gram
+from descentflow.deep.gram import limit_grams
 from descentflow.deep.step_sizes import stability_limit
 from descentflow.planning.deep_runs import RUN_CLASSES as RUN_CLASSES
 from descentflow.planning.runs import PlannedRun
@@ -33,17 +32,16 @@ EXPONENTS = {
 }
 """Whose power of the width is fitted."""
 
-TIMED = (*EACH, "record")
+TIMED = ("initialization", "record")
 RECORDED = ("loss", "loss_bound", "linearised_loss")
 """Whose quantiles over initialisations are kept record by record."""
 
 
-def measure(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
+def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Add distances to the limit, changes, the bound, the linearised dynamics, the fastest mode."""
-    (row,) = rows
     limit = limit_of(row.run)
     errors = np.linalg.eigvalsh(row.data["last_gram"].values - limit)
-    dataset["gram_error"] = (EACH, np.abs(errors).max(axis=-1)[None])
+    dataset["gram_error"] = ("initialization", np.abs(errors).max(axis=-1))
     dataset["gram_error"].attrs = named("spectral norm of G^(H)(0) - K^(H)")
     if row.run.axis is None:
         return dataset
@@ -53,25 +51,18 @@ def measure(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
 
 def limit_of(run: PlannedRun) -> Array:
     """Return K^(H) of the run's inputs."""
-    network = run.setting.network
-    return limit_gram(
-        draw_inputs(run.setting.inputs, run.seed),
-        architecture=network.architecture,
-        activation=network.activation,
-        depth=network.depth,
-        residual_scale=network.residual_scale,
-    )
+    return limit_grams(run.setting.inputs.draw(run.seed), run.setting.network)[-1]
 
 
 def _changes(dataset: xr.Dataset, data: xr.Dataset) -> xr.Dataset:
     """Add how far G^(H) and the hidden layers' weights go, and G^(H)'s least eigenvalue."""
     last = {name: data[name].values[:, :, -2] for name in ("gram_change", "least")}
-    dataset["gram_change"] = (TIMED, last["gram_change"][None])
+    dataset["gram_change"] = (TIMED, last["gram_change"])
     dataset["gram_change"].attrs = named("spectral norm of G^(H)(k) - G^(H)(0)")
-    dataset["least_eigenvalue"] = (TIMED, last["least"][None])
+    dataset["least_eigenvalue"] = (TIMED, last["least"])
     dataset["least_eigenvalue"].attrs = named("least eigenvalue of G^(H)(k)")
     hidden = data["weight_change"].values[:, :, :-1].max(axis=2)
-    dataset["weight_change"] = (TIMED, hidden[None])
+    dataset["weight_change"] = (TIMED, hidden)
     dataset["weight_change"].attrs = named("max over h <= H of |W^(h)(k) - W^(h)(0)|_F/sqrt(m)")
     for name in ("gram_change", "weight_change"):
         dataset[f"greatest_{name}"] = dataset[name].max("record")
@@ -87,7 +78,7 @@ def _bound(dataset: xr.Dataset, data: xr.Dataset, limit: Array) -> xr.Dataset:
     for index, (eta, loss) in enumerate(each):
         if least > 0.0 and eta * least < 2.0:
             bounds[index] = theory.loss_bound(loss[0], least, float(eta), data["step"].values)
-    dataset["loss_bound"] = (TIMED, bounds[None])
+    dataset["loss_bound"] = (TIMED, bounds)
     dataset["loss_bound"].attrs = named("(1 - eta lambda_min(K^(H))/2)^k L(0)")
     lost = dataset["loss"].isnull() & dataset["loss_bound"].notnull()
     ratio = dataset["loss"].where(~lost, np.inf) / (dataset["loss_bound"] + ROUNDING_FLOOR)
@@ -110,9 +101,9 @@ def _linearised(dataset: xr.Dataset, data: xr.Dataset) -> xr.Dataset:
             values[index, :, 0] = theory.loss(predicted)
             gap = np.linalg.norm(residuals - predicted, axis=1)
         values[index, :, 1] = gap / np.linalg.norm(residuals[0])
-    dataset["linearised_loss"] = (TIMED, values[None, ..., 0])
+    dataset["linearised_loss"] = (TIMED, values[..., 0])
     dataset["linearised_loss"].attrs = named("loss of (1 - eta sum G(0))^k (u(0) - y)")
-    dataset["linearisation_distance"] = (TIMED, values[None, ..., 1])
+    dataset["linearisation_distance"] = (TIMED, values[..., 1])
     dataset["linearisation_distance"].attrs = named(
         "|u(k) - y - (1 - eta sum G(0))^k (u(0) - y)|/|u(0) - y|"
     )
@@ -133,8 +124,12 @@ def _fastest_mode(dataset: xr.Dataset, data: xr.Dataset) -> xr.Dataset:
             mode = residuals @ theory.fastest_mode(gram_sum)
             values[index, 1] = abs(mode[at[0]] / mode[0]) ** (1.0 / FIRST_STEPS)
     title = f"growth per step of the fastest mode over the first {FIRST_STEPS} steps"
-    dataset["stability_ratio"] = (EACH, values[None, :, 0], named("eta lambda_max(sum G(0))/2"))
-    dataset["mode_growth"] = (EACH, values[None, :, 1], named(title))
+    dataset["stability_ratio"] = (
+        "initialization",
+        values[:, 0],
+        named("eta lambda_max(sum G(0))/2"),
+    )
+    dataset["mode_growth"] = ("initialization", values[:, 1], named(title))
     return dataset
 
 
@@ -151,18 +146,20 @@ def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Smal
         "scaled_least": _single(scaled, "H^2 lambda_min(K^(H))/c_res^2"),
     }
     for name in (*EXPONENTS.values(), "mode_growth"):
-        if columns.has(name, number):
+        if (name, number) in columns:
             title = named(f"quantiles of {name} over initialisations")
-            values = _quantiles(columns.one(name, number))
+            values = _quantiles(columns.read_place(name, number))
             small[f"{name}_quantiles"] = xr.Variable("quantile", values, title)
-    if columns.has("loss", number):
+    if ("loss", number) in columns:
         (records,) = columns.shape("loss", number)
         for name in RECORDED:
-            each = [_quantiles(columns.one(name, number, record)) for record in range(records)]
+            each = [
+                _quantiles(columns.read_place(name, number, record)) for record in range(records)
+            ]
             title = named(f"quantiles of {name} over initialisations")
             variable = xr.Variable(("quantile", "record"), np.transpose(each), title)
             small[f"{name}_quantiles"] = variable
-        share = float((columns.one("status", number) == 1).mean())
+        share = float((columns.read_place("status", number) == 1).mean())
         small["diverged_share"] = _single(share, "share of runs that left the finite numbers")
     return small
 
@@ -195,7 +192,7 @@ def _exponents(dataset: xr.Dataset, columns: Columns) -> xr.Dataset:
         for column, group in enumerate(groups):
             chosen = np.flatnonzero(names == group)
             values = [
-                columns.one(variable, run) if columns.has(variable, run) else np.empty(0)
+                columns.read_place(variable, run) if (variable, run) in columns else np.empty(0)
                 for run in chosen.tolist()
             ]
             slopes[line, column] = _power(dataset["network_width"].values[chosen], values)

@@ -76,10 +76,10 @@ def risk_curves(dataset: xr.Dataset) -> Figure:
         step, count = run["step"].values, min(MAX_CURVES, int(run["count"]))
         panel.plot(step, run["risk"].values[:count].T, zorder=1, **style.SINGLE)
         best = run["best_risk"].sel(best_of=[size for size in (1, 4, 16, 64) if size <= count])
-        series = {
-            rf"$K={int(size)}$": (step, risk)
+        series = [
+            (rf"$K={int(size)}$", step, risk)
             for size, risk in zip(best["best_of"], best.values, strict=True)
-        }
+        ]
         style.lines(panel, series, style.palette(len(series), style.UNORDERED))
         for level in run["plateau"].values[np.isfinite(run["plateau"].values)]:
             panel.axhline(level, **{**style.THEORY, "linestyle": ":", "linewidth": 0.6})

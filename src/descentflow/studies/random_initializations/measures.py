@@ -8,9 +8,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
-from descentflow.datasets.aggregate import MOST, Small
+from descentflow.datasets.aggregate import MAX_KEPT, Small
 from descentflow.datasets.columns import Columns
-from descentflow.datasets.padding import coordinate, named, pad
+from descentflow.datasets.padding import coordinate, named
 from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
 from descentflow.simd.arrays import Array
@@ -22,7 +22,7 @@ FAMILY_LEVEL = 0.01
 """False-alarm probability of all binomial bands of the study together."""
 FLOOR = 1e-22
 """Risks below this have reached the rounding of θ; only exponential decay gets there."""
-SPECTRA = MOST["minimum"]
+SPECTRA = MAX_KEPT["minimum"]
 """For how many successful initialisations of a run Hessians are computed."""
 RANK_TOLERANCE = 1e-7
 MERGE = 1e-5
@@ -34,27 +34,21 @@ FAILED, EXPONENTIAL, ALGEBRAIC, UNDECIDED = range(4)
 KINDS = "failed exponential algebraic undecided"
 
 
-def measure(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
-    """Add success, kinds of decay, spectra, ranks and rates to the dataset."""
+def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
+    """Add success, kinds of decay, spectra, ranks and rates."""
+    problem = row.run.problem
     dataset["success"] = (dataset["final_risk"] < theory.SUCCESS).where(dataset["status"] >= 0)
     dataset["success"].attrs = named(f"1 where the final risk is below {theory.SUCCESS:g}")
-    dataset["dead_probability"] = (
-        "run",
-        np.array([theory.dead_network_probability(row.run.problem) for row in rows]),
-        named("probability that a standard normal theta_0 has no active neuron"),
-    )
-    dataset["plateau"] = (
-        ("run", "level"),
-        pad([np.array(theory.plateaus(row.run.problem)) for row in rows]),
-        named("known plateau risks"),
-    )
-    dataset = _decay(dataset, rows)
-    return _minima(dataset, rows)
+    title = named("probability that a standard normal theta_0 has no active neuron")
+    dataset["dead_probability"] = ((), theory.dead_network_probability(problem), title)
+    levels = np.array(theory.plateaus(problem), np.float64)
+    dataset["plateau"] = ("level", levels, named("known plateau risks"))
+    return _minima(_decay(dataset, row), row)
 
 
 def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Small:
     """Success of one run and of the best of several, and shares of the kinds of decay."""
-    success = columns.one("success", number) == 1.0
+    success = columns.read_place("success", number) == 1.0
     hits, count = int(success.sum()), len(success)
     interval = binomtest(hits, count).proportion_ci(0.95, method="wilson")
     found = {
@@ -62,11 +56,11 @@ def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Smal
         "success_interval": ("bound", [interval.low, interval.high], "95% Wilson interval"),
         **_best_of(success, FAMILY_LEVEL / (2 * len(rows) * len(GROUPS))),
     }
-    first = columns.some("risk", number, 0, min(count, GROUPS[-1]))
+    first = columns.read_rows("risk", number, 0, min(count, GROUPS[-1]))
     with np.errstate(invalid="ignore"):
         least = np.stack([np.fmin.reduce(first[:size]) for size in GROUPS])
     found["best_risk"] = (("best_of", "record"), least, "least risk of the first K runs")
-    kinds = columns.one("decay_kind", number)
+    kinds = columns.read_place("decay_kind", number)
     shares = np.array([(kinds == kind).sum() for kind in range(4)]) / count
     found["kind_share"] = ("kind", shares, "share of runs by how the risk falls")
     return {
@@ -115,33 +109,23 @@ def _best_of(success: NDArray[np.bool_], level: float) -> dict[str, tuple[Any, A
     }
 
 
-def _decay(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
+def _decay(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """How each run ended: failed, exponentially, algebraically, or undecided yet."""
-    kinds, slopes = [], []
-    for row, success in zip(rows, dataset["success"].values, strict=True):
-        risk, steps = row.data["risk"].values, row.data["step"].values
-        early, late = _slope(risk, steps, 0.25, 0.5), _slope(risk, steps, 0.5, 1.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            settled = np.abs(late / early - 1.0) < 0.1
-        kind = np.where(settled, ALGEBRAIC, UNDECIDED)
-        kind = np.where(risk[:, -1] < FLOOR, EXPONENTIAL, kind)
-        kinds.append(np.where(success[: len(kind)] == 1.0, kind, FAILED).astype(float))
-        slopes.append(late)
-    kind = pad(kinds)
-    dataset["decay_kind"] = (
-        ("run", "initialization"),
-        kind.astype(np.int8),
-        {
-            "long_name": "how the risk falls at the end",
-            "flag_values": np.arange(4, dtype=np.int8),
-            "flag_meanings": KINDS,
-        },
-    )
-    dataset["final_slope"] = (
-        ("run", "initialization"),
-        pad(slopes),
-        named("d log L / d log n over the last factor 2 of steps"),
-    )
+    risk, steps = row.data["risk"].values, row.data["step"].values
+    early, late = _slope(risk, steps, 0.25, 0.5), _slope(risk, steps, 0.5, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        settled = np.abs(late / early - 1.0) < 0.1
+    kind = np.where(settled, ALGEBRAIC, UNDECIDED)
+    kind = np.where(risk[:, -1] < FLOOR, EXPONENTIAL, kind)
+    kind = np.where(dataset["success"].values == 1.0, kind, FAILED)
+    flags = {
+        "long_name": "how the risk falls at the end",
+        "flag_values": np.arange(4, dtype=np.int8),
+        "flag_meanings": KINDS,
+    }
+    dataset["decay_kind"] = ("initialization", kind.astype(np.int8), flags)
+    title = named("d log L / d log n over the last factor 2 of steps")
+    dataset["final_slope"] = ("initialization", late, title)
     return dataset
 
 
@@ -154,50 +138,42 @@ def _slope(risk: Array, steps: NDArray[np.int64], start: float, end: float) -> A
         return np.asarray(rise / (np.log(steps[j]) - np.log(max(steps[i], 1))))
 
 
-def _minima(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
+def _minima(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Spectra at the reached minima, rank against 2.3 and rate against 2.4, kinks against knots."""
-    parts = [
-        _minima_of(row, kind) for row, kind in zip(rows, dataset["decay_kind"].values, strict=True)
-    ]
-    names = {
-        "spectrum_of": (("run", "minimum"), "number of the initialisation the spectrum belongs to"),
-        "spectrum": (("run", "minimum", "eigenvalue"), "eigenvalues of the Hessian, descending"),
-        "rank": (("run", "minimum"), f"eigenvalues above {RANK_TOLERANCE:g} of the largest"),
-        "rank_predicted": (("run", "minimum"), "rank from the active sets"),
-        "rate_predicted": (("run", "minimum"), "-2 log(1 - gamma lambda+), per step"),
-        "rate_measured": (("run", "minimum"), "-d log L / dn above the rounding floor"),
-        "bend_distance": (("run", "minimum"), "largest distance of a bend of N to a knot or end"),
-    }
-    for number, (name, (dims, title)) in enumerate(names.items()):
-        dataset[name] = (dims, pad([part[number] for part in parts]), named(title))
-    return dataset
-
-
-def _minima_of(row: TrainedRun, kind: NDArray[np.int8]) -> tuple[NDArray[Any], ...]:
+    kind = dataset["decay_kind"].values
     chosen = np.flatnonzero(kind > FAILED)[:SPECTRA]
-    problem = row.run.problem
-    theta = row.data["parameters"].values[chosen]
-    gamma = row.data["step_size"].values[chosen]
+    problem, data = row.run.problem, row.data
+    theta, gamma = data["parameters"].values[chosen], data["step_size"].values[chosen]
     spectrum = np.empty(theta.shape)
     for place, point in enumerate(theta):  # one at a time: wide networks have large Hessians
         spectrum[place] = np.linalg.eigvalsh(problem.hessian(point))[::-1]
     above = spectrum > RANK_TOLERANCE * spectrum[:, :1]
     least = np.where(above, spectrum, np.inf).min(axis=1, initial=np.inf)
-    predicted_rank = [theory.rank_at_zero_risk(problem, point, MERGE) for point in theta]
-    distances = [theory.farthest_bend(problem, point, MERGE, NEGLIGIBLE) for point in theta]
     exponential = kind[chosen] == EXPONENTIAL
     with np.errstate(invalid="ignore"):
-        predicted_rate = np.where(exponential, theory.exponential_rate(gamma, least), np.nan)
-    measured_rate = [_rate(row.data["risk"].values[k], row.data["step"].values) for k in chosen]
-    return (
-        row.data["initialization"].values[chosen].astype(float),
-        spectrum,
-        above.sum(axis=1).astype(float),
-        np.array(predicted_rank, dtype=float),
-        predicted_rate,
-        np.where(exponential, measured_rate, np.nan) if len(chosen) else np.empty(0),
-        np.array(distances, dtype=float),
-    )
+        predicted = np.where(exponential, theory.exponential_rate(gamma, least), np.nan)
+    rates = [_rate(data["risk"].values[k], data["step"].values) for k in chosen]
+    ranks = [theory.rank_at_zero_risk(problem, point, MERGE) for point in theta]
+    bends = [theory.farthest_bend(problem, point, MERGE, NEGLIGIBLE) for point in theta]
+    numbers = {
+        "spectrum_of": (
+            data["initialization"].values[chosen],
+            "number of the initialisation the spectrum belongs to",
+        ),
+        "spectrum": (spectrum, "eigenvalues of the Hessian, descending"),
+        "rank": (above.sum(axis=1), f"eigenvalues above {RANK_TOLERANCE:g} of the largest"),
+        "rank_predicted": (ranks, "rank from the active sets"),
+        "rate_predicted": (predicted, "-2 log(1 - gamma lambda+), per step"),
+        "rate_measured": (
+            np.where(exponential, rates, np.nan) if rates else [],
+            "-d log L / dn above the rounding floor",
+        ),
+        "bend_distance": (bends, "largest distance of a bend of N to a knot or end"),
+    }
+    for name, (values, title) in numbers.items():
+        array = np.array(values, np.float64)
+        dataset[name] = (("minimum", "eigenvalue")[: array.ndim], array, named(title))
+    return dataset
 
 
 def _rate(risk: Array, steps: NDArray[np.int64]) -> float:

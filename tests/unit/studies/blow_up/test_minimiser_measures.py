@@ -12,8 +12,8 @@ from descentflow.config.validate import Experiment
 from descentflow.datasets.aggregate import whole
 from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.planning.shallow_runs import Run
-from descentflow.studies.blow_up import measures, minimiser_measures
-from descentflow.studies.blow_up.minimiser_measures import STILL, VERDICTS
+from descentflow.studies.blow_up import measures
+from descentflow.studies.blow_up.minimiser_measures import STILL, VERDICTS, judge_minimiser
 from descentflow.training.critical_points import KINDS
 
 UNIT = {"law": "uniform", "low": 0.0, "high": 1.0}
@@ -60,26 +60,23 @@ def ends(**flows: list[float]) -> xr.Dataset:
     }
     values = defaults | {name: np.array(flow) for name, flow in flows.items() if name != "norm"}
     values.setdefault("end_risk", values["final_risk"])
-    dims = ("run", "initialization")
-    dataset = xr.Dataset({name: (dims, value[None]) for name, value in values.items()})
-    norms = np.array(flows.get("norm", [2.0] * count))
-    dataset["parameter_norm"] = ((*dims, "record"), norms[None, :, None])
-    return dataset
+    values["first_norm"] = np.array(flows.get("norm", [2.0] * count))
+    return xr.Dataset({name: ("initialization", value) for name, value in values.items()})
 
 
 @pytest.fixture(scope="module")
-def rows() -> dict[tuple[str, int], list[TrainedRun]]:
+def rows() -> dict[tuple[str, int], TrainedRun]:
     """Runs without records: the ends are synthetic."""
     none = xr.Dataset(coords={"time": [0.0]})
     cases = [("affine", 1), ("other", 1), ("parabola", 2)]
-    return {case: [TrainedRun(run_of(*case, "relu"), None, none)] for case in cases}
+    return {case: TrainedRun(run_of(*case, "relu"), None, none) for case in cases}
 
 
-def judged(rows: list[TrainedRun], **flows: list[float]) -> tuple[str, int]:
+def judged(row: TrainedRun, **flows: list[float]) -> tuple[str, int]:
     """The verdict on synthetic ends, and the number of the flow it is about."""
-    measured = minimiser_measures.measure(ends(**flows), rows)
+    measured = judge_minimiser(ends(**flows), row)
     names = {number: name for name, number in VERDICTS.items()}
-    return names[int(measured["verdict"][0])], int(measured["best"][0])
+    return names[int(measured["verdict"])], int(measured["best"])
 
 
 # ---- verdicts
@@ -159,13 +156,13 @@ def test_flows_that_broke_off_are_never_the_best(rows: Any) -> None:
 
 
 def test_what_is_listed_is_beside_the_verdict(rows: Any) -> None:
-    known = minimiser_measures.measure(ends(final_risk=[0.0]), rows["affine", 1])
-    assert known["case"].values.tolist() == ["affine"]
-    assert (float(known["infimum"][0]), float(known["expected_attained"][0])) == (0.0, 1.0)
-    other = minimiser_measures.measure(ends(final_risk=[0.0]), rows["other", 1])
-    assert other["case"].values.tolist() == [""]
-    assert np.isnan(other["infimum"].values).all()
-    assert np.isnan(other["expected_attained"].values).all()
+    known = judge_minimiser(ends(final_risk=[0.0]), rows["affine", 1])
+    assert known["case"].item() == "affine"
+    assert (known["infimum"].item(), known["expected_attained"].item()) == (0.0, 1.0)
+    other = judge_minimiser(ends(final_risk=[0.0]), rows["other", 1])
+    assert other["case"].item() == ""
+    assert np.isnan(other["infimum"].item())
+    assert np.isnan(other["expected_attained"].item())
 
 
 # ---- real flows

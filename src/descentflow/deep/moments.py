@@ -1,16 +1,19 @@
-"""E[σ(u)], E[σ(u)σ(v)] and E[σ'(u)σ'(v)] in closed form where they have one: erf, sin, relu.
+"""Moments E[σ(u)], E[σ(u)σ(v)] and E[σ'(u)σ'(v)] of centred normal u and v.
 
-(u, v) is normal, centred, with a covariance matrix (n, n) between all rows. Formulas:
-docs/mathematics.md, 5.4. Angles are taken from areas instead of arc sines and cosines, which keeps
-their digits where rows are nearly parallel. Everything is dimensionless.
+erf, sin and relu have closed forms (docs/mathematics.md, 5.4); the others go by the Hermite series of
+:mod:`descentflow.deep.expectations`. Angles are computed from areas instead of by arc sines and
+cosines, which keeps their digits for nearly parallel rows. Everything is dimensionless.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
+from descentflow.deep.activations import ACTIVATIONS
+from descentflow.deep.expectations import first_moments, second_moments
 from descentflow.simd.arrays import Array
 
 
@@ -29,7 +32,7 @@ def _variances(covariance: Array) -> tuple[Array, Array]:
 
 
 def _determinant(covariance: Array) -> Array:
-    """K_ii K_jj - K_ij², never negative and 0 on the diagonal."""
+    """Compute K_ii K_jj - K_ij², never negative and 0 on the diagonal."""
     a, b = _variances(covariance)
     root = np.sqrt(a) * np.sqrt(b)
     determinant = np.maximum((root - covariance) * (root + covariance), 0.0)
@@ -38,7 +41,7 @@ def _determinant(covariance: Array) -> Array:
 
 
 def _erf_area(covariance: Array) -> Array:
-    """√((1+2a)(1+2b) - 4c²)."""
+    """Compute √((1+2a)(1+2b) - 4c²)."""
     a, b = _variances(covariance)
     return np.sqrt(1.0 + 2.0 * (a + b) + 4.0 * _determinant(covariance))
 
@@ -65,7 +68,7 @@ def _sin_slope(covariance: Array) -> Array:
 
 
 def _relu_angle(covariance: Array) -> Array:
-    """π - acos ρ: the angle in which both u and v are positive."""
+    """Compute π - acos ρ: the angle in which both u and v are positive."""
     return math.pi - np.arctan2(np.sqrt(_determinant(covariance)), covariance)
 
 
@@ -84,3 +87,30 @@ CLOSED_FORMS: dict[str, ClosedForm] = {
     "sin": ClosedForm(np.zeros_like, _sin_value, _sin_slope),
     "relu": ClosedForm(lambda q: np.sqrt(q / (2.0 * math.pi)), _relu_value, _relu_slope),
 }
+
+
+def mean_value(name: str, variances: Array) -> Array:
+    """Compute E[σ(u)], u ~ N(0, q), for every q in ``variances``, of any shape."""
+    if name in CLOSED_FORMS:
+        return CLOSED_FORMS[name].mean(np.maximum(variances, 0.0))
+    return first_moments(ACTIVATIONS[name].value, variances)
+
+
+def mean_values(name: str, covariance: Array) -> Array:
+    """Compute E[σ(u_i)σ(u_j)], u ~ N(0, covariance): (n, n) -> (n, n)."""
+    if name in CLOSED_FORMS:
+        return CLOSED_FORMS[name].value(covariance)
+    return second_moments(ACTIVATIONS[name].value, covariance)
+
+
+def mean_slopes(name: str, covariance: Array) -> Array:
+    """Compute E[σ'(u_i)σ'(u_j)], u ~ N(0, covariance): (n, n) -> (n, n)."""
+    if name in CLOSED_FORMS:
+        return CLOSED_FORMS[name].slope(covariance)
+    return second_moments(ACTIVATIONS[name].slope, covariance)
+
+
+@cache
+def normalisation(name: str) -> float:
+    """Compute c_σ = 1/E[σ(z)²], z ~ N(0, 1) (arXiv:1811.03804; docs/mathematics.md, 5.1)."""
+    return 1.0 / float(mean_values(name, np.ones((1, 1)))[0, 0])
