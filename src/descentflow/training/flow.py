@@ -78,7 +78,7 @@ class Tolerances:
     max_steps: int
 
 
-def flow(
+def flow(  # noqa: PLR0913 (public; keyword-only from the third)
     problem: Problem,
     theta0: ArrayLike,
     *,
