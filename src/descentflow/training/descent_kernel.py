@@ -50,6 +50,7 @@ def descend_rows(
     """
     status, steps, snapshots_at = batch.status, schedule.steps, schedule.snapshots_at
     values, snapshots = output.values, output.snapshots
+    stopped_at = batch.stopped_at  # a field of a tuple costs a reference count at every use
     trial, grad = np.empty(batch.thetas.shape[1]), np.empty(batch.thetas.shape[1])
     for k in range(status.size):
         theta, n, s = batch.thetas[k], schedule.start, 0
@@ -66,7 +67,7 @@ def descend_rows(
                 for p in range(theta.size):
                     theta[p] = trial[p]
                 n += 1
-                batch.stopped_at[k] = n
+                stopped_at[k] = n
             if status[k] != 0:
                 break
             record(model, theta, scratch, grad, centre, values[k, r])
