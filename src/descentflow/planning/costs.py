@@ -90,7 +90,7 @@ class CostModel:
             seconds = numbers * (self._constants.drawn_number + self._constants.written_number)
             written = _megabytes(numbers)
             return self._started("sample", seconds, COPIES * written, written)
-        studies = job.spec.get("studies", [job.study] if job.study else [])
+        studies = {"draw": [job.study], "judge": list(self._jobs.blocks)}.get(job.stage, [])
         read = [self.aggregate(study).disk for study in studies]
         seconds = sum(read) / _megabytes(1) * self._constants.checked_number
         return self._started(job.stage, seconds, READ_AT_ONCE * max(read, default=0.0), 0.0)

@@ -15,6 +15,8 @@ from descentflow.stages.show_claims import STAGE
 from descentflow.studies import style
 from descentflow.studies.claims_table import FAILS, HOLDS, UNKNOWN, Row
 
+JOB = {"spec": {"studies": ["constant_targets", "blow_up"]}}
+
 
 def texts(figure: Figure) -> list[Text]:
     return list(figure.axes[0].texts)
@@ -85,9 +87,9 @@ def test_the_stage_writes_the_same_bytes_twice(tmp_path: Path) -> None:
     """Picture and page; nothing in another format."""
     table = write(tmp_path / "claims.csv")
     outputs = [tmp_path / f"claims.{ending}" for ending in ("svg", "pdf", "html")]
-    STAGE.run({"spec": {}}, [table], outputs)
+    STAGE.run(JOB, [table], outputs)
     first = [path.read_bytes() for path in outputs]
-    STAGE.run({"spec": {}}, [table], outputs)
+    STAGE.run(JOB, [table], outputs)
     assert [path.read_bytes() for path in outputs] == first
     with pytest.raises(InputError, match=r"bmp: the claims can be written as pdf, svg, png, html"):
-        STAGE.run({"spec": {}}, [table], [tmp_path / "claims.bmp"])
+        STAGE.run(JOB, [table], [tmp_path / "claims.bmp"])
