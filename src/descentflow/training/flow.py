@@ -158,7 +158,7 @@ def advance(
     every_time = np.union1d(times, restart_at)
     restarts = np.isin(every_time, restart_at)
     recorded = np.isin(every_time, times)
-    kept = recorded & (restarts | (every_time == 0.0) | (every_time == times[-1]))
+    at_snapshot = recorded & (restarts | (every_time == 0.0) | (every_time == times[-1]))
     batch = kernel.Batch(
         thetas=state.parameters.copy(),
         status=state.status.copy(),
@@ -168,7 +168,7 @@ def advance(
     )
     output = Output(
         values=np.full((len(batch.thetas), every_time.size, kernel.COLUMNS), np.nan),
-        snapshots=np.full((snapshots, int(kept.sum()), problem.parameter_count), np.nan),
+        snapshots=np.full((snapshots, int(at_snapshot.sum()), problem.parameter_count), np.nan),
     )
     control = kernel.Control(
         rtol=STEP_FRACTION * tolerances.rtol,
@@ -177,7 +177,7 @@ def advance(
         max_steps=tolerances.max_steps,
         integrate_risk=problem.lyapunov_centre.size > 0,
     )
-    schedule = kernel.Schedule(state.time, every_time, restarts, kept)
+    schedule = kernel.Schedule(state.time, every_time, restarts, at_snapshot)
     shape, centre = problem.layout, problem.lyapunov_centre
     layout = KernelLayout(shape.inputs, shape.hidden, shape.outputs)
 
@@ -197,7 +197,9 @@ def advance(
         stopped_at=batch.stopped_at,
         sums=batch.sums,
     )
-    return state, Records(times, output.values[:, recorded], every_time[kept], output.snapshots)
+    return state, Records(
+        times, output.values[:, recorded], every_time[at_snapshot], output.snapshots
+    )
 
 
 def flow_dataset(problem: Problem, state: FlowState, records: Records) -> xr.Dataset:
