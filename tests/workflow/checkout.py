@@ -156,12 +156,17 @@ def code_in(package: Path) -> Iterator[None]:
     """Jobs carry the digests of this package's files, in this process."""
     before = code_digest.folder
     code_digest.folder = lambda: package  # type: ignore[assignment]
-    code_digest._imports.cache_clear()
+    _forget_digests()
     try:
         yield
     finally:
         code_digest.folder = before
-        code_digest._imports.cache_clear()
+        _forget_digests()
+
+
+def _forget_digests() -> None:
+    code_digest._read.cache_clear()
+    code_digest.digest.cache_clear()
 
 
 def changes(before: list[Command], after: list[Command]) -> list[Job]:

@@ -146,6 +146,18 @@ def test_equal_kernels_are_not_compiled_again(toy: Toy) -> None:
         assert toy.compiled() == before, change.__name__
 
 
+@pytest.mark.parametrize("toy", ["jit"], indirect=True)
+def test_kernels_in_other_files_are_never_old(toy: Toy) -> None:
+    """The digest does not see their edits, such as those of a trainer of one's own."""
+    before = toy.compiled()
+    (toy.package / "training" / "caller.py").rename(toy.package / "report" / "caller.py")
+    toy.write("training/caller.py", "from descentflow.report.caller import caller as caller\n")
+    assert toy.computed() == 7.0
+    toy.replace("report/caller.py", "+ 1.0", "+ 2.0")
+    assert toy.computed() == 8.0
+    assert not [path for path in toy.compiled().keys() - before if "report" in path]
+
+
 # ---- the list of files
 
 

@@ -2,7 +2,8 @@
 
 Numba's own disk cache compares the path and the modification time of the file that holds a function.
 It misses edits in callees, and a second checkout compiles everything again. Our key is a digest of
-every file that holds kernels, of the processor and of Numba's version.
+every file that holds kernels, of the processor and of Numba's version. Kernels in other files, such as
+scripts, are compiled in every process.
 """
 
 import fcntl
@@ -117,8 +118,16 @@ class _Cache(FunctionCache):
 def _kernel(function: F, **options: Any) -> F:
     """Return Numba's dispatcher of a function, with our cache in place of Numba's own."""
     dispatcher = numba.njit(**options, **OPTIONS)(function)
-    dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call]
+    if _in_kernel_files(function.__module__):
+        dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call]
     return cast(F, dispatcher)
+
+
+def _in_kernel_files(module: str) -> bool:
+    """Whether the digest sees edits of a module; kernels elsewhere, as in scripts, are not kept."""
+    package, _, path = module.partition(".")
+    folder = path.rpartition(".")[0]
+    return package == __name__.partition(".")[0] and f"{folder}/*.py" in KERNEL_FILES
 
 
 def jit_inline(function: F) -> F:
