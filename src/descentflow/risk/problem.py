@@ -66,7 +66,8 @@ class Problem(PublicModel):
 
         Raises ConfigurationError.
         """
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        before = super().model_copy(deep=deep)
+        fields = {name: getattr(before, name) for name in type(self).model_fields}
         return parse(type(self), {**fields, **(update or {})})
 
     @check("target", "network")
