@@ -106,7 +106,8 @@ def check(arguments: argparse.Namespace) -> None:
 
 def index(arguments: argparse.Namespace) -> None:
     """Print the spec behind every run id as JSON."""
-    specs = {run.id: run.spec for runs in _jobs(arguments).runs.values() for run in runs}
+    runs = (run for runs in _jobs(arguments).runs.values() for run in runs)
+    specs = {run.id: run.spec for run in runs if run.id}  # limits alone have no files and no id
     print(json.dumps(json.loads(canonical(specs)), indent=2))
 
 

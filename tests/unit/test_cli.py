@@ -1,5 +1,6 @@
 """Bad files on the command line: a message, status 1, nothing written."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,14 @@ def test_the_number_of_problems_is_told(tmp_path: Path) -> None:
     head, *lines = ended.stderr.splitlines()
     assert head == f"error: bad.yaml is not valid, {len(lines)} problems:"
     assert len(lines) == 7
+
+
+def test_every_run_of_the_index_has_an_id() -> None:
+    """Limits have no files, so no id."""
+    ended = descentflow("index", "config/smoke.yaml", folder=REPOSITORY)
+    specs = json.loads(ended.stdout)
+    assert len(specs) > 10
+    assert all(len(run) == 12 for run in specs)
 
 
 @pytest.mark.parametrize(

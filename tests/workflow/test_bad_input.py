@@ -1,5 +1,6 @@
 """Bad input: one message that says where, before anything starts and with nothing left behind."""
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -510,7 +511,7 @@ def stopped(command: Command, job: str | None = None) -> str:
         patch.setattr(sys, "argv", arguments)
         patch.setattr(command_line, "_give_up", sys.exit)
         with pytest.raises(SystemExit) as end:
-            module.main()
+            module.STAGE.main()
     assert end.value.code not in (0, None)
     return str(end.value.code)
 
@@ -546,6 +547,15 @@ def test_stages_refuse_empty_specs(
 ) -> None:
     command = stage_of(finished, stage)
     refuses_job(finished, command, '{"spec": {}, "lock": "x"}', tmp_path / "out", monkeypatch)
+
+
+def test_aggregate_refuses_a_job_without_the_lock(
+    finished: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ids of its runs depend on it."""
+    command = stage_of(finished, "aggregate")
+    job = json.dumps({"spec": command.spec})
+    refuses_job(finished, command, job, tmp_path / "out", monkeypatch)
 
 
 SPECS: dict[str, tuple[str, dict[str, Any]]] = {

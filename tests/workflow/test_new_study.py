@@ -36,7 +36,7 @@ def test_a_folder_is_a_study(extended: Checkout) -> None:
         (claim,) = csv.DictReader(file)
     assert (claim["study"], claim["id"], claim["holds"]) == ("widths", "median_falls", "yes")
     for file in ("experiments.py", "captions/medians.rst"):
-        extended.edit(f"{FOLDER}/{file}")
+        extended.edit(f"{FOLDER}/{file}", "\n# A comment.\n")
         assert extended.planned(config=CONFIG) == []
     ended = extended.snakemake("--report", "report.html", config=CONFIG)
     assert ended.code == 0, ended.text

@@ -250,7 +250,7 @@ def unedited(package: Path) -> list[Command]:
             "studies/constant_targets/measures.py",
             {"aggregate": 1, CONSTANT: 1, "judge": 1, "claims": 1},
         ),
-        ("risk/gradient.py", {"train": 3, "aggregate": 2, "judge": 1, **SHOWN}),
+        ("risk/closed_form_gradient.py", {"train": 3, "aggregate": 2, "judge": 1, **SHOWN}),
         ("archive/crate.py", {}),
     ],
 )

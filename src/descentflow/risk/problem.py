@@ -61,6 +61,15 @@ class Problem(PublicModel):
     def __hash__(self) -> int:
         return hash(self._fields)
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a problem with some fields replaced and checked; cached arrays stay behind.
+
+        Raises ConfigurationError.
+        """
+        before = super().model_copy(deep=deep)
+        fields = {name: getattr(before, name) for name in type(self).model_fields}
+        return parse(type(self), {**fields, **(update or {})})
+
     @check("target", "network")
     def _one_target_each(self) -> Iterator[ConfigProblem]:
         if len(self.targets) != self.network.outputs:

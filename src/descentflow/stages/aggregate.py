@@ -23,7 +23,10 @@ def aggregate(task: Task[AggregateSpec]) -> None:
     """Join the files of a study's runs, measure them, and write the dataset."""
     spec, path = task.spec, task.outputs[0]
     measures: Measures = import_module(f"descentflow.studies.{spec.study}.measures")
-    runs = plan_runs(_block(spec), measures.RUN_CLASSES, spec.seed, task.job["lock"])
+    lock = task.job.get("lock")
+    if not isinstance(lock, str):
+        raise InputError(f"--job: needs a key 'lock', the lock file's digest; found {lock!r}")
+    runs = plan_runs(_block(spec), measures.RUN_CLASSES, spec.seed, lock)
     study = STUDIES[spec.study]
     with column_folder(path) as folder:
         chunks = read_chunks(runs, iter(task.inputs))

@@ -177,6 +177,17 @@ def test_equal_problems() -> None:
     assert problem(target=[AFFINE]) != by_class  # another engine, so another problem
 
 
+def test_copies_with_other_fields() -> None:
+    """They forget what was computed, and are checked."""
+    theta = np.random.default_rng(73).normal(size=(3, 7))
+    first = problem()
+    first.risk(theta)
+    other = first.model_copy(update={"target": df.Constant(2)})
+    np.testing.assert_array_equal(other.risk(theta), problem(target=other.target).risk(theta))
+    with pytest.raises(ConfigurationError, match="target: the network has 1 output"):
+        first.model_copy(update={"target": [df.Affine(1), df.Affine(2)]})
+
+
 def test_problems_with_more_fields() -> None:
     """Every field counts for equality, and shows."""
 
