@@ -18,6 +18,9 @@ PACKAGE = "descentflow"
 WORDS = ("descentflow.errors", "descentflow.schema.messages", "descentflow.schema.yaml_file")
 """Modules that only word refusals."""
 
+DESCRIBED = ("Field", "Study")
+"""What takes a ``description`` that computes nothing."""
+
 
 @cache
 def folder() -> Path:
@@ -73,29 +76,40 @@ class _WithoutWords(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:
         """Drop a model's checks."""
-        if any(isinstance(d, ast.Call) and _called(d) == "check" for d in node.decorator_list):
+        method = [argument.arg for argument in node.args.args] == ["self"]
+        if method and any(_called(decorator) == "check" for decorator in node.decorator_list):
             return None
         return self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         """Drop docstrings, of constants too."""
-        text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return ast.Pass() if text else self.generic_visit(node)
+        return ast.Pass() if _is_string(node.value) else self.generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        """Drop the words of a refusal, keep its class."""
+        """Drop the words of a refusal, keep its class and other values."""
         if isinstance(node.exc, ast.Call):
-            node.exc.args = []
+            node.exc.args = [
+                value
+                for value in node.exc.args
+                if not _is_string(value) and not isinstance(value, ast.JoinedStr)
+            ]
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Drop descriptions of the configuration's keys."""
-        node.keywords = [word for word in node.keywords if word.arg != "description"]
+        if _called(node) in DESCRIBED:
+            node.keywords = [word for word in node.keywords if word.arg != "description"]
         return self.generic_visit(node)
 
 
-def _called(call: ast.Call) -> str:
-    return call.func.id if isinstance(call.func, ast.Name) else ""
+def _called(node: ast.expr) -> str:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.func.id
+    return ""
+
+
+def _is_string(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[str]:

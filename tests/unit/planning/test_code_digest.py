@@ -356,8 +356,11 @@ WORDS = {
     "a comment": ("x = 1", "x = 1  # for a reason"),
     "the layout": ("x = (1, 2)", "x = (\n    1,\n    2,\n)"),
     "a refusal": ('raise ValueError("no")', 'raise ValueError(f"not {x}")'),
-    "a description": ('f(1, description="a")', 'f(1, description="b")'),
-    "a check": ("@check('a')\ndef f(): yield 1", "@check('a', 'b')\ndef f(): yield 2"),
+    "a description": ('Field(description="a")', 'Field(description="b")'),
+    "a check": (
+        "@check('a')\ndef f(self): yield 1",
+        "@check('a', 'b')\ndef f(self): yield 2",
+    ),
     "line endings": ("x = 1\ny = 2\n", "x = 1\r\ny = 2\r\n"),
 }
 
@@ -379,7 +382,10 @@ def test_words_are_not_in_digests(package: Path, before: str, after: str) -> Non
     [
         ('x = "a"', 'x = "b"'),
         ('raise ValueError("no")', 'raise TypeError("no")'),
+        ("raise StopIteration(1.0)", "raise StopIteration(2.0)"),
         ("f(1, name=2)", "f(1, name=3)"),
+        ('f(description="a")', 'f(description="b")'),
+        ("@check(1)\ndef f(x): return 1", "@check(1)\ndef f(x): return 2"),
         ("def f(): return 1", "def f(): return 2"),
     ],
 )
