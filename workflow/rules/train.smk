@@ -1,7 +1,3 @@
-def segment(wildcards):
-    return JOBS.train(wildcards.run, wildcards.chunk, int(wildcards.segment))
-
-
 # All jobs of an array get the resources of its first one, so every job of train asks for what the
 # largest of them needs. Deep networks differ by orders of magnitude: they have a rule of their own.
 rule train:
