@@ -20,7 +20,7 @@ from checkout import (
 )
 
 from descentflow.datasets import netcdf
-from descentflow.datasets.trained_runs import Trained, blocks, rows_of
+from descentflow.datasets.trained_runs import TrainedRun, read_chunks, rows_of
 from descentflow.planning.jobs import Jobs
 from descentflow.planning.shallow_runs import Run
 
@@ -101,23 +101,23 @@ def test_chunks_and_segments_leave_no_trace(
         same_files(whole[study], path)
 
 
-def whole_rows(runs: Sequence[Run], files: Sequence[Path]) -> list[Trained]:
+def whole_rows(runs: Sequence[Run], files: Sequence[Path]) -> list[TrainedRun]:
     """The rows of a study with all their chunks."""
     known = rows_of(runs)
     parts: list[list[xr.Dataset]] = [[] for _ in known]
-    for number, first, block in blocks(runs, iter(files)):
+    for number, first, block in read_chunks(runs, iter(files)):
         assert first == sum(part.sizes["initialization"] for part in parts[number])
         parts[number].append(block.data)
     return [
-        Trained(row.run, row.step_size, xr.concat(part, "initialization", join="exact"))
+        TrainedRun(row.run, row.step_size, xr.concat(part, "initialization", join="exact"))
         for row, part in zip(known, parts, strict=True)
     ]
 
 
-def rows(configuration: Configuration, segment_seconds: float) -> list[Trained]:
+def rows(configuration: Configuration, segment_seconds: float) -> list[TrainedRun]:
     """All trained runs as the measures see them, from files that are there."""
     found = commands(configuration, LOCK, segment_seconds)
-    joined: list[Trained] = []
+    joined: list[TrainedRun] = []
     with segments_of(segment_seconds):
         runs = Jobs.from_mapping(configuration, LOCK).runs
         for command in found:

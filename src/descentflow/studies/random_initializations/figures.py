@@ -83,7 +83,8 @@ def risk_curves(dataset: xr.Dataset) -> Figure:
         style.lines(panel, series, style.palette(len(series), style.UNORDERED))
         for level in run["plateau"].values[np.isfinite(run["plateau"].values)]:
             panel.axhline(level, **{**style.THEORY, "linestyle": ":", "linewidth": 0.6})
-        panel.set(xscale="log", yscale="log", xlabel=r"step $n$", xlim=(1, np.nanmax(step)))
+        panel.set(xscale="log", yscale="log", xlabel=r"step $n$")
+        panel.set_xlim(1, max(2.0, np.nanmax(step)))
         panel.set_ylim(1e-32, 1e3)
         titles.append(rf"$H={int(run['network_hidden'])}$, {count} runs")
     panels[0].plot([], [], linestyle=":", label="plateaus", **style.THEORY)
