@@ -38,8 +38,10 @@ def active_indices(model: Model, theta: Array, scratch: Scratch, layout: KernelL
     derivatives(model, theta, scratch, np.empty(theta.size), hessian)
     is_active = np.zeros(layout.hidden, np.bool_)
     for p in range(first_c):
+        # Exactly zero, no tolerance: the entries of an inactive neuron are sums of zeros.
         is_active[_neuron(p, layout)] |= _has_entries(hessian, Index(p))
     active, count = np.empty(theta.size, np.int64), 0
+    # Ascending indices keep the order w, b, v, c in the smaller network.
     for p in range(theta.size):
         if p >= first_c or is_active[_neuron(p, layout)]:
             active[count] = p
@@ -65,6 +67,7 @@ def scatter(values: Array, active: Indices, theta: Array) -> None:
 def _neuron(p: int, layout: KernelLayout) -> int:
     """Return the neuron that θ_p belongs to; θ holds w (H, d), row by row, then b (H,), v (o, H), c."""
     first_b = layout.inputs * layout.hidden
+    # b and each row of v run over the neurons, hence the remainder.
     return p // layout.inputs if p < first_b else (p - first_b) % layout.hidden
 
 

@@ -40,6 +40,7 @@ def run_blocks(
     edges = [*range(0, count, block), count]
     blocks = [slice(first, end) for first, end in pairwise(edges)]
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        # Reading the results also raises the exception of a kernel that failed.
         for rows, _ in zip(blocks, pool.map(kernel, blocks), strict=True):
             if progress is not None:
                 progress(rows.stop - rows.start)

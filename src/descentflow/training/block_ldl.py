@@ -55,6 +55,7 @@ def shifted_factor(matrix: Array, shift: float, factors: Array) -> bool:
     The upper triangle of the matrix is read. ``factors`` is unspecified after a failure.
     """
     size, stride = Index(matrix.shape[0]), Index(factors.shape[1] // LANES)
+    # The padding is zero here. Its pivots become ``shift``, and it is coupled to no unknown.
     for i in range(stride * Index(LANES)):
         for at in range(i // Index(LANES), stride):
             row, first = splat(0.0), at * Index(LANES)
@@ -97,6 +98,7 @@ def _half_invert(factors: Array, k: Index, shift: float) -> bool:
     rows, right, pivots = _eliminate_below(rows, right, pivots, rows[5], right[5], Index(5), shift)
     rows, right, pivots = _eliminate_below(rows, right, pivots, rows[6], right[6], Index(6), shift)
     rows, right, pivots = _eliminate_below(rows, right, pivots, rows[7], right[7], Index(7), shift)
+    # The pivots lie in one vector, so one root and one division serve all eight rows.
     scales = each_lane(splat(1.0) / root(pivots))
     half_inverse = (
         right[0] * scales[0],
@@ -109,6 +111,7 @@ def _half_invert(factors: Array, k: Index, shift: float) -> bool:
         right[7] * scales[7],
     )
     store_eight(factors, at, stride, half_inverse)
+    # One test for eight pivots: what follows a bad one is discarded. A nan fails it too.
     return bool(flags(pivots > zero) == Index(2**LANES - 1))
 
 
@@ -120,6 +123,8 @@ def _eliminate_below(
 
     ``row`` is row j of the block and ``right_row`` that of ``right``, the transformed identity.
     """
+    # The diagonal gets the shift last, after all subtractions. ``row`` stays without it in lane j,
+    # which is harmless: column j of the rows below is never read again.
     pivot = lane_of(row, j) + shift
     inverse = splat(1.0 / pivot)
     return (
@@ -162,12 +167,14 @@ def _eliminate(factors: Array, k: Index) -> None:
     for at in range(k + Index(1), stride):
         rows = load_eight(factors, first * stride + at, stride)
         for i in range(Index(LANES)):
+            # ``rows`` holds all eight rows of W, so they may be overwritten one by one.
             by = each_lane(load(factors, (first + i) * stride + k))
             store(factors, (first + i) * stride + at, _combine(by, rows))
     for j in range(k + Index(1), stride):
         for i in range(Index(LANES)):
             by = _broadcast_column(factors, first, j * Index(LANES) + i)
             here = (j * Index(LANES) + i) * stride
+            # Upper blocks only: W is symmetric, and no later step reads below them.
             for at in range(j, stride):
                 change = _combine(by, load_eight(factors, first * stride + at, stride))
                 store(factors, here + at, load(factors, here + at) - change)
@@ -196,6 +203,7 @@ def _broadcast_column(factors: Array, first: Index, column: Index) -> Eight:
 @jit_inline
 def _combine(factors: Eight, rows: Eight) -> Lanes:
     """Return the sum of eight rows times their factors; even and odd rows are added separately."""
+    # Two chains of additions: in a single one each addition would wait for the one before.
     even, odd = factors[0] * rows[0], factors[1] * rows[1]
     even, odd = even + factors[2] * rows[2], odd + factors[3] * rows[3]
     even, odd = even + factors[4] * rows[4], odd + factors[5] * rows[5]
@@ -214,13 +222,16 @@ def solve(factors: Array, vectors: Array, row: int) -> None:
     zeros = zero, zero, zero, zero, zero, zero, zero, zero
     for k in range(stride):
         first, here = k * Index(LANES) * stride, load(vectors, start + k)
+        # M⁻ᵀ comes before D⁻¹, so the blocks below get ``here`` as it is, not yet divided by D.
         lanes = each_lane(here)
         for at in range(k + Index(1), stride):
             change = _combine(lanes, load_eight(factors, first + at, stride))
             store(vectors, start + at, load(vectors, start + at) - change)
         half = load_eight(factors, first + Index(k), stride)
+        # Kᵀ (K ``here``); D⁻¹ itself is never formed.
         product = _combine(each_lane(totals(_accumulate(zeros, half, here))), half)
         store(vectors, start + k, product)
+    # From 1: M has nothing right of the last block.
     for back in range(Index(1), stride):
         above = stride - Index(1) - back
         change = _upper_product(factors, above, vectors, start)

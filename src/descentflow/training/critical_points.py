@@ -124,6 +124,7 @@ def is_diverging(times: ArrayLike, norms: ArrayLike, gradient_norms: ArrayLike) 
         return np.zeros(len(size), np.bool_)
     growth = [_loglog_slope(t[half], size[:, half]) for half in halves]
     decay = [-_loglog_slope(t[half], grad[:, half]) for half in halves]
+    # Comparisons with nan are false, so a nan in the last decade means not diverging.
     outward: Flags = (np.minimum(*growth) >= MIN_GROWTH) & (np.minimum(*decay) > 0.0)
     outward &= np.all(np.diff(size[:, last], axis=1) > 0.0, axis=1)
     for first, second in (growth, decay):
@@ -210,13 +211,16 @@ def _levenberg(problem: Problem, start: Array, max_displacement: float) -> Array
         rows = np.flatnonzero((norm > goal) & (damping <= MAX_DAMPING))
         if not rows.size:
             break
+        # Damping of order ‖G‖² lets the steps tend to Newton's as ‖G‖ falls.
         step = _step(values[rows], vectors[rows], grad[rows], damping[rows] * norm[rows] ** 2)
         point = theta[rows] + step
         distance = _length(point - start[rows])
         new = problem.gradient(point)
+        # A gradient with nan fails the comparison, so its step is refused.
         accept = (_length(new) < norm[rows]) & (distance <= radius[rows])
         if math.isfinite(max_displacement):
             change = np.abs(problem.risk(point) - risk0[rows])
+            # The last term allows for the rounding of L.
             accept &= change <= norm0[rows] * distance + 1e-15 * (1.0 + risk0[rows])
         moved = rows[accept]
         theta[moved], grad[moved], norm[moved] = point[accept], new[accept], _length(new[accept])
@@ -231,6 +235,7 @@ def _step(values: Array, vectors: Array, grad: Array, damping: Array) -> Array:
     smallest = NULL_TOLERANCE * np.abs(values).max(axis=1, keepdims=True)
     parts = (vectors.transpose(0, 2, 1) @ grad[:, :, None])[:, :, 0]
     factor = np.where(np.abs(values) > smallest, values, 0.0)
+    # The bound 1e-300 gives null directions 0, not 0/0, whatever the damping.
     parts *= -factor / (factor * factor + np.maximum(damping[:, None], 1e-300))
     return np.asarray((vectors @ parts[:, :, None])[:, :, 0])
 
@@ -270,6 +275,7 @@ def _neurons(problem: Problem, theta: Array) -> tuple[Counts, ...]:
     """Return the numbers (K,) of dead, degenerate and active neurons."""
     w, b, v, _ = split(theta, problem.network.hidden)
     low, high = problem.interval
+    # wx + b is largest at an end of the interval.
     largest = np.maximum(w * low + b, w * high + b)
     dead = largest <= 0.0
     size = np.where(dead, 0.0, np.abs(v) * largest)
@@ -301,6 +307,8 @@ def _zigzags(problem: Problem, count: int, seed: int) -> Array:
     theta = np.zeros((count, problem.parameter_count))
     w, b, _, _ = split(theta, hidden)
     w[:], b[:] = np.where(dead, 0.0, sign), np.where(dead, -1.0, -sign * kinks)
+    # L is quadratic in (v, c), so one Newton step from 0 reaches a minimiser. The pseudoinverse is
+    # needed for the zero rows of dead neurons.
     linear = slice(2 * hidden, None)
     fit = np.linalg.pinv(problem.hessian(theta)[:, linear, linear], rcond=1e-12, hermitian=True)
     theta[:, linear] = -(fit @ problem.gradient(theta)[:, linear, None])[:, :, 0]

@@ -156,6 +156,7 @@ def advance(
     kernel: Callable[..., None] = descend_lanes if problem.engine == "closed_form" else descend_rows
 
     def run(rows: slice) -> None:
+        # Slices are views: kernels write to the rows of the whole batch.
         part = Batch._make(field[rows] for field in batch)
         out = Output(output.values[rows], output.snapshots[rows])
         kernel(problem.model, part, schedule, out, centre)

@@ -83,8 +83,10 @@ def step(theta: Array, grad: Array, step_size: float, trial: Array) -> bool:
     """Write θ − γ G into ``trial``; return whether all of it is finite."""
     finite = True
     for p in range(theta.size):
+        # Product and difference are rounded one after the other, never fused.
         value = theta[p] - step_size * grad[p]
         trial[p] = value
+        # False for inf and for nan.
         finite &= abs(value) < np.inf
     return finite
 

@@ -36,6 +36,8 @@ def descend_lanes(
     # θ lies in section ``now`` of the block; n steps are taken, s snapshots written.
     now, n, s = Index(0), schedule.start, 0
     for r in range(steps.size):
+        # ``advance`` returns early when a lane stops, and the others go on from there. Once
+        # all have stopped, every step size is 0.
         while n < steps[r] and step_sizes.any():
             now, taken, stopped = advance(
                 block, target_table, step_sizes, centre, increase, Index(now), steps[r] - n
@@ -45,6 +47,7 @@ def descend_lanes(
                 if status[k] == 0:
                     batch.stopped_at[k] = n
                 if (stopped >> Index(k)) & Index(1):  # its next step would not be finite
+                    # Saved now: the cleared lane's steps change V by 0, which may be more.
                     status[k], batch.lyapunov_increase[k] = LEFT_FINITE, increase[0, k]
                     unload(block, int(now), k, thetas[k])
                     clear(block, step_sizes, k)

@@ -155,6 +155,7 @@ def advance(
     """
     restart_at = restart_times(float(times[-1]))
     restart_at = restart_at[restart_at > state.time]
+    # Exact equality suffices: record times have six digits, so powers of ten among them are exact.
     every_time = np.union1d(times, restart_at)
     restarts = np.isin(every_time, restart_at)
     recorded = np.isin(every_time, times)

@@ -112,11 +112,14 @@ def flow_rows(
     the restricted network and θ to the whole one.
     """
     times, status = schedule.times, batch.status
+    # One flow at a time: no sum runs across flows, so each has its own bits.
     for k in range(status.size):
         theta, t, s = batch.thetas[k], schedule.start, 0
         scratch, grad = new_scratch(model, theta.size), np.empty(theta.size)
         for r in range(times.size):
             if status[k] == RUNNING:
+                # A restart keeps θ, t and the sums alone, and a stored state has all
+                # of them. So a flow cut at a restart has the same bits.
                 if r == 0 or schedule.restarts[r - 1]:
                     step = max(FIRST_STEP, RESTART_FRACTION * t)
                     active = active_indices(model, theta, scratch, layout)
@@ -129,6 +132,7 @@ def flow_rows(
                 )
                 scatter(memory.theta, active, theta)
                 batch.stopped_at[k] = t
+            # A flow that reached the gradient tolerance repeats its last state in later records.
             if status[k] == LEFT_FINITE or status[k] == BUDGET_SPENT:
                 break
             values = output.values[k, r]
@@ -162,6 +166,8 @@ def _growth(error: float) -> float:
         root *= 0.75
     while root < MAX_FACTOR and error * _fifth_power(root) < 0.5:
         root *= 1.25
+    # error · root⁵ is now near 1, or the root beyond a limit. Newton's method for
+    # root⁻⁵ = error needs no division.
     for _ in range(3):
         root *= 1.2 - 0.2 * error * _fifth_power(root)
     return min(MAX_FACTOR, max(MIN_FACTOR, SAFETY * root))
@@ -193,6 +199,7 @@ def _integrate_to(
     risk_before = risk(model, memory.theta, scratch)
     kink_regions(model, memory.theta, scratch, KINK_MARGIN, memory.kink_regions[0])
     while t < end:
+        # ``sums`` comes from earlier segments, so their steps count too.
         if sums[STEPS] >= control.max_steps:
             status = BUDGET_SPENT
             break
@@ -206,6 +213,7 @@ def _integrate_to(
             stale = False
         length = _next_length(step, end - t)
         sums[STEPS] += 1.0
+        # W is not positive definite: the step is too long for the fastest growing direction.
         if not shifted_factor(memory.hessians[0], 1.0 / (GAMMA * length), memory.factors):
             sums[REFUSED] += 1.0
             step = 0.25 * length
@@ -213,12 +221,15 @@ def _integrate_to(
         stages_of_step(model, length, control.integrate_risk, scratch, memory)
         _add_last_stage(memory)
         error = _embedded_error(memory, sums, control)
+        # Every accepted step passes here, so row 1 of the kink regions belongs to ``point``.
+        # A step that is refused anyway is spared the second Hessian.
         if error <= 1.0:
             error = max(error, _discontinuity_error(model, scratch, control, memory))
         growth = _growth(error)
         if error > 1.0:
             sums[REFUSED] += 1.0
             step = length * min(growth, 0.9)
+            # A step this short no longer moves t.
             if t + step == t:
                 status = LEFT_FINITE
                 break
@@ -229,6 +240,7 @@ def _integrate_to(
         risk_after = risk(model, memory.theta, scratch)
         sums[RISK_INCREASE] = max(sums[RISK_INCREASE], risk_after - risk_before)
         risk_before = risk_after
+        # t + (end − t) can miss ``end`` by a rounding; records and restarts need it exactly.
         t = end if length == end - t else t + length
         # A step cut short by a record does not shorten the next one.
         cut_short = length < step and growth >= 1.0
@@ -267,9 +279,11 @@ def _embedded_error(memory: Memory, sums: Array, control: Control) -> float:
         error = abs(stages[STAGES - 1, p])
         size = max(abs(theta[p]), abs(point[p]))
         worst = max(worst, error / (control.atol + control.rtol * size))
+        # True for nan too, which the maximum above may have dropped.
         if not error < np.inf:
             return MAX_ERROR
     for q in range(2):
+        # The first columns of ``sums`` and the rows of ``integrals`` have one order.
         error = abs(integrals[q, STAGES - 1]) / (control.atol + control.rtol * abs(sums[q]))
         worst = max(worst, error)
     return worst if worst < MAX_ERROR else MAX_ERROR
@@ -292,7 +306,9 @@ def _discontinuity_error(model: Model, scratch: Scratch, control: Control, memor
     if _differ(before, after):
         hessian_after[:] = 0.0
         derivatives(model, point, scratch, memory.grad_at_point, hessian_after)
+        # The right-hand side takes the row of u_1, which is no longer needed.
         stages[0] = 0.0
+        # Only engines with one input have regions that change; there θ begins with w (H,), b (H,).
         for p in range(2 * hidden):
             i = p % hidden
             if before[i] != after[i]:

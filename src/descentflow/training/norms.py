@@ -14,6 +14,7 @@ RISK, GRADIENT_NORM, PARAMETER_NORM, LYAPUNOV = range(4)
 def square(vector: Array) -> float:
     """Return |vector|²."""
     total = 0.0
+    # One sum, ascending: NumPy's pairwise summation would round differently.
     for p in range(vector.size):
         total += vector[p] * vector[p]
     return float(total)

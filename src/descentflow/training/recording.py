@@ -87,6 +87,7 @@ def record_steps(until: int, per_decade: int) -> Steps:
     """
     decades = len(str(until))
     exponents = np.arange(decades * per_decade + 1) / per_decade
+    # Among the first steps several exponents round to one step.
     grid = np.unique(np.rint(10.0**exponents)).astype(np.int64)
     return np.concatenate([[0], grid[grid < until], [until]]).astype(np.int64)
 
@@ -107,6 +108,7 @@ def record_times(until: float, per_decade: int) -> Array:
 
     They are rounded to six digits, since a power function's last bit must not decide where a step ends.
     """
+    # Two decades more than for steps, since the grid begins at 0.01.
     decades = 2 + len(str(int(until)))
     exponents = np.arange(decades * per_decade + 1) / per_decade - 2.0
     grid = np.unique([float(f"{10.0**exponent:.5e}") for exponent in exponents])

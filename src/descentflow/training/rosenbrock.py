@@ -36,6 +36,8 @@ def _lower(rows: list[list[float]]) -> Array:
     return table
 
 
+# Tables for u = Γk: a = αΓ⁻¹, and c = −Γ⁻¹ below the diagonal. The flow is autonomous, so the
+# method's coefficients for t are absent.
 _A6 = [
     -7.502846399306121,
     2.561846144803919,
@@ -51,6 +53,7 @@ A = _lower(
         [-6.954028509809101, 2.489845061869568, -10.358996098473584],
         [2.8029986275628964, 0.5072464736228206, -0.3988312541770524, -0.04721187230404641],
         _A6,
+        # Stage 7 starts u_6 beyond stage 6, stage 8 u_7 beyond stage 7: the embedded solution.
         [*_A6, 1.0],
         [*_A6, 1.0, 1.0],
     ]
@@ -119,6 +122,7 @@ class Memory(NamedTuple):
 @jit
 def new_memory(parameters: int, hidden: int) -> Memory:
     """Allocate the memory of flows with these numbers of parameters and neurons."""
+    # Zeros in the padding stay zeros in finite arithmetic, so sums may run over whole vectors.
     size = padded(parameters)
     thetas, grads = aligned_zeros(2, size), aligned_zeros(2, size)
     return Memory(
@@ -158,9 +162,11 @@ def stages_of_step(
             grad, right = load(grads, at_point + block), splat(0.0)
             for j in range(i):
                 right = right + splat(C[i, j]) * load(stages, j * vectors + block)
+            # Sum, then 1/h, then G: each operation is rounded by itself, none is fused.
             right = right * splat(inverse_step) - grad
             store(stages, i * vectors + block, right)
             energy = energy + grad * grad
+            # G at θ, not at the stage: the Jacobian is that at the beginning of the step.
             grad_dot_right = grad_dot_right + load(grads, block) * right
         solve(memory.factors, stages, i)
         for block in range(vectors):
@@ -170,7 +176,9 @@ def stages_of_step(
         hessian_part = total(grad_dot_right) - total(grad_dot_stage) * (1.0 / (GAMMA * step))
         energy_correction = 2.0 * hessian_part
         _write_integral_stage(integrals, ENERGY, i, total(energy) + energy_correction, step)
+        # Otherwise the row of ∫L keeps its zeros, and its error is 0.
         if integrate_risk:
+            # dL along u_i is Gᵀ u_i.
             rate = risk(model, memory.point, scratch) + total(grad_dot_stage)
             _write_integral_stage(integrals, RISK, i, rate, step)
 
@@ -193,6 +201,7 @@ def _write_integral_stage(integrals: Array, row: int, i: int, rate: float, step:
     before = 0.0
     for j in range(i):
         before += C[i, j] * integrals[row, j]
+    # No rate depends on an integral, so u_i/(hγ) = rate + Σ (c_ij/h) u_j without a solve.
     integrals[row, i] = (rate * step + before) * GAMMA
 
 

@@ -52,9 +52,12 @@ def new_block(target_table: Array, thetas: Array) -> Array:
             theta[:] = 0.0
         kinks = default_kinks.copy()
         for i in range(hidden):
+            # Only a first order: the first step sorts again where rounding decides otherwise.
+            # For w = 0 the kink is inf or nan and fails the test below.
             kink = -theta[hidden + i] / theta[i]
             if edges[0] < kink < edges[-1]:
                 kinks[i] = kink
+        # This sort is stable: equal kinks stay in the order of their indices.
         order = np.argsort(kinks, kind="mergesort")
         for q in range(slots):
             i = order[q]
@@ -89,6 +92,7 @@ def clear(block: Array, step_sizes: Array, lane: int) -> None:
     """Set θ and the step size of a lane to 0, so that it stays there."""
     slots = (block.shape[0] - 2) // SECTIONS
     for q in range(slots):
+        # At θ = 0 every step of size 0 is finite, so the lane never stops the others again.
         for part in range(2 * NEXT):
             block[q * SECTIONS + part, lane] = 0.0
     block[slots * SECTIONS :, lane] = 0.0
@@ -110,6 +114,7 @@ def sort(block: Array, slots: Index, unsorted: Index) -> None:
                 if before < kink or (before == kink and other < neuron):
                     break
                 to -= 1
+            # The sections behind KINK are written anew after sorting, so they need not move.
             for section in range(KINK + 1 if to < q else 0):
                 value = rows[q, section, lane]
                 for slot in range(q, to, -1):

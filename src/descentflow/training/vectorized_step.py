@@ -70,6 +70,7 @@ def advance(
     gamma = load(step_sizes, Index(0))
     sides = np.zeros((slots, 2), np.uint64)
     for n in range(steps):
+        # All sums run in the order of the slots. If a kink has passed another, sort and sum again.
         while True:
             unsorted, line_slope, line_offset = _locate(block, sides, target_table, slots, now)
             if not unsorted:
@@ -77,6 +78,8 @@ def advance(
             sort(block, slots, unsorted)
         moments = _integrate(block, target_table, slots, line_slope, line_offset)
         finite = _update(block, sides, target_table, slots, now, moments, gamma)
+        # ``now`` stays, so all lanes discard this step. The caller clears the lanes that are not
+        # finite, and the others take it again, with the same bits.
         if finite != Index(2**LANES - 1):
             return now, n, Index(2**LANES - 1) ^ finite
         if centre.size:
@@ -115,16 +118,20 @@ def _locate(
         at_low, at_high = w * low + b > zero, w * high + b > zero
         sides[q, Index(0)] = flags(at_low)
         sides[q, Index(1)] = flags(at_high)
+        # For w = 0 this is inf or nan. Comparisons with nan are false, so ``low`` replaces nan.
         kink = (zero - b) / w
         kink = select(kink > low, kink, low)
         kink = select(kink < high, kink, high)
         kink = select(at_low ^ at_high, kink, load(block, at + Index(DEFAULT_KINK)))
         store(block, at + Index(KINK), kink)
+        # Ties go by index, so that θ alone determines the order of the sums.
         tied = (kink == kink_behind) & (neuron > neuron_behind)
         unsorted = unsorted | (kink > kink_behind) | tied
         kink_behind, neuron_behind = kink, neuron
         wv, bv = w * v, b * v
         left, right, always = at_low & ~at_high, at_high & ~at_low, at_low & at_high
+        # Neurons active everywhere lie at the upper end, by index: this sum runs backwards by
+        # index, as in the scalar kernel.
         line_slope = line_slope + select(always, wv, zero)
         line_offset = line_offset + select(always, bv, zero)
         left_slope = left_slope + select(left, wv, zero)
@@ -146,6 +153,7 @@ def _integrate(
     at a neuron they start again from 0, and the sums take them up.
     """
     zero, half, twelfth = splat(0.0), splat(0.5), splat(TWELFTH)
+    # H: all edges of the target but the two ends have a slot.
     hidden = splat(float(slots + Index(2)) - float(target_table.shape[1]))
     x, knot = splat(target_table[EDGE, 0]), no_lane()
     part0, part1, sum0, sum1 = zero, zero, zero, zero
@@ -155,6 +163,7 @@ def _integrate(
         net_slope = line_slope + load(block, at + Index(LEFT_SLOPE))
         net_offset = line_offset + load(block, at + Index(LEFT_OFFSET))
         mass, moment = _piece(target_table, x, end, net_slope, net_offset, half, twelfth)
+        # ``knot`` still tells what the slot before was.
         part0 = mass + select(knot, part0, zero)
         part1 = moment + select(knot, part1, zero)
         knot = ~(load(block, at + Index(NEURON)) < hidden)
@@ -162,6 +171,7 @@ def _integrate(
         sum1 = sum1 + select(knot, zero, part1)
         line_slope = line_slope + load(block, at + Index(RIGHT_SLOPE))
         line_offset = line_offset + load(block, at + Index(RIGHT_OFFSET))
+        # The moments overwrite the lines of this slot, so the four loads above come first.
         store(block, at + Index(PART_MOMENT0), select(knot, zero, part0))
         store(block, at + Index(PART_MOMENT1), select(knot, zero, part1))
         store(block, at + Index(SUM_MOMENT0), sum0)
@@ -188,12 +198,14 @@ def _piece(
     target_slope = splat(target_table[TARGET_SLOPE, 0])
     target_intercept = splat(target_table[TARGET_INTERCEPT, 0])
     for m in range(1, target_table.shape[1] - 1):
+        # x is the left end of the piece: at an edge it belongs to the part right of it.
         before = x < splat(target_table[EDGE, m])
         target_slope = select(before, target_slope, splat(target_table[TARGET_SLOPE, m]))
         intercept = splat(target_table[TARGET_INTERCEPT, m])
         target_intercept = select(before, target_intercept, intercept)
     width, middle = end - x, half * (x + end)
     r_slope = net_slope - target_slope
+    # r is linear: its mean is r(middle), its moment about the middle r_slope · width³/12.
     mass = (r_slope * middle + (net_offset - target_intercept)) * width
     return mass, middle * mass + r_slope * (width * width * width) * twelfth
 
@@ -214,6 +226,7 @@ def _update(
     zero, next_ = splat(0.0), Index(NEXT) - now
     c = load(block, row_of_c(slots, now)) - gamma * (factor * all0)
     store(block, row_of_c(slots, next_), c)
+    # This stays 0 while every new number is finite: one comparison at the end tests them all.
     zero_or_nan = propagate_nan(zero, c)
     for back in range(slots):
         q = slots - Index(1) - Index(back)
@@ -225,8 +238,10 @@ def _update(
         moment0 = factor * select(at_high, select(at_low, all0, right0), left0)
         left1 = select(at_low, load(block, at + Index(SUM_MOMENT1)), zero)
         moment1 = factor * select(at_high, select(at_low, all1, right1), left1)
+        # Used above as the moment over [kink, high]; only now the part left of the kink joins it.
         right0 = right0 + load(block, at + Index(PART_MOMENT0))
         right1 = right1 + load(block, at + Index(PART_MOMENT1))
+        # γ times the finished gradient, grouped as in the scalar kernel.
         next_w = w - gamma * (v * moment1)
         next_b = b - gamma * (v * moment0)
         next_v = v - gamma * (w * moment1 + b * moment0)
