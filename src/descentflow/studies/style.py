@@ -88,6 +88,17 @@ def dash(index: int) -> Any:
     return (0, pattern) if pattern else "-"
 
 
+def marker(index: int) -> str:
+    """Return the marker of a series; markers repeat after eight."""
+    return MARKERS[index % len(MARKERS)]
+
+
+def step_axis(panel: Axes, steps: Array, name: str = "n") -> None:
+    """Make the x axis logarithmic, from step 1 to the last of ``steps``."""
+    last = max(2.0, float(np.nanmax(steps)))
+    panel.set(xscale="log", xlabel=rf"step ${name}$", xlim=(1, last))
+
+
 def new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
     """Make a figure of ``width`` × ``height`` inches; return it and its panels, row by row."""
     figure = Figure(figsize=(width, height))
@@ -131,7 +142,7 @@ def lines(
     for index, ((label, x, y), color) in enumerate(zip(series, colors, strict=True)):
         look = {"color": color, "linestyle": dash(index), "label": label}
         if markers:
-            look |= {"marker": MARKERS[index % len(MARKERS)], "markersize": 4, "markeredgewidth": 0}
+            look |= {"marker": marker(index), "markersize": 4, "markeredgewidth": 0}
         sns.lineplot(x=x, y=y, estimator=None, errorbar=None, legend=False, ax=panel, **look)
 
 

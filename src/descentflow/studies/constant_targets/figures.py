@@ -102,7 +102,7 @@ def _risk_and_ratio(panels: list[Axes], runs: xr.Dataset, labels: list[str]) -> 
         quantiles = runs[f"{name}_quantiles"].values
         quantiles = np.where(quantiles < MAX_DRAWN, quantiles, np.nan)
         style.quantile_curves(panel, list(zip(labels, step, quantiles, strict=True)), colors)
-        panel.set(xscale="log", xlabel=r"step $n$", xlim=(1, np.nanmax(step)))
+        style.step_axis(panel, step)
     panels[0].set(yscale="log", ylabel=r"risk $\mathcal{L}(\Theta_n)$")
     panels[1].set(ylabel=r"$V(\Theta_n)/V(\Theta_0)$")
     style.label_panels(panels)

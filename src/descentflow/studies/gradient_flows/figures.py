@@ -125,7 +125,7 @@ def saddles(dataset: xr.Dataset) -> Figure:
         hue=np.repeat(labels, spectra.shape[1]),
         style=np.repeat(labels, spectra.shape[1]),
         palette=colors,
-        markers=list(style.MARKERS[: len(labels)]),
+        markers=[style.marker(index) for index in range(len(labels))],
         s=14,
         legend=False,
         ax=panels[1],

@@ -58,8 +58,8 @@ def training(dataset: xr.Dataset) -> Figure:
         bound = run["loss_bound_quantiles"].values[1]
         theory = r"$(1-\eta\lambda_{\min}(K^{(H)})/2)^k L(0)$, median"
         panel.plot(step, bound, linestyle="-.", label=theory, **style.THEORY)
-        panel.set(xscale="log", yscale="log", xlabel=r"step $k$", ylim=(FLOOR, 1e3))
-        panel.set_xlim(1, np.nanmax(step))
+        style.step_axis(panel, step, "k")
+        panel.set(yscale="log", ylim=(FLOOR, 1e3))
         name = group.label.split(", ")[0].replace("convolutional", "conv.")
         titles.append(f"{name}, $m={int(run['network_width'])}$")
     panels[0].set(ylabel=r"loss ($10^{-32}$: at or below)")

@@ -35,7 +35,7 @@ def success(dataset: xr.Dataset) -> Figure:
             width,
             share,
             np.abs(runs["success_interval"].values.T - share),
-            marker=style.MARKERS[index],
+            marker=style.marker(index),
             markersize=3,
             capsize=2,
             color=colors[index],
@@ -83,9 +83,8 @@ def risk_curves(dataset: xr.Dataset) -> Figure:
         style.lines(panel, series, style.palette(len(series), style.UNORDERED))
         for level in run["plateau"].values[np.isfinite(run["plateau"].values)]:
             panel.axhline(level, **{**style.THEORY, "linestyle": ":", "linewidth": 0.6})
-        panel.set(xscale="log", yscale="log", xlabel=r"step $n$")
-        panel.set_xlim(1, max(2.0, np.nanmax(step)))
-        panel.set_ylim(1e-32, 1e3)
+        style.step_axis(panel, step)
+        panel.set(yscale="log", ylim=(1e-32, 1e3))
         titles.append(rf"$H={int(run['network_hidden'])}$, {count} runs")
     panels[0].plot([], [], linestyle=":", label="plateaus", **style.THEORY)
     panels[0].set(ylabel=r"risk $\mathcal{L}(\Theta_n)$")
@@ -111,7 +110,8 @@ def final_risks(dataset: xr.Dataset) -> Figure:
             panel.axvline(level, **{**style.THEORY, "linestyle": ":", "linewidth": 0.6})
         steps = int(np.nanmax(runs["step"].values))
         panel.set(xscale="log", xlabel=f"risk after {steps} steps", ylabel="", ylim=(0, 1.01))
-        panel.set_xlim(min(1e-30, 0.1 * float(np.nanmin(runs["final_risk"].values))), 1)
+        least = np.nanmin(runs["final_risk"].values, initial=1e-29)
+        panel.set_xlim(0.1 * least, 1)
     panels[0].plot([], [], linestyle=":", label="plateaus", **style.THEORY)
     panels[0].set(ylabel="share of runs at or below")
     title = f"{style.joined(dataset['count'])} runs per width"
@@ -195,7 +195,7 @@ def _exponential_rates(panel: Axes, targets: list[xr.Dataset]) -> None:
         panel.plot(
             predicted[both],
             measured[both],
-            style.MARKERS[index],
+            style.marker(index),
             markersize=2.5,
             markerfacecolor="none",
             markeredgewidth=0.5,
