@@ -94,6 +94,7 @@ def patches(x: jax.Array) -> jax.Array:
 
 def unpatch(x: jax.Array) -> jax.Array:
     """Apply the transpose of :func:`patches`: (n, p, 3c) to (n, p, c)."""
+    # The left part at pixel l + 1 came from pixel l, so it moves back by one; right likewise.
     left, centre, right = jnp.split(x, 3, axis=-1)
     from_right = jnp.pad(left[:, 1:], ((0, 0), (0, 1), (0, 0)))
     from_left = jnp.pad(right[:, :-1], ((0, 0), (1, 0), (0, 0)))
@@ -105,6 +106,7 @@ def _images(network: DeepNetwork) -> bool:
 
 
 def _skips(network: DeepNetwork, layer: int) -> bool:
+    # The first layer maps the inputs to m neurons; only later ones keep the shape.
     return layer > 0 and network.architecture != "fully_connected"
 
 

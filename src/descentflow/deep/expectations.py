@@ -42,6 +42,7 @@ def first_moments(function: Function, variances: Array) -> Array:
     Raises InputError if the result still changes with the last nodes, because g is not smooth.
     """
     deviations = np.sqrt(np.maximum(variances, 0.0)).ravel()
+    # nan, so that the first comparison fails.
     previous = np.full(deviations.shape, np.nan)
     for refinement in range(DOUBLINGS + 1):
         nodes, weights = _nodes(float(deviations.max()), MIN_TERMS, refinement)
@@ -68,6 +69,7 @@ def second_moments(function: Function, covariance: Array) -> Array:
     previous = np.full(correlation.shape, np.nan)
     while terms <= MAX_TERMS and refinement <= DOUBLINGS:
         result, rest = _mehler(function, deviations, correlation, terms, refinement)
+        # Terms first: a change with the nodes says nothing while terms are missing.
         if rest > TRUNCATION:
             terms *= 2
             continue
@@ -114,6 +116,7 @@ def _mehler(
     along, against = (values * weights) @ values.T, (values * weights) @ values[:, ::-1].T
     whole = np.diag(along)
     parallel = np.abs(correlation) > 1.0 - PARALLEL
+    # At |ρ| = 1 the series is not damped; these pairs are integrals in one variable instead.
     base = np.where(parallel, 0.0, correlation)
     largest = float(np.abs(base).max())
     total, power = np.zeros_like(base), np.ones_like(base)
@@ -136,4 +139,5 @@ def _mehler(
         if rest <= TRUNCATION:
             break
     total[parallel] = np.where(correlation > 0.0, along, against)[parallel]
+    # correlation, from two divisions, is symmetric up to rounding only.
     return 0.5 * (total + total.T), rest

@@ -58,6 +58,7 @@ def limit_grams(inputs: ArrayLike, network: LimitNetwork) -> list[Array]:
     if network.architecture == "fully_connected":
         return _fully_connected(array @ array.T, network)
     if network.architecture == "residual":
+        # A vector is an image of one pixel, whose patch is the pixel itself.
         levels = _residual((array @ array.T)[None], network, lambda k: k)
         return [level[0] for level in levels[:-1]] + [levels[-1]]
     return _residual(np.einsum("ilc,jlc->lij", array, array), network, sum_patches)
@@ -101,6 +102,7 @@ def _residual(pixels: Array, network: LimitNetwork, gather: Gather) -> list[Arra
         mean = mean_value(name, _diagonals(levels[-1]))
         cross = drift[:, :, None] * mean[:, None, :]
         moments = _each(mean_values, name, levels[-1])
+        # state before drift: the cross terms need the drift of the layer below.
         state = state + blend * (cross + cross.transpose(0, 2, 1)) + blend * blend * moments
         drift = drift + blend * mean
         levels.append(gather(state))

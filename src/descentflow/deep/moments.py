@@ -35,6 +35,7 @@ def _determinant(covariance: Array) -> Array:
     """Compute K_ii K_jj - K_ij², never negative and 0 on the diagonal."""
     a, b = _variances(covariance)
     root = np.sqrt(a) * np.sqrt(b)
+    # Rounding may make √a√b less than |K_ij|, and √a√a other than a: hence maximum and fill.
     determinant = np.maximum((root - covariance) * (root + covariance), 0.0)
     np.fill_diagonal(determinant, 0.0)
     return np.asarray(determinant)
@@ -43,6 +44,7 @@ def _determinant(covariance: Array) -> Array:
 def _erf_area(covariance: Array) -> Array:
     """Compute √((1+2a)(1+2b) - 4c²)."""
     a, b = _variances(covariance)
+    # (1+2a)(1+2b) − 4c² = 1 + 2(a+b) + 4(ab − c²): no term is negative, none cancels.
     return np.sqrt(1.0 + 2.0 * (a + b) + 4.0 * _determinant(covariance))
 
 
@@ -79,6 +81,7 @@ def _relu_value(covariance: Array) -> Array:
 
 def _relu_slope(covariance: Array) -> Array:
     a, b = _variances(covariance)
+    # A variable of variance 0 is 0, and relu'(0) = 0.
     return np.where((a > 0.0) & (b > 0.0), _relu_angle(covariance) / (2.0 * math.pi), 0.0)
 
 

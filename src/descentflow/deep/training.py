@@ -162,6 +162,7 @@ def _descend_to(
     weights, taken, finite = _descend(
         task.network, state.weights, inputs, labels, step_size, target - state.step
     )
+    # taken counts finite losses: that at state.step + taken is the first other one.
     stopped_at = -1 if bool(finite) else state.step + int(taken) - 1
     return DeepState(weights, target, stopped_at)
 
@@ -207,6 +208,7 @@ def step_once(
     residual = read_out(weights, passed.last) - labels
     weighted = residual.reshape((-1,) + (1,) * (passed.last.ndim - 1))
     moved = []
+    # The last weights, a, have no signal: zip leaves them to the line after the loop.
     for weight, x, signal in zip(weights, passed.received, signals, strict=False):
         b = (weighted * signal).reshape(-1, signal.shape[-1])
         moved.append(weight - step_size * (b.T @ x.reshape(-1, x.shape[-1])))
@@ -238,10 +240,12 @@ def _record(
     if not np.isfinite(loss):
         return DeepState(state.weights, state.step, state.step - 1)
     records.loss[row], records.residuals[row], records.grams[row] = loss, residual, grams
+    # Grams may overflow while the loss is finite, and eigvalsh may fail on them.
     if np.isfinite(grams).all():
         values = np.linalg.eigvalsh(grams)
         records.least[row], records.greatest[row] = values[:, 0], values[:, -1]
         change = np.linalg.eigvalsh(grams - initial.grams)
+        # The matrix is symmetric: its spectral norm is its largest absolute eigenvalue.
         records.gram_change[row] = np.abs(change).max(axis=-1)
     moved = np.asarray(_distances(task.network, state.weights, initial.weights))
     records.weight_change[row] = moved / np.sqrt(task.network.width)

@@ -151,6 +151,7 @@ def _limit_kinks(count: int, low: float, high: float) -> None:
 
 def _sign_changes(switch: Function, low: float, high: float) -> list[float]:
     """Find sign changes on a piece inside which the switch is smooth."""
+    # The ends may be kinks of other switches, at which this one may jump.
     inner = [float(np.nextafter(low, high)), float(np.nextafter(high, low))]
     probes = np.array([inner[0], *_separate(switch, low, high), inner[1]])
     values = switch(probes)
@@ -247,6 +248,7 @@ def _roundest(low: float, high: float) -> float:
     """
     if low <= 0.0 <= high:
         return 0.0
+    # Halve a power of two until one of its multiples lies in [low, high].
     unit = 2.0 ** math.frexp(max(abs(low), abs(high)))[1]
     while math.ceil(low / unit) * unit > high:
         unit *= 0.5

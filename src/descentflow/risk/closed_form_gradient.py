@@ -37,6 +37,7 @@ from descentflow.risk.closed_form_kinks import (
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit_inline
 
+# ∫ (x − middle)² dx over a width h is h³/12.
 TWELFTH = 1.0 / 12.0
 
 
@@ -77,10 +78,12 @@ def active_moments(
             stop = min(edge, end)
             width, middle = stop - x, 0.5 * (x + stop)
             r_slope = net_slope - target_table[TARGET_SLOPE, m]
+            # r is linear on the piece, so its mean is its value in the middle.
             mass = (r_slope * middle + (net_offset - target_table[TARGET_INTERCEPT, m])) * width
             part0 += mass
             part1 += middle * mass + r_slope * (width * width * width) * TWELFTH
             x = stop
+            # An edge at the kink stays for the next part, which begins with a piece of width 0.
             if edge >= end:
                 break
             m += Index(1)
@@ -89,12 +92,14 @@ def active_moments(
         if inner:
             i = sides_and_order[ORDER, j]
             workspace[PART_MOMENT0, j], workspace[PART_MOMENT1, j] = part0, part1
+            # Moments over [low, kink]; for sides RIGHT, _sum_from_the_right replaces them.
             workspace[MOMENT0, i], workspace[MOMENT1, i] = sum0, sum1
             right = sides_and_order[SIDE, i] == RIGHT
             line_slope += theta[i] * theta[Index(2) * hidden + i] if right else 0.0
             line_offset += theta[hidden + i] * theta[Index(2) * hidden + i] if right else 0.0
     _sum_from_the_right(sides_and_order, workspace, count, part0, part1)
     for i in range(hidden):
+        # Neurons without a kink were not visited: their rows hold values of an earlier call.
         side = sides_and_order[SIDE, i]
         moment0 = workspace[MOMENT0, i] if side != INACTIVE else 0.0
         workspace[MOMENT0, i] = sum0 if side == ALWAYS else moment0
@@ -155,6 +160,7 @@ def write_gradient(
     """Write G(θ) into ``out``, from the moments that :func:`active_moments` wrote and returned."""
     hidden = Index(workspace.shape[1])
     factor = 2.0 / (target_table[EDGE, target_table.shape[1] - 1] - target_table[EDGE, 0])
+    # All three entries come from the same two numbers: w G_w + b G_b = v G_v up to rounding.
     for i in range(hidden):
         moment0, moment1 = factor * workspace[MOMENT0, i], factor * workspace[MOMENT1, i]
         w, b, v = theta[i], theta[hidden + i], theta[Index(2) * hidden + i]

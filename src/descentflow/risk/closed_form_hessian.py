@@ -46,16 +46,19 @@ def derivatives(
     total = active_moments(theta, target_table, sides_and_order, workspace)
     write_gradient(theta, target_table, workspace, total, grad)
     _write_active_ends(target_table, sides_and_order, workspace)
+    # Rows of inactive neurons keep their zeros.
     for i in range(hidden):
         if workspace[BEGIN, i] < workspace[END, i]:
             _write_rows(theta, workspace, factor, Index(i), out)
             _write_entries_with_c(theta, workspace, factor, Index(i), out)
     out[Index(3) * hidden, Index(3) * hidden] = 2.0
     for i in range(hidden):
+        # 2E[r D²N] off the kinks: v relu(wx + b) has second derivatives x in (w, v), 1 in (b, v).
         _add_both(out, Index(i), Index(2) * hidden + i, factor * workspace[MOMENT1, i])
         _add_both(out, hidden + i, Index(2) * hidden + i, factor * workspace[MOMENT0, i])
     for j in range(sides_and_order[ORDER, hidden]):
         kink, i = workspace[KINK, j], sides_and_order[ORDER, j]
+        # locate moves kinks that round outside to an end; there they add nothing.
         if low < kink < high:
             residual = _residual(theta, target_table, hidden, kink)
             weight = factor * theta[Index(2) * hidden + i] * residual / abs(theta[i])
@@ -124,6 +127,7 @@ def _write_rows(theta: Array, workspace: Array, factor: float, i: np.uint64, out
         right = load_part(workspace, Index(END) * hidden + j, count)
         left, right = select(left > begin, left, begin), select(right < end, right, end)
         width, middle = right - left, splat(0.5) * (left + right)
+        # Intervals that do not meet have width ≤ 0: their entries are computed, then set to 0.
         overlap = width > zero
         moment0, moment1 = splat(factor) * width, splat(factor) * (middle * width)
         moment2 = splat(factor) * (width * (middle * middle + width * width / splat(12.0)))

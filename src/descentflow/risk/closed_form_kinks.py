@@ -23,6 +23,7 @@ from descentflow.simd.jit import Index, jit_inline
 
 SidesAndOrder = NDArray[np.uint64]
 
+# Bit 0: active at low; bit 1: active at high.
 INACTIVE, LEFT, RIGHT, ALWAYS = 0, 1, 2, 3
 """Sides: active nowhere, left of the kink, right of the kink, on the whole interval."""
 
@@ -62,9 +63,11 @@ def locate(
     hidden = Index(workspace.shape[1])
     count = _find_sides(theta, low, high, sides_and_order, hidden)
     _list_kinks(sides_and_order, hidden, count)
+    # ``last`` is the largest of the kinks sorted so far; most kinks need one comparison with it.
     last = -np.inf
     for j in range(count):
         i = sides_and_order[ORDER, j]
+        # Rounded, −b/w may lie outside although the signs at the ends differ.
         kink = min(max(-theta[hidden + i] / theta[i], low), high)
         if kink > last:
             workspace[KINK, j] = kink
@@ -91,6 +94,7 @@ def _find_sides(
     count = Index(0)
     for i in range(hidden):
         w, b = theta[i], theta[hidden + i]
+        # Strict, as relu'(0) = 0: a neuron that is 0 at an end is not active there.
         at_low = Index(w * low + b > 0.0)
         at_high = Index(w * high + b > 0.0)
         sides_and_order[SIDE, i] = at_low + Index(2) * at_high
@@ -102,6 +106,7 @@ def _find_sides(
 def _list_kinks(sides_and_order: SidesAndOrder, hidden: np.uint64, count: np.uint64) -> None:
     """Make ORDER a list of the neurons with kinks, unless it is one already."""
     listed = sides_and_order[ORDER, hidden] == count
+    # Distinct neurons, each with a kink, and as many as have one: then the list is complete.
     if listed:
         for j in range(count):
             side = sides_and_order[SIDE, sides_and_order[ORDER, j]]

@@ -53,6 +53,7 @@ def risk(target_table: Array, theta: Array, scratch: Scratch) -> float:
         end_tail = workspace[KINK_TAIL, j] if inner else 0.0
         while True:
             edge = target_table[EDGE, m + Index(1)]
+            # Whether the kink end + end_tail lies before the edge or on it.
             here = edge > end or (edge == end and end_tail <= 0.0)
             stop, stop_tail = (end, end_tail) if here else (edge, 0.0)
             d, d_tail = add(s, s_tail, -target_table[TARGET_SLOPE, m], -target_table[SLOPE_TAIL, m])
@@ -61,6 +62,7 @@ def risk(target_table: Array, theta: Array, scratch: Scratch) -> float:
             )
             left = _line_at(d, d_tail, e, e_tail, x, x_tail)
             right = _line_at(d, d_tail, e, e_tail, stop, stop_tail)
+            # stop − x is exact for close neighbours, so a narrow piece keeps its relative width.
             width = (stop - x) + (stop_tail - x_tail)
             total += width * (left * left + left * right + right * right)
             x, x_tail = stop, stop_tail
@@ -68,10 +70,12 @@ def risk(target_table: Array, theta: Array, scratch: Scratch) -> float:
                 break
             m += Index(1)
         if inner:
+            # The gradient never subtracts a neuron; here pairs round at 2⁻¹⁰⁴, so it does no harm.
             i = sides_and_order[ORDER, j]
             sign = 1.0 if sides_and_order[SIDE, i] == RIGHT else -1.0
             s, s_tail, k, k_tail = _add_neuron(theta, i, sign, s, s_tail, k, k_tail)
     value = total / (3.0 * (high - target_table[EDGE, 0]))
+    # Overflow leaves inf − inf = nan in pairs; nan alone differs from itself.
     return value if value == value else np.inf
 
 
@@ -80,6 +84,7 @@ def _line_at(
     slope: float, slope_tail: float, offset: float, offset_tail: float, x: float, x_tail: float
 ) -> float:
     """Return slope · x + offset for pairs of doubles, rounded to one double."""
+    # slope · x and offset cancel as pairs; only their sum is rounded to a double.
     high, low = scale(slope, slope_tail, x)
     high, low = add(high, low, offset, offset_tail)
     return high + (low + slope * x_tail)
@@ -99,11 +104,13 @@ def _refine_kinks(
     for j in range(count):
         i, kink = sides_and_order[ORDER, j], workspace[KINK, j]
         product, error = two_product(theta[i], kink)
+        # product ≈ −b, so product + b is exact and the tail keeps its digits.
         tail = -((product + theta[hidden + i]) + error) / theta[i]
         tail = tail if low < kink < high else 0.0
         k = Index(j)
         while k > Index(0):
             before = k - Index(1)
+            # Kinks compared further are equal doubles, so only tails and indices move.
             if workspace[KINK, before] < kink or workspace[KINK_TAIL, before] <= tail:
                 break
             workspace[KINK_TAIL, k] = workspace[KINK_TAIL, before]

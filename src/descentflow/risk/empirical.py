@@ -59,6 +59,7 @@ def risk(sample: Sample, theta: Array, scratch: Scratch) -> float:
     shape, total = _shape(sample, theta.size), 0.0
     for first in range(0, sample.table.shape[1], BLOCK):
         vectors = _fill(theta, shape, sample.table, first, scratch.block)
+        # The lanes of a block are added before the next block: BLOCK is part of the order of L.
         total += _add_risk(shape, vectors, scratch.block)
     return total
 
@@ -102,6 +103,7 @@ def _fill(theta: Array, shape: Shape, table: Array, first: int, block: Array) ->
     """
     last = table.shape[1] - 1
     count = min(BLOCK, padded(last + 1 - first))
+    # Copies, not zeros: the network is evaluated at inputs of the sample only.
     for row in range(target_row(shape) + shape.outputs):
         for q in range(count):
             block[row, q] = table[row, min(first + q, last)]

@@ -58,6 +58,7 @@ def evaluate(
     ``count`` columns; rows ``bottom`` to ``bottom`` + DEPTH − 1 are scratch memory. ``top`` is the
     row above the topmost value.
     """
+    # Index(1), not 1, below: uint64 plus a signed literal would be a signed index.
     at, top, nodes = Index(start), Index(bottom), Index(count)
     while codes[at] != END:
         code, operand = codes[at], packed[Index(operands) + at]
@@ -69,6 +70,7 @@ def evaluate(
             for j in range(nodes):
                 stack[top, j] = stack[Index(0), j]
             top += Index(1)
+        # Operations of one kind have consecutive codes, ADD to DIV and MAX to LESS_EQUAL.
         elif code <= DIV and code >= ADD:
             top -= Index(1)
             _arithmetic(code, stack, top - Index(1), top, nodes)
@@ -78,6 +80,7 @@ def evaluate(
         elif code == WHERE:
             top -= Index(2)
             _where(stack, top - Index(1), top, top + Index(1), nodes)
+        # pow of the C library, whose bits depend on the system; small whole exponents avoid it.
         elif code == POWER:
             for j in range(nodes):
                 stack[top - Index(1), j] = stack[top - Index(1), j] ** operand
@@ -111,6 +114,7 @@ def _comparison(code: int, stack: Array, u: np.uint64, v: np.uint64, nodes: np.u
     for j in range(nodes):
         left, right = stack[u, j], stack[v, j]
         value = np.nan
+        # nan alone differs from itself. The maximum with nan would depend on the order of both.
         if left == left and right == right:
             if code == MAX:
                 value = max(left, right)

@@ -92,6 +92,8 @@ def _cut_at_kinks(theta: Array, packed: Array, cuts: Cuts, hidden: int, panel_ed
             x = (packed[kink] - theta[hidden + i]) / theta[i]
             if low < x < high:
                 j = count
+                # The search ends at low < x at the latest. Coincident kinks leave panels of
+                # width 0, whose weights are 0.
                 while panel_edges[COARSE, j - 1] > x:
                     panel_edges[COARSE, j] = panel_edges[COARSE, j - 1]
                     j -= 1
@@ -107,8 +109,11 @@ def _resolves(theta: Array, cuts: Cuts, left: float, right: float, hidden: int) 
     radius = RESOLVED * cuts.radius
     for i in range(hidden):
         w = theta[i]
+        # In z = wx + b the panel is an interval of half-width |w| h around w · middle + b; its
+        # distance from the centre z = 0 needs no division by w.
         distance = max(abs(w * middle + theta[hidden + i]) - abs(w) * half, 0.0)
         decayed = cuts.decay_factor * distance
+        # Both bounds on |w| h, joined as the root of the sum of their squares, compared as squares.
         if w * w * half * half > radius * radius + decayed * decayed:
             return False
     return True

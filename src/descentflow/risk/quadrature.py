@@ -77,6 +77,8 @@ def new_rule(
     )
     kinks = np.array([activation.kinks, activation.jumps], np.float64)
     parts = [nodes, weights, edges, np.array(density), *kinks, _jumps(piecewise_forms), operands]
+    # ends[k] is where part k begins: nodes 0, weights 1, edges 2, density 3, kinks of σ 4,
+    # jumps of σ' 5, jumps of the targets 6, operands 7.
     ends = np.cumsum([0, *(part.size for part in parts)]).tolist()
     return Rule(
         packed=np.concatenate(parts),
@@ -123,6 +125,7 @@ def _node_count(
     degrees = [form.degree for form in piecewise_forms if form.degree is not None]
     if len(degrees) < len(piecewise_forms) or activation.resolution_radius < np.inf:
         return gauss_legendre.NODES
+    # σ is linear between kinks here: r² times the density has at most degree 2n − 1.
     exact = max(1, *degrees) + (len(density) - 1) // 2 + 1
     return min(exact, gauss_legendre.NODES)
 
@@ -224,6 +227,7 @@ def kink_regions(rule: Rule, theta: Array, _scratch: Scratch, margin: float, out
     for i in range(out.size):
         w, b = theta[i], theta[out.size + i]
         out[i] = 0.0
+        # packed[j + count] is the jump of σ' at kink j: the jumps follow the kinks in packed.
         for j in range(rule.cuts.kinks[0], rule.cuts.kinks[1]):
             if packed[j + count] == 0.0:  # σ' has no jump there
                 continue
@@ -234,6 +238,7 @@ def kink_regions(rule: Rule, theta: Array, _scratch: Scratch, margin: float, out
                 for jump in range(rule.jumps[0], rule.jumps[1]):
                     region += 1.0 if packed[jump] < kink else 0.0
             elif w != 0.0 and low - width <= kink <= high + width:
+                # The long side of the kink decides; the sign at low may be that of the short one.
                 region = 1.0 if (w > 0.0) == (kink > 0.5 * (low + high)) else 0.0
             out[i] = out[i] * 64.0 + region
 
@@ -265,6 +270,7 @@ def _fill(
 def _piece(rule: Rule, left: float, right: float, m: np.int64) -> np.int64:
     """Return the piece that contains [left, right], searched from piece m on."""
     middle, edges = 0.5 * (left + right), rule.cuts.edges
+    # A kink on an edge takes the piece right of it.
     while rule.packed[edges[0] + m + 1] <= middle and edges[0] + m + 2 < edges[1]:
         m += 1
     return m
@@ -314,6 +320,7 @@ def _add_kinks(rule: Rule, theta: Array, shape: Shape, scratch: Scratch, out: Ar
     for i in range(hidden):
         for j in range(rule.cuts.kinks[0], rule.cuts.kinks[1]):
             kink = (packed[j] - theta[hidden + i]) / theta[i]
+            # For w = 0 the kink is infinite or nan, and the test fails.
             if not low < kink < high or packed[j + count] == 0.0:
                 continue
             for lane in range(LANES):
@@ -324,8 +331,10 @@ def _add_kinks(rule: Rule, theta: Array, shape: Shape, scratch: Scratch, out: Ar
             v_dot_residual = 0.0
             for k in range(rule.outputs):
                 v_dot_residual += theta[(2 + k) * hidden + i] * block[residual + k, 0]
+            # σ'' has the point mass jump · δ(wx + b − t), which is jump/|w| · δ(x − kink) in x.
             weight = 2.0 * packed[j + count] * v_dot_residual * _density(rule, kink)
             weight = weight / abs(theta[i])
+            # The upper triangle alone: mirror comes after this.
             out[i, i] += weight * kink * kink
             out[i, hidden + i] += weight * kink
             out[hidden + i, hidden + i] += weight

@@ -83,6 +83,7 @@ def row_count(shape: Shape) -> int:
 def evaluate(theta: Array, shape: Shape, vectors: np.uint64, block: Array) -> None:
     """Write σ, σ', σ'' and the residuals at the nodes of the block's first ``vectors`` vectors."""
     _write_arguments(theta, shape, vectors, block)
+    # A section is H rows: the way from σ of a neuron to its σ', and from there to σ''.
     stride, section = Index(block.shape[1] // LANES), Index(shape.hidden * block.shape[1] // LANES)
     for i in range(Index(shape.hidden)):
         first = (Index(sigma_row(shape)) + i) * stride
@@ -154,6 +155,7 @@ def add_gradient(theta: Array, shape: Shape, vectors: np.uint64, block: Array, s
     _weigh_residuals(shape, vectors, block, sums)
     for i in range(hidden):
         dsigma, product = (sigma + hidden + i) * stride, (sigma + hidden * Index(3) + i) * stride
+        # Lanes continue from the block before; they are added up once, in write_gradient.
         grad_b = load(sums, first_b + i)
         for at in range(vectors):
             v_dot_residual = splat(0.0)
@@ -162,6 +164,7 @@ def add_gradient(theta: Array, shape: Shape, vectors: np.uint64, block: Array, s
                 v_dot_residual = v_dot_residual + theta[first_v + hidden * k + i] * r
             inner = v_dot_residual * load(block, dsigma + at)
             grad_b = grad_b + inner
+            # weight ⟨v, r⟩ σ' is kept for the sums over the coordinates below.
             store(block, product + at, inner)
         store(sums, first_b + i, grad_b)
         for e in range(inputs):
@@ -199,6 +202,7 @@ def write_gradient(sums: Array, out: Array) -> None:
         first = group * Index(LANES)
         # The totals of eight rows overwrite the first of them, until all eight become zeros.
         store(sums, first, totals(load_eight(sums, first, Index(1))))
+        # The last group may have fewer entries than lanes. Doubling is exact, so it can wait.
         for lane in range(min(Index(LANES), Index(out.size) - first)):
             out[first + lane] = 2.0 * sums[first, lane]
         for row in range(first, first + Index(LANES)):
@@ -238,6 +242,7 @@ def _write_jacobian(
     first_b, first_v = hidden * inputs, hidden * (inputs + Index(1))
     first_c, sigma = first_v + hidden * outputs, Index(sigma_row(shape))
     for q in range(vectors * Index(LANES)):
+        # v and c of the other outputs do not enter N_k; other entries are overwritten below.
         for p in range(first_v, first_c + outputs):
             jacobian[q, p] = 0.0
         jacobian[q, first_c + k] = 1.0
@@ -264,6 +269,7 @@ def _add_products(
             count = min(Index(LANES), size - column)
             half = splat(0.0)
             for q in range(vectors * Index(LANES)):
+                # Exchanging p and c changes the rounding: hence one triangle, mirrored.
                 factor = splat(block[shape.inputs, q] * jacobian[q, p])
                 half = half + factor * load(jacobian, q * stride + group)
             before = load_part(out, p * size + column, count)
@@ -281,6 +287,7 @@ def _write_products_with_d2sigma(
     for k in range(Index(shape.outputs)):
         for at in range(vectors):
             row = (residual + k) * stride + at
+            # The blocks (w_i, b_i) × v_i use these residuals too: 2 enters here, once for all.
             store(block, row, splat(2.0) * load(block, row))
     for i in range(hidden):
         for at in range(vectors):
@@ -301,6 +308,7 @@ def _add_second_derivatives(
     b, first_v = hidden * inputs + i, hidden * (inputs + Index(1)) + i
     sigma = Index(sigma_row(shape))
     product, dsigma = sigma + hidden * Index(3) + i, sigma + hidden + i
+    # θ holds w, b, v, c in this order, so no entry below lies under the diagonal.
     out[b, b] += _sum_of_products(vectors, block, (product,))
     for e in range(inputs):
         w = inputs * i + e

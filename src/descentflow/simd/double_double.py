@@ -33,11 +33,13 @@ def fast_two_sum(a: float, b: float) -> tuple[float, float]:
 def two_product(a: float, b: float) -> tuple[float, float]:
     """Return ``a * b`` exactly, barring under- and overflow, as rounded product and error (Dekker)."""
     product = a * b
+    # Halves of at most 26 bits and a sign: their products are exact.
     a_high = SPLITTER * a
     a_high = a_high - (a_high - a)
     b_high = SPLITTER * b
     b_high = b_high - (b_high - b)
     a_low, b_low = a - a_high, b - b_high
+    # Subtracted from the largest on, so that every difference is exact.
     return product, a_low * b_low - (
         ((product - a_high * b_high) - a_low * b_high) - a_high * b_low
     )
@@ -52,6 +54,7 @@ def add(high: float, low: float, other_high: float, other_low: float) -> tuple[f
     """
     s, e = two_sum(high, other_high)
     t, f = two_sum(low, other_low)
+    # Each of the two normalises the pair, so |low| ≤ ulp(high)/2 holds again.
     s, e = fast_two_sum(s, e + t)
     return fast_two_sum(s, e + f)
 

@@ -173,13 +173,16 @@ def exp_expm1(x: Lanes) -> tuple[Lanes, Lanes]:
     With x = k ln 2 + r they are s + sp and (s − 1) + sp, where s = 2^k and p = e^r − 1 = r + r²q(r).
     For k = 0 the reduced argument r is x itself, otherwise its error is 0.25 u.
     """
+    # nan fails the comparison and stays nan.
     clamped = select(x < MIN_EXPONENT, splat(MIN_EXPONENT), x)
     shifted = clamped * ONE_OVER_LN_2 + ROUNDER
     k = shifted - ROUNDER
+    # The first product and difference are exact: only the small second term rounds.
     r = (clamped - k * LN_2[0]) - k * LN_2[1]
     p = r + (r * r) * polynomial(r, EXPONENTIAL_TERMS)
     scale = power_of_two(shifted)
     product = scale * p
+    # For k = 0, scale − 1 is 0, and e^x − 1 keeps all digits of p.
     return scale + product, (scale - 1.0) + product
 
 
@@ -189,6 +192,7 @@ def log1p(x: Lanes) -> Lanes:
     s = x / (2.0 + x)
     square = s * s
     twice = s + s
+    # The leading term is added last, so errors of the series count little.
     return twice + twice * (square * polynomial(square, LOGARITHM_TERMS))
 
 
@@ -246,8 +250,10 @@ def sine_cosine(x: Lanes) -> tuple[Lanes, Lanes]:
     sine = r + r * (square * polynomial(square, SINE_TERMS))
     half = 0.5 * square
     rounded = 1.0 - half
+    # Exact, since 1 ≥ r²/2: what 1 − r²/2 lost.
     rounding = (1.0 - rounded) - half
     cosine = rounded + (rounding + square * square * polynomial(square, COSINE_TERMS))
+    # The last two bits of k + 1.5·2⁵² are k mod 4, for negative k as well.
     odd = bit(shifted, Index(0))
     sine, cosine = select(odd, cosine, sine), select(odd, sine, cosine)
     half_turn = bit(shifted, Index(1))

@@ -38,6 +38,7 @@ def kernel_digest() -> str:
     for pattern in KERNEL_FILES:
         files += sorted(package.glob(pattern))
     for file in files:
+        # Zero bytes separate names from contents; line ends depend on the checkout, not the code.
         digest.update(file.relative_to(package).as_posix().encode() + b"\0")
         digest.update(file.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     digest.update((_CONFIG.CPU_NAME or llvm.get_host_cpu_name()).encode())

@@ -42,6 +42,7 @@ def aligned_zeros(rows: int, columns: int) -> Array:
     A vector that lies across two cache lines takes twice as long to load and to store.
     """
     buffer = np.zeros(rows * columns + LANES)
+    # Doubles from the buffer to the next multiple of 64 bytes; LANES spare ones make room.
     start = -(buffer.ctypes.data // 8) % LANES
     return buffer[start : start + rows * columns].reshape(rows, columns)
 
@@ -59,6 +60,7 @@ def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, row: A
 
 
 def _load(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    # Any array of doubles is aligned to 8 bytes; promising 64 could crash on a view.
     return builder.load(_row_pointer(context, builder, signature.args[0], *values), align=8)
 
 
@@ -99,6 +101,7 @@ def _load_part(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     pointer, mask = _part(context, builder, signature.args[0], *values)
     function = ir.FunctionType(VECTOR, [VECTOR.as_pointer(), INDEX, BITS, VECTOR])
     name = f"llvm.masked.load.v{LANES}f64.p0"
+    # Masked lanes are not read, so a part may end where the array ends.
     load = get_or_insert_function(builder.module, function, name)  # type: ignore[no-untyped-call]
     return builder.call(load, [pointer, INDEX(8), mask, ir.Constant(VECTOR, [0.0] * LANES)])
 

@@ -82,12 +82,16 @@ def reduce_lanes(x: Lanes, limit: float, r: Lanes, shifted_k: Lanes) -> tuple[La
 def reduce_angle(x: float) -> tuple[float, float]:
     """Return r = x − kπ/2 with |r| ≤ π/4, relative error 4 u, and k modulo 4, for |x| ≥ 2²⁰."""
     mantissa, exponent = math.frexp(abs(x))
+    # With e = exponent − 53, words skipped are multiples of 2^(−32 first), so m 2^e times them
+    # is a multiple of 4.
     first = max(0, (exponent - 53 - 2) // 32)
     product = _product(np.uint64(mantissa * 2.0**53), first)
+    # The product counts units of 2^(e − 32 (WORDS + first)): bit ``point`` is worth 1.
     point = 32 * (WORDS + first) - (exponent - 53)
     k = int(_word(product, point) & np.uint64(3))
     high, low = _word(product, point - 64), _word(product, point - 128)
     sign = 1.0
+    # A fraction of ½ or more becomes fraction − 1: negate 128 bits, with the carry.
     if high >> np.uint64(63) == np.uint64(1):
         k, sign = k + 1, -1.0
         low = ~low + np.uint64(1)
@@ -99,11 +103,13 @@ def reduce_angle(x: float) -> tuple[float, float]:
 @jit_inline
 def _product(m: np.uint64, first: int) -> np.ndarray:
     """Multiply m by the words of 2/π from ``first`` on; return words of 32 bits, the lowest first."""
+    # Words above the product stay 0. |x| ≥ 2²⁰ bounds point by 288, so _word reads up to word 11.
     words = np.zeros(WORDS + 4, np.uint64)
     carry, digit_before = np.uint64(0), np.uint64(0)
     for i in range(WORDS + 1):
         digit = TWO_OVER_PI_WORDS[first + WORDS - 1 - i] if i < WORDS else np.uint64(0)
         by_low, by_high = digit * (m & LOW), digit_before * (m >> HALF)
+        # Halves of 32 bits are summed, so that no sum exceeds 64 bits.
         total = carry + (by_low & LOW) + (by_high & LOW)
         words[i] = total & LOW
         carry = (total >> HALF) + (by_low >> HALF) + (by_high >> HALF)
@@ -117,6 +123,7 @@ def _word(words: np.ndarray, lowest_bit: int) -> np.uint64:
     """Return the 64 bits from bit ``lowest_bit`` upwards."""
     at, shift = lowest_bit // 32, np.uint64(lowest_bit % 32)
     value = (words[at] | (words[at + 1] << HALF)) >> shift
+    # A shift by all 64 bits is undefined.
     if shift > np.uint64(0):
         value |= words[at + 2] << (WHOLE - shift)
     return np.uint64(value)

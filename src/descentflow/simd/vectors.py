@@ -80,6 +80,7 @@ def _instruction(name: str) -> Generate:
 
 
 def _comparison(symbol: str) -> Generate:
+    # Ordered comparisons are false for nan, as in Python.
     return lambda _context, builder, _signature, values: builder.fcmp_ordered(symbol, *values)
 
 
@@ -162,6 +163,7 @@ def _spread(context: Any, builder: Any, signature: Any, values: Any) -> Any:
 
 
 def _total(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    # A tree of additions: LLVM's own reduction would be a chain, or in no fixed order.
     terms = [builder.extract_element(values[0], INDEX(lane)) for lane in range(LANES)]
     while len(terms) > 1:
         terms = [builder.fadd(*terms[k : k + 2]) for k in range(0, len(terms), 2)]
@@ -177,6 +179,7 @@ def _add_neighbours(builder: Any, left: Any, right: Any) -> Any:
 
 
 def _totals(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    # Three rounds; lane k makes the additions of _total for row k.
     sums = [builder.extract_value(values[0], k) for k in range(LANES)]
     while len(sums) > 1:
         sums = [_add_neighbours(builder, *sums[k : k + 2]) for k in range(0, len(sums), 2)]
@@ -232,6 +235,7 @@ def _signed_as(_context: Any, builder: Any, _signature: Any, values: Any) -> Any
 
 
 def _power_of_two(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    # The last twelve bits, k modulo 2¹², become sign and exponent; ONE adds the bias 1023.
     moved = builder.shl(builder.bitcast(values[0], PATTERN), _all(52))
     return builder.bitcast(builder.add(moved, _all(ONE)), VECTOR)
 
@@ -251,6 +255,7 @@ def _polynomial(_context: Any, builder: Any, _signature: Any, values: Any) -> An
     while len(terms) > 1:
         pairs = [terms[k : k + 2] for k in range(0, len(terms), 2)]
         terms = [
+            # Two roundings: without fast-math LLVM must not fuse product and sum.
             builder.fadd(pair[0], builder.fmul(power, pair[1])) if len(pair) == 2 else pair[0]
             for pair in pairs
         ]
