@@ -2,13 +2,11 @@
 
 :func:`parse` reads a small grammar of its own, never Python: a text can only become a
 :class:`Program`, a list of the operations below, or a ConfigurationError that names the column.
-(Python's ``ast`` would save no line: it names other columns, which differ between versions, and takes
-trailing commas, chained comparisons and ``x(1)``, so that order and brackets need the same checks.)
+(Python's ``ast`` saves no line: it names other columns and takes more, so the same checks remain.)
 
 Programs are postfix: an instruction takes its arguments from the top of a stack and leaves its value
-there. They run in NumPy here and compiled in :mod:`descentflow.risk.formula_kernel`; both give the
-same bits except for the functions whose last bits differ between libraries (exp, sin, ...,
-powers that are not integer).
+there. They run in NumPy here and compiled in :mod:`descentflow.risk.formula_kernel`; the bits differ
+in functions of the C library alone (exp, sin, ..., powers that are not integer).
 
 Where an abs, max, min, comparison, square root or non-integer power is not smooth, one of the
 program's ``switches`` changes sign; :mod:`descentflow.functions.breakpoints` looks for these places.
@@ -30,8 +28,7 @@ from descentflow.simd.arrays import Array
 
 END, CONST, X, ADD, SUB, MUL, DIV, NEG, INTEGER_POWER, POWER, ABS, MAX, MIN = range(13)
 LESS, LESS_EQUAL, WHERE, SQRT, EXP, LOG, SIN, COS, TAN, TANH, ARCTAN = range(13, 24)
-"""Instructions. LESS and LESS_EQUAL give 1, 0 or, of something that is not a number, nan; WHERE
-takes such a condition and two values, and hands on a nan."""
+"""Instructions. LESS and LESS_EQUAL give 1, 0 or nan; WHERE takes that and two values."""
 
 DEPTH = 32
 """Rows of a stack on which every program fits, and how deep brackets may be nested."""
