@@ -5,25 +5,39 @@ cube [low, high]^d *is* the finite measure of a fixed rule. Inputs are dimension
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.polynomial import polynomial
-from pydantic import Field
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    model_serializer,
+)
 
-from descentflow.errors import InputError
-from descentflow.functions import gauss_legendre
+from descentflow.errors import ConfigurationError, InputError
+from descentflow.functions import data_files, gauss_legendre
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
-from descentflow.schema.model import Number, Whole, check
+from descentflow.schema.model import MAGNITUDE, Model, Number, Positive, Whole, check
 from descentflow.simd.arrays import Array
 
 MAX_COORDINATE = 1e6
 """Inputs stay where double precision leaves room for their cubes."""
 MAX_POINTS = 1_000_000
+REACH = 20.0
+"""In standard deviations; the square of x^64 has all but 1e-27 of its mean within."""
+END_TOLERANCE = 1e-6
+"""A density that vanishes at an end must be positive at this fraction of the interval from it."""
 MAX_TENSOR_NODES = 1000
 """In every direction; finding Gauss-Legendre nodes takes ten seconds at this number, squared in it."""
+
+
+Weight = Callable[[Array], Array]
+"""A function that multiplies targets, entry by entry."""
 
 
 class Interval(PublicModel):
@@ -44,6 +58,11 @@ class Interval(PublicModel):
         if not self.ordered:
             text = f"must exceed low = {self.low:g} by 1e-9 of their size at least"
             yield ("high",), f"{text}, found {self.high:g}"
+
+    @property
+    def root_of_density(self) -> Weight | None:
+        """The root of the density where that is no polynomial: here it is one."""
+        return None
 
     @property
     def ordered(self) -> bool:
@@ -146,9 +165,9 @@ class Uniform(Interval):
 
 
 class PolynomialDensity(Interval):
-    """The law on [low, high] whose density is a multiple of a positive polynomial.
+    """The law on [low, high] whose density is a multiple of a polynomial that is positive inside.
 
-    ``coefficients``, lowest power first, need not be normalised.
+    ``coefficients``, lowest power first, need not be normalised. The polynomial may vanish at the ends.
     """
 
     dimension: ClassVar[int] = 1
@@ -160,7 +179,7 @@ class PolynomialDensity(Interval):
         min_length=1,
         max_length=9,
         description="of the density, lowest power first, 1 to 9 of them; need not be normalised, "
-        "but the polynomial must be positive on all of [low, high]",
+        "but the polynomial must be positive between low and high; at these ends it may be 0",
     )
 
     @constructor
@@ -173,14 +192,20 @@ class PolynomialDensity(Interval):
     ) -> None: ...
 
     @check("low", "high", "coefficients")
-    def _positive(self) -> Iterator[ConfigProblem]:
+    def _positive_inside(self) -> Iterator[ConfigProblem]:
         if not self.ordered:
             return
+        margin = END_TOLERANCE * (self.high - self.low)
+        low, high = self.low + margin, self.high - margin
         critical = polynomial.polyroots(polynomial.polyder(self.coefficients))
-        inside = [t.real for t in critical if abs(t.imag) < 1e-9 and self.low < t.real < self.high]
-        for x in (self.low, self.high, *inside):
-            if not polynomial.polyval(x, self.coefficients) > 0.0:
-                where = f"on [{self.low:g}, {self.high:g}], it is not at {x:g}"
+        inside = [t.real for t in critical if abs(t.imag) < 1e-9 and low < t.real < high]
+        for x in (self.low, low, *inside, high, self.high):
+            value = polynomial.polyval(x, self.coefficients)
+            # A root at an end, such as that of 1 - x/3 at 3, is one up to the rounding of its terms.
+            terms = polynomial.polyval(abs(x), np.abs(self.coefficients))
+            at_an_end = x in (self.low, self.high) and value >= -1e-15 * terms
+            if not (value > 0.0 or at_an_end):
+                where = f"inside [{self.low:g}, {self.high:g}], it is not at {x:g}"
                 yield ("coefficients",), f"the density must be positive {where}"
                 return
 
@@ -208,33 +233,156 @@ class PolynomialDensity(Interval):
         return math.fsum((half * weights * values).tolist())
 
 
+class Normal(PublicModel):
+    """The normal law with this ``mean`` and standard deviation ``scale``, of one input.
+
+    It is cut off REACH standard deviations from the mean, where its density is 1e-87 of the largest.
+    """
+
+    dimension: ClassVar[int] = 1
+    finite: ClassVar[bool] = False
+    size: ClassVar[int] = 0
+
+    law: Literal["normal"] = Field(description="the normal law, of one input")
+    mean: Number = Field(default=0.0, ge=-MAX_COORDINATE, le=MAX_COORDINATE, description="the mean")
+    scale: Positive = Field(
+        default=1.0,
+        le=MAX_COORDINATE,
+        description="the standard deviation, at least 1e-9 · abs(mean)",
+    )
+
+    @constructor
+    def __init__(self, mean: float = 0.0, scale: float = 1.0) -> None: ...
+
+    @check("mean", "scale")
+    def _not_too_narrow(self) -> Iterator[ConfigProblem]:
+        if self.scale < 1e-9 * abs(self.mean):
+            text = f"must be at least 1e-9 of the mean {self.mean:g}"
+            yield ("scale",), f"{text}, found {self.scale:g}"
+
+    @property
+    def low(self) -> float:
+        """Where the law begins."""
+        return self.mean - REACH * self.scale
+
+    @property
+    def high(self) -> float:
+        """Where the law ends."""
+        return self.mean + REACH * self.scale
+
+    @property
+    def density(self) -> tuple[float, ...]:
+        """Mean, inverse standard deviation and largest value of the density."""
+        return self.mean, 1.0 / self.scale, 1.0 / (self.scale * math.sqrt(2.0 * math.pi))
+
+    @property
+    def root_of_density(self) -> Weight:
+        """The root of the density, 1 at the mean, entry by entry."""
+        return lambda x: np.exp(-((0.5 * (x - self.mean) / self.scale) ** 2))
+
+    @property
+    def second_moment(self) -> float:
+        """E|X|²."""
+        return self.mean * self.mean + self.scale * self.scale
+
+    def sample(self) -> tuple[Array, Array]:
+        """Raise InputError: the law lives on an interval."""
+        raise InputError("inputs: a law on finitely many points is needed")
+
+
+def _coordinates(value: object) -> object:
+    """Return a point of one coordinate, which may be written as a number, as a list."""
+    return (value,) if isinstance(value, int | float | str) else value
+
+
+_NUMBER = {"type": "number", "minimum": -MAGNITUDE, "maximum": MAGNITUDE}
+Point = Annotated[
+    tuple[Number, ...],
+    BeforeValidator(_coordinates),
+    WithJsonSchema({"anyOf": [_NUMBER, {"type": "array", "items": _NUMBER}]}),
+]
+
+
+class Columns(Model):
+    """The columns of a csv file that hold points and weights."""
+
+    inputs: tuple[str, ...] = Field(
+        min_length=1, max_length=1000, description="the names of the columns of x1, x2, .."
+    )
+    weights: str | None = Field(default=None, description="the name of the column of the weights")
+
+
 class Points(PublicModel):
-    """Finitely many ``points``, each a list of d coordinates, with probabilities or equally likely."""
+    """Finitely many ``points``, each a list of d coordinates, with probabilities or equally likely.
+
+    Points of one coordinate may be numbers. A csv ``file`` may hold points and weights instead, with
+    the names of its ``columns`` in its first line; it is read when the law is made.
+    """
 
     finite: ClassVar[bool] = True
 
-    law: Literal["points"] = Field(description="finitely many points")
-    points: tuple[tuple[Number, ...], ...] = Field(
-        min_length=1,
-        max_length=MAX_POINTS,
-        description="one list of coordinates per point, all of one length, within ±1e6",
+    law: Literal["points"] = Field(description="finitely many points, written down or in a file")
+    points: Annotated[tuple[Point, ...], Field(min_length=1, max_length=MAX_POINTS)] | None = Field(
+        default=None,
+        description="a number per point or, for several inputs, a list of coordinates, all of one "
+        "length, within ±1e6",
     )
     weights: tuple[Number, ...] | None = Field(
         default=None,
         description="probabilities, one per point, at least 0, with sum 1 up to 1e-9; equal if left "
         "out",
     )
+    file: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="a csv file in place of `points` and `weights`, whose first line names its "
+        "columns; relative to the working directory. Its numbers are part of the run",
+    )
+    columns: Columns | None = Field(default=None, description="the columns of the `file`")
 
     @constructor
     def __init__(
         self,
-        points: Sequence[Sequence[float]] | Array,
+        points: Sequence[float | Sequence[float]] | Array | None = None,
         weights: Sequence[float] | Array | None = None,
+        *,
+        file: str | None = None,
+        columns: Mapping[str, Any] | None = None,
     ) -> None: ...
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the keys of a file where there is none: they say nothing about the law."""
+        hidden = set() if self.file else {"file", "columns"}
+        return {key: value for key, value in handler(self).items() if key not in hidden}
+
+    @check("points", "weights", "file", "columns")
+    def _points_or_file(self) -> Iterator[ConfigProblem]:
+        if self.file is None:
+            if self.points is None:
+                yield ("points",), "missing; give points, or a file with its columns"
+            if self.columns is not None:
+                yield ("columns",), "are those of a file; give a file, or leave them out"
+            return
+        for key in ("points", "weights"):
+            if getattr(self, key) is not None:
+                yield (key,), "the file holds them: leave them out, or the file"
+        if self.columns is None:
+            yield ("columns",), "missing; name the file's columns, such as {inputs: [x]}"
+
+    @check("points", "weights", "file", "columns")
+    def _numbers_can_be_read(self) -> Iterator[ConfigProblem]:
+        if self.file is None or self.columns is None:
+            return
+        try:
+            self.read()
+        except ConfigurationError as error:
+            yield ("file",), str(error).replace("\n", "; ")
 
     @check("points")
     def _same_dimension(self) -> Iterator[ConfigProblem]:
-        for number, point in enumerate(self.points):
+        for number, point in enumerate(self.points or ()):
             if not point:
                 yield ("points", number), "a point needs at least one coordinate, found []"
             elif len(point) != self.dimension:
@@ -245,7 +393,7 @@ class Points(PublicModel):
 
     @check("points", "weights")
     def _one_weight_each(self) -> Iterator[ConfigProblem]:
-        if self.weights is not None and len(self.weights) != len(self.points):
+        if self.weights is not None and self.points and len(self.weights) != len(self.points):
             text = f"needs one per point, found {len(self.weights)} for {len(self.points)}"
             yield ("weights",), text
 
@@ -259,15 +407,31 @@ class Points(PublicModel):
             text = "must be probabilities, at least 0, that add up to 1"
             yield ("weights",), f"{text}, the sum is {total:g}"
 
+    def read(self) -> "Points":
+        """Return the law with the numbers of its file written down; raise ConfigurationError."""
+        if self.file is None or self.columns is None:
+            return self
+        points = list(zip(*map(self.column, self.columns.inputs), strict=True))
+        name = self.columns.weights
+        return Points(points, None if name is None else self.column(name))
+
+    def column(self, name: str) -> tuple[float, ...]:
+        """Return a column of the file; raise ConfigurationError where there is none of numbers."""
+        if self.file is None:
+            raise ConfigurationError("a column needs inputs of law points with a file")
+        return data_files.column(self.file, name)
+
     @property
     def dimension(self) -> int:
         """Number of coordinates."""
-        return len(self.points[0])
+        return (
+            len(self.points[0]) if self.points else len(self.columns.inputs if self.columns else ())
+        )
 
     @property
     def size(self) -> int:
         """Number of points."""
-        return len(self.points)
+        return len(self.read().points or ())
 
     @property
     def density(self) -> tuple[float, ...]:
@@ -281,13 +445,15 @@ class Points(PublicModel):
 
     def sample(self) -> tuple[Array, Array]:
         """Return points (d, n) and probabilities (n,), which are rescaled to add up to 1."""
-        points = np.array(self.points).T
-        if self.weights is None:
+        numbers = self.read()
+        points = np.array(numbers.points).T
+        if numbers.weights is None:
             return points, np.full(points.shape[1], 1.0 / points.shape[1])
-        return points, np.array(self.weights) / math.fsum(self.weights)
+        return points, np.array(numbers.weights) / math.fsum(numbers.weights)
 
 
-InputLaw = Annotated[Uniform | PolynomialDensity | Points, Field(discriminator="law")]
+IntervalLaw = Uniform | PolynomialDensity | Normal
+InputLaw = Annotated[Uniform | PolynomialDensity | Normal | Points, Field(discriminator="law")]
 
 
 def _second_moment(points: Array, weights: Array) -> float:

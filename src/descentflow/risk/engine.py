@@ -19,7 +19,10 @@ from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit
 from descentflow.simd.vectors import as_intrinsic
 
-Model = Array | quadrature.Rule | empirical.Sample
+ENGINES: dict[type, ModuleType] = {quadrature.Rule: quadrature, empirical.Sample: empirical}
+"""The modules of engines whose models are tuples; :mod:`descentflow.risk.trained_parts` adds itself."""
+
+Model = Array | quadrature.Rule | empirical.Sample | Any
 Scratch = closed_form.Scratch | quadrature.Scratch | empirical.Scratch
 """Scratch memory of the model's engine."""
 
@@ -29,8 +32,7 @@ R = TypeVar("R")
 
 def engine_of(model: types.Type) -> ModuleType:
     """Return the module of the engine for a model of this Numba type."""
-    of_tuples: dict[type, ModuleType] = {quadrature.Rule: quadrature, empirical.Sample: empirical}
-    return of_tuples.get(getattr(model, "instance_class", type(None)), closed_form)
+    return ENGINES.get(getattr(model, "instance_class", type(None)), closed_form)
 
 
 def _per_engine(stub: Callable[P, R]) -> Callable[P, R]:

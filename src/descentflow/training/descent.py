@@ -1,4 +1,4 @@
-"""Gradient descent Θ_{n+1} = Θ_n − γ G(Θ_n) with constant step sizes, from many initialisations.
+"""Gradient descent Θ_{n+1} = Θ_n − γ_n G(Θ_n) from many initialisations.
 
 Every initialisation has arithmetic of its own, so its results depend neither on the others, nor on
 their order, nor on the number of threads. The state between two steps is θ alone, so a run that is
@@ -13,10 +13,12 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from descentflow.errors import InputError
+from descentflow.functions.step_schedules import StepSchedule
 from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
 from descentflow.simd.vectors import LANES
 from descentflow.training.batches import Progress, check_start, run_blocks
+from descentflow.training.decay import CONSTANT, Decay
 from descentflow.training.descent_kernel import Batch, Schedule, descend_rows
 from descentflow.training.descent_vectorized import descend_lanes
 from descentflow.training.norms import GRADIENT_NORM, LYAPUNOV, PARAMETER_NORM, RISK
@@ -65,7 +67,7 @@ def descend(
     problem: Problem,
     theta0: ArrayLike,
     *,
-    step_size: ArrayLike,
+    step_size: ArrayLike | StepSchedule,
     steps: int,
     records_per_decade: int = 20,
     snapshots: int = 0,
@@ -75,7 +77,7 @@ def descend(
     Parameters
     ----------
     theta0 : (K, P), the initial parameters.
-    step_size : γ > 0, a scalar or one per initialisation (K,).
+    step_size : γ > 0, a scalar or one per initialisation (K,), or a schedule.
     steps : number of steps, at least 1.
     records_per_decade : density of the log-spaced records.
     snapshots : number of initialisations whose θ is kept at steps 0, 1, 10, 100, .. and the last.
@@ -97,11 +99,10 @@ def descend(
     check_whole("steps", steps, 1)
     check_whole("records_per_decade", records_per_decade, 1)
     check_whole("snapshots", snapshots, 0)
-    sizes = check_step_sizes(step_size, len(start))
     state, records = advance(
         problem,
         DescentState.start(start),
-        sizes,
+        StepSizes.of(step_size, len(start)),
         record_steps(steps, records_per_decade),
         snapshot_steps(steps),
         min(snapshots, len(start)),
@@ -117,6 +118,22 @@ def check_whole(name: str, value: int, minimum: int) -> None:
         raise InputError(f"{name}: {text}, found {value!r}")
 
 
+@dataclass(frozen=True)
+class StepSizes:
+    """The step sizes of K runs: γ before it falls, (K,), and how it falls with the steps."""
+
+    initial: Array
+    decay: Decay = CONSTANT
+
+    @classmethod
+    def of(cls, step_size: ArrayLike | StepSchedule, count: int) -> "StepSizes":
+        """Return them from a schedule, a scalar or one each; raise InputError unless positive."""
+        if not isinstance(step_size, StepSchedule):
+            return cls(check_step_sizes(step_size, count))
+        decay = Decay(step_size.power, step_size.factor, step_size.every or 0)
+        return cls(np.full(count, step_size.initial), decay)
+
+
 def check_step_sizes(step_size: ArrayLike, count: int) -> Array:
     """Return step sizes (count,) from a scalar or one each; raise InputError unless positive."""
     sizes = np.asarray(step_size, dtype=np.float64)
@@ -130,7 +147,7 @@ def check_step_sizes(step_size: ArrayLike, count: int) -> Array:
 def advance(
     problem: Problem,
     state: DescentState,
-    step_sizes: Array,
+    step_sizes: StepSizes,
     steps: Steps,
     snapshots_at: Steps,
     snapshots: int,
@@ -146,20 +163,22 @@ def advance(
         status=state.status.copy(),
         stopped_at=state.stopped_at.copy(),
         lyapunov_increase=state.lyapunov_increase.copy(),
-        step_sizes=step_sizes,
+        step_sizes=step_sizes.initial,
     )
     output = Output(
         values=np.full((len(batch.thetas), len(steps), 4), np.nan),
         snapshots=np.full((snapshots, len(snapshots_at), problem.parameter_count), np.nan),
     )
-    schedule, centre = Schedule(state.step, steps, snapshots_at), problem.lyapunov_centre
-    kernel: Callable[..., None] = descend_lanes if problem.engine == "closed_form" else descend_rows
+    schedule = Schedule(state.step, steps, snapshots_at, step_sizes.decay)
+    lanes = problem.engine == "closed_form" and problem.trains_all
+    kernel: Callable[..., None] = descend_lanes if lanes else descend_rows
+    model, centre = problem.model, problem.lyapunov_centre
 
     def run(rows: slice) -> None:
         # Slices are views: kernels write to the rows of the whole batch.
         part = Batch._make(field[rows] for field in batch)
         out = Output(output.values[rows], output.snapshots[rows])
-        kernel(problem.model, part, schedule, out, centre)
+        kernel(model, part, schedule, out, centre)
 
     run_blocks(run, len(batch.thetas), LANES, progress)
     state = replace(

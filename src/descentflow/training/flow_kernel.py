@@ -95,9 +95,16 @@ class Schedule(NamedTuple):
     snapshots: NDArray[np.bool_]
 
 
+class Models(NamedTuple):
+    """The model that the flow follows, and the one of all of θ; they differ where parts of θ stay."""
+
+    trained: Model
+    whole: Model
+
+
 @jit
 def flow_rows(
-    model: Model,
+    models: Models,
     batch: Batch,
     control: Control,
     schedule: Schedule,
@@ -111,7 +118,7 @@ def flow_rows(
     empty. At each restart the flow is restricted to the neurons active there; ``memory`` belongs to
     the restricted network and θ to the whole one.
     """
-    times, status = schedule.times, batch.status
+    times, status, model = schedule.times, batch.status, models.trained
     # One flow at a time: no sum runs across flows, so each has its own bits.
     for k in range(status.size):
         theta, t, s = batch.thetas[k], schedule.start, 0
@@ -122,7 +129,8 @@ def flow_rows(
                 # of them. So a flow cut at a restart has the same bits.
                 if r == 0 or schedule.restarts[r - 1]:
                     step = max(FIRST_STEP, RESTART_FRACTION * t)
-                    active = active_indices(model, theta, scratch, layout)
+                    # A neuron whose parts all stay is inactive for the flow, but not for N.
+                    active = active_indices(models.whole, theta, scratch, layout)
                     hidden = (active.size - layout.outputs) // (layout.inputs + 1 + layout.outputs)
                     memory = new_memory(active.size, hidden)
                     active_scratch = new_scratch(model, active.size)

@@ -7,11 +7,13 @@ from descentflow.config.experiment import Experiment
 from descentflow.config.requirements import (
     RELU,
     constraint,
+    plain_training,
     room_for_hessians,
     snapshots_of_all,
     uniform_on_0_1,
 )
 from descentflow.config.study import ExperimentType, RequiredExperiments, required
+from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.targets import Step
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import Check
@@ -76,18 +78,21 @@ def _find_starts(block: Mapping[str, Sequence[Any]]) -> Iterator[ConfigProblem]:
         yield ("descent",), f"{text} initialization (law, scale and points)"
 
 
-def _law(run: Experiment) -> tuple[Any, ...]:
-    return run.initialization.law, run.initialization.scale, run.initialization.points
+def _law(run: Experiment) -> InitializationLaw:
+    return run.initialization.law_alone
+
+
+FUNCTIONS = ("constant", "affine", "piecewise_linear", "step", "polynomial", "expression")
 
 
 def _step(method: str, *constraints: Check, **others: Any) -> ExperimentType:
-    constraints = (uniform_on_0_1, from_0_to_1, one_output, room_for_hessians(), *constraints)
-    return ExperimentType(Experiment, ("step",), RELU, (method,), constraints, **others)
+    common = (uniform_on_0_1, from_0_to_1, one_output, plain_training, room_for_hessians())
+    return ExperimentType(Experiment, ("step",), RELU, (method,), (*common, *constraints), **others)
 
 
 def _any_target(*constraints: Check) -> ExperimentType:
-    constraints = (one_input, one_output, room_for_hessians(), *constraints)
-    return ExperimentType(Experiment, methods=("gf",), constraints=constraints)
+    constraints = (one_input, one_output, plain_training, room_for_hessians(), *constraints)
+    return ExperimentType(Experiment, FUNCTIONS, methods=("gf",), constraints=constraints)
 
 
 _STARTS = RequiredExperiments(
