@@ -199,7 +199,7 @@ class PolynomialDensity(Interval):
         low, high = self.low + margin, self.high - margin
         critical = polynomial.polyroots(polynomial.polyder(self.coefficients))
         inside = [t.real for t in critical if abs(t.imag) < 1e-9 and low < t.real < high]
-        for x in (self.low, low, *inside, high, self.high):
+        for x in (self.low, self.high, low, high, *inside):
             value = polynomial.polyval(x, self.coefficients)
             # A root at an end, such as that of 1 - x/3 at 3, is one up to the rounding of its terms.
             terms = polynomial.polyval(abs(x), np.abs(self.coefficients))

@@ -16,7 +16,7 @@ from numba.core import types
 
 from descentflow.risk import closed_form, empirical, quadrature
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit
+from descentflow.simd.jit import jit, jit_inline
 from descentflow.simd.vectors import as_intrinsic
 
 ENGINES: dict[type, ModuleType] = {quadrature.Rule: quadrature, empirical.Sample: empirical}
@@ -36,11 +36,16 @@ def engine_of(model: types.Type) -> ModuleType:
 
 
 def _per_engine(stub: Callable[P, R]) -> Callable[P, R]:
-    """Make a stub callable from kernels; the call goes straight to the engine's function."""
+    """Make a stub callable from kernels; the call goes straight to the engine's function.
+
+    Where the engine has none, the stub itself is compiled.
+    """
+    own = jit_inline(stub)
 
     # ``Any``: Numba's contexts, builders and signatures are untyped.
     def typed(typing: Any, *types_of_call: types.Type) -> Any:
-        function = types.Dispatcher(getattr(engine_of(types_of_call[0]), stub.__name__))
+        function = getattr(engine_of(types_of_call[0]), stub.__name__, own)
+        function = types.Dispatcher(function)
 
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             callee = context.get_function(function, signature)
@@ -80,6 +85,33 @@ def kink_regions(model: Model, theta: Array, scratch: Scratch, margin: float, ou
 
     A kink closer to an end than ``margin`` times the interval counts as outside.
     """
+
+
+# What an engine needs only if its gradient jumps along flows, as risk.kinked_sample says.
+
+
+@_per_engine
+def start_flow(model: Model, _theta: Array, _scratch: Scratch) -> Model:
+    """Return the model that a flow follows from θ on."""
+    return model
+
+
+@_per_engine
+def crossing(_model: Model, _theta: Array, _point: Array, _scratch: Scratch) -> float:
+    """Return the part of the step from θ to the point after which an event comes; 1 without."""
+    return 1.0
+
+
+@_per_engine
+def settle(_model: Model, _theta: Array, _scratch: Scratch) -> bool:
+    """Change the model and, by rounding errors, θ after a step; return whether there was an event."""
+    return False
+
+
+@_per_engine
+def slides(_model: Model) -> bool:
+    """Return whether θ' differs from −G(θ)."""
+    return False
 
 
 @jit

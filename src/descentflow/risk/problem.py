@@ -179,6 +179,16 @@ class Problem(PublicModel):
         return TrainedParts(self.whole_model, self.inputs.dimension, self.network.outputs, *trained)
 
     @cached_property
+    def flow_model(self) -> "EngineModel":
+        """The model that gradient flows follow: on given points σ may have kinks that stop them."""
+        sigma = self.network.sigma
+        if not isinstance(self.inputs, Points) or not any(sigma.jumps):
+            return self.model
+        from descentflow.risk.kinked_sample import kinked
+
+        return kinked(self._sample(), *(part in self._train for part in PARTS))
+
+    @cached_property
     def whole_model(self) -> "EngineModel":
         """The model for all of θ."""
         if self.engine == "closed_form":

@@ -107,8 +107,9 @@ def flow(
     Dataset with dims (initialization, time): ``risk``, ``gradient_norm``, ``parameter_norm``,
     ``dissipated`` (∫‖G‖²), for (leaky) ReLU with all of θ trained ``balance_drift``, and then for
     constant targets ``lyapunov`` and ``integrated_risk``; per initialisation ``parameters``,
-    ``stopped_at``, ``status``, ``risk_increase``, ``step_count`` and ``refused_count``; ``snapshots`` when asked for. A flow
-    stopped by ``gradient_tolerance`` repeats its last state, one that spent its budget has nan.
+    ``stopped_at``, ``status``, ``risk_increase``, ``step_count`` and ``refused_count``; ``snapshots``
+    when asked for. A flow stopped by ``gradient_tolerance`` repeats its last state, one that spent its
+    budget has nan. Where a flow slides along a kink (0.3b), G is its part that moves θ.
 
     Raises
     ------
@@ -181,7 +182,7 @@ def advance(
     schedule = kernel.Schedule(state.time, every_time, restarts, at_snapshot)
     shape, centre = problem.layout, problem.lyapunov_centre
     layout = KernelLayout(shape.inputs, shape.hidden, shape.outputs)
-    models = kernel.Models(problem.model, problem.whole_model)
+    models = kernel.Models(problem.model, problem.flow_model, problem.whole_model)
 
     def run(rows: slice) -> None:
         part = kernel.Batch._make(field[rows] for field in batch)

@@ -59,6 +59,13 @@ def at_half(run: Experiment) -> Iterator[ConfigProblem]:
         yield ("target", "at"), required(["0.5"], f"{run.target.at:g}")
 
 
+@constraint("target")
+def a_function(run: Experiment) -> Iterator[ConfigProblem]:
+    """A target that is not given by values"""
+    if any(target.kind == "values" for target in run.targets):
+        yield ("target", "kind"), required(["a function of x"], "values")
+
+
 @constraint("training")
 def a_snapshot(run: Experiment) -> Iterator[ConfigProblem]:
     """Snapshots of at least one initialisation"""
@@ -82,17 +89,14 @@ def _law(run: Experiment) -> InitializationLaw:
     return run.initialization.law_alone
 
 
-FUNCTIONS = ("constant", "affine", "piecewise_linear", "step", "polynomial", "expression")
-
-
 def _step(method: str, *constraints: Check, **others: Any) -> ExperimentType:
     common = (uniform_on_0_1, from_0_to_1, one_output, plain_training, room_for_hessians())
     return ExperimentType(Experiment, ("step",), RELU, (method,), (*common, *constraints), **others)
 
 
 def _any_target(*constraints: Check) -> ExperimentType:
-    constraints = (one_input, one_output, plain_training, room_for_hessians(), *constraints)
-    return ExperimentType(Experiment, FUNCTIONS, methods=("gf",), constraints=constraints)
+    common = (one_input, one_output, a_function, plain_training, room_for_hessians())
+    return ExperimentType(Experiment, methods=("gf",), constraints=(*common, *constraints))
 
 
 _STARTS = RequiredExperiments(
