@@ -2,7 +2,7 @@
 
 G jumps where a kink of neuron i meets a point x_q, on the surface ⟨w_i, x_q⟩ + b_i = kink. The jump of
 (G_w, G_b) is J (x_q, 1) with J = 2 p_q ⟨v_i, r_q⟩ Δσ', a multiple of the surface's normal (x_q, 1).
-Where both sides push back to the surface, Filippov's solution stays on it, with θ' = −PG. The share λ of
+Where both sides push back to the surface, Filippov's solution stays on it: θ' = −PG. The share λ of
 the jump that cancels the normal part of G lies in (0, 1); the flow leaves where λ reaches 0 or 1. See
 docs/mathematics.md, 0.3b. Source: A. F. Filippov, Differential equations with discontinuous righthand
 sides (1988).
