@@ -23,6 +23,7 @@ STATUS = {
 
 LONG_NAMES = {
     "risk": "risk L(theta) = E|N(X) - f(X)|^2",
+    "batch_loss": "loss on the batch of the next step, at the recorded theta",
     "gradient_norm": "Euclidean norm of the generalised gradient G(theta)",
     "parameter_norm": "Euclidean norm of theta",
     "lyapunov": "Lyapunov function V(theta) = |theta|^2 + |c - 2 xi|^2",
@@ -36,6 +37,7 @@ LONG_NAMES = {
     "integrated_risk": "integral of the risk from 0",
     "balance_drift": "largest change of |w_i|^2 + b_i^2 - |v_i|^2, constant along the exact flow",
     "risk_increase": "largest increase of the risk over one step of the integrator",
+    "buffers": "the optimiser's averages of gradients and of their squares",
     "sums": "what dissipated, integrated_risk and risk_increase go on from",
     "balances": "|w_i|^2 + b_i^2 - |v_i|^2 at time 0",
     "step_count": "steps the integrator tried",

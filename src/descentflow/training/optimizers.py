@@ -1,0 +1,218 @@
+"""Stochastic gradient descent, momentum and adaptive methods, with the exact risk recorded.
+
+The batch of step n of run k is a function of (seed, k, n) alone, so results depend neither on other
+runs nor on threads, and a run that is stopped and continued has the bits of one that was not: its
+state is θ and the method's buffers.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Unpack
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from descentflow.config.optimizer import MethodName, OptimizerOptions, OptionKeywords, unfit_batches
+from descentflow.errors import ConfigurationError
+from descentflow.risk.problem import Problem
+from descentflow.schema.model import parse
+from descentflow.simd.arrays import Array
+from descentflow.simd.vectors import LANES
+from descentflow.training.batches import Progress, check_start, run_blocks
+from descentflow.training.descent import check_step_sizes, check_whole
+from descentflow.training.descent_kernel import Schedule
+from descentflow.training.minibatch import Batches
+from descentflow.training.norms import GRADIENT_NORM, LYAPUNOV, PARAMETER_NORM, RISK
+from descentflow.training.optimizer_kernel import BATCH_LOSS, Runs, optimize_rows
+from descentflow.training.recording import (
+    Output,
+    Records,
+    Steps,
+    Variables,
+    as_dataset,
+    record_steps,
+    snapshot_steps,
+)
+from descentflow.training.update_rules import BUFFERS, METHODS, Rule
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """A method with its constants, and how batches are drawn."""
+
+    rule: Rule
+    batches: Batches
+    shared: bool
+
+    @classmethod
+    def of(cls, problem: Problem, options: OptimizerOptions, seed: int) -> "Optimizer":
+        """Return the optimiser for checked options."""
+        inputs, size = problem.inputs, options.batch or 0
+        without = not options.replacement
+        if without and size == inputs.size:
+            size = 0  # the batch is the law: the bits of gradient descent
+        digest = hashlib.sha256(f"batches of seed {seed}".encode()).digest()
+        key = np.frombuffer(digest[:8], "<u4").astype(np.uint64)
+        points = inputs.size if without and size else 0
+        return cls(rule_of(options), Batches(key, size, points), options.shared_batches)
+
+
+def rule_of(options: OptimizerOptions) -> Rule:
+    """Return the method's code and constants."""
+    first = {"momentum": "momentum", "nesterov": "momentum", "rmsprop": "alpha"}
+    return Rule(
+        code=METHODS.index(options.method),
+        first=options.constant(first.get(options.method, "beta1")),
+        second=options.constant("beta2"),
+        epsilon=options.constant("epsilon"),
+        decay=options.constant("weight_decay"),
+        epsilon_hat=bool(options.epsilon_hat),
+    )
+
+
+@dataclass(frozen=True)
+class OptimizerState:
+    """The state of K runs after ``step`` steps: ``parameters`` (K, P), ``buffers`` (K, m, P)."""
+
+    parameters: Array
+    buffers: Array
+    step: int
+    status: NDArray[np.int8]
+    stopped_at: Steps
+
+    @classmethod
+    def start(cls, theta0: Array, optimizer: Optimizer) -> "OptimizerState":
+        """Return the state before the first step, for θ₀ (K, P)."""
+        count, size = theta0.shape
+        buffers = np.zeros((count, BUFFERS[optimizer.rule.code], size))
+        return cls(theta0.copy(), buffers, 0, np.zeros(count, np.int8), np.zeros(count, np.int64))
+
+
+def optimize(
+    problem: Problem,
+    theta0: ArrayLike,
+    *,
+    method: MethodName,
+    step_size: ArrayLike,
+    steps: int,
+    batch: int | None = None,
+    seed: int = 0,
+    records_per_decade: int = 20,
+    snapshots: int = 0,
+    **options: Unpack[OptionKeywords],
+) -> xr.Dataset:
+    """Run a stochastic optimiser from each row of ``theta0``; the exact risk is recorded.
+
+    Parameters
+    ----------
+    theta0 : (K, P), the initial parameters.
+    method : sgd, momentum, nesterov, adagrad, rmsprop, adam, amsgrad, adamax or adamw, with PyTorch's
+        conventions.
+    step_size : γ > 0, a scalar or one per initialisation (K,).
+    steps : number of steps, at least 1.
+    batch : number of random inputs in each step; None takes the exact gradient.
+    seed : of the batches; the batch of step n of row k is a function of (seed, k, n) alone.
+    records_per_decade, snapshots : as in :func:`descentflow.descend`.
+    options : ``replacement`` (True), ``shared_batches`` (False: all rows see row 0's batches), and the
+        method's constants ``momentum``, ``alpha``, ``beta1``, ``beta2``, ``epsilon``, ``epsilon_hat``,
+        ``weight_decay``, with PyTorch's defaults.
+
+    Returns
+    -------
+    The dataset of :func:`descentflow.descend` without ``lyapunov_increase``, with ``batch_loss``
+    (initialization, step): the loss, at the recorded θ, on the batch of the step to come.
+
+    Raises
+    ------
+    InputError for shapes, options and sizes that do not fit.
+
+    """
+    start = check_start(problem, theta0)
+    check_whole("steps", steps, 1)
+    check_whole("records_per_decade", records_per_decade, 1)
+    check_whole("snapshots", snapshots, 0)
+    chosen = parse(OptimizerOptions, {"method": method, "batch": batch, **options})
+    for where, text in unfit_batches(problem.inputs, chosen):
+        raise ConfigurationError(text, where)
+    optimizer = Optimizer.of(problem, chosen, seed)
+    state, records = advance(
+        problem,
+        OptimizerState.start(start, optimizer),
+        optimizer,
+        check_step_sizes(step_size, len(start)),
+        np.arange(len(start)),
+        Schedule(0, record_steps(steps, records_per_decade), snapshot_steps(steps)),
+        min(snapshots, len(start)),
+    )
+    return optimizer_dataset(problem, state, records)
+
+
+def advance(
+    problem: Problem,
+    state: OptimizerState,
+    optimizer: Optimizer,
+    step_sizes: Array,
+    numbers: NDArray[np.int64],
+    schedule: Schedule,
+    snapshots: int,
+    progress: Progress | None = None,
+) -> tuple[OptimizerState, Records]:
+    """Continue from ``state`` to the schedule's last step, recording at each of its steps.
+
+    ``numbers`` (K,) choose the batches; of the first ``snapshots`` initialisations θ is kept.
+    """
+    runs = Runs(
+        thetas=state.parameters.copy(),
+        buffers=state.buffers.copy(),
+        status=state.status.copy(),
+        stopped_at=state.stopped_at.copy(),
+        step_sizes=step_sizes,
+        numbers=np.zeros_like(numbers) if optimizer.shared else numbers,
+    )
+    count, size = runs.thetas.shape
+    output = Output(
+        values=np.full((count, len(schedule.steps), BATCH_LOSS + 1), np.nan),
+        snapshots=np.full((snapshots, len(schedule.snapshots_at), size), np.nan),
+    )
+
+    def run(rows: slice) -> None:
+        # Slices are views: the kernel writes to the rows of all runs.
+        part = Runs._make(field[rows] for field in runs)
+        out = Output(output.values[rows], output.snapshots[rows])
+        centre, batches = problem.lyapunov_centre, optimizer.batches
+        optimize_rows(problem.model, part, schedule, out, centre, batches, optimizer.rule)
+
+    run_blocks(run, count, LANES, progress)
+    state = replace(
+        state,
+        parameters=runs.thetas,
+        buffers=runs.buffers,
+        step=int(schedule.steps[-1]),
+        status=runs.status,
+        stopped_at=runs.stopped_at,
+    )
+    at, snapshots_at = schedule.steps, schedule.snapshots_at
+    return state, Records(at, output.values, snapshots_at, output.snapshots)
+
+
+def optimizer_dataset(problem: Problem, state: OptimizerState, records: Records) -> xr.Dataset:
+    """Make the dataset that :func:`optimize` describes."""
+    each, timed = ("initialization",), ("initialization", "step")
+    columns = {
+        "risk": RISK,
+        "gradient_norm": GRADIENT_NORM,
+        "parameter_norm": PARAMETER_NORM,
+        "batch_loss": BATCH_LOSS,
+    }
+    if problem.lyapunov_centre.size:
+        columns["lyapunov"] = LYAPUNOV
+    variables: Variables = {
+        "initialization": (each, np.arange(len(state.parameters))),
+        "step": (("step",), records.at),
+        **{name: (timed, records.values[:, :, column]) for name, column in columns.items()},
+        "parameters": (("initialization", "parameter"), state.parameters),
+        "stopped_at": (each, state.stopped_at),
+        "status": (each, state.status),
+    }
+    return as_dataset(variables | records.snapshot_variables())
