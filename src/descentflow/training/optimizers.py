@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from descentflow.config.optimizer import MethodName, OptimizerOptions, OptionKeywords, unfit_batches
 from descentflow.errors import ConfigurationError
+from descentflow.functions.formulas import DEPTH
 from descentflow.risk.problem import Problem
 from descentflow.schema.model import parse
 from descentflow.simd.arrays import Array
@@ -48,14 +49,17 @@ class Optimizer:
     @classmethod
     def of(cls, problem: Problem, options: OptimizerOptions, seed: int) -> "Optimizer":
         """Return the optimiser for checked options."""
-        inputs, size = problem.inputs, options.batch or 0
-        without = not options.replacement
-        if without and size == inputs.size:
-            size = 0  # the batch is the law: the bits of gradient descent
+        size, weights = options.batch or 0, np.empty(0)
+        if not options.replacement:
+            if size == problem.inputs.size:
+                size = 0  # the batch is the law: the bits of gradient descent
+            else:
+                # A point is in a batch with probability size/n: the sum stays unbiased.
+                weights = problem.inputs.sample()[1] * problem.inputs.size / size
         digest = hashlib.sha256(f"batches of seed {seed}".encode()).digest()
         key = np.frombuffer(digest[:8], "<u4").astype(np.uint64)
-        points = inputs.size if without and size else 0
-        return cls(rule_of(options), Batches(key, size, points), options.shared_batches)
+        stack = DEPTH if problem.engine == "quadrature" else 0
+        return cls(rule_of(options), Batches(key, size, weights, stack), options.shared_batches)
 
 
 def rule_of(options: OptimizerOptions) -> Rule:
