@@ -339,10 +339,12 @@ def _records(times: ArrayLike, **columns: ArrayLike) -> Iterator[Array]:
     if t.ndim != 1 or not t.size:
         raise InputError(f"times: the shape must be (R,) with R > 0, found {t.shape}")
     yield t
+    count = np.shape(next(iter(columns.values())))[:1]
     for name, column in columns.items():
         values = real_array(name, column, finite=False)
-        if values.ndim != 2 or values.shape[1] != t.size:
-            raise InputError(f"{name}: the shape must be (K, {t.size}), found {values.shape}")
+        if values.shape != (*count, t.size):
+            shape = (*(count or ("K",)), t.size)
+            raise InputError(f"{name}: the shape must be {shape}, found {values.shape}")
         yield values
 
 
