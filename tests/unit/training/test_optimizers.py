@@ -236,6 +236,22 @@ def test_bits_survive_segments_and_chunks(method: str, name: str) -> None:
     assert (part.buffers == whole.buffers[3:]).all()
 
 
+@pytest.mark.parametrize("method", ["sgd", "amsgrad"])
+def test_a_continued_run_has_the_bits_of_the_uninterrupted_one(method: str) -> None:
+    problem = PROBLEMS["closed form"]
+    theta0 = np.random.default_rng(2).standard_normal((4, problem.parameter_count))
+    run: Any = {"method": method, "step_size": 0.01, "batch": 6, "seed": 5, "save_at": [3, 20]}
+    whole = df.optimize(problem, theta0, steps=90, **run | {"save_at": [3, 20, 60]})
+    first = df.optimize(problem, theta0, steps=31, **run)
+    later = df.optimize(problem, steps=90, save_at=[60], continue_from=first)
+    assert digest(later) == digest(whole)
+    with pytest.raises(ValueError, match="method: is that of the run to be continued"):
+        df.optimize(problem, steps=90, method="sgd", continue_from=first)
+    descent = df.descend(problem, theta0, step_size=0.01, steps=3)
+    with pytest.raises(ValueError, match="a dataset of stochastic optimisation"):
+        df.optimize(problem, steps=90, continue_from=descent)
+
+
 def bits_of_a_run() -> str:
     """A digest of an optimised run."""
     problem = PROBLEMS["closed form"]
