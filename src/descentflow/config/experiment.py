@@ -1,10 +1,11 @@
 """An experiment of the shallow studies: a problem, its initialisations and its training."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from descentflow.config.optimizer import MethodName, OptimizerOptions, unfit_batches
 from descentflow.errors import ConfigurationError
 from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.networks import PARTS, Part
@@ -75,6 +76,9 @@ TRAINED = "the parts of θ that move, some of w, b, v, c; the others stay. All o
 class Descent(Model):
     """Gradient descent: step size γ, number of steps, what is recorded."""
 
+    trainer: ClassVar[str] = "descent"
+    """The module of ``stages.trainers`` that does it."""
+
     method: Literal["gd"] = Field(description="gradient descent Θ → Θ − γG(Θ)")
     step_size: StepSize = Field(
         description="γ, or `{lyapunov_fraction: ..}`, or a schedule such as `{initial: 0.1, power: "
@@ -93,6 +97,8 @@ class Descent(Model):
 
 class Flow(Model):
     """Gradient flow: final time, tolerances, budget of steps, what is recorded."""
+
+    trainer: ClassVar[str] = "flow"
 
     method: Literal["gf"] = Field(description="gradient flow Θ' = −G(Θ)")
     until: Positive = Field(le=1e15, description="final time; longer flows extend shorter ones")
@@ -124,7 +130,15 @@ class Flow(Model):
         return self.until
 
 
-Training = Annotated[Descent | Flow, Field(discriminator="method")]
+class Optimizer(OptimizerOptions, Descent):
+    """A stochastic optimiser: method, batch and constants, beside what gradient descent has."""
+
+    trainer: ClassVar[str] = "optimizer"
+
+    method: MethodName = OptimizerOptions.model_fields["method"]  # type: ignore[assignment]
+
+
+Training = Annotated[Descent | Flow | Optimizer, Field(discriminator="method")]
 
 
 class Initialization(InitializationLaw):
@@ -149,7 +163,7 @@ class Experiment(Problem):
     """A problem, its initialisations and its training."""
 
     initialization: Initialization = Field(description="the law of the first parameters θ₀")
-    training: Training = Field(description="gradient descent or gradient flow")
+    training: Training = Field(description="gradient descent, gradient flow or an optimiser")
 
     @check("inputs", "network", "initialization")
     def _points_have_p_entries(self) -> Iterator[ConfigProblem]:
@@ -166,6 +180,12 @@ class Experiment(Problem):
         if fraction and not (self.lyapunov_centre.size and self.training.train is None):
             text = "needs constant targets, activation relu or leaky_relu, and all of θ trained"
             yield ("training", "step_size", "lyapunov_fraction"), text
+
+    @check("inputs", "training")
+    def _batches_fit(self) -> Iterator[ConfigProblem]:
+        if isinstance(self.training, Optimizer):
+            for where, text in unfit_batches(self.inputs, self.training):
+                yield ("training", *where), text
 
     @check("inputs", "network", "initialization")
     def _parameters_fit_into_memory(self) -> Iterator[ConfigProblem]:

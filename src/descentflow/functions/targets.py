@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import Field
 
 from descentflow.errors import ConfigurationError
@@ -23,6 +24,7 @@ from descentflow.functions.formulas import ADD, CONST, END, MUL, Program, X, par
 from descentflow.functions.gauss_legendre import NODES
 from descentflow.functions.input_laws import Weight
 from descentflow.functions.labels import Values
+from descentflow.schema.arguments import real_array
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import Number, check
@@ -54,7 +56,7 @@ class _Target(PublicModel, ABC):
     """A target on finitely many points."""
 
     @abstractmethod
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Evaluate f(x), entry by entry: the left limit where f jumps, nan where f is undefined."""
 
     def at_points(self, points: Array, _output: int = 0) -> Array:
@@ -114,9 +116,9 @@ class Constant(Linear):
         """Tabulate the target on [low, high]."""
         return _table(low, high, [], [(Fraction(0), Fraction(self.value))])
 
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Repeat the value for every entry of x."""
-        return np.full(x.shape, self.value)
+        return np.full(real_array("x", x).shape, self.value)
 
     def at_points(self, points: Array, _output: int = 0) -> Array:
         """Repeat the value for every point (d, n): (n,)."""
@@ -137,9 +139,9 @@ class Affine(Linear):
         """Tabulate the target on [low, high]."""
         return _table(low, high, [], [(Fraction(self.slope), Fraction(self.intercept))])
 
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Evaluate f(x), entry by entry."""
-        return np.asarray(self.slope * x + self.intercept)
+        return np.asarray(self.slope * real_array("x", x) + self.intercept)
 
 
 class PiecewiseLinear(Linear):
@@ -192,9 +194,9 @@ class PiecewiseLinear(Linear):
             lines.append((slope, y - slope * x))
         return _table(low, high, ends[1:], lines)
 
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Evaluate f(x), entry by entry: the left limit at a jump, nan outside the knots."""
-        knots, values = np.array(self.knots), np.array(self.values)
+        x, knots, values = real_array("x", x), np.array(self.knots), np.array(self.values)
         right = np.clip(np.searchsorted(knots, x), 1, len(knots) - 1)
         width = knots[right] - knots[right - 1]
         # Only at a jump in the first or behind one in the last knot is there no width.
@@ -225,9 +227,9 @@ class Step(Linear):
         lines = [(Fraction(0), Fraction(self.below)), (Fraction(0), Fraction(self.above))]
         return _table(low, high, [self.at], lines)
 
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Evaluate f(x), entry by entry."""
-        return np.where(x > self.at, self.above, self.below)
+        return np.where(real_array("x", x) > self.at, self.above, self.below)
 
 
 class Polynomial(FunctionTarget):
@@ -252,9 +254,9 @@ class Polynomial(FunctionTarget):
         edges = tuple(np.asarray(resolve(weighted, [low, high], NODES)).tolist())
         return PiecewiseForm(edges, (program,) * (len(edges) - 1), len(self.coefficients) - 1)
 
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Evaluate f(x), entry by entry."""
-        return horner(self.coefficients)(x)
+        return horner(self.coefficients)(real_array("x", x))
 
 
 class Expression(FunctionTarget):
@@ -296,9 +298,9 @@ class Expression(FunctionTarget):
         ends = tuple(np.asarray(edges).tolist())
         return PiecewiseForm(ends, (program,) * (len(ends) - 1), None)
 
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Evaluate f(x), entry by entry: nan where the formula has no value."""
-        return parse(self.formula)(x)
+        return parse(self.formula)(real_array("x", x))
 
     def at_points(self, points: Array, _output: int = 0) -> Array:
         """Evaluate the formula at points (d, n): (n,), nan where it has no value."""

@@ -15,6 +15,7 @@ import numpy as np
 from numba.core import types
 
 from descentflow.risk import closed_form, empirical, quadrature
+from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit, jit_inline
 from descentflow.simd.vectors import as_intrinsic
@@ -87,6 +88,26 @@ def kink_regions(model: Model, theta: Array, scratch: Scratch, margin: float, ou
     """
 
 
+@_per_engine
+def network_shape(model: Model, parameters: int) -> Shape:
+    """Return the shape of networks with this number of parameters."""
+    raise NotImplementedError
+
+
+@_per_engine
+def place_inputs(model: Model, nodes: Array, row: np.uint64) -> None:
+    """Replace uniform numbers u of (0, 1) in a row by inputs F⁻¹(u), or by the numbers of points."""
+
+
+@_per_engine
+def write_inputs(model: Model, nodes: Array, row: np.uint64) -> None:
+    """Write the inputs that a row of ``nodes`` places, and the targets there, into its first rows.
+
+    These are the rows of a block of :mod:`descentflow.risk.sums`; ``quadrature`` needs DEPTH more at
+    the end of ``nodes``.
+    """
+
+
 # What an engine needs only if its gradient jumps along flows, as risk.kinked_sample says.
 
 
@@ -112,6 +133,19 @@ def settle(_model: Model, _theta: Array, _scratch: Scratch) -> bool:
 def slides(_model: Model) -> bool:
     """Return whether θ' differs from −G(θ)."""
     return False
+
+
+# What an engine needs only if some parts of θ stay, as risk.trained_parts says.
+
+
+@_per_engine
+def clear_untrained(_model: Model, _grad: Array) -> None:
+    """Replace the entries of parts that stay by zeros."""
+
+
+@_per_engine
+def restore_untrained(_model: Model, _before: Array, _theta: Array) -> None:
+    """Copy the parts that stay from ``before`` to θ."""
 
 
 @jit

@@ -94,6 +94,11 @@ class Problem(PublicModel):
         return other
 
     @property
+    def trained(self) -> tuple[Part, ...]:
+        """The parts of θ that are trained."""
+        return self._train
+
+    @property
     def trains_all(self) -> bool:
         """Whether all parts of θ are trained."""
         return self._train == PARTS
@@ -234,7 +239,10 @@ class Problem(PublicModel):
         targets = [target.at_points(points, k) for k, target in enumerate(self.targets)]
         table = np.concatenate([points, weights[None], np.stack(targets)])
         shape = self.layout
-        return Sample(table, shape.inputs, shape.outputs, self.network.sigma.code)
+        cumulative = np.cumsum(weights)
+        return Sample(
+            table, shape.inputs, shape.outputs, self.network.sigma.code, cumulative / cumulative[-1]
+        )
 
     def _rule(self) -> "Rule":
         from descentflow.risk.quadrature import new_rule
@@ -242,7 +250,10 @@ class Problem(PublicModel):
         return new_rule(self.piecewise_forms, _on_interval(self.inputs), self.network.sigma)
 
     def risk(self, theta: ArrayLike) -> Array:
-        """Compute L(θ), dimensionless: θ (..., P) -> (...). Raises InputError on other shapes."""
+        """Compute L(θ), dimensionless: θ (..., P) -> (...).
+
+        Raises InputError for other shapes, and for entries that are not finite real numbers.
+        """
         from descentflow.risk import engine  # validating a configuration must not load Numba
 
         rows, shape = self._rows(theta)
@@ -271,14 +282,7 @@ class Problem(PublicModel):
 
     def _rows(self, theta: ArrayLike) -> tuple[Array, tuple[int, ...]]:
         """Return θ as rows (K, P) with the shape before its last dimension."""
-        array = np.ascontiguousarray(theta, dtype=np.float64)
-        if array.ndim == 0 or array.shape[-1] != self.parameter_count:
-            raise InputError(
-                f"theta: its last dimension must be P = {self.parameter_count} "
-                f"(H = {self.network.hidden}), found shape {array.shape}"
-            )
-        if not np.isfinite(array).all():
-            raise InputError("theta: every entry must be finite")
+        array = self.layout.parameters("theta", theta)
         return array.reshape(-1, self.parameter_count), array.shape[:-1]
 
 

@@ -8,6 +8,7 @@ terms of moving kinks as in :mod:`descentflow.risk.closed_form_hessian`, with th
 of 1. Source: docs/mathematics.md, 0.2, 0.7.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -32,12 +33,14 @@ from descentflow.risk.sums import (
     target_row,
 )
 from descentflow.simd.arrays import Array
-from descentflow.simd.elementary import exp_expm1
+from descentflow.simd.elementary import erfcx, exp_expm1
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import aligned_zeros, load, padded, store
 from descentflow.simd.vectors import LANES, Lanes, lane_of, splat
 
 Codes = NDArray[np.int64]
+
+ROOT_HALF = math.sqrt(0.5)
 
 _run, _evaluate = formula_kernel.evaluate, sums.evaluate
 _add_risk, _add_gradient, _add_hessian = sums.add_risk, sums.add_gradient, sums.add_hessian
@@ -288,6 +291,69 @@ def _fill(
 
 
 @jit_inline
+def network_shape(rule: Rule, parameters: int) -> Shape:
+    """Return the shape of networks with this number of parameters."""
+    return shape_of(parameters, 1, rule.outputs, rule.activation)
+
+
+@jit
+def place_inputs(rule: Rule, nodes: Array, row: np.uint64) -> None:
+    """Replace uniform numbers u in a row by inputs F⁻¹(u), by Newton's method within brackets."""
+    low, high = rule.packed[rule.cuts.edges[0]], rule.packed[rule.cuts.edges[1] - 1]
+    at_low = _antiderivative(rule, low)
+    for q in range(Index(nodes.shape[1])):
+        u, left, right = nodes[row, q], low, high
+        x = low + (high - low) * u
+        # Bisection alone would need 53 rounds; Newton's method takes few.
+        for _ in range(64):
+            excess = (_antiderivative(rule, x) - at_low) - u
+            if excess > 0.0:
+                right = x
+            else:
+                left = x
+            nearer = x - excess / _density(rule, x)
+            if not left < nearer < right:
+                nearer = 0.5 * (left + right)
+            if abs(nearer - x) <= 1e-15 * (high - low):
+                break
+            x = nearer
+        nodes[row, q] = x
+
+
+@jit_inline
+def _antiderivative(rule: Rule, x: float) -> float:
+    """Return an antiderivative of the density: by Horner's scheme if that is a polynomial."""
+    value = 0.0
+    if rule.normal:
+        z = (x - rule.packed[rule.density[0]]) * rule.packed[rule.density[0] + 1] * ROOT_HALF
+        bell, _ = exp_expm1(splat(-(z * z)))
+        tail = 0.5 * lane_of(erfcx(splat(abs(z))) * bell, Index(0))
+        return float(1.0 - tail if z > 0.0 else tail)
+    for power in range(rule.density[1] - rule.density[0], 0, -1):
+        value = (value + rule.packed[rule.density[0] + power - 1] / power) * x
+    return float(value)
+
+
+@jit
+def write_inputs(rule: Rule, nodes: Array, row: np.uint64) -> None:
+    """Write the inputs that a row places into row 0, and the targets there from row 2 on."""
+    count, stack = Index(nodes.shape[1]), nodes.shape[0] - DEPTH
+    pieces, edges = rule.cuts.edges[1] - rule.cuts.edges[0] - 1, rule.cuts.edges[0]
+    for q in range(count):
+        nodes[0, q] = nodes[row, q]
+    for k in range(rule.outputs):
+        for m in range(pieces):
+            start = rule.codes[k * pieces + m]
+            # Pieces of a formula mostly share its program, which has then run already.
+            if m > 0 and start == rule.codes[k * pieces + m - 1]:
+                continue
+            _run(rule.codes, rule.packed, rule.operands, start, count, nodes, stack)
+            for q in range(count):
+                if m == 0 or nodes[0, q] > rule.packed[edges + m]:
+                    nodes[2 + k, q] = nodes[stack, q]
+
+
+@jit_inline
 def _piece(rule: Rule, left: float, right: float, m: np.int64) -> np.int64:
     """Return the piece that contains [left, right], searched from piece m on."""
     middle, edges = 0.5 * (left + right), rule.cuts.edges
@@ -309,6 +375,13 @@ def _evaluate_targets(
         _run(rule.codes, rule.packed, rule.operands, start, count, block, stack)
         for q in range(count):
             block[target + k, q] = block[stack, q]
+
+
+@jit_inline
+def _density(rule: Rule, x: float) -> float:
+    """Return the density at one x."""
+    density: float = lane_of(_densities(rule, splat(x)), Index(0))
+    return density
 
 
 @jit_inline
@@ -349,8 +422,7 @@ def _add_kinks(rule: Rule, theta: Array, shape: Shape, scratch: Scratch, out: Ar
             for k in range(rule.outputs):
                 v_dot_residual += theta[(2 + k) * hidden + i] * block[residual + k, 0]
             # σ'' has the point mass jump · δ(wx + b − t), which is jump/|w| · δ(x − kink) in x.
-            density = lane_of(_densities(rule, splat(kink)), Index(0))
-            weight = 2.0 * packed[j + count] * v_dot_residual * density
+            weight = 2.0 * packed[j + count] * v_dot_residual * _density(rule, kink)
             weight = weight / abs(theta[i])
             # The upper triangle alone: mirror comes after this.
             out[i, i] += weight * kink * kink

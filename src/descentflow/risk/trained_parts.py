@@ -7,13 +7,18 @@ entries of G, and the rows and columns of the Hessian, that belong to parts whic
 import sys
 from typing import NamedTuple
 
+import numpy as np
+
 from descentflow.risk import engine
 from descentflow.risk.engine import Model, Scratch
+from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit, jit_inline
 
 _new_scratch, _risk, _gradient = engine.new_scratch, engine.risk, engine.gradient
 _derivatives, _kink_regions = engine.derivatives, engine.kink_regions
+_network_shape = engine.network_shape
+_place_inputs, _write_inputs = engine.place_inputs, engine.write_inputs
 
 
 class TrainedParts(NamedTuple):
@@ -44,9 +49,7 @@ def risk(model: TrainedParts, theta: Array, scratch: Scratch) -> float:
 def gradient(model: TrainedParts, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write G(θ) into ``out`` (P,), zeros for parts that stay."""
     _gradient(model.whole, theta, scratch, out)
-    for p in range(out.size):
-        if not _moves(model, p, out.size):
-            out[p] = 0.0
+    clear_untrained(model, out)
 
 
 @jit
@@ -55,9 +58,9 @@ def derivatives(
 ) -> None:
     """Write G(θ) into ``grad`` and the Hessian into ``out``, zeros for parts that stay."""
     _derivatives(model.whole, theta, scratch, grad, out)
+    clear_untrained(model, grad)
     for p in range(grad.size):
         if not _moves(model, p, grad.size):
-            grad[p] = 0.0
             out[p, :] = 0.0
             out[:, p] = 0.0
 
@@ -79,6 +82,43 @@ def _moves(model: TrainedParts, p: int, size: int) -> bool:
     if p < (model.inputs + 1) * hidden:
         return model.b
     return model.v if p < size - model.outputs else model.c
+
+
+@jit
+def clear_untrained(model: TrainedParts, grad: Array) -> None:
+    """Replace the entries of parts that stay by zeros."""
+    for p in range(grad.size):
+        if not _moves(model, p, grad.size):
+            grad[p] = 0.0
+
+
+@jit
+def restore_untrained(model: TrainedParts, before: Array, theta: Array) -> None:
+    """Copy the parts that stay from ``before`` to θ, which weight decay has shrunk."""
+    for p in range(theta.size):
+        if not _moves(model, p, theta.size):
+            theta[p] = before[p]
+
+
+# Batches are those of the other engine.
+
+
+@jit_inline
+def network_shape(model: TrainedParts, parameters: int) -> Shape:
+    """Return the shape of networks with this number of parameters."""
+    return _network_shape(model.whole, parameters)
+
+
+@jit_inline
+def place_inputs(model: TrainedParts, nodes: Array, row: np.uint64) -> None:
+    """Replace uniform numbers in a row by inputs, or by the numbers of points."""
+    _place_inputs(model.whole, nodes, row)
+
+
+@jit_inline
+def write_inputs(model: TrainedParts, nodes: Array, row: np.uint64) -> None:
+    """Write the inputs that a row places, and the targets there, into the first rows."""
+    _write_inputs(model.whole, nodes, row)
 
 
 engine.ENGINES[TrainedParts] = sys.modules[__name__]

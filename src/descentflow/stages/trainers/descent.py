@@ -9,13 +9,11 @@ import xarray as xr
 from pydantic import Field
 
 from descentflow.config.experiment import Descent, LyapunovFraction, StepSize, Trained
-from descentflow.functions.step_schedules import StepSchedule
 from descentflow.schema.model import Model, Whole
 from descentflow.simd.arrays import Array
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
 from descentflow.training import descent
-from descentflow.training.decay import CONSTANT
-from descentflow.training.descent import DescentState, Records, StepSizes, descent_dataset
+from descentflow.training.descent import DescentState, Records, StepSizes, decay_of, descent_dataset
 from descentflow.training.recording import describe, record_steps, snapshot_steps, within
 from descentflow.training.step_sizes import lyapunov, step_size_bound
 
@@ -56,12 +54,13 @@ def start(spec: Spec, samples: xr.Dataset) -> list[State]:
     """Return the states at step 0 of every step size."""
     theta = samples["parameters"].values
     return [
-        State(_step_sizes(spec, size, theta), DescentState.start(theta))
+        State(step_sizes_of(spec, size, theta), DescentState.start(theta))
         for size in spec.training.step_sizes
     ]
 
 
-def _step_sizes(spec: Spec, size: StepSize, theta: Array) -> StepSizes:
+def step_sizes_of(spec: ShallowSpec, size: StepSize, theta: Array) -> StepSizes:
+    """Return γ for every initialisation (K,), and how it falls."""
     if isinstance(size, LyapunovFraction):
         bound = step_size_bound(spec, lyapunov(spec, theta))
         return StepSizes(size.lyapunov_fraction * bound)
@@ -76,8 +75,7 @@ def resume(spec: Spec, before: xr.Dataset) -> list[State]:
     else:
         increase = np.full(before["status"].shape, -np.inf)
     columns = [before[name].values for name in ("parameters", "status", "stopped_at", "step_size")]
-    sizes = spec.training.step_sizes
-    decays = [StepSizes.of(s, 1).decay if isinstance(s, StepSchedule) else CONSTANT for s in sizes]
+    decays = map(decay_of, spec.training.step_sizes)
     return [
         State(StepSizes(gamma, decay), DescentState(theta, step, status, stopped_at, most))
         for theta, status, stopped_at, gamma, most, decay in zip(
@@ -91,7 +89,7 @@ def advance(
 ) -> tuple[list[State], list[Records]]:
     """Take the steps after segment[0] up to segment[1]."""
     first, last = map(int, spec.segment)
-    problem = spec.trained
+    problem = spec.problem
     ended, recorded = [], []
     for one in state:
         runs, records = descent.advance(
@@ -111,7 +109,7 @@ def advance(
 def dataset(spec: Spec, state: list[State], records: list[Records]) -> xr.Dataset:
     """Return the records and the ends, dims (size, initialization, step)."""
     parts = [
-        descent_dataset(spec.trained, one.runs, recorded).assign(
+        descent_dataset(spec.problem, one.runs, recorded).assign(
             step_size=("initialization", one.step_sizes.initial, describe("step_size"))
         )
         for one, recorded in zip(state, records, strict=True)

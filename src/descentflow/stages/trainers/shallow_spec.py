@@ -15,7 +15,7 @@ class ShallowSpec(SegmentSpec, Problem):
     training: Any
 
     @cached_property
-    def trained(self) -> Problem:
+    def problem(self) -> Problem:
         """The problem, with the parts of θ that the training moves."""
         return self.train_only(self.training.train)
 
