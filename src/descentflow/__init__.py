@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from descentflow.deep.gram import limit_gram
+    from descentflow.functions.data_points import Points
     from descentflow.functions.initializations import InitializationLaw
-    from descentflow.functions.input_laws import Normal, Points, PolynomialDensity, Uniform
+    from descentflow.functions.input_laws import Normal, PolynomialDensity, Uniform
     from descentflow.functions.labels import Values
     from descentflow.functions.networks import Network
     from descentflow.functions.step_schedules import StepSchedule
@@ -52,7 +53,8 @@ __all__ = [
 _NAMES_IN = {
     "deep.gram": ["limit_gram"],
     "functions.initializations": ["InitializationLaw"],
-    "functions.input_laws": ["Normal", "Points", "PolynomialDensity", "Uniform"],
+    "functions.data_points": ["Points"],
+    "functions.input_laws": ["Normal", "PolynomialDensity", "Uniform"],
     "functions.labels": ["Values"],
     "functions.networks": ["Network"],
     "functions.step_schedules": ["StepSchedule"],

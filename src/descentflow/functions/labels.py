@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from descentflow.errors import ConfigurationError
-from descentflow.functions.input_laws import MAX_POINTS, InputLaw, Points
+from descentflow.functions.data_points import MAX_POINTS, Points
+from descentflow.functions.input_laws import InputLaw
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import Model, Number, Positive, Whole, check

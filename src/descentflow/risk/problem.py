@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from descentflow.errors import ConfigurationError, InputError
-from descentflow.functions.input_laws import InputLaw, IntervalLaw, Normal, Points, Uniform
+from descentflow.functions.data_points import Points
+from descentflow.functions.input_laws import InputLaw, IntervalLaw, Normal, Uniform
 from descentflow.functions.labels import Values
 from descentflow.functions.networks import PARTS, Layout, Network, Part
 from descentflow.functions.targets import Constant, FunctionTarget, Linear, PiecewiseForm, Target
