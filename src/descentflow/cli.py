@@ -4,6 +4,8 @@
 
 import argparse
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,23 +14,29 @@ from descentflow import __version__
 from descentflow.config import validate
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import ConfigurationError, InputError
+from descentflow.planning import versions
 from descentflow.planning.identity import canonical
 from descentflow.planning.jobs import Jobs, lock_digest
 from descentflow.runtime import snakemake_lock
 
 LOCK = "envs/requirements.lock"
 MANIFEST = Path("figures/MANIFEST.json")
+ALLOW = "--allow-versions"
 
 
 def main() -> None:
     """Run the command; print an InputError or OSError as one line and end with status 1."""
     try:
         if sys.argv[1:2] == ["run"] and sys.argv[2:] != ["--help"]:  # Snakemake parses the rest
-            sys.exit(snakemake_lock.run_snakemake(sys.argv[2:]))
+            sys.exit(_run(sys.argv[2:]))
         arguments = _parser().parse_args()
         arguments.run(arguments)
+        sys.stdout.flush()
     except InputError as refusal:
         sys.exit(f"error: {refusal}")
+    except BrokenPipeError:  # a reader such as head has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         sys.exit(f"error: {error.filename or 'files'}: {error.strerror}")
 
@@ -79,7 +87,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-RUN = "run Snakemake with the arguments that follow, clearing what a killed run left"
+RUN = (
+    f"run Snakemake with the arguments that follow, clearing what a killed run left; {ALLOW} goes on "
+    "with packages other than the lock file's, and the datasets say so"
+)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Run Snakemake in the folder that its arguments name; return its exit status."""
+    from descentflow.config.command_line import given
+
+    if ALLOW in arguments:
+        os.environ[versions.ALLOWED] = "1"
+        arguments = [argument for argument in arguments if argument != ALLOW]
+    folder = given(arguments).folder
+    return snakemake_lock.run_snakemake(arguments, folder)
 
 
 def _jobs(arguments: argparse.Namespace) -> Jobs:
@@ -89,7 +111,7 @@ def _jobs(arguments: argparse.Namespace) -> Jobs:
     if folders := {key: getattr(arguments, key) for key in keys}:
         mapping = {**mapping, "outputs": {**mapping.get("outputs", {}), **folders}}
     try:
-        return Jobs.from_mapping(mapping, lock)
+        return Jobs.from_mapping(mapping, lock, versions.differing(arguments.lock))
     except ConfigurationError as error:
         count = len(str(error).splitlines())
         problems = "1 problem" if count == 1 else f"{count} problems"

@@ -1,10 +1,18 @@
 """The commands of the four stages, ``python -m descentflow.stages.<stage>``.
 
-BLAS and OpenMP get one thread each, before anything loads them: their bits depend on the number, and
-parallelism here means jobs, and Numba threads over initialisations.
+Variables and files of the session that would change results are set aside before anything reads them.
 """
 
-import os
+import sys
 
-for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = "1"
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    del sys.path[0]  # the working folder, whose numpy.py is not NumPy
+
+from descentflow.errors import InputError
+from descentflow.runtime.session import ignore_files_here, own_variables
+
+own_variables()
+try:
+    ignore_files_here()
+except InputError as refusal:
+    sys.exit(f"error: {refusal}")

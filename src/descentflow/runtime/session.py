@@ -1,0 +1,95 @@
+"""Own the session's variables: set or clear what would change results, or stop jobs that are done.
+
+A run's head calls :func:`own_variables` for all that it starts, and every stage for itself, before it
+imports anything that reads them. Only the standard library is imported here.
+"""
+
+import os
+import sys
+from collections.abc import MutableMapping
+from importlib import import_module
+from pathlib import Path
+
+from descentflow.errors import InputError
+
+XLA_FLAGS = (
+    *("--xla_cpu_multi_thread_eigen=false", "--xla_gpu_deterministic_ops=true"),
+    "--xla_cpu_enable_fast_math=false",
+)
+
+SET = {
+    # The bits of BLAS and OpenMP depend on the number of threads; parallelism here means jobs, and
+    # Numba's threads over initialisations.
+    **dict.fromkeys(
+        (
+            *("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"),
+            *("BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+        ),
+        "1",
+    ),
+    # Results are never written in place, but under a temporary name, so HDF5 need not lock files,
+    # which many network file systems refuse.
+    "HDF5_USE_FILE_LOCKING": "FALSE",
+    "MATPLOTLIBRC": os.devnull,
+    "MPLBACKEND": "Agg",
+    # With several threads the bits of XLA's sums may depend on the machine's load. Some versions ignore
+    # the flag for single-threaded products; all obey the number of processors.
+    "PJRT_NPROC": "1",
+    "PYTHONSAFEPATH": "1",  # a file numpy.py in the working folder is not NumPy
+    "XLA_FLAGS": " ".join(XLA_FLAGS),
+}
+"""Variables with a value of their own."""
+
+CLEARED = (
+    *("BLIS_", "GOTO_", "KMP_", "MKL_", "OMP_", "OPENBLAS_", "VECLIB_"),
+    *("JAX_", "LIBTPU_", "NVIDIA_TF32_OVERRIDE", "PJRT_", "TF_", "XLA_"),
+    *("NPY_", "NUMBA_", "NUMPY_", "SCIPY_"),
+    *("PYTHONDEVMODE", "PYTHONINSPECT", "PYTHONOPTIMIZE", "PYTHONWARNINGS"),
+)
+"""How the names of variables begin that libraries read while they compute."""
+
+KEPT = ("NUMBA_CACHE_DIR", "NUMBA_CPU_FEATURES", "NUMBA_CPU_NAME")
+"""Those among them that change no result, as kernels have the same bits on all processors."""
+
+
+def own_variables(variables: MutableMapping[str, str] = os.environ) -> None:
+    """Set and clear variables; name on standard error those that the session had set otherwise."""
+    ignored = []
+    for name, value in list(variables.items()):
+        if name in SET:
+            if value != SET[name]:
+                ignored.append(name)
+        elif name.startswith(CLEARED) and not _harmless(name, value):
+            ignored.append(name)
+            del variables[name]
+    variables.update(SET)
+    if ignored:
+        names = ", ".join(sorted(ignored))
+        print(f"note: variables of the session that runs do not use: {names}", file=sys.stderr)
+
+
+def _harmless(name: str, value: str) -> bool:
+    if name == "NUMBA_NUM_THREADS":
+        return value.isascii() and value.isdecimal() and 0 < int(value) <= 4096
+    if name == "JAX_PLATFORMS":
+        return value == "cpu"
+    return name in KEPT
+
+
+def ignore_files_here() -> None:
+    """Let no library be changed by a file of the working folder; raises InputError where one would be.
+
+    Matplotlib reads its file when it is imported, so that happens elsewhere; Numba reads its own
+    whenever it compiles.
+    """
+    if Path(".numba_config.yaml").exists():
+        raise InputError(
+            ".numba_config.yaml: Numba would compile other kernels by it; move it away"
+        )
+    if Path("matplotlibrc").exists() and "matplotlib" not in sys.modules:
+        here = Path.cwd()
+        os.chdir(Path(__file__).parent)
+        try:
+            import_module("matplotlib")
+        finally:
+            os.chdir(here)
