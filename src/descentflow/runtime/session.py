@@ -42,14 +42,21 @@ SET = {
 
 CLEARED = (
     *("BLIS_", "GOTO_", "KMP_", "MKL_", "OMP_", "OPENBLAS_", "VECLIB_"),
-    *("JAX_", "LIBTPU_", "NVIDIA_TF32_OVERRIDE", "PJRT_", "TF_", "XLA_"),
+    *("JAX_", "LIBTPU_", "NVIDIA_TF32_OVERRIDE", "PJRT_", "TF_XLA_", "XLA_"),
     *("NPY_", "NUMBA_", "NUMPY_", "SCIPY_"),
     *("PYTHONDEVMODE", "PYTHONINSPECT", "PYTHONOPTIMIZE", "PYTHONWARNINGS"),
 )
 """How the names of variables begin that libraries read while they compute."""
 
-KEPT = ("NUMBA_CACHE_DIR", "NUMBA_CPU_FEATURES", "NUMBA_CPU_NAME")
-"""Those among them that change no result, as kernels have the same bits on all processors."""
+KEPT = (
+    *("NUMBA_CPU_FEATURES", "NUMBA_CPU_NAME", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES"),
+    *("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
+    "NUMBA_CACHE_DIR",
+)
+"""Those among them that say for which kind of processor code is chosen, and where kernels are kept.
+
+docs/exactness.md tells which bits depend on the kind of processor.
+"""
 
 
 def own_variables(variables: MutableMapping[str, str] = os.environ) -> None:

@@ -144,10 +144,10 @@ def _validation_error(
     return ValidationError.from_exception_data("problems", cast("list[InitErrorDetails]", details))
 
 
-_DECIMAL = re.compile(r"[+-]?((0|[1-9][0-9]*)\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_DECIMAL = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
-TEXT_PATTERN = r"^\s*[+-]?((0|[1-9][0-9]*)\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
+TEXT_PATTERN = r"^\s*[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
 """Numbers written as strings, for the JSON schema that editors use: ``_DECIMAL`` and blanks."""
 
 

@@ -79,8 +79,8 @@ def check_text(text: str, name: str) -> None:
     try:
         _parse(text)
     except ConfigurationError as error:
-        lines = "\n".join(f"{name}: {line}" for line in str(error).splitlines())
-        raise ConfigurationError(lines) from None
+        texts = (line.removeprefix("(top level): line 1: ") for line in str(error).splitlines())
+        raise ConfigurationError("\n".join(f"{name}: {text}" for text in texts)) from None
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError, TypeError):
         return
 
