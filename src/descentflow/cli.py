@@ -104,14 +104,26 @@ def _run(arguments: Sequence[str]) -> int:
     return snakemake_lock.run_snakemake(arguments, folder)
 
 
-def _jobs(arguments: argparse.Namespace) -> Jobs:
-    """Return the jobs of the configuration, with --results and --figures in place of its outputs."""
-    lock, mapping = lock_digest(arguments.lock), validate.load(arguments.config)
+def _jobs(arguments: argparse.Namespace, *, ids: bool = True) -> Jobs:
+    """Return the jobs of the configuration, with --results and --figures in place of its outputs.
+
+    Without ``ids``, in which the lock file has a part, that file may be absent.
+    """
+    mapping, lock, differing = validate.load(arguments.config), "", {}
+    if arguments.lock.exists():
+        lock, differing = lock_digest(arguments.lock), versions.differing(arguments.lock)
+    elif ids:
+        raise InputError(
+            f"{arguments.lock}: not found, and ids depend on it; run this at the top of a checkout, "
+            "or name the file with --lock"
+        )
     keys = (key for key in ("results", "figures") if getattr(arguments, key, None))
     if folders := {key: getattr(arguments, key) for key in keys}:
         mapping = {**mapping, "outputs": {**mapping.get("outputs", {}), **folders}}
     try:
-        return Jobs.from_mapping(mapping, lock, versions.differing(arguments.lock))
+        jobs = Jobs.from_mapping(mapping, lock, differing)
+        jobs.check_folders()
+        return jobs
     except ConfigurationError as error:
         count = len(str(error).splitlines())
         problems = "1 problem" if count == 1 else f"{count} problems"
@@ -120,7 +132,7 @@ def _jobs(arguments: argparse.Namespace) -> Jobs:
 
 def check(arguments: argparse.Namespace) -> None:
     """Validate a configuration and count its runs."""
-    jobs = _jobs(arguments)
+    jobs = _jobs(arguments, ids=False)
     for study, runs in jobs.runs.items():
         files, figures = len(jobs.aggregate(study).inputs), len(jobs.draw(study).outputs)
         print(f"{study}: {len(runs)} runs in {files} files, {figures} figure files")
@@ -139,7 +151,7 @@ def estimate(arguments: argparse.Namespace) -> None:
     from descentflow.planning import estimate as estimates
 
     calibration = costs.load(arguments.calibration or costs.SHIPPED)
-    print(estimates.table(estimates.estimate(_jobs(arguments), calibration)))
+    print(estimates.table(estimates.estimate(_jobs(arguments, ids=False), calibration)))
     machine = ", ".join(f"{key} {value}" for key, value in calibration.measured.items())
     print(f"\nProcessor time on {machine}.")
 
@@ -184,6 +196,8 @@ def verify(arguments: argparse.Namespace) -> None:
     """Check every byte of an archive; compute parts of it again."""
     from descentflow.archive.verify import check
 
+    if arguments.archive.exists() and not arguments.archive.is_file():  # a pipe would be waited for
+        raise InputError(f"{arguments.archive}: not a file")
     report = check(arguments.archive)
     print(f"{arguments.archive}: {report.files} files")
     print(f"sha256    {report.sha256}")

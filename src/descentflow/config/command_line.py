@@ -26,7 +26,7 @@ def given(arguments: Sequence[str]) -> Given:
     Files and values of the configuration are checked by the strict reader. Raises InputError; exits as
     Snakemake does where it would print help or usage.
     """
-    from snakemake.cli import parse_args
+    from snakemake.cli import parse_args, resolve_snakefile
 
     messages = io.StringIO()
     try:
@@ -37,6 +37,8 @@ def given(arguments: Sequence[str]) -> Given:
         raise
     except Exception as error:  # of many kinds, profiles that are no YAML among them
         raise InputError(f"Snakemake's arguments: {error}") from None
+    if resolve_snakefile(parsed.snakefile, allow_missing=True) is None:
+        raise InputError("no Snakefile here; run this at the top of a checkout")
     _check_values(parsed.config or ())
     files = tuple(map(Path, parsed.configfile))
     yaml_file.merged(files, {})

@@ -116,6 +116,21 @@ class Jobs:
         check_shared(run for runs in jobs.runs.values() for run in runs)
         return jobs
 
+    def check_folders(self) -> None:
+        """Look whether results and figures can have folders; raises ConfigurationError."""
+        problems = []
+        for key, folder in self.configuration.outputs:
+            for path in (*reversed(Path(folder).parents), Path(folder)):
+                if path.is_symlink() and not path.exists():
+                    text = f"{path} is a link to {path.readlink()}, which is not there"
+                elif path.exists() and not path.is_dir():
+                    text = f"a folder is needed, and {path} is a file"
+                else:
+                    continue
+                problems.append((("outputs", key), text))
+        if problems:
+            raise ConfigurationError(report(problems))
+
     @cached_property
     def runs(self) -> dict[str, list[PlannedRun]]:
         """Each study's runs."""

@@ -49,7 +49,12 @@ CLEARED = (
 """How the names of variables begin that libraries read while they compute."""
 
 KEPT = (
-    *("NUMBA_CPU_FEATURES", "NUMBA_CPU_NAME", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES"),
+    *(
+        "NUMBA_CPU_FEATURES",
+        "NUMBA_CPU_NAME",
+        "NPY_DISABLE_CPU_FEATURES",
+        "NPY_ENABLE_CPU_FEATURES",
+    ),
     *("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
     "NUMBA_CACHE_DIR",
 )

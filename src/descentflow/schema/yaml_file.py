@@ -48,6 +48,8 @@ _TRAPS = {
 def load(path: Path) -> Any:
     """Load a YAML file; raises ConfigurationError, naming the file and the line."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ConfigurationError(f"{path}: a file is needed")
         if path.stat().st_size > MAX_BYTES:
             raise ConfigurationError(f"{path}: is larger than {MAX_BYTES / 1e6:g} MB")
         text = path.read_bytes().decode("utf-8-sig")

@@ -62,7 +62,7 @@ def test_what_is_not_as_it_seems_is_refused(arguments: list[str], says: str) -> 
         given(arguments)
 
 
-def test_words_and_parts_of_mappings_may_be_given(checkout: Path) -> None:
+def test_words_and_parts_of_mappings_may_be_given() -> None:
     values = ["seed=3", "outputs={results: a}", "outputs={figures: b}", "formula=a: b: c"]
     assert given(["--configfile", "good.yaml", "--config", *values]).files == (Path("good.yaml"),)
 
