@@ -242,11 +242,12 @@ class Jobs:
         dataset = self.aggregate(study).outputs
         return self._job("draw", {"study": study}, dataset, figures, study)
 
-    def judge(self) -> Job:
-        """Return the job that judges the claims of all studies."""
-        datasets = tuple(self.aggregate(study).outputs[0] for study in self.blocks)
-        table = (str(self.results / "claims.csv"),)
-        return self._job("judge", {"studies": list(self.blocks)}, datasets, table)
+    def judge(self, study: str = "") -> Job:
+        """Return the job that judges the claims of all studies, or of one, which is made on request."""
+        studies = [study] if study else list(self.blocks)
+        datasets = tuple(self.aggregate(name).outputs[0] for name in studies)
+        table = self.results / "claims" / f"{study}.csv" if study else self.results / "claims.csv"
+        return self._job("judge", {"studies": studies}, datasets, (str(table),))
 
     def show_claims(self) -> Job:
         """Return the job that shows the claims: as a picture in all formats, and as a page."""
@@ -256,7 +257,7 @@ class Jobs:
         return self._job("show_claims", spec, self.judge().outputs, (*pictures, page))
 
     def all(self) -> Iterator[Job]:
-        """Yield every job once, each after those it needs."""
+        """Yield every job of a whole run once, each after those it needs."""
         yield from self._samples.values()
         yield from self._trained.values()
         yield from map(self.aggregate, self.blocks)
