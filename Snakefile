@@ -5,7 +5,8 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.remove(str(workflow.basedir))  # a file numpy.py here is not NumPy
+# Snakemake puts this folder on the path, and a file numpy.py here is not NumPy.
+sys.path[:] = [path for path in sys.path if path != str(workflow.basedir)]
 
 from descentflow.runtime.slurm import cancel_left_over
 from descentflow.schema.yaml_file import merged
