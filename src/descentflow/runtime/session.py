@@ -27,9 +27,6 @@ SET = {
         ),
         "1",
     ),
-    # Results are never written in place, but under a temporary name, so HDF5 need not lock files,
-    # which many network file systems refuse.
-    "HDF5_USE_FILE_LOCKING": "FALSE",
     "MATPLOTLIBRC": os.devnull,
     "MPLBACKEND": "Agg",
     # With several threads the bits of XLA's sums may depend on the machine's load. Some versions ignore

@@ -32,10 +32,13 @@ SECONDS_BETWEEN_LOOKS = 2.0
 def prepare_environment(remote: bool) -> None:
     """Set and clear environment variables of jobs, and of the commands that watch them.
 
-    ``remote`` says that this process runs a job on a node: its kernels and temporary files then go to
-    the node's own disk, ``DESCENTFLOW_SCRATCH``, and no other process does its work.
+    Results are never written in place, but under a temporary name, so HDF5 need not lock files,
+    which many network file systems refuse. ``remote`` says that this process runs a job on a node:
+    its kernels and temporary files then go to the node's own disk, ``DESCENTFLOW_SCRATCH``, and no
+    other process does its work.
     """
     session.own_variables()
+    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
     # squeue shortens waiting tasks of an array to 7_[2-9], which the executor plugin cannot read.
     os.environ.setdefault("SQUEUE_ARRAY", "1")
     if remote:
