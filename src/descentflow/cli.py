@@ -17,7 +17,7 @@ from descentflow.errors import ConfigurationError, InputError
 from descentflow.planning import versions
 from descentflow.planning.identity import canonical
 from descentflow.planning.jobs import Jobs, lock_digest
-from descentflow.runtime import snakemake_lock
+from descentflow.runtime import session, snakemake_lock
 
 LOCK = "envs/requirements.lock"
 MANIFEST = Path("figures/MANIFEST.json")
@@ -100,6 +100,8 @@ def _run(arguments: Sequence[str]) -> int:
     if ALLOW in arguments:
         os.environ[versions.ALLOWED] = "1"
         arguments = [argument for argument in arguments if argument != ALLOW]
+    session.own_variables()
+    session.check_session()
     folder = given(arguments).folder
     return snakemake_lock.run_snakemake(arguments, folder)
 

@@ -61,6 +61,10 @@ docs/exactness.md tells which bits depend on the kind of processor.
 """
 
 
+PATHS = ("DESCENTFLOW_CACHE", "DESCENTFLOW_SCRATCH")
+"""Folders, in which ``~`` and variables are expanded where a shell has not done so."""
+
+
 def own_variables(variables: MutableMapping[str, str] = os.environ) -> None:
     """Set and clear variables; name on standard error those that the session had set otherwise."""
     ignored = []
@@ -72,6 +76,9 @@ def own_variables(variables: MutableMapping[str, str] = os.environ) -> None:
             ignored.append(name)
             del variables[name]
     variables.update(SET)
+    for name in PATHS:
+        if value := variables.get(name):
+            variables[name] = str(Path(os.path.expandvars(value)).expanduser())
     if ignored:
         names = ", ".join(sorted(ignored))
         print(f"note: variables of the session that runs do not use: {names}", file=sys.stderr)
@@ -85,16 +92,19 @@ def _harmless(name: str, value: str) -> bool:
     return name in KEPT
 
 
-def ignore_files_here() -> None:
-    """Let no library be changed by a file of the working folder; raises InputError where one would be.
-
-    Matplotlib reads its file when it is imported, so that happens elsewhere; Numba reads its own
-    whenever it compiles.
-    """
+def check_session() -> None:
+    """Raise InputError for a cache that is no folder, and a file by which Numba would compile."""
+    cache = os.environ.get("DESCENTFLOW_CACHE")
+    if cache and Path(cache).exists() and not Path(cache).is_dir():
+        raise InputError(f"DESCENTFLOW_CACHE: a folder is needed, and {cache} is a file")
     if Path(".numba_config.yaml").exists():
         raise InputError(
             ".numba_config.yaml: Numba would compile other kernels by it; move it away"
         )
+
+
+def ignore_matplotlibrc() -> None:
+    """Import matplotlib outside of the working folder, if it would read its file there."""
     if Path("matplotlibrc").exists() and "matplotlib" not in sys.modules:
         here = Path.cwd()
         os.chdir(Path(__file__).parent)

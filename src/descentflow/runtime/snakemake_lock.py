@@ -30,13 +30,13 @@ def run_snakemake(arguments: Sequence[str], folder: Path) -> int:
     back) are dated now, as Snakemake discards what is older than its inputs. Raises InputError where
     another run holds the folder.
     """
-    prepare_environment(remote=False)
     command = [sys.executable, "-m", "snakemake", *arguments]
     with _locked(folder):
         if any((folder / OWN / "locks").glob("*.lock")):
             clear = [*command[:3], "--quiet", "all", "--unlock", *arguments]
             subprocess.run(clear, check=False)
         _date_now(folder)
+        prepare_environment(remote=False)
         with fork_server.serve_forks() as variables:
             return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
 

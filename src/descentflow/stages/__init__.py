@@ -9,10 +9,11 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
     del sys.path[0]  # the working folder, whose numpy.py is not NumPy
 
 from descentflow.errors import InputError
-from descentflow.runtime.session import ignore_files_here, own_variables
+from descentflow.runtime.session import check_session, ignore_matplotlibrc, own_variables
 
 own_variables()
 try:
-    ignore_files_here()
+    check_session()
 except InputError as refusal:
     sys.exit(f"error: {refusal}")
+ignore_matplotlibrc()

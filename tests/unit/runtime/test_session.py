@@ -100,10 +100,25 @@ def test_the_refusal_comes_from_the_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    session.ignore_files_here()
+    session.check_session()
     (tmp_path / ".numba_config.yaml").touch()
     with pytest.raises(InputError, match="move it away"):
-        session.ignore_files_here()
+        session.check_session()
+
+
+def test_a_cache_is_a_folder_and_its_name_is_expanded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("~/cache", "$HOME/cache", "${HOME}/cache"):
+        variables = {"DESCENTFLOW_CACHE": name}
+        session.own_variables(variables)
+        assert variables["DESCENTFLOW_CACHE"] == f"{tmp_path}/cache"
+    monkeypatch.setenv("DESCENTFLOW_CACHE", f"{tmp_path}/cache")
+    session.check_session()
+    (tmp_path / "cache").touch()
+    with pytest.raises(InputError, match=r"DESCENTFLOW_CACHE: a folder .* is a file"):
+        session.check_session()
 
 
 def test_fast_math_of_the_session_changes_no_bit() -> None:
