@@ -77,8 +77,8 @@ def own_variables(variables: MutableMapping[str, str] = os.environ) -> None:
             del variables[name]
     variables.update(SET)
     for name in PATHS:
-        if value := variables.get(name):
-            variables[name] = str(Path(os.path.expandvars(value)).expanduser())
+        if folder := variables.get(name):
+            variables[name] = str(Path(os.path.expandvars(folder)).expanduser())
     if ignored:
         names = ", ".join(sorted(ignored))
         print(f"note: variables of the session that runs do not use: {names}", file=sys.stderr)
