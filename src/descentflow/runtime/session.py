@@ -1,4 +1,4 @@
-"""Own the session's variables: set or clear what would change results, or stop jobs that are done.
+"""Own the session's variables: set or clear what would change results, or stop jobs at their end.
 
 A run's head calls :func:`own_variables` for all that it starts, and every stage for itself, before it
 imports anything that reads them. Only the standard library is imported here.
@@ -46,20 +46,14 @@ CLEARED = (
 """How the names of variables begin that libraries read while they compute."""
 
 KEPT = (
-    *(
-        "NUMBA_CPU_FEATURES",
-        "NUMBA_CPU_NAME",
-        "NPY_DISABLE_CPU_FEATURES",
-        "NPY_ENABLE_CPU_FEATURES",
-    ),
-    *("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
+    *("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES", "NUMBA_CPU_FEATURES"),
+    *("NUMBA_CPU_NAME", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
     "NUMBA_CACHE_DIR",
 )
 """Those among them that say for which kind of processor code is chosen, and where kernels are kept.
 
 docs/exactness.md tells which bits depend on the kind of processor.
 """
-
 
 PATHS = ("DESCENTFLOW_CACHE", "DESCENTFLOW_SCRATCH")
 """Folders, in which ``~`` and variables are expanded where a shell has not done so."""

@@ -39,7 +39,7 @@ _TRAPS = {
     ),
     re.compile(r"[-+]?0([bB][01_]+|[oO][0-7_]+|[xX][0-9a-fA-F_]+)"): "is not in base 10",
     re.compile(r"[-+]?[0-9][0-9_]*(:[0-9_]+)+(\.[0-9_]*)?"): "is a number of base 60 in YAML",
-    re.compile(r"[-+]?[0-9._]*(__|_\.|\._|_$)[0-9._]*"): "has a '_' that is not between digits",
+    re.compile(r"[-+]?(?=.*(__|_\.|\._|_$))[0-9._]+"): "has a '_' that is not between digits",
     re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?"): "is a date in YAML",
 }
 """Words that YAML reads as other numbers than a person means."""
@@ -103,8 +103,8 @@ def merged(files: Iterable[Path], overrides: Mapping[str, Any]) -> dict[str, Any
 
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return {**below} | {
-        key: _laid_over(below.get(key) or {}, value)
-        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping | None)
+        key: _laid_over(below[key], value)
+        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
         else value
         for key, value in above.items()
     }
