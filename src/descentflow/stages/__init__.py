@@ -11,6 +11,12 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
 from descentflow.errors import InputError
 from descentflow.runtime.session import check_session, ignore_matplotlibrc, own_variables
 
+STAGES = ("sample", "train", "aggregate", "draw", "judge", "show_claims")
+"""The modules of this folder that do jobs."""
+
+TRAINERS = ("descent", "flow", "optimizer", "deep_descent", "deep_gram")
+"""The modules of ``stages.trainers`` that the stage ``train`` calls."""
+
 own_variables()
 try:
     check_session()
