@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 import descentflow as df
 from descentflow.datasets import netcdf
+from descentflow.studies import claim
 
 STUDIES = ("constant_targets", "random_initializations")
 COLUMNS = ["study", "paper", "id", "statement", "where", "source", "measured", "bound", "holds"]
-VERDICTS = {True: "yes", False: "NO"}
+VERDICTS = {True: "holds", False: "fails"}
 SUCCESS, RISK_REACHED, RISK_FLOOR, ROUNDING = 1e-4, 1e-4, 1e-24, 1e-14
 NORMAL_95 = 1.959963984540054
 
@@ -201,7 +202,7 @@ def test_the_table(finished: Checkout, claims: Rows) -> None:
     assert len(claims) == text.count("\n") - 1
     assert {study for study, _ in claims} == set(STUDIES)
     for row in claims.values():
-        assert row["holds"] in ("yes", "NO", "not measured")
+        assert row["holds"] in claim.VERDICTS
         assert all(row[column] for column in COLUMNS)
 
 
