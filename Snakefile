@@ -1,5 +1,8 @@
 # The front door. config.yaml is read unless the command line gave studies of its own, so that
 # --configfile replaces the shipped studies instead of adding to them.
+import sys
+
+from descentflow.report.summary import summary
 from descentflow.runtime.slurm import cancel_left_over
 
 if "studies" not in config:
@@ -20,3 +23,7 @@ use rule * from descentflow
 # On a cluster: jobs that a killed run left are ended before any is submitted again.
 onstart:
     cancel_left_over()
+
+
+onsuccess:
+    print(summary(config), file=sys.stderr)
