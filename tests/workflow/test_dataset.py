@@ -236,7 +236,8 @@ def test_risks_that_tend_to_zero(datasets: dict[str, xr.Dataset], claims: Rows) 
     assert shows(row["measured"], int(reached.sum()))
     assert shows(row["measured"], final.size)
     assert shows(row["measured"], float(np.nanmax(final)))
-    assert row["holds"] == VERDICTS[bool(reached.all())]
+    assert row["holds"] == "too_small"  # 20,000 steps
+    assert "needs n >= 100000" in row["bound"]
 
 
 def test_identity_error(datasets: dict[str, xr.Dataset], claims: Rows) -> None:
@@ -313,7 +314,8 @@ def test_claims_of_the_other_study(datasets: dict[str, xr.Dataset], claims: Rows
     slopes = dataset["final_slope"].values[dataset["decay_kind"].values == 2]
     row = claims["random_initializations", "algebraic_slope"]
     assert shows(row["measured"], float(np.median(slopes)))
-    assert row["holds"] == VERDICTS[abs(float(np.median(slopes)) + 3) <= 0.1]
+    assert slopes.size < 30
+    assert row["holds"] == "too_small"
 
 
 def test_results_are_where_the_configuration_says(finished: Checkout) -> None:

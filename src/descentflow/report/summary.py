@@ -10,7 +10,7 @@ from descentflow.studies import claims_table
 
 
 def summary(configuration: Mapping[str, Any]) -> str:
-    """Return three lines about a run of this configuration; raises InputError for no table of claims."""
+    """Return three lines about a run of a configuration; raises InputError for a broken table."""
     outputs = parse(Outputs, configuration.get("outputs", {}))
     table, page = (Path(outputs.results) / f"claims.{ending}" for ending in ("csv", "html"))
     claims = "not judged: no claims were asked for"
