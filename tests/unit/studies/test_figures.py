@@ -345,6 +345,8 @@ def test_an_activation_of_ones_own_is_drawn(datasets: Datasets) -> None:
     assert {panel.get_title() for panel in figures.affine(own).axes} == {"cosine"}
     _, labels = figures.other_targets(own).axes[0].get_legend_handles_labels()
     assert labels == ["cosine"]
+    shown = [label.get_text() for label in figures.minimisers(own).axes[0].get_yticklabels()]
+    assert shown[-1] == "cosine"
 
 
 def test_panels_without_data_say_so(datasets: Datasets) -> None:

@@ -208,15 +208,16 @@ def other_targets(dataset: xr.Dataset) -> Figure:
 def minimisers(dataset: xr.Dataset) -> Figure:
     """Draw the table of activations that attain the infimum of the risk, by target and width."""
     figure, (panel,) = style.new(style.PAGE, 4.6)
-    columns = list(COLUMNS)
-    verdicts = np.full((len(ACTIVATIONS), len(columns)), np.nan)
+    columns, ran = list(COLUMNS), [str(name) for name in dataset["network_activation"].values]
+    names = list(dict.fromkeys([*ACTIVATIONS, *ran]))
+    verdicts = np.full((len(names), len(columns)), np.nan)
     texts = np.full(verdicts.shape, "", dtype=object)
     frames = []
     for index in np.flatnonzero(dataset["case"].values != ""):
         run = dataset.isel(run=int(index))
         key = (str(run["case"].values), int(run["network_hidden"]))
         if key in columns and str(run["experiment"].values) not in ("random", "diverging"):
-            cell = ACTIVATIONS.index(str(run["network_activation"].values)), columns.index(key)
+            cell = names.index(str(run["network_activation"].values)), columns.index(key)
             verdicts[cell], texts[cell] = run["verdict"], _cell_text(run)
             frames.append((cell, _frame_color(run)))
     sns.heatmap(
@@ -230,7 +231,7 @@ def minimisers(dataset: xr.Dataset) -> Figure:
         linewidths=5,
         cbar=False,
         xticklabels=list(COLUMNS.values()),
-        yticklabels=[name.replace("_", " ") for name in ACTIVATIONS],
+        yticklabels=[name.replace("_", " ") for name in names],
         ax=panel,
     )
     for (row, column), color in frames:
