@@ -65,7 +65,7 @@ class Start(Planned):
 class Run(PlannedRun):
     """Gradient descent or gradient flow of one experiment's setting."""
 
-    carried: ClassVar[tuple[str, ...]] = ("sums", "balances")
+    carried: ClassVar[tuple[str, ...]] = ("sums", "balances", "buffers")
 
     setting: Experiment
     step_sizes: tuple[Any, ...] = (None,)
@@ -78,7 +78,7 @@ class Run(PlannedRun):
     @property
     def trainer(self) -> str:
         """The module of ``stages.trainers`` that makes its files."""
-        return "flow" if self.flows else "descent"
+        return self.setting.training.trainer
 
     @property
     def axis(self) -> str:  # type: ignore[override]
@@ -160,9 +160,10 @@ class Run(PlannedRun):
     def _gradient_seconds(self) -> float:
         """Rough seconds of one gradient."""
         hidden, inputs = self.setting.network.hidden, self.setting.inputs
-        if self.setting.engine == "closed_form":
+        batch = getattr(self.setting.training, "batch", None)
+        if self.setting.engine == "closed_form" and not batch:
             return SECONDS_PER_NEURON_STEP * (hidden + 8)
-        nodes = inputs.size if inputs.finite else PLANNED_NODES
+        nodes = batch or (inputs.size if inputs.finite else PLANNED_NODES)
         return SECONDS_PER_NODE * nodes * (hidden + 1)
 
 

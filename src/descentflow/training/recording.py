@@ -25,6 +25,7 @@ STATUS = {
 
 LONG_NAMES = {
     "risk": "risk L(theta) = E|N(X) - f(X)|^2",
+    "batch_loss": "loss on the batch of the next step, at the recorded theta",
     "gradient_norm": "Euclidean norm of the generalised gradient G(theta)",
     "parameter_norm": "Euclidean norm of theta",
     "lyapunov": "Lyapunov function V(theta) = |theta|^2 + |c - 2 xi|^2",
@@ -38,6 +39,7 @@ LONG_NAMES = {
     "integrated_risk": "integral of the risk from 0",
     "balance_drift": "largest change of |w_i|^2 + b_i^2 - |v_i|^2, constant along the exact flow",
     "risk_increase": "largest increase of the risk over one step of the integrator",
+    "buffers": "the optimiser's averages of gradients and of their squares",
     "restart_parameters": "theta at the last of the times 1, 10, 100, .. of the flow, else at 0",
     "restart_sums": "what dissipated, integrated_risk and risk_increase go on from there",
     "sums": "what dissipated, integrated_risk and risk_increase go on from",
