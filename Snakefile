@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 # Snakemake puts this folder on the path, and a file numpy.py here is not NumPy.
 sys.path[:] = [path for path in sys.path if path != str(workflow.basedir)]
 
+from descentflow.report.summary import summary
 from descentflow.runtime.slurm import cancel_left_over
 from descentflow.schema.yaml_file import merged
 
@@ -41,3 +42,7 @@ use rule * from descentflow
 # On a cluster: jobs that a killed run left are ended before any is submitted again.
 onstart:
     cancel_left_over()
+
+
+onsuccess:
+    print(summary(config), file=sys.stderr)

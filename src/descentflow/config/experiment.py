@@ -53,7 +53,7 @@ class Descent(Model):
 
     method: Literal["gd"] = Field(description="gradient descent Θ → Θ − γG(Θ)")
     step_size: StepSize = Field(description="γ, or `{lyapunov_fraction: ..}`")
-    steps: Whole = Field(ge=1, le=10**13, description="number of steps; longer runs extend shorter")
+    steps: Whole = Field(ge=1, le=10**13, description="number of steps")
     records_per_decade: Whole = Field(default=20, ge=1, le=1000, description=RECORDS)
     snapshots: Whole = Field(default=0, ge=0, le=1000, description=SNAPSHOTS.format("steps"))
 
@@ -69,7 +69,7 @@ class Flow(Model):
     trainer: ClassVar[str] = "flow"
 
     method: Literal["gf"] = Field(description="gradient flow Θ' = −G(Θ)")
-    until: Positive = Field(le=1e15, description="final time; longer flows extend shorter ones")
+    until: Positive = Field(le=1e15, description="final time")
     rtol: Positive = Field(
         default=1e-9,
         ge=1e-14,

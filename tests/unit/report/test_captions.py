@@ -96,7 +96,7 @@ def test_no_caption_without_a_figure() -> None:
 def test_a_failing_claim_is_told_on_the_first_page_and_with_its_study(captions: Captions) -> None:
     first = rendered(TEMPLATES / "workflow.rst", captions)
     for text in (first, rendered(TEMPLATES / "claims.rst", captions)):
-        assert "3 of 5 claims hold, 1 FAILS, 1 not measured" in text
+        assert "3 of 6 claims hold, 1 FAILS, 1 too small to judge, 1 not measured" in text
         assert "&lt;b&gt;bold&lt;/b&gt; | bar; measured: 3; must be: 2" in text
     study = rendered(Path(captions.template("constant_targets", "flow")), captions)
     assert "1 of 2 claims hold, 1 FAILS" in study
