@@ -1,0 +1,78 @@
+"""Ball arithmetic by python-flint: conversions, and directed rounding to decimals."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+
+from descentflow.errors import InputError
+
+try:
+    from flint import arb, ctx, fmpq
+except ModuleNotFoundError:  # pragma: no cover
+    raise InputError(
+        "python-flint is not installed; certified risks need the extra: descentflow[certify]"
+    ) from None
+
+PRECISION = 256
+"""Bits of the centres of balls."""
+DIGITS = 30
+"""Significant digits of bounds written as decimals."""
+
+
+@contextmanager
+def precision(bits: int = PRECISION) -> Iterator[None]:
+    """Set the precision of balls for a while."""
+    before = ctx.prec
+    ctx.prec = bits
+    try:
+        yield
+    finally:
+        ctx.prec = before
+
+
+def ball(value: Fraction | int) -> arb:
+    """Enclose a rational number."""
+    return _ball(value, ctx.prec)
+
+
+def ends(x: arb) -> tuple[Fraction, Fraction]:
+    """Return the exact ends of a finite ball."""
+    middle, radius = _exact(x.mid()), _exact(x.rad())
+    return middle - radius, middle + radius
+
+
+def doubles(x: arb | Fraction) -> tuple[float, float]:
+    """Return doubles below and above a ball or a number."""
+    low, high = (x, x) if isinstance(x, Fraction) else ends(x)
+    below, above = float(low), float(high)
+    return (
+        math.nextafter(below, -math.inf) if below > low else below,
+        math.nextafter(above, math.inf) if above < high else above,
+    )
+
+
+def decimal(value: Fraction, *, up: bool) -> str:
+    """Write a number with DIGITS significant digits, rounded up or down."""
+    if value == 0:
+        return "0"
+    size = abs(value)
+    exponent = len(str(size.numerator)) - len(str(size.denominator))
+    exponent -= size < Fraction(10) ** exponent
+    scaled = value * Fraction(10) ** (DIGITS - 1 - exponent)
+    whole = math.ceil(scaled) if up else math.floor(scaled)
+    # Decimals with more digits than their context has are exact if made from parts.
+    digits = tuple(map(int, str(abs(whole))))
+    return format(Decimal((whole < 0, digits, exponent + 1 - DIGITS)), "f")
+
+
+@lru_cache(maxsize=1024)
+def _ball(value: Fraction | int, _precision: int) -> arb:
+    return arb(fmpq(value.numerator, value.denominator))
+
+
+def _exact(x: arb) -> Fraction:
+    mantissa, exponent = x.man_exp()
+    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
