@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from typing import TypeAlias
 
 from descentflow.errors import InputError
 
@@ -15,6 +16,9 @@ except ModuleNotFoundError:  # pragma: no cover
     raise InputError(
         "python-flint is not installed; certified risks need the extra: descentflow[certify]"
     ) from None
+
+Ball: TypeAlias = arb
+"""A real number: a centre and a radius."""
 
 PRECISION = 256
 """Bits of the centres of balls."""
@@ -44,28 +48,26 @@ def ends(x: arb) -> tuple[Fraction, Fraction]:
     return middle - radius, middle + radius
 
 
-def doubles(x: arb | Fraction) -> tuple[float, float]:
-    """Return doubles below and above a ball or a number."""
-    low, high = (x, x) if isinstance(x, Fraction) else ends(x)
-    below, above = float(low), float(high)
-    return (
-        math.nextafter(below, -math.inf) if below > low else below,
-        math.nextafter(above, math.inf) if above < high else above,
-    )
+def doubles(x: arb) -> tuple[float, float]:
+    """Return doubles below and above a ball."""
+    # Neither conversion errs by more than one unit in the last place.
+    near, radius = float(x.mid()), 1.001 * float(x.rad())
+    low, high = (math.nextafter(near, sign * math.inf) + sign * radius for sign in (-1, 1))
+    return math.nextafter(low, -math.inf), math.nextafter(high, math.inf)
 
 
-def decimal(value: Fraction, *, up: bool) -> str:
-    """Write a number with DIGITS significant digits, rounded up or down."""
+def decimal(value: Fraction, *, up: bool, digits: int = DIGITS) -> str:
+    """Write a number with that many significant digits, rounded up or down."""
     if value == 0:
         return "0"
     size = abs(value)
     exponent = len(str(size.numerator)) - len(str(size.denominator))
     exponent -= size < Fraction(10) ** exponent
-    scaled = value * Fraction(10) ** (DIGITS - 1 - exponent)
+    scaled = value * Fraction(10) ** (digits - 1 - exponent)
     whole = math.ceil(scaled) if up else math.floor(scaled)
     # Decimals with more digits than their context has are exact if made from parts.
-    digits = tuple(map(int, str(abs(whole))))
-    return format(Decimal((whole < 0, digits, exponent + 1 - DIGITS)), "f")
+    figures = tuple(map(int, str(abs(whole))))
+    return format(Decimal((whole < 0, figures, exponent + 1 - digits)), "f")
 
 
 @lru_cache(maxsize=1024)

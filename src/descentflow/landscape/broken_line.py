@@ -14,9 +14,10 @@ Line: TypeAlias = tuple[Fraction, Fraction, Fraction]
 
 
 class BrokenLine(NamedTuple):
-    """f = intercept + left_slope x on [0, break], plus jump + (right_slope − left_slope)(x − break) after it.
+    """A line with one break: f(x) = intercept + left_slope x on [0, break].
 
-    Inputs are scaled from [low, high] to [0, 1]. Without a break jump is 0 and both slopes are equal.
+    After the break f has jump + (right_slope − left_slope)(x − break) in addition. Inputs are scaled
+    from [low, high] to [0, 1]. Without a break jump is 0 and both slopes are equal.
     """
 
     low: Fraction

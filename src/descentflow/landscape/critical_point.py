@@ -1,6 +1,7 @@
 """Critical networks written out: places, types, slope changes, risk (docs/mathematics.md, 7.3)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Generic, NamedTuple
 
 from descentflow.landscape.broken_line import BrokenLine
@@ -90,7 +91,7 @@ def assemble(
         types[0] = LEFT
     if pattern.right == FLAT:
         types[-1] = RIGHT
-    changes = [after - before for before, after in zip(slopes, slopes[1:], strict=False)]
+    changes = [after - before for before, after in pairwise(slopes)]
     kinks = tuple(map(Kink[N], places, types, changes, residuals))
     constant = residuals[0] + value(target, places[0], number, after=left == 0)
     for kink in kinks[1:]:
@@ -119,9 +120,9 @@ def critical_point(model: Model[N], pattern: Pattern, h: N, p: N) -> CriticalPoi
     at_left = number(model.shape.left_sign) * mu / (a * a) if pattern.left > 0 else zero
     at_right = number(model.shape.right_sign) * mu / (b * b) if pattern.right > 0 else zero
     m, n = abs(pattern.left), abs(pattern.right)
-    l, r = alpha - (number(1) - p) * h, alpha + p * h
-    places = [l - number(i) * a for i in reversed(range(m))]
-    places += [r + number(j) * b for j in range(n)]
+    left, right = alpha - (number(1) - p) * h, alpha + p * h
+    places = [left - number(i) * a for i in reversed(range(m))]
+    places += [right + number(j) * b for j in range(n)]
     # The residual changes its sign from one place of a side to the next.
     left_residuals, right_residuals = zigzag(at_left, m)[::-1], zigzag(at_right, n)
     residuals = left_residuals + right_residuals

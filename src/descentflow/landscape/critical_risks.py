@@ -4,13 +4,16 @@ from itertools import pairwise
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from descentflow.errors import InputError
 from descentflow.functions.networks import split
-from descentflow.landscape.balls import decimal
+from descentflow.landscape.balls import Ball, decimal
 from descentflow.landscape.broken_line import BrokenLine, broken_line
-from descentflow.landscape.levels import Landscape, Level, Point, landscape, signature_of
+from descentflow.landscape.critical_point import CriticalPoint
+from descentflow.landscape.levels import Landscape, Level, landscape, signature_of
 from descentflow.landscape.patterns import label
+from descentflow.landscape.solutions import Solution
 from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
 
@@ -63,17 +66,21 @@ def critical_risks(problem: Problem, hidden: int | None = None) -> xr.Dataset:
     ------
     InputError for other problems, and if python-flint is not installed.
     """
-    target = broken_line(problem)
+    return as_dataset(landscape(broken_line(problem), width_of(problem, hidden)))
+
+
+def width_of(problem: Problem, hidden: int | None) -> int:
+    """Return the width that is meant; raise InputError if it is too large or no width."""
     width = problem.network.hidden if hidden is None else hidden
     if not 1 <= width <= MAX_HIDDEN:
         raise InputError(f"hidden: must be from 1 to {MAX_HIDDEN}, found {width}")
-    return as_dataset(landscape(target, width))
+    return width
 
 
-def theta_of(target: BrokenLine, point: Point, hidden: int) -> Array:
+def theta_of(target: BrokenLine, point: CriticalPoint[Ball], hidden: int) -> Array:
     """Return θ (3H+1,) of a critical network; its first neurons are those with kinks, ascending."""
     theta = np.zeros(3 * hidden + 1)
-    w, b, v, c = split(theta, hidden)
+    w, b, v, _ = split(theta, hidden)
     b[point.neurons :] = -1.0
     width = target.high - target.low
     for i, kink in enumerate(point.kinks):
@@ -123,7 +130,7 @@ def as_dataset(found: Landscape) -> xr.Dataset:
                 for column, name in enumerate(("positive", "zero", "negative"))
             },
             "minimum": (each, minima.astype(np.int8)),
-            "proof": (each, ["Krawczyk" if level.solution else "rational" for level in levels]),
+            "proof": (each, [_proof(level) for level in levels]),
         }
     )
     for name, text in LONG_NAMES.items():
@@ -133,6 +140,10 @@ def as_dataset(found: Landscape) -> xr.Dataset:
     names = (f"({label(left)}, {label(right)})" for left, right in found.undecided)
     dataset.attrs = {"complete": int(not found.undecided), "undecided": " ".join(names)}
     return dataset
+
+
+def _proof(level: Level) -> str:
+    return "Krawczyk" if isinstance(level.source, Solution) else "rational"
 
 
 def _middle(level: Level) -> float:
@@ -162,7 +173,7 @@ def _signs(target: BrokenLine, level: Level, hidden: int) -> tuple[int, int, int
     return found.positive, zero, found.negative
 
 
-def _minimum(level: Level, signs: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
+def _minimum(level: Level, signs: NDArray[np.int64]) -> int:
     if level.risk[1] == 0 or (signs[0] >= 0 and signs[2] == 0):
         return MINIMUM["minimum"]
     return MINIMUM["saddle"] if signs[2] > 0 else MINIMUM["undecided"]

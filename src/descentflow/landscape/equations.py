@@ -1,9 +1,9 @@
 """The two equations of a pattern in h, the length of the middle piece, and p, its part after the break.
 
-docs/mathematics.md, 7.4. With q = 1 − p the middle piece is [α − qh, α + ph]. Beside it are m pieces of
-length a = (α − qh)/m on the left and n of length b = (1 − α − ph)/n on the right. The third unknown μ is
-eliminated, and what may vanish or grow where a, b, h, p or q tends to 0 is divided out. So the equations
-are regular on the whole domain; ratios are written such that each variable enters few times.
+docs/mathematics.md, 7.4. With q = 1 − p the middle piece is [α − qh, α + ph]. Beside it are m pieces
+of length a = (α − qh)/m on the left and n of length b = (1 − α − ph)/n on the right. The third unknown
+μ is eliminated, and factors that vanish or grow where a, b, h, p or q tends to 0 are divided out. So
+the equations are regular on the whole domain. In the ratios each variable enters few times.
 """
 
 from typing import Generic, NamedTuple
@@ -24,7 +24,7 @@ class Model(NamedTuple, Generic[N]):
 
 
 class Ratios(NamedTuple, Generic[N]):
-    """6κ, 6κX² and 6κY² over a common factor, with κ = μ/h², X = h/a, Y = h/b; None without that side."""
+    """1/S, X²/S and Y²/S with S = 1 + mX³ + nY³, X = h/a and Y = h/b; None without that side."""
 
     middle: N
     left: N | None
@@ -69,7 +69,7 @@ def six_kappa(model: Model[N], h: N, p: N) -> N:
     """Return 6κ = 6μ/h² at a solution."""
     number, target, shape = model.number, model.target, model.shape
     a3, b3 = _cubes(model, h, *lengths(model, h, p))
-    side = shape.free_slope(target)
+    side = shape.free_slope
     if side is not None:
         slope = (target.left_slope, target.right_slope)[side]
         return -number(slope) * h / (number(2) * (a3 + b3))
@@ -78,7 +78,7 @@ def six_kappa(model: Model[N], h: N, p: N) -> N:
 
 
 def _ratios(model: Model[N], h: N, left: N, right: N) -> Ratios[N]:
-    """Return 1/S, X²/S and Y²/S with S = 1 + mX³ + nY³; for δ = 0, S = h(mX³ + nY³)/h³ and 1/S = 0."""
+    """Return the ratios; for δ = 0 those for S = (mX³ + nY³)/h, and 0 for the first."""
     number, m, n, shape = model.number, model.m, model.n, model.shape
     zero, one = number(0), number(1)
     if shape.delta:
@@ -114,7 +114,7 @@ def _factored(model: Model[N], h: N, p: N, ratios: Ratios[N]) -> tuple[N, N]:
     jump, kink, q = number(target.jump), number(target.kink), number(1) - p
     at_left, at_right = _moments(model, ratios)
     p2, q2 = p * p, q * q
-    side = shape.free_slope(target)
+    side = shape.free_slope
     if side is not None:
         half = number((target.left_slope, target.right_slope)[side] / 2)
         at_left, at_right = half * at_left, half * at_right

@@ -1,9 +1,10 @@
 """Arrays of intervals of doubles whose ends are rounded outward.
 
-A bound may be infinite: then the interval is unbounded, but its members are finite, so 0·∞ is 0. NumPy's
-+ − × ÷ are correctly rounded, so the next double encloses the exact result.
+A bound may be infinite: then the interval is unbounded, but its members are finite, so 0·∞ is 0.
+NumPy's + − × ÷ are correctly rounded, so the next double encloses the exact result.
 """
 
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
@@ -47,6 +48,10 @@ class Intervals:
         low, high = np.where(across, -np.inf, low), np.where(across, np.inf, high)
         return self * _outward(low, high, other.low >= 0.0)
 
+    def take(self, rows: NDArray[np.int64] | Flags) -> "Intervals":
+        """Return some of the intervals."""
+        return Intervals(self.low[rows], self.high[rows])
+
     @property
     def middle(self) -> Array:
         """Doubles in the intervals, near their middles."""
@@ -74,6 +79,20 @@ def enclose(value: Fraction | int) -> Intervals:
     low = np.nextafter(near, -np.inf) if near > value else near
     high = np.nextafter(near, np.inf) if near < value else near
     return Intervals(np.asarray(low), np.asarray(high))
+
+
+def select(condition: Flags, first: Intervals, second: Intervals) -> Intervals:
+    """Return the first intervals where the condition holds, else the second."""
+    return Intervals(
+        np.where(condition, first.low, second.low), np.where(condition, first.high, second.high)
+    )
+
+
+def joined(parts: Sequence[Intervals]) -> Intervals:
+    """Join arrays of intervals."""
+    return Intervals(
+        np.concatenate([part.low for part in parts]), np.concatenate([part.high for part in parts])
+    )
 
 
 def _positive(first: Intervals, second: Intervals) -> Flags:

@@ -2,11 +2,9 @@
 
 from collections import defaultdict
 from fractions import Fraction
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from flint import arb
-
-from descentflow.landscape.balls import doubles, ends, precision
+from descentflow.landscape.balls import Ball, ball, doubles, ends, precision
 from descentflow.landscape.broken_line import BrokenLine
 from descentflow.landscape.critical_point import CriticalPoint, Kink, critical_point
 from descentflow.landscape.patterns import Pattern, Shape, patterns
@@ -18,31 +16,36 @@ from descentflow.landscape.solutions import Solution, model, solutions
 CHUNK = 1024
 """Patterns that are searched together, which bounds the memory."""
 
-Point: TypeAlias = CriticalPoint[arb] | CriticalPoint[Fraction]
-
 
 class Level(NamedTuple):
-    """A critical network, with the solution it comes from if its places are not rational."""
+    """A critical network, and the solution it comes from, or the same network in rational numbers."""
 
-    point: Point
-    solution: Solution | None
+    point: CriticalPoint[Ball]
+    source: Solution | CriticalPoint[Fraction]
     risk: tuple[Fraction, Fraction]
 
 
 class Landscape(NamedTuple):
-    """All critical risks of networks of at most ``hidden`` neurons, but for undecided patterns."""
+    """All critical risks of networks of at most ``hidden`` neurons, but for undecided patterns.
+
+    ``dropped`` are solutions of the equations outside of the domain, or on its edge.
+    """
 
     target: BrokenLine
     hidden: int
     levels: tuple[Level, ...]
+    dropped: tuple[Solution, ...]
     undecided: tuple[Pattern, ...]
 
 
 def landscape(target: BrokenLine, hidden: int) -> Landscape:
     """Find all critical points, ascending by risk; networks that differ have a level each."""
-    levels = [
-        Level(point, None, (point.risk, point.risk)) for point in rational_points(target, hidden)
-    ]
+    with precision():
+        levels = [
+            Level(as_balls(point), point, (point.risk, point.risk))
+            for point in rational_points(target, hidden)
+        ]
+    dropped: list[Solution] = []
     undecided: list[Pattern] = []
     shapes: dict[Shape, list[Pattern]] = defaultdict(list)
     if not target.affine:
@@ -54,32 +57,38 @@ def landscape(target: BrokenLine, hidden: int) -> Landscape:
             some = members[first : first + CHUNK]
             isolating, left = isolate(target, shape, some)
             undecided += [some[number] for number in left.pattern]
-            inner, edge = solutions(target, some, isolating)
-            levels += [_level(target, found) for found in inner]
-            undecided += [found.pattern for found in edge if not _explained(target, found)]
+            for found in solutions(target, some, isolating):
+                if found.inside:
+                    levels.append(_level(target, found))
+                    continue
+                dropped.append(found)
+                if found.inside is None and not _explained(target, found):
+                    undecided.append(found.pattern)
     levels.sort(key=lambda level: (float(level.risk[0]), level.point.pattern))
-    return Landscape(target, hidden, tuple(levels), tuple(sorted(set(undecided))))
+    return Landscape(target, hidden, tuple(levels), tuple(dropped), tuple(sorted(set(undecided))))
 
 
-def signature_of(target: BrokenLine, point: Point) -> Signature | None:
+def signature_of(target: BrokenLine, point: CriticalPoint[Ball]) -> Signature | None:
     """Return the signs of the Hessian, None where there is no Hessian: a kink at a jump."""
-    places = [doubles(kink.place) for kink in point.kinks]
-    alpha = float(target.break_)
-    if target.jump != 0 and any(low <= alpha <= high for low, high in places):
-        return None
     with precision():
+        alpha = ball(target.break_)
+        if target.jump != 0 and any(kink.place.overlaps(alpha) for kink in point.kinks):
+            return None
         kinks = [
-            Enclosed(place, _ratio(kink), kink.type)
-            for place, kink in zip(places, point.kinks, strict=True)
+            Enclosed(doubles(kink.place), doubles(kink.residual / kink.change), kink.type)
+            for kink in point.kinks
         ]
     return signature(kinks, fully_active=point.slope is not None)
 
 
-def _ratio(kink: Kink[arb] | Kink[Fraction]) -> tuple[float, float]:
-    """Enclose the residual at a kink over its change of slope."""
-    if isinstance(kink.change, arb):
-        return doubles(kink.residual / kink.change)
-    return doubles(kink.residual / kink.change)
+def as_balls(point: CriticalPoint[Fraction]) -> CriticalPoint[Ball]:
+    """Return the same network with balls for rational numbers."""
+    kinks = tuple(
+        Kink(ball(place), kind, ball(change), ball(residual))
+        for place, kind, change, residual in point.kinks
+    )
+    slope = None if point.slope is None else ball(point.slope)
+    return CriticalPoint(point.pattern, kinks, slope, ball(point.constant), ball(point.risk))
 
 
 def _level(target: BrokenLine, found: Solution) -> Level:

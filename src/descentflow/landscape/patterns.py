@@ -53,15 +53,16 @@ class Shape(NamedTuple):
         """The same at r."""
         return {"none": 0, "flat": 0, "even": 1, "odd": -1}[self.right]
 
-    def free_slope(self, target: BrokenLine) -> int | None:
-        """Return 0 or 1 if delta = 0: the side whose slope of the target must not vanish."""
+    @property
+    def free_slope(self) -> int | None:
+        """The side, 0 or 1, whose slope of the target determines μ if delta = 0."""
         if self.delta:
             return None
         return 0 if self.left == "odd" else 1
 
     def possible(self, target: BrokenLine) -> bool:
         """Whether the equations can have a solution with μ ≠ 0 for this target (7.4)."""
-        side = self.free_slope(target)
+        side = self.free_slope
         if side is None:
             return True
         if "flat" in self and target.jump == 0:

@@ -1,7 +1,7 @@
 """Critical points with rational places, found in rational arithmetic (docs/mathematics.md, 7.5).
 
-They are: networks without a kink; those with one place and μ = 0; f itself; those with a place exactly at
-the break; and, where there is no break, all zig-zags.
+They are: networks without a kink; those with one place and μ = 0; f itself; those with a place exactly
+at the break; and, where there is no break, all zig-zags.
 """
 
 from collections.abc import Iterator
@@ -86,19 +86,19 @@ def _uniform(
     length = Fraction(1, kinks + 1)
     places = [i * length for i in range(1, kinks + 1)]
     residuals = zigzag(slope * length / 2, kinks)
-    lines = [target.left_slope if x < target.break_ else target.right_slope for x in (ZERO, *places)]
+    lines = [
+        target.left_slope if x < target.break_ else target.right_slope for x in (ZERO, *places)
+    ]
     slopes = [line + s for line, s in zip(lines, zigzag(slope, kinks + 1), strict=True)]
     risk = (slope * length) ** 2 / 12
-    return assemble(
-        target, pattern, places, slopes, residuals, risk, Fraction, left=kinks
-    )
+    return assemble(target, pattern, places, slopes, residuals, risk, Fraction, left=kinks)
 
 
 def _target_itself(target: BrokenLine) -> CriticalPoint[Fraction]:
     """Make a network that equals a continuous target: one neuron if f is constant on one side."""
     start = target.intercept + target.left_slope * target.break_
     pattern = Pattern(FLAT, FLAT)
-    return _bent(target, pattern, target.break_, target.left_slope, target.right_slope, start, ZERO)
+    return _bent(pattern, target.break_, target.left_slope, target.right_slope, start, ZERO)
 
 
 def _one_place(target: BrokenLine) -> Iterator[CriticalPoint[Fraction]]:
@@ -119,11 +119,10 @@ def _one_place(target: BrokenLine) -> Iterator[CriticalPoint[Fraction]]:
         start = target(place, after=not left)
         slopes = (target.left_slope, slope) if left else (slope, target.right_slope)
         pattern = Pattern(FLAT, 0) if left else Pattern(0, FLAT)
-        yield _bent(target, pattern, place, *slopes, start, line.error)
+        yield _bent(pattern, place, *slopes, start, line.error)
 
 
 def _bent(
-    target: BrokenLine,
     pattern: Pattern,
     place: Fraction,
     before: Fraction,
@@ -131,7 +130,7 @@ def _bent(
     start: Fraction,
     risk: Fraction,
 ) -> CriticalPoint[Fraction]:
-    """Make a network with one place and μ = 0 of one neuron if it is constant on a side, else of two."""
+    """Make a network with one place and μ = 0: one neuron if it is constant on a side, else two."""
     if after == 0:
         kinks = (Kink(place, LEFT, -before, ZERO),)
         return CriticalPoint(pattern, kinks, None, start, risk)

@@ -1,8 +1,9 @@
 """All solutions of the equations of a pattern: branch and bound in intervals of doubles.
 
-The domain is 0 ≤ h, p ≤ 1. A box is dropped if an equation has no zero on it. On a box 1.2 times as large
-Krawczyk's operator shows that there is no solution, or exactly one, or it makes the box smaller; else the
-box is halved. All patterns of one shape go together. All is proved but what is returned as undecided.
+The domain is 0 ≤ h, p ≤ 1. A box is dropped if an equation has no zero on it. On a box 1.2 times as
+large Krawczyk's operator shows that there is no solution, or exactly one, or it makes the box smaller;
+else the box is halved. All patterns of one shape go together. Nothing is left out: boxes without a
+decision are returned.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from descentflow.landscape.broken_line import BrokenLine
 from descentflow.landscape.equations import Model, combination, equations, lengths
 from descentflow.landscape.field import Jet
-from descentflow.landscape.intervals import Flags, Intervals, enclose, point
+from descentflow.landscape.intervals import Flags, Intervals, enclose, joined, point, select
 from descentflow.landscape.patterns import Pattern, Shape
 from descentflow.simd.arrays import Array
 
@@ -29,40 +30,26 @@ INFLATION = 0.1
 
 
 class Boxes(NamedTuple):
-    """Boxes [h_low, h_high] × [p_low, p_high], each with the number of its pattern."""
+    """Boxes of h and p, each with the number of its pattern."""
 
     pattern: NDArray[np.int64]
-    h_low: Array
-    h_high: Array
-    p_low: Array
-    p_high: Array
+    h: Intervals
+    p: Intervals
 
     def take(self, rows: NDArray[np.int64] | Flags) -> "Boxes":
         """Return some of the boxes."""
-        return Boxes(*(field[rows] for field in self))
-
-    @property
-    def h(self) -> Intervals:
-        """The intervals of h."""
-        return Intervals(self.h_low, self.h_high)
-
-    @property
-    def p(self) -> Intervals:
-        """The intervals of p."""
-        return Intervals(self.p_low, self.p_high)
+        return Boxes(self.pattern[rows], self.h.take(rows), self.p.take(rows))
 
 
-def isolate(
-    target: BrokenLine, shape: Shape, patterns: Sequence[Pattern]
-) -> tuple[Boxes, Boxes]:
+def isolate(target: BrokenLine, shape: Shape, patterns: Sequence[Pattern]) -> tuple[Boxes, Boxes]:
     """Return boxes with exactly one solution each, and boxes that stay undecided.
 
     Every solution is in one of them, several boxes may hold the same one. ``patterns`` have the shape.
     """
     counts = np.array(patterns, dtype=np.float64).reshape(-1, 2)
     count = len(counts)
-    zero, one = np.zeros(count), np.ones(count)
-    boxes = Boxes(np.arange(count), zero, one, zero, one)
+    unit = Intervals(np.zeros(count), np.ones(count))
+    boxes = Boxes(np.arange(count), unit, unit)
     isolating = [boxes.take(np.zeros(0, np.int64))]
     with np.errstate(all="ignore"):
         for _ in range(MAX_DEPTH):
@@ -72,7 +59,7 @@ def isolate(
             found, boxes = _newton(_model(target, shape, counts, boxes), boxes)
             isolating.append(found)
             boxes = _halves(boxes, counts)
-    return Boxes(*map(np.concatenate, zip(*isolating, strict=True))), boxes
+    return _joined(isolating), boxes
 
 
 def _model(target: BrokenLine, shape: Shape, counts: Array, boxes: Boxes) -> Model[Intervals]:
@@ -100,16 +87,11 @@ def _newton(model: Model[Intervals], boxes: Boxes) -> tuple[Boxes, Boxes]:
     wide_h, wide_p = _enlarged(boxes.h), _enlarged(boxes.p)
     new_h, new_p, usable = krawczyk(model, wide_h, wide_p)
     inside = usable & _inside(new_h, wide_h) & _inside(new_p, wide_p)
-    isolating = Boxes(boxes.pattern, wide_h.low, wide_h.high, wide_p.low, wide_p.high).take(inside)
-    rest = Boxes(
-        boxes.pattern,
-        np.where(usable, np.maximum(boxes.h_low, new_h.low), boxes.h_low),
-        np.where(usable, np.minimum(boxes.h_high, new_h.high), boxes.h_high),
-        np.where(usable, np.maximum(boxes.p_low, new_p.low), boxes.p_low),
-        np.where(usable, np.minimum(boxes.p_high, new_p.high), boxes.p_high),
-    )
-    empty = (rest.h_low > rest.h_high) | (rest.p_low > rest.p_high)
-    return isolating, rest.take(~inside & ~empty)
+    isolating = Boxes(boxes.pattern, wide_h, wide_p).take(inside)
+    h = select(usable, _intersection(boxes.h, new_h), boxes.h)
+    p = select(usable, _intersection(boxes.p, new_p), boxes.p)
+    empty = (h.low > h.high) | (p.low > p.high)
+    return isolating, Boxes(boxes.pattern, h, p).take(~inside & ~empty)
 
 
 def krawczyk(
@@ -171,14 +153,30 @@ def _inside(inner: Intervals, outer: Intervals) -> Flags:
 def _halves(boxes: Boxes, counts: Array) -> Boxes:
     """Halve boxes in h or p, in h on a logarithmic scale down to the size that solutions have."""
     least = 0.2 / (np.abs(counts[boxes.pattern]).sum(axis=1) + 1.0) ** 1.4
-    in_h = np.log((boxes.h_high + least) / (boxes.h_low + least)) > 2.0 * (
-        boxes.p_high - boxes.p_low
+    ratio = (boxes.h.high + least) / (boxes.h.low + least)
+    in_h = np.log(ratio) > 2.0 * (boxes.p.high - boxes.p.low)
+    h, p = point(boxes.h.middle), point(boxes.p.middle)
+    halves = [
+        Boxes(
+            boxes.pattern,
+            select(in_h, Intervals(*h_ends), boxes.h),
+            select(in_h, boxes.p, Intervals(*p_ends)),
+        )
+        for h_ends, p_ends in (
+            ((boxes.h.low, h.high), (boxes.p.low, p.high)),
+            ((h.low, boxes.h.high), (p.low, boxes.p.high)),
+        )
+    ]
+    return _joined(halves)
+
+
+def _intersection(first: Intervals, second: Intervals) -> Intervals:
+    return Intervals(np.maximum(first.low, second.low), np.minimum(first.high, second.high))
+
+
+def _joined(parts: Sequence[Boxes]) -> Boxes:
+    return Boxes(
+        np.concatenate([part.pattern for part in parts]),
+        joined([part.h for part in parts]),
+        joined([part.p for part in parts]),
     )
-    h, p = boxes.h.middle, boxes.p.middle
-    lower = boxes._replace(
-        h_high=np.where(in_h, h, boxes.h_high), p_high=np.where(in_h, boxes.p_high, p)
-    )
-    upper = boxes._replace(
-        h_low=np.where(in_h, h, boxes.h_low), p_low=np.where(in_h, boxes.p_low, p)
-    )
-    return Boxes(*map(np.concatenate, zip(lower, upper, strict=True)))

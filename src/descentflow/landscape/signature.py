@@ -1,8 +1,8 @@
 """Signs of the Hessian's eigenvalues at a critical network, proved (docs/mathematics.md, 7.7).
 
-L depends on θ through slope changes s, places q, the constant c and the slope of a fully active neuron, a
-submersion. So at a critical point the Hessian of L in θ has the signs of that in these coordinates, and
-zeros. With j = −s dq, and with r the residual, the latter is 2E[dN²] + Σ 2 r(q) j²/s.
+L depends on θ through slope changes s, places q, the constant c and the slope of a fully active neuron,
+and these are a submersion. So at a critical point the Hessian of L in θ has the signs of that in these
+coordinates, and zeros. With j = −s dq, and with r the residual, the latter is 2E[dN²] + Σ 2 r(q) j²/s.
 """
 
 from collections.abc import Sequence
@@ -59,13 +59,13 @@ def _hessian(kinks: Sequence[Enclosed], *, fully_active: bool) -> tuple[Array, A
     start, end, u, t = (Intervals(table[:, 2 * k], table[:, 2 * k + 1]) for k in range(4))
     gram = _products(start, end, u, t)
     total = gram + gram
-    low, high = total.low, total.high
+    lower, upper = total.low, total.high
     ratios = Intervals(*np.array([kink.ratio for kink in kinks]).reshape(-1, 2).T)
     diagonal = np.arange(len(table) - 2 * len(kinks) + 1, len(table), 2)
-    bends = Intervals(low[diagonal, diagonal], high[diagonal, diagonal]) + ratios + ratios
-    low[diagonal, diagonal], high[diagonal, diagonal] = bends.low, bends.high
-    middle = 0.5 * (low + high)
-    return middle, np.nextafter(np.maximum(high - middle, middle - low), np.inf)
+    entries = Intervals(lower[diagonal, diagonal], upper[diagonal, diagonal]) + ratios + ratios
+    lower[diagonal, diagonal], upper[diagonal, diagonal] = entries.low, entries.high
+    middle = 0.5 * (lower + upper)
+    return middle, np.nextafter(np.maximum(upper - middle, middle - lower), np.inf)
 
 
 def _products(start: Intervals, end: Intervals, u: Intervals, t: Intervals) -> Intervals:
@@ -88,8 +88,8 @@ def _signs(middle: Array, radius: Array) -> Signature:
     """Count eigenvalues of symmetric matrices with entries in intervals by their sign.
 
     B = QᵀAQ has the signs of A if Q is regular. Gershgorin's discs tell that the rows of B with a large
-    positive diagonal make a positive definite matrix, so that B has as many positive eigenvalues; so for
-    negative ones. Q holds computed eigenvectors; all rounding errors are bounded.
+    positive diagonal make a positive definite matrix, so that B has as many positive eigenvalues; and
+    so for negative ones. Q holds computed eigenvectors; all rounding errors are bounded.
     """
     if not np.isfinite(middle + radius).all():
         return Signature(0, 0, certain=False)
