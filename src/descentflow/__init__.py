@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         Polynomial,
         Step,
     )
+    from descentflow.landscape.certificate import certificate
+    from descentflow.landscape.critical_risks import critical_risks
     from descentflow.risk.problem import Problem
     from descentflow.training.descent import descend
     from descentflow.training.flow import flow
@@ -38,6 +40,8 @@ __all__ = [
     "Problem",
     "Step",
     "Uniform",
+    "certificate",
+    "critical_risks",
     "descend",
     "flow",
     "limit_gram",
@@ -52,6 +56,8 @@ _NAMES_IN = {
     "functions.targets": [
         *("Affine", "Constant", "Expression", "PiecewiseLinear", "Polynomial", "Step")
     ],
+    "landscape.certificate": ["certificate"],
+    "landscape.critical_risks": ["critical_risks"],
     "risk.problem": ["Problem"],
     "training.descent": ["descend"],
     "training.flow": ["flow"],

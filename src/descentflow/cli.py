@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
     )
     command.add_argument("--sha256", help="the digest that was published for the file")
+    add(verify_certificate, config=False).add_argument("certificate", type=Path)
     command = add(claims_page, config=False)
     command.add_argument("claims", type=Path, nargs="?", default=Path("results/claims.csv"))
     command.add_argument("page", type=Path, nargs="?", default=Path("docs/claims.md"))
@@ -233,6 +234,18 @@ def _recompute(path: Path, parts: Sequence[str]) -> None:
     print(artefacts.table(comparisons).splitlines()[-1])
     if not artefacts.all_good(comparisons):
         sys.exit(1)
+
+
+def verify_certificate(arguments: argparse.Namespace) -> None:
+    """Check a certificate of critical risks, without the programs that made it."""
+    from descentflow.landscape.checker.verify import verify
+
+    report = verify(arguments.certificate)
+    print(f"{arguments.certificate}: {report.levels} levels are critical, their bounds are right")
+    if report.undecided:
+        print(f"the list is complete but for the patterns {', '.join(report.undecided)}")
+        sys.exit(1)
+    print(f"the list is complete: {report.patterns} patterns, {report.boxes} boxes")
 
 
 def claims_page(arguments: argparse.Namespace) -> None:
