@@ -23,9 +23,12 @@ class PublicModel(Model):
         hidden = _tags(type(self)).keys()
         for name in dict.fromkeys([*positional, *type(self).model_fields]):
             value, default = getattr(self, name), type(self).model_fields[name].default
-            text = repr(value) if isinstance(value, Model) else shown(value)
-            if name in positional:
-                arguments += [text] if value is not None else []
+            written = value.model_dump(exclude_none=True) if isinstance(value, Model) else value
+            text = repr(value) if isinstance(value, PublicModel) else shown(written)
+            if name in positional and value is None:
+                positional = []  # those behind it need their names
+            elif name in positional:
+                arguments.append(text)
             elif name not in hidden and value != default:
                 arguments.append(f"{name}={text}")
         return f"{type(self).__name__}({', '.join(arguments)})"

@@ -301,7 +301,8 @@ def _descend(models: list[Any], part: str | int) -> tuple[list[Any], bool]:
     """Return the models one part of a location further down, and whether it is a key of the input."""
     if part in UNION_TAGS or str(part).startswith(("function-wrap[", "function-after[")):
         return models, False
-    tagged = [m for m in models if part in _tags(m)]
+    # A union and a list of it name their members twice.
+    tagged = list(dict.fromkeys(m for m in models if part in _tags(m)))
     if len(models) > 1 and tagged:
         return tagged, False
     named = [m for m in models if m.__name__ == part]

@@ -151,7 +151,7 @@ TEXT_PATTERN = r"^\s*[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)
 """Numbers written as strings, for the JSON schema that editors use: ``_DECIMAL`` and blanks."""
 
 
-def _number(value: object) -> float:
+def parse_number(value: object) -> float:
     """Return a number, or a string that holds one, as a finite float; raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("a number is needed")
@@ -191,15 +191,15 @@ def _integer(value: object) -> int:
         return value
     if isinstance(value, str) and re.fullmatch(r"[+-]?(0|[1-9][0-9]{0,38})", value.strip()):
         return int(value)
-    number = _number(value)
+    number = parse_number(value)
     if number != math.floor(number):
         raise ValueError("a whole number is needed")
     return int(number)
 
 
 MAGNITUDE = 1e100  # the largest absolute value of a number
-Number = Annotated[float, BeforeValidator(_number), Field(ge=-MAGNITUDE, le=MAGNITUDE)]
-Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=MAGNITUDE)]
+Number = Annotated[float, BeforeValidator(parse_number), Field(ge=-MAGNITUDE, le=MAGNITUDE)]
+Positive = Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=MAGNITUDE)]
 Whole = Annotated[int, BeforeValidator(_integer)]
 
 
