@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Step,
     )
     from descentflow.landscape.certificate import certificate
+    from descentflow.landscape.certify import certify
     from descentflow.landscape.critical_risks import critical_risks
     from descentflow.risk.problem import Problem
     from descentflow.training.descent import descend
@@ -41,6 +42,7 @@ __all__ = [
     "Step",
     "Uniform",
     "certificate",
+    "certify",
     "critical_risks",
     "descend",
     "flow",
@@ -57,6 +59,7 @@ _NAMES_IN = {
         *("Affine", "Constant", "Expression", "PiecewiseLinear", "Polynomial", "Step")
     ],
     "landscape.certificate": ["certificate"],
+    "landscape.certify": ["certify"],
     "landscape.critical_risks": ["critical_risks"],
     "risk.problem": ["Problem"],
     "training.descent": ["descend"],
