@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from flint import arb_mat
 from numpy.typing import ArrayLike
 
 from descentflow.errors import InputError
-from descentflow.landscape.balls import Ball, ball, decimal, doubles, ends, precision
+from descentflow.landscape.balls import Ball, Matrix, ball, decimal, doubles, ends, precision
 from descentflow.landscape.broken_line import interval_of, lines_of
 from descentflow.landscape.neurons import Sorted, sort_neurons
 from descentflow.landscape.residual_moments import (
@@ -172,11 +171,11 @@ def _krawczyk(neurons: Sorted, pieces: Sequence[Piece]) -> Proof:
     if not separated(box, pieces):
         raise NotProved("kinks coincide, with one another or with a knot")
     inverse = _inverse(point, pieces)
-    offset = arb_mat([[margin] for _ in range(_count(point))])
+    offset = Matrix([[margin] for _ in range(_count(point))])
     size = _count(point)
-    identity = arb_mat([[int(i == j) for j in range(size)] for i in range(size)])
-    spread = (identity - inverse * arb_mat(derivatives(box, pieces))) * offset
-    step = inverse * arb_mat([[x] for x in conditions(point, pieces)])
+    identity = Matrix([[int(i == j) for j in range(size)] for i in range(size)])
+    spread = (identity - inverse * Matrix(derivatives(box, pieces))) * offset
+    step = inverse * Matrix([[x] for x in conditions(point, pieces)])
     image = [spread[i, 0] - step[i, 0] for i in range(size)]
     if not all(margin.contains_interior(x) for x in image):
         raise NotProved("Krawczyk's operator does not map a box into itself")
@@ -213,9 +212,9 @@ def _moved(unknowns: Unknowns, by: Sequence[Ball]) -> Unknowns:
     )
 
 
-def _inverse(point: Unknowns, pieces: Sequence[Piece]) -> arb_mat:
+def _inverse(point: Unknowns, pieces: Sequence[Piece]) -> Matrix:
     try:
-        return arb_mat(derivatives(point, pieces)).inv().mid()
+        return Matrix(derivatives(point, pieces)).inv().mid()
     except ZeroDivisionError:
         raise NotProved("the equations are singular") from None
 
@@ -223,7 +222,7 @@ def _inverse(point: Unknowns, pieces: Sequence[Piece]) -> arb_mat:
 def _newton(point: Unknowns, pieces: Sequence[Piece]) -> Unknowns:
     """Follow Newton's method while places keep their order."""
     for _ in range(MAX_STEPS):
-        values = arb_mat([[x] for x in conditions(point, pieces)])
+        values = Matrix([[x] for x in conditions(point, pieces)])
         step = _inverse(point, pieces) * values
         point = _moved(point, [-step[i, 0].mid() for i in range(_count(point))])
         point = Unknowns(
