@@ -7,8 +7,6 @@ slope changes and the places. Near a network that equals f, one is written down 
 
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -17,6 +15,7 @@ from numpy.typing import ArrayLike
 from descentflow.errors import InputError
 from descentflow.landscape.balls import Ball, Matrix, ball, decimal, doubles, ends, precision
 from descentflow.landscape.broken_line import interval_of, lines_of
+from descentflow.landscape.exact_fits import NotProved, Proof, equal_network, root
 from descentflow.landscape.neurons import Sorted, sort_neurons
 from descentflow.landscape.residual_moments import (
     Piece,
@@ -38,18 +37,6 @@ MAX_DISTANCE = 1e-2
 """A critical point counts as near if its distance from θ is at most this times 1 + ‖θ‖."""
 ZERO_RISK = 1e-10
 """Below this risk a network that equals f is looked for first."""
-
-
-class Proof(NamedTuple):
-    """A critical point near θ: its distance, bounds of its risk, signs of the Hessian if known."""
-
-    distance: float
-    risk: tuple[Fraction, Fraction]
-    signs: Signature | None
-
-
-class NotProved(Exception):
-    """There is no proof; the message says why."""
 
 
 def certify(problem: Problem, theta: ArrayLike) -> xr.Dataset:
@@ -96,7 +83,7 @@ def _proof(neurons: Sorted, pieces: Sequence[Piece], limit: float, *, zero: bool
     """Prove a critical point at most ``limit`` away; ``zero`` if the risk there is probably 0."""
     if zero:
         try:
-            found = _equal_network(neurons, pieces)
+            found = equal_network(neurons, pieces)
             if found.distance <= limit:
                 return found
         except NotProved:
@@ -107,58 +94,6 @@ def _proof(neurons: Sorted, pieces: Sequence[Piece], limit: float, *, zero: bool
     if not found.distance <= limit:
         raise NotProved("the nearest found is far")
     return found
-
-
-def _equal_network(neurons: Sorted, pieces: Sequence[Piece]) -> Proof:
-    """Move θ to a network that equals f: a group of kinks to each knot; other kinks vanish."""
-    if any(_jumps(pieces)):
-        raise NotProved("the target jumps")
-    square = neurons.moved
-    slope, start = pieces[0].slope, pieces[0].value
-    groups, active = list(neurons.groups), list(neurons.active)
-    for before, piece in pairwise(pieces):
-        knot, change = piece.low, piece.slope - before.slope
-        if not groups:
-            raise NotProved("some knot has no kink")
-        group = min(groups, key=lambda some: abs(knot - some[0].place))
-        groups.remove(group)
-        largest = max(group, key=lambda x: abs(x.change))
-        missing = change - sum((x.change for x in group), Fraction(0))
-        square += (missing / largest.w) ** 2
-        square += sum((x.w * (knot - x.place)) ** 2 for x in group)
-        if largest.type < 0:
-            slope, start = slope + change, start - change * knot
-    for neuron in (*neurons.idle, *(x for group in groups for x in group)):
-        cost, moved = neuron.retired
-        square += cost**2
-        active += [moved] if moved else []
-    moved_neurons = neurons._replace(active=active)
-    square += _affine_part(moved_neurons, slope, start)
-    return Proof(_root(square), (Fraction(0), Fraction(0)), None)
-
-
-def _jumps(pieces: Sequence[Piece]) -> list[bool]:
-    return [
-        before.slope * after.low + before.value != after.slope * after.low + after.value
-        for before, after in pairwise(pieces)
-    ]
-
-
-def _affine_part(neurons: Sorted, slope: Fraction, start: Fraction) -> Fraction:
-    """Return the squared change of c and of one fully active neuron's v that gives slope and start."""
-    missing = slope - neurons.slope
-    steepest = max(neurons.active, key=lambda x: abs(x.w), default=None)
-    if steepest is None or steepest.w == 0:
-        if missing:
-            raise NotProved("the slope cannot be reached without a fully active neuron")
-        return (start - neurons.start) ** 2
-    outer = missing / steepest.w
-    return outer**2 + (start - neurons.start - outer * steepest.b) ** 2
-
-
-def _root(square: Fraction) -> float:
-    """Return a double above the square root."""
-    return float(ends(ball(square).sqrt())[1]) * (1.0 + 1e-15) if square else 0.0
 
 
 def _krawczyk(neurons: Sorted, pieces: Sequence[Piece]) -> Proof:
@@ -255,7 +190,7 @@ def _distance(neurons: Sorted, first: Unknowns, found: Unknowns) -> float:
         outer = (found.slope - first.slope) / ball(steepest.w)
         square += _square(outer)
         start -= outer * ball(steepest.b)
-    return _root(ends(square + _square(start) + ball(neurons.moved))[1])
+    return root(ends(square + _square(start) + ball(neurons.moved))[1])
 
 
 def _square(x: Ball) -> Ball:

@@ -12,6 +12,8 @@ IDLE = Fraction(1, 10**8)
 NEAR = Fraction(1, 10**8)
 """Kinks of one type that are nearer than this count as one."""
 
+CLUSTER = Fraction(1, 1000)
+
 
 class Neuron(NamedTuple):
     """A neuron v·max(w x + b, 0), inputs scaled to [0, 1]."""
@@ -61,6 +63,17 @@ class Sorted(NamedTuple):
     idle: Sequence[Neuron]
     constant: Fraction
     moved: Fraction
+
+    def clusters(self) -> list[list[Neuron]]:
+        """Return neurons of both types whose kinks are near one another, with gaps up to CLUSTER."""
+        kinked = sorted((x for group in self.groups for x in group), key=lambda x: x.place)
+        found: list[list[Neuron]] = []
+        for x in kinked:
+            if found and x.place - found[-1][-1].place < CLUSTER:
+                found[-1].append(x)
+            else:
+                found.append([x])
+        return found
 
     @property
     def slope(self) -> Fraction:

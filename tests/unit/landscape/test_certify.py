@@ -74,6 +74,16 @@ def test_networks_that_equal_the_target() -> None:
     assert found["distance"].item() == pytest.approx(distance, rel=1e-6)
 
 
+def test_kinks_that_cancel_away_from_knots() -> None:
+    """A fully active neuron is f = x; two of right type cancel up to 1e-7 in place and change."""
+    theta = [1.0, 2.0, 1.0, 0.5, -0.8, -0.4 + 1e-7, 1.0, 0.5 + 1e-7, -1.0, -0.5]
+    found = df.certify(problem(df.Affine(1), 3), theta)
+    assert found["proved"].item() == 1
+    assert found["risk_upper"].item() == "0"
+    # the changes are 1 + 2e-7 and −1, so v of the larger moves by 1e-7, b of the other by 1e-7
+    assert found["distance"].item() == pytest.approx(np.sqrt(2e-14), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("theta", "reason"),
     [
