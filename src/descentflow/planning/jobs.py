@@ -18,6 +18,7 @@ from typing import Any
 
 from descentflow.config import validate
 from descentflow.config.catalogue import FIGURE_FORMATS, STUDIES
+from descentflow.config.exploration import Exploration
 from descentflow.config.validate import Block, Configuration
 from descentflow.errors import ConfigurationError, InputError
 from descentflow.planning import code_digest, deep_runs, shallow_runs
@@ -28,6 +29,8 @@ from descentflow.schema.messages import report
 
 RUN_CLASSES = {**shallow_runs.RUN_CLASSES, **deep_runs.RUN_CLASSES}
 
+NOT_MEASURED = {"figures", "expect"}
+"""Keys of experiments that draw and judge, and do not change a dataset."""
 
 STUDY_MODULES = {
     "aggregate": (".experiments", ".measures"),
@@ -187,7 +190,7 @@ class Jobs:
     def aggregate(self, study: str) -> Job:
         """Return the job that makes a study's dataset."""
         experiments = {
-            name: [setting.model_dump(mode="json") for setting in settings]
+            name: [setting.model_dump(mode="json", exclude=NOT_MEASURED) for setting in settings]
             for name, settings in self.blocks[study].items()
         }
         spec = {"study": study, "seed": self.configuration.seed, "experiments": experiments}
@@ -204,8 +207,7 @@ class Jobs:
         """Return the job that draws a study's figures, in all formats; it may have no outputs."""
         figures = tuple(
             str(self._figures / study / f"{name}.{ending}")
-            for name, figure in STUDIES[study].figures.items()
-            if figure.experiment in self.blocks[study]
+            for name in STUDIES[study].drawings(self.blocks[study])
             for ending in FIGURE_FORMATS
         )
         dataset = self.aggregate(study).outputs
@@ -215,7 +217,10 @@ class Jobs:
         """Return the job that judges the claims of all studies."""
         datasets = tuple(self.aggregate(study).outputs[0] for study in self.blocks)
         table = (str(self.results / "claims.csv"),)
-        return Job("judge", {"studies": list(self.blocks)}, datasets, table, self.lock)
+        statements = {study: _statements(block) for study, block in self.blocks.items()}
+        expect = {study: written for study, written in statements.items() if written}
+        spec = {"studies": list(self.blocks), **({"expect": expect} if expect else {})}
+        return Job("judge", spec, datasets, table, self.lock)
 
     def show_claims(self) -> Job:
         """Return the job that shows the claims: as a picture in all formats, and as a page."""
@@ -232,6 +237,15 @@ class Jobs:
         yield from (job for job in map(self.draw, self.blocks) if job.outputs)
         yield self.judge()
         yield self.show_claims()
+
+
+def _statements(block: Block) -> dict[str, list[Any]]:
+    """Return the statements that a study's experiments expect to hold, as JSON holds them."""
+    return {
+        name: [statement.model_dump(mode="json") for statement in settings[0].expect]
+        for name, settings in block.items()
+        if isinstance(settings[0], Exploration) and settings[0].expect
+    }
 
 
 def lock_digest(lock: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from descentflow.config.experiment import Experiment, Flow
+from descentflow.config.exploration import Exploration
 from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.networks import Layout
 from descentflow.planning.runs import (
@@ -161,4 +162,4 @@ class Run(PlannedRun):
         return SECONDS_PER_NODE * nodes * (hidden + 1)
 
 
-RUN_CLASSES: RunClasses = {Experiment: Run}
+RUN_CLASSES: RunClasses = {Experiment: Run, Exploration: Run}

@@ -1,0 +1,251 @@
+"""Figures of the study ``explore``: each takes the runs of one experiment, a panel per setting."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from descentflow.simd.arrays import Array
+from descentflow.studies import style
+from descentflow.studies.explore import labels
+
+MAX_PANELS, MAX_COLUMNS = 12, 4
+MAX_CURVES = 24
+MAX_DRAWN = 1e30
+"""Larger values are left out, so that a diverging run does not decide an axis's range."""
+BINS = 40
+DIVERGED = 1
+"""Status of runs that left the finite numbers."""
+
+
+class Panels:
+    """A grid of panels, one for each of at most MAX_PANELS settings, evenly chosen if there are more."""
+
+    def __init__(self, runs: xr.Dataset, *, share: bool = True) -> None:
+        total = runs.sizes["run"]
+        count = min(total, MAX_PANELS)
+        numbers = np.unique(np.linspace(0, total - 1, count).round().astype(int))
+        names = labels.settings(runs)
+        table = pd.DataFrame({"setting": [names[number] for number in numbers]})
+        columns = min(MAX_COLUMNS, count)
+        rows = -(-count // columns)
+        width = style.COLUMN if count == 1 else style.PAGE
+        self.facets = style.Facets(
+            table,
+            (width, 0.7 + (2.3 if count == 1 else 1.7) * rows),
+            col="setting",
+            col_wrap=columns,
+            sharex=False,
+            sharey=share,
+        )
+        self.runs = [runs.isel(run=int(number)) for number in numbers]
+        self.title = f"{labels.experiment(runs)}: {style.joined(runs['count'])} initialisations"
+        if total > count:
+            self.title += f"; {count} of {total} settings"
+
+    def __iter__(self) -> Iterator[tuple[Axes, xr.Dataset]]:
+        return zip(self.facets.axes.flat, self.runs, strict=True)
+
+    def finish(self, ylabel: str, note: str = "", columns: int = 3) -> Figure:
+        """Name the axes and panels, put the first legend above, and return the figure."""
+        facets = self.facets
+        facets.set_titles("{col_name}" if len(self.runs) > 1 else "")
+        width = len(facets.axes.flat) if len(self.runs) <= MAX_COLUMNS else MAX_COLUMNS
+        for number, panel in enumerate(facets.axes.flat):
+            panel.set_ylabel(ylabel if number % width == 0 else "")
+        return facets.with_legend(columns, "; ".join(filter(None, (self.title, note))))
+
+
+def risk_curves(runs: xr.Dataset) -> Figure:
+    """Draw the risk along the first runs, its median, and the band that holds nine tenths of runs."""
+    panels = Panels(runs)
+    for panel, run in panels:
+        axis = along(panel, run)
+        curves = positive(run["risk"].values[: min(MAX_CURVES, int(run["count"]))])
+        panel.plot(axis, curves.T, zorder=1, **style.SINGLE)
+        panel.plot([], [], label="first runs", **style.SINGLE)
+        quantiles = positive(run["risk_quantiles"].values)
+        style.quantile_curves(panel, [("median, 5–95%", axis, quantiles)], style.palette(1))
+        panel.set(yscale="log")
+    return panels.finish(r"risk $\mathcal{L}$")
+
+
+def final_risks(runs: xr.Dataset) -> Figure:
+    """Draw histograms of the final risks on a logarithmic axis, with the critical risks found."""
+    panels = Panels(runs)
+    values = positive(runs["final_risk"].values)
+    least, most = (np.log10(f(values)) if np.isfinite(values).any() else 0 for f in (np.nanmin, np.nanmax))
+    bins = np.logspace(np.floor(least), max(np.ceil(most), np.floor(least) + 1), BINS + 1)
+    for panel, run in panels:
+        final = positive(run["final_risk"].values[: int(run["count"])])
+        final = final[np.isfinite(final)]
+        sns.histplot(x=final, bins=np.log10(bins), log_scale=True, ax=panel, color=style.palette(1)[0])
+        for level in critical_risks(run):
+            if bins[0] <= level <= bins[-1]:
+                panel.axvline(level, **{**style.THEORY, "linestyle": ":", "linewidth": 0.6})
+        panel.set(xlim=(bins[0], bins[-1]), xlabel="final risk")
+        diverged = int((run["status"].values[: int(run["count"])] == DIVERGED).sum())
+        if diverged:
+            style.note(panel, f"{diverged} diverged", (0.03, 0.9))
+        panel.plot([], [], label="critical risks found", **{**style.THEORY, "linestyle": ":"})
+    return panels.finish("runs")
+
+
+def norms(runs: xr.Dataset) -> Figure:
+    """Draw the norms of parameters and gradient: medians, and the bands of nine tenths of runs."""
+    panels = Panels(runs)
+    for panel, run in panels:
+        axis = along(panel, run)
+        series = [
+            (rf"$\|{sign}\|$", axis, positive(run[f"{name}_quantiles"].values))
+            for sign, name in ((r"\Theta", "parameter_norm"), ("G", "gradient_norm"))
+        ]
+        style.quantile_curves(panel, series, style.palette(2, style.UNORDERED))
+        panel.set(yscale="log")
+    return panels.finish("norm", "medians and 5–95%")
+
+
+def realizations(runs: xr.Dataset) -> Figure:
+    """Draw the target, the last networks of the first runs, and the first one at its snapshots."""
+    runs = _with(runs, "realization")
+    panels = Panels(runs, share=False)
+    for panel, run in panels:
+        x, networks = run["grid"].values, run["realization"].values[:, :, 0]
+        snapshots, last = run["snapshot_at"].values, _last_snapshot(run)
+        panel.plot(x, networks[:MAX_CURVES, last].T, zorder=1, **style.SINGLE)
+        panel.plot([], [], label="first runs, end", **style.SINGLE)
+        for color, index in zip(style.palette(last + 1), range(last + 1), strict=True):
+            shown = index in (0, last // 2, last)
+            name = "n" if "step" in run and np.isfinite(run["step"].values).any() else "t"
+            label = rf"run 0, ${name}={snapshots[index]:g}$" if shown else "_"
+            panel.plot(x, networks[0, index], color=color, linewidth=1.0, label=label)
+        f = run["target_value"].values[0]
+        dots = "o" if np.isfinite(f).sum() < len(x) else ""
+        look = {**style.THEORY, "linewidth": 0 if dots else 1.2, "linestyle": "--"}
+        panel.plot(run["target_input"].values, f, marker=dots or None, markersize=2.5, label="target", **look)
+        # Networks may be far off at the start: the limits are those of target and ends.
+        ends = np.concatenate([f[np.isfinite(f)], networks[:MAX_CURVES, last].ravel()])
+        low, high = np.nanquantile(ends, [0.02, 0.98])
+        low, high = min(low, np.nanmin(f)), max(high, np.nanmax(f))
+        margin = 0.25 * (high - low) or 1.0
+        panel.set(xlabel="input $x$", xlim=(x[0], x[-1]), ylim=(low - margin, high + margin))
+    return panels.finish("output", columns=3)
+
+
+def sharpness(runs: xr.Dataset) -> Figure:
+    """Draw the largest eigenvalue of the Hessian along the first runs, with 2/γ for descents."""
+    runs = _with(runs, "snapshot_spectrum")
+    panels = Panels(runs)
+    for panel, run in panels:
+        largest = run["snapshot_spectrum"].values[:, :, 0]
+        largest = positive(largest[np.isfinite(largest).any(axis=1)])
+        at = run["snapshot_at"].values
+        panel.plot(at, largest[:MAX_CURVES].T, zorder=1, **style.SINGLE)
+        panel.plot([], [], label="first runs", **style.SINGLE)
+        median = np.full(at.size, np.nan)
+        known = np.isfinite(largest).any(axis=0)
+        median[known] = np.nanmedian(largest[:, known], axis=0)
+        style.lines(panel, [(f"median of {len(largest)}", at, median)], style.palette(1), markers=True)
+        if np.isfinite(run["gamma"]):
+            panel.axhline(2.0 / float(run["gamma"]), label=r"$2/\gamma$", **style.THEORY)
+        along(panel, run)
+        panel.set(yscale="log")
+    return panels.finish(r"$\lambda_{\max}$ of the Hessian")
+
+
+def heat_map(runs: xr.Dataset) -> Figure:
+    """Draw the median final risk over two swept keys, the least one over the others."""
+    columns = labels.swept(runs)
+    first, second = sorted(columns, key=lambda name: -len({*map(str, columns[name])}))[:2]
+    medians = _final_medians(runs)
+    table = pd.DataFrame({"x": columns[first], "y": columns[second], "risk": medians})
+    ticks = {axis: list(dict.fromkeys(table[axis])) for axis in ("x", "y")}
+    if all(isinstance(value, int | float) for value in ticks["x"]):
+        ticks["x"] = sorted(ticks["x"])
+    if all(isinstance(value, int | float) for value in ticks["y"]):
+        ticks["y"] = sorted(ticks["y"])
+    cells = table.pivot_table("risk", "y", "x", "min", dropna=False).reindex(
+        index=ticks["y"], columns=ticks["x"]
+    )
+    figure, (panel,) = style.new(style.COLUMN, 0.9 + max(1.6, 0.28 * len(ticks["y"])))
+    sns.heatmap(
+        np.log10(cells),
+        cmap=style.ORDERED,
+        annot=cells.size <= 60,
+        fmt=".1f",
+        annot_kws={"size": 6},
+        xticklabels=[labels.value_of(value) for value in ticks["x"]],
+        yticklabels=[labels.value_of(value) for value in ticks["y"]],
+        cbar_kws={"label": r"$\log_{10}$ of the median final risk"},
+        ax=panel,
+    )
+    panel.invert_yaxis()
+    panel.grid(False)
+    panel.tick_params(axis="y", rotation=0)
+    panel.set(xlabel=labels.key_of(runs, first), ylabel=labels.key_of(runs, second))
+    others = ", least over the other keys" if len(columns) > 2 else ""
+    figure.suptitle(f"{labels.experiment(runs)}: {style.joined(runs['count'])} initialisations{others}")
+    return figure
+
+
+def kinks(runs: xr.Dataset) -> Figure:
+    """Draw histograms of the inputs where the networks of the first runs bend at the end."""
+    runs = _with(runs, "kink")
+    panels = Panels(runs, share=False)
+    for panel, run in panels:
+        x = run["grid"].values
+        places = run["kink"].values[np.isfinite(run["kink"].values)]
+        edges = np.linspace(x[0], x[-1], BINS + 1)
+        sns.histplot(x=places, bins=edges, ax=panel, color=style.palette(1)[0])
+        first = int(np.isfinite(run["distance_to_end"].values).any(axis=1).sum())
+        style.note(panel, f"{places.size} kinks of {first} runs", (0.03, 0.9))
+        panel.set(xlabel="input $x$", xlim=(x[0], x[-1]))
+    return panels.finish("kinks")
+
+
+def along(panel: Axes, run: xr.Dataset) -> Array:
+    """Make the x axis logarithmic from the first positive step or time; return steps or times."""
+    name = "step" if "step" in run and np.isfinite(run["step"].values).any() else "time"
+    axis = np.asarray(run[name].values)
+    first = float(np.nanmin(axis[axis > 0.0]))
+    label = "step $n$" if name == "step" else "time $t$"
+    panel.set(xscale="log", xlabel=label, xlim=(first, max(2.0 * first, float(np.nanmax(axis)))))
+    return axis
+
+
+def positive(values: Array) -> Array:
+    """Return values with nan in place of what a logarithmic axis cannot show."""
+    with np.errstate(invalid="ignore"):
+        return np.where((values > 0.0) & (values < MAX_DRAWN), values, np.nan)
+
+
+def critical_risks(run: xr.Dataset) -> Array:
+    """Return the distinct critical risks that were found; none if ends were not refined."""
+    if "critical_risk" not in run:
+        return np.empty(0)
+    levels = run["critical_risk"].values
+    return np.asarray(levels[np.isfinite(levels)])
+
+
+def _final_medians(runs: xr.Dataset) -> list[float]:
+    """Return the median final risk of each run; nan where half of the initialisations diverged."""
+    medians = []
+    for quantiles in runs["risk_quantiles"].values[:, 1]:
+        known = quantiles[~np.isnan(quantiles)]
+        medians.append(float(positive(known[-1:])[0]) if known.size else np.nan)
+    return medians
+
+
+def _last_snapshot(run: xr.Dataset) -> int:
+    """Return the index of the last snapshot, behind which are none."""
+    return int(np.flatnonzero(np.isfinite(run["snapshot_at"].values))[-1])
+
+
+def _with(runs: xr.Dataset, name: str) -> xr.Dataset:
+    """Select the runs that have numbers of a variable."""
+    values = runs[name].values
+    return runs.isel(run=np.flatnonzero(np.isfinite(values.reshape(len(values), -1)).any(axis=1)))
