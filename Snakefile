@@ -1,8 +1,8 @@
-# The front door. config.yaml is read unless the command line gave studies of its own, so that
-# --configfile replaces the shipped studies instead of adding to them.
+# The front door. config.yaml is read unless the command line gave studies of its own or says what it
+# extends, so that --configfile replaces the shipped studies instead of adding to them.
 from descentflow.runtime.slurm import cancel_left_over
 
-if "studies" not in config:
+if not {"studies", "extends"} & set(config):
 
     configfile: "config.yaml"
 

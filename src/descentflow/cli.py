@@ -15,6 +15,7 @@ from descentflow.errors import ConfigurationError, InputError
 from descentflow.planning.identity import canonical
 from descentflow.planning.jobs import Jobs, lock_digest
 from descentflow.runtime import snakemake_lock
+from descentflow.schema import yaml_file
 
 LOCK = "envs/requirements.lock"
 MANIFEST = Path("figures/MANIFEST.json")
@@ -50,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    add(check, config=True)
+    help_text = "print the configuration instead, with all that it extends"
+    add(check, config=True).add_argument("--resolved", action="store_true", help=help_text)
     add(index, config=True)
     add(estimate, config=True).add_argument("--calibration", type=Path, metavar="FILE")
     commands.add_parser("run", help=RUN, description=RUN, usage="descentflow run ARGUMENT ...")
@@ -99,6 +101,9 @@ def _jobs(arguments: argparse.Namespace) -> Jobs:
 def check(arguments: argparse.Namespace) -> None:
     """Validate a configuration and count its runs."""
     jobs = _jobs(arguments)
+    if arguments.resolved:
+        print(yaml_file.as_yaml(validate.load(arguments.config)), end="")
+        return
     for study, runs in jobs.runs.items():
         files, figures = len(jobs.aggregate(study).inputs), len(jobs.draw(study).outputs)
         print(f"{study}: {len(runs)} runs in {files} files, {figures} figure files")

@@ -162,8 +162,10 @@ class Slope(_Bounded):
     of: Literal["risk", "gradient_norm", "parameter_norm"] = Field(
         default="risk", description="the quantity"
     )
-    between: tuple[Positive, Positive] = Field(
-        description="two steps or times, of which the last records up to them count"
+    between: tuple[Positive, ...] = Field(
+        min_length=2,
+        max_length=2,
+        description="two steps or times, of which the last records up to them count",
     )
 
     @check("between")

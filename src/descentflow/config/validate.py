@@ -8,12 +8,12 @@ from pydantic import Field, ValidationError, create_model
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.config.experiment import Experiment as Experiment
+from descentflow.config.extends import load as load
 from descentflow.config.study import ANY_NAME, ExperimentType
 from descentflow.config.sweeps import expand
 from descentflow.errors import ConfigurationError
 from descentflow.schema.messages import ConfigProblem, explain, report, shown
 from descentflow.schema.model import Model, Whole
-from descentflow.schema.yaml_file import load as load
 from descentflow.schema.yaml_file import size_problem, unsupported_values
 
 Folder = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f{}]+$")]

@@ -182,3 +182,15 @@ def _parser_message(error: yaml.YAMLError) -> str:
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
     advice = "; indent with blanks, tabs are not allowed" if "\\t" in problem else ""
     return f"{where}cannot be read as YAML: {problem}{advice}"
+
+
+def as_yaml(mapping: Mapping[str, Any]) -> str:
+    """Write a mapping as YAML, keys in their order, without anchors to shared parts."""
+    return yaml.safe_dump(_plain(mapping), sort_keys=False, width=90, allow_unicode=True)
+
+
+def _plain(value: Any) -> Any:
+    """Mappings and lists of YAML's own types, without anchors to shared parts."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value

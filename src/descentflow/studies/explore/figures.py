@@ -1,6 +1,7 @@
 """Figures of the study ``explore``: each takes the runs of one experiment, a panel per setting."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from descentflow.simd.arrays import Array
 from descentflow.studies import style
@@ -51,13 +53,22 @@ class Panels:
         return zip(self.facets.axes.flat, self.runs, strict=True)
 
     def finish(self, ylabel: str, note: str = "", columns: int = 3) -> Figure:
-        """Name the axes and panels, put the first legend above, and return the figure."""
+        """Name the axes and panels, put the legend of all above, and return the figure."""
         facets = self.facets
         facets.set_titles("{col_name}" if len(self.runs) > 1 else "")
         width = len(facets.axes.flat) if len(self.runs) <= MAX_COLUMNS else MAX_COLUMNS
         for number, panel in enumerate(facets.axes.flat):
             panel.set_ylabel(ylabel if number % width == 0 else "")
-        return facets.with_legend(columns, "; ".join(filter(None, (self.title, note))))
+        entries: dict[str, Any] = {}
+        for panel in facets.axes.flat:
+            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+                entries.setdefault(label, handle)
+        title = "; ".join(filter(None, (self.title, note)))
+        figure: Figure = facets.figure
+        figure.legend(
+            list(entries.values()), list(entries), loc="outside upper center", ncols=columns, title=title
+        )
+        return figure
 
 
 def risk_curves(runs: xr.Dataset) -> Figure:
@@ -86,12 +97,13 @@ def final_risks(runs: xr.Dataset) -> Figure:
         sns.histplot(x=final, bins=np.log10(bins), log_scale=True, ax=panel, color=style.palette(1)[0])
         for level in critical_risks(run):
             if bins[0] <= level <= bins[-1]:
-                panel.axvline(level, **{**style.THEORY, "linestyle": ":", "linewidth": 0.6})
+                look = {**style.THEORY, "linestyle": ":", "linewidth": 0.6}
+                panel.axvline(level, label="critical risks found", **look)
         panel.set(xlim=(bins[0], bins[-1]), xlabel="final risk")
         diverged = int((run["status"].values[: int(run["count"])] == DIVERGED).sum())
         if diverged:
             style.note(panel, f"{diverged} diverged", (0.03, 0.9))
-        panel.plot([], [], label="critical risks found", **{**style.THEORY, "linestyle": ":"})
+        panel.yaxis.set_major_locator(MaxNLocator(integer=True))
     return panels.finish("runs")
 
 
@@ -204,6 +216,7 @@ def kinks(runs: xr.Dataset) -> Figure:
         first = int(np.isfinite(run["distance_to_end"].values).any(axis=1).sum())
         style.note(panel, f"{places.size} kinks of {first} runs", (0.03, 0.9))
         panel.set(xlabel="input $x$", xlim=(x[0], x[-1]))
+        panel.yaxis.set_major_locator(MaxNLocator(integer=True))
     return panels.finish("kinks")
 
 
