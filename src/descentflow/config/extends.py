@@ -68,7 +68,9 @@ def laid_over(below: Mapping[Any, Any], above: Mapping[Any, Any]) -> dict[Any, A
         before = result.get(key)
         if value is None:
             result.pop(key, None)
-        elif isinstance(value, Mapping) and isinstance(before, Mapping) and _same(key, before, value):
+        elif (
+            isinstance(value, Mapping) and isinstance(before, Mapping) and _same(key, before, value)
+        ):
             result[key] = laid_over(before, value)
         else:
             result[key] = value

@@ -14,7 +14,6 @@ from typing import Any
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import Check, Model
 
-
 ANY_NAME = "<any name>"
 """The name under which a study declares experiments that may be named freely."""
 

@@ -46,7 +46,9 @@ def configuration_model() -> type[Configuration]:
     for study in STUDIES.values():
         experiments: Any = dict.fromkeys(study.experiments, (Any, None))
         free = ANY_NAME in experiments  # then names are checked with the study
-        block: Any = dict[Any, Any] if free else create_model(study.name, __base__=Model, **experiments)
+        block: Any = (
+            dict[Any, Any] if free else create_model(study.name, __base__=Model, **experiments)
+        )
         description = f"{study.description}, {study.paper}"
         studies[study.name] = (block | None, Field(default=None, description=description))
     fields: Any = studies

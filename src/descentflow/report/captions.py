@@ -9,9 +9,9 @@ from typing import Any
 
 from descentflow.config.catalogue import FOLDER, STUDIES
 from descentflow.config.study import ANY_NAME
-from descentflow.schema.yaml_file import as_yaml
 from descentflow.planning.jobs import Jobs
 from descentflow.report import settings
+from descentflow.schema.yaml_file import as_yaml
 from descentflow.studies import claims_table
 from descentflow.studies.claims_table import FAILS, UNKNOWN, WORDS, Row
 

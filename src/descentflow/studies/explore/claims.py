@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from descentflow.config.exploration import (
@@ -23,6 +24,7 @@ from descentflow.config.exploration import (
 from descentflow.simd.arrays import Array
 from descentflow.studies import style
 from descentflow.studies.claim import Claim
+from descentflow.studies.explore import labels
 
 CONFIDENCE = 0.95
 MAX_LISTED = 6
@@ -68,18 +70,22 @@ def _plain(value: Any) -> float | str:
 
 
 def _claim(runs: xr.Dataset, statement: Expectation, experiment: str, number: int) -> Claim:
+    """Judge a statement: it holds, or fails, if the interval of every, or some, setting says so."""
     low, high = statement.bounds
-    measured = [MEASURES[type(statement)](runs.isel(run=n), statement) for n in range(len(runs["run"]))]
+    measure, names = MEASURES[type(statement)], labels.settings(runs, labels.WORDS)
+    measured = [measure(runs.isel(run=n), statement) for n in range(runs.sizes["run"])]
     known = [value for value in measured if not np.isnan(value.low)]
     inside = [low <= value.low and value.high <= high for value in known]
     outside = [value.high < low or value.low > high for value in known]
-    holds = None if len(known) < len(measured) or not measured else all(inside) or None
+    holds = all(inside) and len(known) == len(measured) > 0
     texts = [value.text for value in measured]
+    if len(texts) > 1:
+        texts = [f"{name}: {text}" for name, text in zip(names, texts, strict=True)]
     if len(texts) > MAX_LISTED:
         texts = [*texts[:MAX_LISTED], f"and {len(texts) - MAX_LISTED} more"]
     if not all(inside) and not any(outside):
         texts.append("more runs are needed to decide")
-    places = [f"{key} = {value:g}" if isinstance(value, float) else f"{key} = {value}" for key, value in statement.where.items()]
+    places = [f"{key} = {value}" for key, value in statement.where.items()]
     count = int(runs["count"].values.sum())
     return Claim(
         study="explore",
@@ -89,7 +95,7 @@ def _claim(runs: xr.Dataset, statement: Expectation, experiment: str, number: in
         source=statement.source,
         measured=f"{_words(statement)}: {'; '.join(texts)}",
         bound=_bound(low, high),
-        holds=False if any(outside) else holds,
+        holds=False if any(outside) else holds or None,
     )
 
 
@@ -143,7 +149,7 @@ def _values(run: xr.Dataset, quantity: str, at: float | None) -> Array:
     return values[:, _record(run, at)] if quantity in RECORDED else values
 
 
-def _share(hits: Array, statement: ShareBelow | ShareWithin) -> Measured:
+def _share(hits: NDArray[np.bool_], statement: ShareBelow | ShareWithin) -> Measured:
     """Return the share with its Clopper-Pearson interval.
 
     Statements about all runs or about none are judged by these runs: no interval decides them.
@@ -190,7 +196,9 @@ def _slope(run: xr.Dataset, statement: Slope) -> Measured:
     with np.errstate(divide="ignore", invalid="ignore"):
         rises = np.log(values[:, last]) - np.log(values[:, first])
     rises = rises[np.isfinite(rises)]
-    return _exactly(float(np.median(rises) / np.log(axis[last] / axis[first])) if rises.size else np.nan)
+    return _exactly(
+        float(np.median(rises) / np.log(axis[last] / axis[first])) if rises.size else np.nan
+    )
 
 
 def _norm(run: xr.Dataset, _statement: Norm) -> Measured:

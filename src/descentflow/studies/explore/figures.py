@@ -25,7 +25,7 @@ DIVERGED = 1
 
 
 class Panels:
-    """A grid of panels, one for each of at most MAX_PANELS settings, evenly chosen if there are more."""
+    """A grid of panels, one for each setting; of more than MAX_PANELS evenly chosen ones."""
 
     def __init__(self, runs: xr.Dataset, *, share: bool = True) -> None:
         total = runs.sizes["run"]
@@ -66,7 +66,11 @@ class Panels:
         title = "; ".join(filter(None, (self.title, note)))
         figure: Figure = facets.figure
         figure.legend(
-            list(entries.values()), list(entries), loc="outside upper center", ncols=columns, title=title
+            list(entries.values()),
+            list(entries),
+            loc="outside upper center",
+            ncols=columns,
+            title=title,
         )
         return figure
 
@@ -87,14 +91,16 @@ def risk_curves(runs: xr.Dataset) -> Figure:
 
 def final_risks(runs: xr.Dataset) -> Figure:
     """Draw histograms of the final risks on a logarithmic axis, with the critical risks found."""
-    panels = Panels(runs)
-    values = positive(runs["final_risk"].values)
-    least, most = (np.log10(f(values)) if np.isfinite(values).any() else 0 for f in (np.nanmin, np.nanmax))
-    bins = np.logspace(np.floor(least), max(np.ceil(most), np.floor(least) + 1), BINS + 1)
+    panels, values = Panels(runs), positive(runs["final_risk"].values)
+    exponents = np.log10(values[np.isfinite(values)]) if np.isfinite(values).any() else np.zeros(1)
+    low, high = np.floor(exponents.min()), np.ceil(exponents.max())
+    bins = np.logspace(low, max(high, low + 1), BINS + 1)
     for panel, run in panels:
         final = positive(run["final_risk"].values[: int(run["count"])])
         final = final[np.isfinite(final)]
-        sns.histplot(x=final, bins=np.log10(bins), log_scale=True, ax=panel, color=style.palette(1)[0])
+        sns.histplot(
+            x=final, bins=np.log10(bins), log_scale=True, ax=panel, color=style.palette(1)[0]
+        )
         for level in critical_risks(run):
             if bins[0] <= level <= bins[-1]:
                 look = {**style.THEORY, "linestyle": ":", "linewidth": 0.6}
@@ -136,9 +142,9 @@ def realizations(runs: xr.Dataset) -> Figure:
             label = rf"run 0, ${name}={snapshots[index]:g}$" if shown else "_"
             panel.plot(x, networks[0, index], color=color, linewidth=1.0, label=label)
         f = run["target_value"].values[0]
-        dots = "o" if np.isfinite(f).sum() < len(x) else ""
-        look = {**style.THEORY, "linewidth": 0 if dots else 1.2, "linestyle": "--"}
-        panel.plot(run["target_input"].values, f, marker=dots or None, markersize=2.5, label="target", **look)
+        finite = np.isfinite(f).sum() < len(x)  # a law on points
+        look = {"marker": "o", "markersize": 2.5, "linewidth": 0} if finite else {"linestyle": "--"}
+        panel.plot(run["target_input"].values, f, label="target", **{**style.THEORY, **look})
         # Networks may be far off at the start: the limits are those of target and ends.
         ends = np.concatenate([f[np.isfinite(f)], networks[:MAX_CURVES, last].ravel()])
         low, high = np.nanquantile(ends, [0.02, 0.98])
@@ -161,7 +167,9 @@ def sharpness(runs: xr.Dataset) -> Figure:
         median = np.full(at.size, np.nan)
         known = np.isfinite(largest).any(axis=0)
         median[known] = np.nanmedian(largest[:, known], axis=0)
-        style.lines(panel, [(f"median of {len(largest)}", at, median)], style.palette(1), markers=True)
+        style.lines(
+            panel, [(f"median of {len(largest)}", at, median)], style.palette(1), markers=True
+        )
         if np.isfinite(run["gamma"]):
             panel.axhline(2.0 / float(run["gamma"]), label=r"$2/\gamma$", **style.THEORY)
         along(panel, run)
@@ -200,7 +208,9 @@ def heat_map(runs: xr.Dataset) -> Figure:
     panel.tick_params(axis="y", rotation=0)
     panel.set(xlabel=labels.key_of(runs, first), ylabel=labels.key_of(runs, second))
     others = ", least over the other keys" if len(columns) > 2 else ""
-    figure.suptitle(f"{labels.experiment(runs)}: {style.joined(runs['count'])} initialisations{others}")
+    figure.suptitle(
+        f"{labels.experiment(runs)}: {style.joined(runs['count'])} initialisations{others}"
+    )
     return figure
 
 

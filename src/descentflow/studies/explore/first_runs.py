@@ -6,6 +6,7 @@ Dims ``first`` (the initialisations), ``snapshot`` (those of the run, the last �
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from descentflow.datasets.padding import named
 from descentflow.datasets.trained_runs import TrainedRun
@@ -41,8 +42,8 @@ def measure_first(dataset: xr.Dataset, row: TrainedRun, most: int) -> xr.Dataset
     return dataset
 
 
-def _snapshots(row: TrainedRun, chosen: Array) -> tuple[Array, Array]:
-    """Return steps or times (Q,), and θ there (first, Q, P), nan where it was not kept; the end last."""
+def _snapshots(row: TrainedRun, chosen: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Return steps or times (Q,) and θ there (first, Q, P), nan where none was kept; the end last."""
     last = row.data["parameters"].values[chosen]
     horizon = float(row.run.horizon)
     if "snapshots" not in row.data:
@@ -50,7 +51,9 @@ def _snapshots(row: TrainedRun, chosen: Array) -> tuple[Array, Array]:
     at = row.data["snapshot"].values.astype(np.float64)
     thetas = row.data["snapshots"].values[chosen]
     before = at < horizon
-    return np.append(at[before], horizon), np.concatenate([thetas[:, before], last[:, None]], axis=1)
+    return np.append(at[before], horizon), np.concatenate(
+        [thetas[:, before], last[:, None]], axis=1
+    )
 
 
 def _spectra(problem: Problem, thetas: Array) -> Array:

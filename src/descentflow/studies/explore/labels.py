@@ -8,6 +8,12 @@ import numpy as np
 import xarray as xr
 
 SYMBOLS = {"network.hidden": "$H$", "training.step_size": r"$\gamma$", "network.outputs": "$o$"}
+WORDS = {"network.hidden": "H", "training.step_size": "gamma", "network.outputs": "o"}
+"""What keys are called in figures and in the table of claims; others by their last part."""
+
+NAMELESS = ("activation", "target", "inputs", "network", "training")
+"""Keys whose values speak for themselves."""
+
 MAX_LABEL = 34
 _KEY = "configuration key "
 
@@ -22,10 +28,10 @@ def swept(runs: xr.Dataset) -> dict[str, list[Any]]:
     return {name: values for name, values in columns.items() if len({*map(str, values)}) > 1}
 
 
-def key_of(runs: xr.Dataset, name: str) -> str:
-    """Return what a coordinate is called in figures: a symbol, or the last part of its key."""
+def key_of(runs: xr.Dataset, name: str, names: Mapping[str, str] = SYMBOLS) -> str:
+    """Return what a coordinate is called: a symbol or word, or the last part of its key."""
     key = str(runs[name].attrs["long_name"]).removeprefix(_KEY)
-    return SYMBOLS.get(key, key.split(".")[-1].replace("_", " "))
+    return names.get(key, key.split(".")[-1].replace("_", " "))
 
 
 def value_of(value: Any) -> str:
@@ -52,7 +58,7 @@ def _short(block: Any) -> str:
     return " ".join([*words, *numbers])
 
 
-def settings(runs: xr.Dataset) -> list[str]:
+def settings(runs: xr.Dataset, names: Mapping[str, str] = SYMBOLS) -> list[str]:
     """Return the label of each run; the experiment's name where nothing is swept."""
     columns = swept(runs)
     if not columns:
@@ -61,10 +67,10 @@ def settings(runs: xr.Dataset) -> list[str]:
     for number in range(runs.sizes["run"]):
         parts = []
         for name, values in columns.items():
-            key, value = key_of(runs, name), value_of(values[number])
+            key, value = key_of(runs, name, names), value_of(values[number])
             if isinstance(values[number], float) and np.isnan(values[number]):
                 continue
-            parts.append(value if key in ("activation", "target", "inputs") else f"{key} = {value}")
+            parts.append(value if key in NAMELESS else f"{key} = {value}")
         text = ", ".join(parts)
         labels.append(text if len(text) <= MAX_LABEL else f"{number + 1}: {text[: MAX_LABEL - 4]}…")
     return labels

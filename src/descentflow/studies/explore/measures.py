@@ -105,8 +105,8 @@ def summarise(columns: Columns, number: int, _rows: Sequence[TrainedRun]) -> Sma
         summary[f"{name}_quantiles"] = xr.Variable(("quantile", "record"), values, title)
     status = columns.read_place("status", number)
     counts = np.array([(status == code).sum() for code in range(4)], np.float64)
-    title = "runs that reached the end, left the finite numbers, spent the budget, met the tolerance"
-    summary["status_count"] = xr.Variable("status_code", counts, named(title))
+    ways = "runs that reached the end, left the finite numbers, spent the budget, met the tolerance"
+    summary["status_count"] = xr.Variable("status_code", counts, named(ways))
     if ("end_kind", number) in columns:
         critical = columns.read_place("end_kind", number) == KINDS["critical"]
         levels, found = distinct(columns.read_place("end_risk", number)[critical])
