@@ -102,7 +102,7 @@ def _check_study(study: str, written: Mapping[str, Any]) -> tuple[Block, list[Co
             inner = list(kind.find_together(block[name]))
         problems += [((name, *path), text) for path, text in inner]
         invalid |= {name} if inner else set()
-    if not block and not problems and set(written) <= {*types, *block}:
+    if not block and not problems and (ANY_NAME in types or set(written) <= set(types)):
         problems.append(((), f"no experiment given; allowed: {', '.join(types)}"))
     # What an experiment requires of others is checked once it and they are valid by themselves.
     for name in (name for name in block if name in types and name not in invalid):

@@ -23,8 +23,10 @@ def realization(network: Network, dimension: int, theta: Array, x: Array) -> Arr
         wanted = "(N,)" if dimension == 1 else f"(N, {dimension})"
         raise InputError(f"x: shape {wanted} is needed, found {x.shape}")
     w, b, v, c = network.layout(dimension).split(theta)
-    sigma = activations.value(network.activation, w @ points.T + b[..., None])
-    values = v @ sigma + c[..., None]
+    # Sums of NumPy's own: those of BLAS have other bits on other processors.
+    z = (w[..., None] * points.T).sum(axis=-2) + b[..., None]
+    sigma = activations.value(network.activation, z)
+    values = (v[..., None] * sigma[..., None, :, :]).sum(axis=-2) + c[..., None]
     return np.asarray(values if network.outputs > 1 else values[..., 0, :])
 
 
@@ -41,7 +43,8 @@ def breakpoints(network: Network, law: InputLaw, theta: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         places = (kinks - b[..., None]) / w
     inside = (places > low) & (places < high)
-    return np.where(inside, places, np.nan).reshape(*theta.shape[:-1], -1)
+    size = network.hidden * kinks.size
+    return np.where(inside, places, np.nan).reshape(*theta.shape[:-1], size)
 
 
 def dead_neurons(network: Network, law: InputLaw, theta: Array) -> NDArray[np.bool_]:

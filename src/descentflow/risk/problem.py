@@ -223,7 +223,8 @@ class Problem(PublicModel):
         k is the number of kinks of σ. Raises InputError for several inputs.
         """
         rows, shape = self._rows(theta)
-        return realizations.breakpoints(self.network, self.inputs, rows).reshape(*shape, -1)
+        places = realizations.breakpoints(self.network, self.inputs, rows)
+        return places.reshape(*shape, places.shape[1])
 
     def _rows(self, theta: ArrayLike) -> tuple[Array, tuple[int, ...]]:
         """Return θ as rows (K, P) with the shape before its last dimension."""

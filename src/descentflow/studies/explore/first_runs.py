@@ -73,7 +73,9 @@ def _functions(dataset: xr.Dataset, problem: Problem, thetas: Array) -> xr.Datas
     x = np.linspace(*shown_interval(law), GRID)
     places = law.sample()[0][0][:GRID] if law.finite else x
     targets = np.stack([target.evaluate(places) for target in problem.targets])
-    values = realization(network, 1, thetas, x).reshape(*thetas.shape[:2], len(targets), GRID)
+    values = np.empty((*thetas.shape[:2], len(targets), GRID))
+    for place in np.ndindex(thetas.shape[:2]):  # one at a time: wide networks take memory
+        values[place] = realization(network, 1, thetas[place], x)
     numbers = {
         "grid": (("x",), x, "inputs at which networks are evaluated"),
         "target_input": (("place",), places, "inputs at which f is evaluated"),
