@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Step,
     )
     from descentflow.risk.problem import Problem
+    from descentflow.training import plot
     from descentflow.training.descent import descend
     from descentflow.training.flow import flow
 
@@ -40,6 +41,7 @@ __all__ = [
     "descend",
     "flow",
     "limit_gram",
+    "plot",
 ]
 
 _NAMES_IN = {
@@ -53,6 +55,7 @@ _NAMES_IN = {
     "risk.problem": ["Problem"],
     "training.descent": ["descend"],
     "training.flow": ["flow"],
+    "training.plot": ["plot"],  # the module itself
 }
 _HOMES = {name: f"descentflow.{home}" for home, names in _NAMES_IN.items() for name in names}
 
@@ -60,7 +63,8 @@ _HOMES = {name: f"descentflow.{home}" for home, names in _NAMES_IN.items() for n
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'descentflow' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+    home = import_module(_HOMES[name])
+    return home if name == "plot" else getattr(home, name)
 
 
 def __dir__() -> list[str]:

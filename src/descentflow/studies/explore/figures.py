@@ -79,12 +79,13 @@ def risk_curves(runs: xr.Dataset) -> Figure:
     """Draw the risk along the first runs, its median, and the band that holds nine tenths of runs."""
     panels = Panels(runs)
     for panel, run in panels:
-        axis = along(panel, run)
+        axis = run[axis_of(run)].values
         curves = positive(run["risk"].values[: min(MAX_CURVES, int(run["count"]))])
         panel.plot(axis, curves.T, zorder=1, **style.SINGLE)
         panel.plot([], [], label="first runs", **style.SINGLE)
         quantiles = positive(run["risk_quantiles"].values)
         style.quantile_curves(panel, [("median, 5–95%", axis, quantiles)], style.palette(1))
+        along(panel, run)
         panel.set(yscale="log")
     return panels.finish(r"risk $\mathcal{L}$")
 
@@ -117,12 +118,13 @@ def norms(runs: xr.Dataset) -> Figure:
     """Draw the norms of parameters and gradient: medians, and the bands of nine tenths of runs."""
     panels = Panels(runs)
     for panel, run in panels:
-        axis = along(panel, run)
+        axis = run[axis_of(run)].values
         series = [
             (rf"$\|{sign}\|$", axis, positive(run[f"{name}_quantiles"].values))
             for sign, name in ((r"\Theta", "parameter_norm"), ("G", "gradient_norm"))
         ]
         style.quantile_curves(panel, series, style.palette(2, style.UNORDERED))
+        along(panel, run)
         panel.set(yscale="log")
     return panels.finish("norm", "medians and 5–95%")
 
@@ -138,7 +140,7 @@ def realizations(runs: xr.Dataset) -> Figure:
         panel.plot([], [], label="first runs, end", **style.SINGLE)
         for color, index in zip(style.palette(last + 1), range(last + 1), strict=True):
             shown = index in (0, last // 2, last)
-            name = "n" if "step" in run and np.isfinite(run["step"].values).any() else "t"
+            name = axis_of(run).replace("step", "n").replace("time", "t")
             label = rf"run 0, ${name}={snapshots[index]:g}$" if shown else "_"
             panel.plot(x, networks[0, index], color=color, linewidth=1.0, label=label)
         f = run["target_value"].values[0]
@@ -230,14 +232,18 @@ def kinks(runs: xr.Dataset) -> Figure:
     return panels.finish("kinks")
 
 
-def along(panel: Axes, run: xr.Dataset) -> Array:
-    """Make the x axis logarithmic from the first positive step or time; return steps or times."""
-    name = "step" if "step" in run and np.isfinite(run["step"].values).any() else "time"
-    axis = np.asarray(run[name].values)
+def axis_of(run: xr.Dataset) -> str:
+    """Return what a run is recorded along: ``step`` or ``time``."""
+    return "step" if "step" in run and np.isfinite(run["step"].values).any() else "time"
+
+
+def along(panel: Axes, run: xr.Dataset) -> None:
+    """Make the x axis logarithmic, from the first positive step or time to the last."""
+    name = axis_of(run)
+    axis = run[name].values
     first = float(np.nanmin(axis[axis > 0.0]))
     label = "step $n$" if name == "step" else "time $t$"
     panel.set(xscale="log", xlabel=label, xlim=(first, max(2.0 * first, float(np.nanmax(axis)))))
-    return axis
 
 
 def positive(values: Array) -> Array:
