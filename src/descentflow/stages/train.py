@@ -10,7 +10,8 @@ import xarray as xr
 
 from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile, InputError
-from descentflow.stages.command import Progress, Stage, Task
+from descentflow.runtime.progress import Progress
+from descentflow.stages.command import Stage, Task
 from descentflow.stages.trainers.trainer import TRAINERS, Trainer
 from descentflow.training.recording import describe
 
