@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from descentflow.training import plot
     from descentflow.training.descent import descend
     from descentflow.training.flow import flow
+    from descentflow.training.optimizers import optimize
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "descend",
     "flow",
     "limit_gram",
+    "optimize",
     "plot",
 ]
 
@@ -55,6 +57,7 @@ _NAMES_IN = {
     "risk.problem": ["Problem"],
     "training.descent": ["descend"],
     "training.flow": ["flow"],
+    "training.optimizers": ["optimize"],
     "training.plot": ["plot"],  # the module itself
 }
 _HOMES = {name: f"descentflow.{home}" for home, names in _NAMES_IN.items() for name in names}

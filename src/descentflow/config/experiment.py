@@ -1,10 +1,12 @@
 """An experiment of the shallow studies: a problem, its initialisations and its training."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from descentflow.config.optimizer import MethodName, OptimizerOptions, unfit_batches
 from descentflow.functions.initializations import InitializationLaw
 from descentflow.risk.problem import Problem
 from descentflow.schema.messages import ConfigProblem
@@ -28,6 +30,12 @@ SNAPSHOTS = (
 )
 
 
+SAVE_AT = (
+    "increasing {} at which these parameters are kept, and which are recorded, in place of those"
+)
+MAX_SAVED = 1000
+
+
 class LyapunovFraction(Model):
     """A step size relative to the bound 2/((1 + E|X|²) V(θ₀) + 2) of each initialisation (1.3)."""
 
@@ -47,11 +55,17 @@ StepSize = Annotated[
 class Descent(Model):
     """Gradient descent: step size γ, number of steps, what is recorded."""
 
+    trainer: ClassVar[str] = "descent"
+    """The module of ``stages.trainers`` that does it."""
+
     method: Literal["gd"] = Field(description="gradient descent Θ → Θ − γG(Θ)")
     step_size: StepSize = Field(description="γ, or `{lyapunov_fraction: ..}`")
     steps: Whole = Field(ge=1, le=10**13, description="number of steps; longer runs extend shorter")
     records_per_decade: Whole = Field(default=20, ge=1, le=1000, description=RECORDS)
     snapshots: Whole = Field(default=0, ge=0, le=1000, description=SNAPSHOTS.format("steps"))
+    save_at: tuple[Annotated[Whole, Field(ge=0)], ...] = Field(
+        default=(), max_length=MAX_SAVED, description=SAVE_AT.format("steps")
+    )
 
     @property
     def horizon(self) -> int:
@@ -61,6 +75,8 @@ class Descent(Model):
 
 class Flow(Model):
     """Gradient flow: final time, tolerances, budget of steps, what is recorded."""
+
+    trainer: ClassVar[str] = "flow"
 
     method: Literal["gf"] = Field(description="gradient flow Θ' = −G(Θ)")
     until: Positive = Field(le=1e15, description="final time; longer flows extend shorter ones")
@@ -84,6 +100,9 @@ class Flow(Model):
     )
     records_per_decade: Whole = Field(default=10, ge=1, le=1000, description=RECORDS)
     snapshots: Whole = Field(default=0, ge=0, le=1000, description=SNAPSHOTS.format("times"))
+    save_at: tuple[Annotated[Number, Field(ge=0)], ...] = Field(
+        default=(), max_length=MAX_SAVED, description=SAVE_AT.format("times")
+    )
 
     @property
     def horizon(self) -> float:
@@ -91,7 +110,15 @@ class Flow(Model):
         return self.until
 
 
-Training = Annotated[Descent | Flow, Field(discriminator="method")]
+class Optimizer(OptimizerOptions, Descent):
+    """A stochastic optimiser: method, batch and constants, beside what gradient descent has."""
+
+    trainer: ClassVar[str] = "optimizer"
+
+    method: MethodName = OptimizerOptions.model_fields["method"]  # type: ignore[assignment]
+
+
+Training = Annotated[Descent | Flow | Optimizer, Field(discriminator="method")]
 
 
 class Initialization(InitializationLaw):
@@ -110,7 +137,7 @@ class Experiment(Problem):
     """A problem, its initialisations and its training."""
 
     initialization: Initialization = Field(description="the law of the first parameters θ₀")
-    training: Training = Field(description="gradient descent or gradient flow")
+    training: Training = Field(description="gradient descent, gradient flow or an optimiser")
 
     @check("inputs", "network", "initialization")
     def _points_have_p_entries(self) -> Iterator[ConfigProblem]:
@@ -127,6 +154,23 @@ class Experiment(Problem):
         if fraction and not self.lyapunov_centre.size:
             text = "needs constant targets and activation relu or leaky_relu"
             yield ("training", "step_size", "lyapunov_fraction"), text
+
+    @check("training")
+    def _saved_on_the_way(self) -> Iterator[ConfigProblem]:
+        training, path = self.training, ("training", "save_at")
+        saved = training.save_at
+        if saved and not training.snapshots:
+            yield path, "needs snapshots of at least 1, found 0"
+        if any(first >= second for first, second in pairwise(saved)):
+            yield path, "must increase"
+        elif saved and saved[-1] > training.horizon:
+            yield path, f"{saved[-1]:g} is after the end, {training.horizon:g}"
+
+    @check("inputs", "training")
+    def _batches_fit(self) -> Iterator[ConfigProblem]:
+        if isinstance(self.training, Optimizer):
+            for where, text in unfit_batches(self.inputs, self.training):
+                yield ("training", *where), text
 
     @check("inputs", "network", "initialization")
     def _parameters_fit_into_memory(self) -> Iterator[ConfigProblem]:

@@ -26,6 +26,7 @@ from descentflow.training.recording import (
     record_times,
     snapshot_steps,
     snapshot_times,
+    with_saved,
 )
 
 SECONDS_PER_NEURON_STEP = 6e-9
@@ -66,7 +67,7 @@ class Start(Planned):
 class Run(PlannedRun):
     """Gradient descent or gradient flow of one experiment's setting."""
 
-    carried: ClassVar[tuple[str, ...]] = ("sums", "balances")
+    carried: ClassVar[tuple[str, ...]] = ("sums", "balances", "buffers")
 
     setting: Experiment
     step_sizes: tuple[Any, ...] = (None,)
@@ -79,7 +80,7 @@ class Run(PlannedRun):
     @property
     def trainer(self) -> str:
         """The module of ``stages.trainers`` that makes its files."""
-        return "flow" if self.flows else "descent"
+        return self.setting.training.trainer
 
     @property
     def axis(self) -> str:  # type: ignore[override]
@@ -102,7 +103,10 @@ class Run(PlannedRun):
     @property
     def spec(self) -> dict[str, Any]:
         """All that decides the run's numbers, without horizon and count: they only add to them."""
-        training = self.setting.training.model_dump(exclude={"steps", "until", "step_size"})
+        absent = {"save_at"} if not self.setting.training.save_at else set()
+        training = self.setting.training.model_dump(
+            mode="json", exclude={"steps", "until", "step_size", *absent}
+        )
         if not self.flows:
             training["step_sizes"] = list(self.step_sizes)
         return {
@@ -119,19 +123,21 @@ class Run(PlannedRun):
 
     def record_grid(self) -> Grid:
         """Steps or times of the records up to the horizon."""
-        training = self.setting.training
-        if isinstance(training, Flow):
-            return record_times(training.until, training.records_per_decade)
-        return record_steps(training.steps, training.records_per_decade)
+        return self._grids[0]
 
     def snapshot_grid(self) -> Grid:
         """Steps or times at which θ is stored; empty without snapshots."""
+        return self._grids[1].astype(np.float64)[: None if self.setting.training.snapshots else 0]
+
+    @property
+    def _grids(self) -> tuple[Grid, Grid]:
+        """Steps or times of the records, and those at which θ is stored if it is."""
         training = self.setting.training
-        if not training.snapshots:
-            return np.empty(0)
         if isinstance(training, Flow):
-            return snapshot_times(training.until)
-        return snapshot_steps(training.steps).astype(np.float64)
+            times = record_times(training.until, training.records_per_decade)
+            return with_saved(times, snapshot_times(training.until), training.save_at)
+        steps = record_steps(training.steps, training.records_per_decade)
+        return with_saved(steps, snapshot_steps(training.steps), training.save_at)
 
     @property
     def segments(self) -> list[tuple[float, float]]:
@@ -161,9 +167,10 @@ class Run(PlannedRun):
     def _gradient_seconds(self) -> float:
         """Rough seconds of one gradient."""
         hidden, inputs = self.setting.network.hidden, self.setting.inputs
-        if self.setting.engine == "closed_form":
+        batch = getattr(self.setting.training, "batch", None)
+        if self.setting.engine == "closed_form" and not batch:
             return SECONDS_PER_NEURON_STEP * (hidden + 8)
-        nodes = inputs.size if inputs.finite else PLANNED_NODES
+        nodes = batch or (inputs.size if inputs.finite else PLANNED_NODES)
         return SECONDS_PER_NODE * nodes * (hidden + 1)
 
 

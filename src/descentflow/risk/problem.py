@@ -175,7 +175,10 @@ class Problem(PublicModel):
         points, weights = self.inputs.sample()
         table = np.concatenate([points, weights[None], self._values_at(points)])
         shape = self.layout
-        return Sample(table, shape.inputs, shape.outputs, self.network.sigma.code)
+        cumulative = np.cumsum(weights)
+        return Sample(
+            table, shape.inputs, shape.outputs, self.network.sigma.code, cumulative / cumulative[-1]
+        )
 
     def _rule(self) -> "Rule":
         from descentflow.risk.quadrature import new_rule

@@ -267,6 +267,64 @@ def _fill(
 
 
 @jit_inline
+def network_shape(rule: Rule, parameters: int) -> Shape:
+    """Return the shape of networks with this number of parameters."""
+    return shape_of(parameters, 1, rule.outputs, rule.activation)
+
+
+@jit
+def place_inputs(rule: Rule, nodes: Array, row: np.uint64) -> None:
+    """Replace uniform numbers u in a row by inputs F⁻¹(u), by Newton's method within brackets."""
+    low, high = rule.packed[rule.cuts.edges[0]], rule.packed[rule.cuts.edges[1] - 1]
+    at_low = _antiderivative(rule, low)
+    for q in range(Index(nodes.shape[1])):
+        u, left, right = nodes[row, q], low, high
+        x = low + (high - low) * u
+        # Bisection alone would need 53 rounds; Newton's method takes few.
+        for _ in range(64):
+            excess = (_antiderivative(rule, x) - at_low) - u
+            if excess > 0.0:
+                right = x
+            else:
+                left = x
+            nearer = x - excess / _density(rule, x)
+            if not left < nearer < right:
+                nearer = 0.5 * (left + right)
+            if abs(nearer - x) <= 1e-15 * (high - low):
+                break
+            x = nearer
+        nodes[row, q] = x
+
+
+@jit_inline
+def _antiderivative(rule: Rule, x: float) -> float:
+    """Return ∫_0^x of the density's polynomial, by Horner's scheme."""
+    value = 0.0
+    for power in range(rule.density[1] - rule.density[0], 0, -1):
+        value = (value + rule.packed[rule.density[0] + power - 1] / power) * x
+    return float(value)
+
+
+@jit
+def write_inputs(rule: Rule, nodes: Array, row: np.uint64) -> None:
+    """Write the inputs that a row places into row 0, and the targets there from row 2 on."""
+    count, stack = Index(nodes.shape[1]), nodes.shape[0] - DEPTH
+    pieces, edges = rule.cuts.edges[1] - rule.cuts.edges[0] - 1, rule.cuts.edges[0]
+    for q in range(count):
+        nodes[0, q] = nodes[row, q]
+    for k in range(rule.outputs):
+        for m in range(pieces):
+            start = rule.codes[k * pieces + m]
+            # Pieces of a formula mostly share its program, which has then run already.
+            if m > 0 and start == rule.codes[k * pieces + m - 1]:
+                continue
+            _run(rule.codes, rule.packed, rule.operands, start, count, nodes, stack)
+            for q in range(count):
+                if m == 0 or nodes[0, q] > rule.packed[edges + m]:
+                    nodes[2 + k, q] = nodes[stack, q]
+
+
+@jit_inline
 def _piece(rule: Rule, left: float, right: float, m: np.int64) -> np.int64:
     """Return the piece that contains [left, right], searched from piece m on."""
     middle, edges = 0.5 * (left + right), rule.cuts.edges

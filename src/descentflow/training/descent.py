@@ -76,16 +76,31 @@ class DescentState:
         )
 
 
-class DescentSettings(Settings):
-    """The settings of gradient descent."""
+class StepSettings(Settings):
+    """The settings of a method that takes steps."""
 
-    title: ClassVar[str] = "Gradient descent"
     horizon: ClassVar[str] = "steps"
 
-    method: Literal["gd"] = "gd"
     steps: Whole = Field(ge=1, le=MAX_STEPS)
     records_per_decade: Whole = Field(default=20, ge=1, le=1000)
     save_at: tuple[Whole, ...] = ()
+
+    @property
+    def grids(self) -> dict[str, Steps]:
+        """The steps of all records and of all snapshots, by dimension."""
+        kept_at = self.snapshot_grid(snapshot_steps(self.steps))
+        recorded = record_steps(self.steps, self.records_per_decade)
+        if self.save_at:
+            recorded = np.union1d(recorded, kept_at)
+        return {"step": recorded, "snapshot": kept_at}
+
+
+class DescentSettings(StepSettings):
+    """The settings of gradient descent."""
+
+    title: ClassVar[str] = "Gradient descent"
+
+    method: Literal["gd"] = "gd"
 
 
 def descend(
@@ -143,29 +158,30 @@ def descend(
         given |= {"theta0": theta0, "step_size": step_size}
         settings = continued_settings(DescentSettings, problem, continue_from, given)
         state, sizes = _state_after(problem, continue_from)
-    kept_at = settings.snapshot_grid(snapshot_steps(settings.steps))
-    recorded = record_steps(settings.steps, settings.records_per_decade)
-    if settings.save_at:
-        recorded = np.union1d(recorded, kept_at)
-    first, numbers = state.step, np.arange(len(sizes))
-    if continue_from is not None:
-        numbers = continue_from["initialization"].values
+    first, grids = state.step, settings.grids
+    numbers = run_numbers(len(sizes), continue_from)
     with bar_if_watched(len(sizes), "runs") as progress:
         state, records = advance(
             problem,
             state,
             sizes,
-            within(recorded, first),
-            within(kept_at, first),
+            within(grids["step"], first),
+            within(grids["snapshot"], first),
             int((numbers < settings.snapshots).sum()),
             progress,
         )
     dataset = descent_dataset(problem, state, records)
     dataset["step_size"] = ("initialization", sizes, describe("step_size"))
     if continue_from is not None:
-        grids = {"step": recorded, "snapshot": kept_at}
         dataset = with_earlier_records(continue_from, dataset, first, grids)
     return dataset.assign_attrs(attributes(problem, settings))
+
+
+def run_numbers(count: int, continued: xr.Dataset | None) -> NDArray[np.int64]:
+    """Return the numbers of the initialisations (K,)."""
+    if continued is None:
+        return np.arange(count)
+    return column(continued, "initialization", ("initialization",), np.int64)
 
 
 def _state_after(problem: Problem, run: xr.Dataset) -> tuple[DescentState, Array]:

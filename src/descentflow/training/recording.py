@@ -25,6 +25,7 @@ STATUS = {
 
 LONG_NAMES = {
     "risk": "risk L(theta) = E|N(X) - f(X)|^2",
+    "batch_loss": "loss on the batch of the next step, at the recorded theta",
     "gradient_norm": "Euclidean norm of the generalised gradient G(theta)",
     "parameter_norm": "Euclidean norm of theta",
     "lyapunov": "Lyapunov function V(theta) = |theta|^2 + |c - 2 xi|^2",
@@ -38,6 +39,7 @@ LONG_NAMES = {
     "integrated_risk": "integral of the risk from 0",
     "balance_drift": "largest change of |w_i|^2 + b_i^2 - |v_i|^2, constant along the exact flow",
     "risk_increase": "largest increase of the risk over one step of the integrator",
+    "buffers": "the optimiser's averages of gradients and of their squares",
     "restart_parameters": "theta at the last of the times 1, 10, 100, .. of the flow, else at 0",
     "restart_sums": "what dissipated, integrated_risk and risk_increase go on from there",
     "sums": "what dissipated, integrated_risk and risk_increase go on from",
@@ -119,6 +121,18 @@ def last_restart(until: float) -> float:
 def snapshot_times(until: float) -> Array:
     """Return the times of the snapshots: 0, 1, 10, 100, .., and ``until``."""
     return np.array([0.0, *restart_times(until), until])
+
+
+def with_saved(recorded: Grid, kept: Grid, save_at: Sequence[float]) -> tuple[Grid, Grid]:
+    """Return grids of records and of kept θ: kept at ``save_at`` up to the last record, if given.
+
+    What is kept is recorded, too.
+    """
+    if not save_at:
+        return recorded, kept
+    chosen = np.array(save_at, recorded.dtype)
+    chosen = chosen[chosen <= recorded[-1]]
+    return np.union1d(recorded, chosen), chosen
 
 
 def within(grid: Grid, start: float) -> Grid:

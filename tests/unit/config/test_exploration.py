@@ -159,6 +159,18 @@ REFUSED = {
         {"measures/spectra": "snapshots"},
         "measures.spectra: snapshots needs training.snapshots of at least 1, found 0",
     ),
+    "saved without snapshots": (
+        {"training/save_at": [1]},
+        "training.save_at: needs snapshots of at least 1, found 0",
+    ),
+    "saved backwards": (
+        {"training/save_at": [2, 1], "training/snapshots": 1},
+        "training.save_at: must increase",
+    ),
+    "saved after the end": (
+        {"training/save_at": [2000], "training/snapshots": 1},
+        "training.save_at: 2000 is after the end, 1000",
+    ),
     "unknown measure": ({"measures/spectrum": "end"}, "measures.spectrum: unknown key"),
     "swept measure": (
         {"sweep": {"measures.first": [1, 2]}},

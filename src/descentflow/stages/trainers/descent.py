@@ -14,7 +14,7 @@ from descentflow.simd.arrays import Array
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
 from descentflow.training import descent
 from descentflow.training.descent import DescentState, Records, descent_dataset
-from descentflow.training.recording import describe, record_steps, snapshot_steps, within
+from descentflow.training.recording import describe, record_steps, snapshot_steps
 from descentflow.training.step_sizes import lyapunov, step_size_bound
 
 title = "Training, one segment"
@@ -28,6 +28,7 @@ class Training(Model):
     step_sizes: tuple[StepSize, ...] = Field(min_length=1)
     records_per_decade: Whole = Descent.model_fields["records_per_decade"].default
     snapshots: Whole = 0
+    save_at: tuple[Whole, ...] = ()
 
 
 class Spec(ShallowSpec):
@@ -53,12 +54,13 @@ def start(spec: Spec, samples: xr.Dataset) -> list[State]:
     """Return the states at step 0 of every step size."""
     theta = samples["parameters"].values
     return [
-        State(_step_sizes(spec, size, theta), DescentState.start(theta))
+        State(step_sizes_of(spec, size, theta), DescentState.start(theta))
         for size in spec.training.step_sizes
     ]
 
 
-def _step_sizes(spec: Spec, size: StepSize, theta: Array) -> Array:
+def step_sizes_of(spec: ShallowSpec, size: StepSize, theta: Array) -> Array:
+    """Return γ for every initialisation (K,)."""
     if isinstance(size, LyapunovFraction):
         return size.lyapunov_fraction * step_size_bound(spec, lyapunov(spec, theta))
     return np.full(len(theta), float(size))
@@ -82,15 +84,18 @@ def advance(
     spec: Spec, state: list[State], progress: Callable[[int], object]
 ) -> tuple[list[State], list[Records]]:
     """Take the steps after segment[0] up to segment[1]."""
-    first, last = map(int, spec.segment)
+    last = int(spec.segment[1])
+    steps, kept_at = spec.grids(
+        record_steps(last, spec.training.records_per_decade), snapshot_steps(last)
+    )
     ended, recorded = [], []
     for one in state:
         runs, records = descent.advance(
             spec,
             one.runs,
             one.step_sizes,
-            within(record_steps(last, spec.training.records_per_decade), first),
-            within(snapshot_steps(last), first),
+            steps,
+            kept_at,
             spec.kept(spec.training.snapshots),
             progress,
         )

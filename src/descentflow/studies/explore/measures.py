@@ -32,10 +32,9 @@ COUNTED = ("positive", "zero", "negative")
 def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Add what is measured of each initialisation, and of the first ones."""
     setting: Exploration = row.run.setting
-    gamma = np.nan if row.run.axis == "time" else row.data["step_size"].values[0]
-    several = isinstance(row.step_size, dict)
-    title = "step size, nan for flows and where every initialisation has its own"
-    dataset["gamma"] = ((), np.nan if several else gamma, named(title))
+    constant = row.run.trainer == "descent" and isinstance(row.step_size, float)
+    title = "constant step size of gradient descent, nan for other trainings"
+    dataset["gamma"] = ((), row.step_size if constant else np.nan, named(title))
     dataset = _reached(dataset, row, setting.measures.risks)
     dataset = _neurons(dataset, row)
     if setting.refined:

@@ -10,6 +10,7 @@ from in_process import do_all
 
 import descentflow as df
 from descentflow.datasets import netcdf
+from descentflow.planning import shallow_runs
 from descentflow.planning.jobs import Jobs
 from descentflow.studies.explore.measures import distinct
 
@@ -149,6 +150,43 @@ def test_chunks_leave_no_trace(dataset: xr.Dataset, tmp_path: Path) -> None:
         expected = whole[name].values
         inside = tuple(map(slice, expected.shape))
         np.testing.assert_array_equal(chunked[name].values[inside], expected, err_msg=name)
+
+
+@pytest.mark.parametrize("method", ["gd", "adam", "gf"])
+def test_parameters_are_kept_where_asked_for(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In runs of several segments, as by the library in one go; and these places are recorded."""
+    monkeypatch.setattr(shallow_runs, "SEGMENT_SECONDS", 1e-5)
+    kept, problem = (
+        [0, 7, 40, 95],
+        df.Problem(**{k: DESCENT[k] for k in ("inputs", "target")}, network=df.Network(2)),
+    )
+    theta = df.InitializationLaw("normal").draw(problem.layout, 3, 0, 5)
+    options: dict[str, Any] = {"save_at": kept, "snapshots": 2}
+    if method == "gf":
+        training = {"method": "gf", "until": 100, **options}
+        expected = df.flow(problem, theta, until=100, **options)
+    else:
+        training = {"method": method, "step_size": 0.1, "steps": 100, **options}
+        run = df.descend if method == "gd" else df.optimize
+        named = {} if method == "gd" else {"method": "adam"}
+        expected = run(problem, theta, step_size=0.1, steps=100, **named, **options)
+    experiment = {
+        "inputs": DESCENT["inputs"],
+        "target": HAT,
+        "network": {"hidden": 2},
+        "initialization": {"law": "normal", "count": 5},
+        "training": training,
+    }
+    dataset = measured(tmp_path, {"kept": experiment}).isel(run=0)
+    assert len(list((tmp_path / "results/runs").rglob("*.nc"))) > 1
+    axis = "time" if method == "gf" else "step"
+    np.testing.assert_array_equal(dataset[axis], expected[axis])
+    np.testing.assert_array_equal(dataset["risk"], expected["risk"])
+    assert dataset["snapshot_at"].values.tolist() == [*kept, 100]
+    networks = problem.realization(expected["snapshots"].values[:2], dataset["grid"].values)
+    np.testing.assert_array_equal(dataset["realization"].values[:2, :4, 0], networks)
 
 
 @pytest.mark.parametrize(
