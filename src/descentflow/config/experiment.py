@@ -2,9 +2,15 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import (
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+)
 
 from descentflow.config.optimizer import MethodName, OptimizerOptions, unfit_batches
 from descentflow.functions.initializations import InitializationLaw
@@ -35,6 +41,9 @@ SAVE_AT = (
 )
 MAX_SAVED = 1000
 
+LATER = ("save_at",)
+"""Keys of trainings that came after the first results: where they are empty all is as before."""
+
 
 class LyapunovFraction(Model):
     """A step size relative to the bound 2/((1 + E|X|²) V(θ₀) + 2) of each initialisation (1.3)."""
@@ -52,7 +61,16 @@ StepSize = Annotated[
 """γ itself, or relative to the bound."""
 
 
-class Descent(Model):
+class _Training(Model):
+    """A training, written down without the keys of LATER that it does not use: so ids stay."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = handler(self)
+        return {key: value for key, value in written.items() if value or key not in LATER}
+
+
+class Descent(_Training):
     """Gradient descent: step size γ, number of steps, what is recorded."""
 
     trainer: ClassVar[str] = "descent"
@@ -73,7 +91,7 @@ class Descent(Model):
         return self.steps
 
 
-class Flow(Model):
+class Flow(_Training):
     """Gradient flow: final time, tolerances, budget of steps, what is recorded."""
 
     trainer: ClassVar[str] = "flow"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from descentflow.config.experiment import Experiment, Flow
-from descentflow.config.sweeps import flat_keys
+from descentflow.config.sweeps import UNLISTED, flat_keys
 from descentflow.schema.messages import ConfigProblem, nearest, shown
 from descentflow.schema.model import TEXT_PATTERN, Model, Number, Positive, Whole, check
 
@@ -291,7 +291,7 @@ def unavailable(settings: Sequence[Exploration]) -> dict[str, str]:
 def swept_keys(settings: Sequence[Experiment]) -> dict[str, list[Any]]:
     """Return the keys in which settings differ, dotted, with their different values in order."""
     flat = [flat_keys(setting) for setting in settings]
-    keys = dict.fromkeys(key for entry in flat for key in entry)
+    keys = dict.fromkeys(key for entry in flat for key in entry if key not in UNLISTED)
     values: dict[str, list[Any]] = {}
     for key in keys:
         different: list[Any] = []

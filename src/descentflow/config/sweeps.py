@@ -26,6 +26,17 @@ ABOUT_ALL = ("measures", "figures", "expect")
 WHOLE_KEYS = ("inputs", "target", "labels")
 """Blocks that are compared and shown as one value each."""
 
+UNLISTED = (
+    "initialization.count",
+    "initialization.chunk",
+    "training.steps",
+    "training.until",
+    "training.max_steps",
+    "training.records_per_decade",
+    "training.snapshots",
+)
+"""Keys that say how much is computed and kept: they name no run in datasets, figures and claims."""
+
 _Problems = list[ConfigProblem]
 
 

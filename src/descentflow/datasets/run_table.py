@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from descentflow.config.sweeps import flat_keys
+from descentflow.config.sweeps import UNLISTED, flat_keys
 from descentflow.datasets.padding import named
 from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.planning.identity import canonical
@@ -40,15 +40,6 @@ ALWAYS = (
     "target",
 )
 """Keys that are coordinates even where they do not differ."""
-UNLISTED = (
-    "initialization.count",
-    "initialization.chunk",
-    "training.steps",
-    "training.until",
-    "training.max_steps",
-    "training.records_per_decade",
-    "training.snapshots",
-)
 
 
 def recorded(row: TrainedRun) -> xr.Dataset:

@@ -24,9 +24,10 @@ def realization(network: Network, dimension: int, theta: Array, x: Array) -> Arr
         raise InputError(f"x: shape {wanted} is needed, found {x.shape}")
     w, b, v, c = network.layout(dimension).split(theta)
     # Sums of NumPy's own: those of BLAS have other bits on other processors.
-    z = (w[..., None] * points.T).sum(axis=-2) + b[..., None]
-    sigma = activations.value(network.activation, z)
-    values = (v[..., None] * sigma[..., None, :, :]).sum(axis=-2) + c[..., None]
+    with np.errstate(over="ignore", invalid="ignore"):  # θ of runs that diverged
+        z = (w[..., None] * points.T).sum(axis=-2) + b[..., None]
+        sigma = activations.value(network.activation, z)
+        values = (v[..., None] * sigma[..., None, :, :]).sum(axis=-2) + c[..., None]
     return np.asarray(values if network.outputs > 1 else values[..., 0, :])
 
 
@@ -54,9 +55,9 @@ def dead_neurons(network: Network, law: InputLaw, theta: Array) -> NDArray[np.bo
     """
     w, b, _, _ = network.layout(law.dimension).split(theta)
     points = law.sample()[0] if law.finite else np.array([_ends(law)])
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         z = np.where(w[..., None] == 0.0, 0.0, w[..., None] * points).sum(axis=-2)
-    z += b[..., None]
+        z += b[..., None]
     low, high = z.min(axis=-1), z.max(axis=-1)
     dead = low == high
     if network.activation in ("relu", "clipping"):

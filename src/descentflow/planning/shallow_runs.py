@@ -103,10 +103,7 @@ class Run(PlannedRun):
     @property
     def spec(self) -> dict[str, Any]:
         """All that decides the run's numbers, without horizon and count: they only add to them."""
-        absent = {"save_at"} if not self.setting.training.save_at else set()
-        training = self.setting.training.model_dump(
-            mode="json", exclude={"steps", "until", "step_size", *absent}
-        )
+        training = self.setting.training.model_dump(exclude={"steps", "until", "step_size"})
         if not self.flows:
             training["step_sizes"] = list(self.step_sizes)
         return {

@@ -218,6 +218,20 @@ def test_statements_and_figures_decide_no_dataset() -> None:
     assert run.id == other.id, "what is measured does not decide what is trained"
 
 
+def test_runs_that_save_nothing_more_are_written_down_as_before() -> None:
+    """The key came later than the first results, whose ids and files stay."""
+    saved = changed({"training/save_at": [3], "training/snapshots": 1})
+    for experiment, written in ((SINE, None), (saved, [3])):
+        jobs = Jobs.from_mapping(configured(experiment), "lock")
+        (run,), (setting,) = (
+            jobs.runs["explore"],
+            jobs.aggregate("explore").spec["experiments"]["sine"],
+        )
+        for training in (run.spec["training"], setting["training"]):
+            assert list(training.get("save_at", [])) == (written or [])
+            assert ("save_at" in training) == bool(written)
+
+
 def test_a_free_experiment_shares_the_runs_of_a_study() -> None:
     """Ids depend on what is trained alone."""
     experiment = changed(

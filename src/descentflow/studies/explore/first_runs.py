@@ -25,7 +25,8 @@ def measure_first(dataset: xr.Dataset, row: TrainedRun, most: int) -> xr.Dataset
         return dataset
     problem, at, thetas = row.run.problem, *_snapshots(row, chosen)
     dataset["snapshot_at"] = ("snapshot", at, named(f"{row.run.axis}s of the snapshots"))
-    distance = np.sqrt(((thetas - thetas[:, -1:]) ** 2).sum(axis=-1))
+    with np.errstate(over="ignore"):
+        distance = np.sqrt(((thetas - thetas[:, -1:]) ** 2).sum(axis=-1))
     title = named("distance of theta at the snapshots to the last theta")
     dataset["distance_to_end"] = (("first", "snapshot"), distance, title)
     where = row.run.setting.measures.spectra
