@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from descentflow.deep.gram import limit_gram
+    from descentflow.functions.data_points import Points
     from descentflow.functions.initializations import InitializationLaw
-    from descentflow.functions.input_laws import Points, PolynomialDensity, Uniform
+    from descentflow.functions.input_laws import Normal, PolynomialDensity, Uniform
+    from descentflow.functions.labels import Values
     from descentflow.functions.networks import Network
+    from descentflow.functions.step_schedules import StepSchedule
     from descentflow.functions.targets import (
         Affine,
         Constant,
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
         Polynomial,
         Step,
     )
+    from descentflow.landscape.certificate import certificate
+    from descentflow.landscape.critical_risks import critical_risks
     from descentflow.risk.problem import Problem
     from descentflow.training import plot
     from descentflow.training.descent import descend
@@ -32,13 +37,18 @@ __all__ = [
     "Expression",
     "InitializationLaw",
     "Network",
+    "Normal",
     "PiecewiseLinear",
     "Points",
     "Polynomial",
     "PolynomialDensity",
     "Problem",
     "Step",
+    "StepSchedule",
     "Uniform",
+    "Values",
+    "certificate",
+    "critical_risks",
     "descend",
     "flow",
     "limit_gram",
@@ -49,11 +59,16 @@ __all__ = [
 _NAMES_IN = {
     "deep.gram": ["limit_gram"],
     "functions.initializations": ["InitializationLaw"],
-    "functions.input_laws": ["Points", "PolynomialDensity", "Uniform"],
+    "functions.data_points": ["Points"],
+    "functions.input_laws": ["Normal", "PolynomialDensity", "Uniform"],
+    "functions.labels": ["Values"],
     "functions.networks": ["Network"],
+    "functions.step_schedules": ["StepSchedule"],
     "functions.targets": [
         *("Affine", "Constant", "Expression", "PiecewiseLinear", "Polynomial", "Step")
     ],
+    "landscape.certificate": ["certificate"],
+    "landscape.critical_risks": ["critical_risks"],
     "risk.problem": ["Problem"],
     "training.descent": ["descend"],
     "training.flow": ["flow"],

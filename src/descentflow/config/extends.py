@@ -1,6 +1,6 @@
 """A configuration that builds on others: ``extends`` names files, of which it says what differs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,29 @@ def load(path: Path) -> Any:
     Raises ConfigurationError, naming the file and the line, and where files extend themselves.
     """
     return resolve(yaml_file.load(path), path.parent, (path,))
+
+
+def merged(files: Iterable[Path], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Load files, with all that they extend, each laid over those before it; ``overrides`` come last.
+
+    Raises ConfigurationError, naming file and line.
+    """
+    result: dict[str, Any] = {}
+    for path in files:
+        mapping = load(path)
+        if not isinstance(mapping, dict):
+            raise ConfigurationError(f"{path}: a mapping (key: value) is needed")
+        result = _over(result, mapping)
+    return _over(result, overrides)
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    return {**below} | {
+        key: _over(below[key], value)
+        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+        else value
+        for key, value in above.items()
+    }
 
 
 def resolve(mapping: Any, folder: Path, chain: Sequence[Path] = ()) -> Any:

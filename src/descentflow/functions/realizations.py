@@ -5,9 +5,12 @@ from numpy.typing import NDArray
 
 from descentflow.errors import InputError
 from descentflow.functions import activations
-from descentflow.functions.input_laws import InputLaw
+from descentflow.functions.input_laws import InputLaw, Normal
 from descentflow.functions.networks import Network
 from descentflow.simd.arrays import Array
+
+SHOWN = 4.0
+"""Standard deviations of a normal law on either side of its mean."""
 
 MARGIN = 0.05
 """How far beyond the outermost points a law on points is shown, as a part of their range."""
@@ -37,7 +40,7 @@ def breakpoints(network: Network, law: InputLaw, theta: Array) -> Array:
     An entry is nan where the neuron does not bend inside the inputs; k is 0 for smooth σ. Raises
     InputError for several inputs.
     """
-    low, high = shown_interval(law)
+    low, high = shown_interval(law) if law.finite or law.dimension > 1 else _ends(law)
     w, b, _, _ = network.layout(1).split(theta)
     sigma = network.sigma
     kinks = np.array([z for z, jump in zip(sigma.kinks, sigma.jumps, strict=True) if jump])
@@ -68,9 +71,14 @@ def dead_neurons(network: Network, law: InputLaw, theta: Array) -> NDArray[np.bo
 
 
 def shown_interval(law: InputLaw) -> tuple[float, float]:
-    """Return the ends of the inputs, of a law on points a little beyond; one input, else InputError."""
+    """Return the inputs between which functions are shown; raises InputError for several inputs.
+
+    The ends of an interval; a little beyond the outermost points; SHOWN standard deviations.
+    """
     if law.dimension != 1:
         raise InputError(f"inputs: one input is needed, found {law.dimension}")
+    if isinstance(law, Normal):
+        return law.mean - SHOWN * law.scale, law.mean + SHOWN * law.scale
     if not law.finite:
         return _ends(law)
     points = law.sample()[0][0]

@@ -41,9 +41,9 @@ SEGMENT_SECONDS = 600.0
 
 
 def law_of(law: InitializationLaw) -> dict[str, Any]:
-    """Return the law as JSON can hold it, without count and chunk size, which do not change θ₀."""
-    points = {"points"} if law.points else set()
-    return law.model_dump(mode="json", include={"law", "scale", *points})
+    """Return the law as JSON can hold it: its name, its scale, and what else is no default."""
+    written = law.model_dump(mode="json", exclude_defaults=True)
+    return {"law": law.law, "scale": law.scale, **written}
 
 
 @dataclass(frozen=True)
@@ -90,20 +90,23 @@ class Run(PlannedRun):
     @property
     def start(self) -> Start:
         """The initial parameters; shared with every run of the same seed, law and layout of θ."""
-        law = InitializationLaw(**law_of(self.setting.initialization))
+        law = self.setting.initialization.law_alone
         return Start(self.seed, self.lock, law, self.setting.layout)
 
     @cached_property
     def problem(self) -> Problem:
-        """The problem that is trained."""
-        return Problem.model_validate(
+        """The problem that is trained, with the parts of θ that move."""
+        problem = Problem.model_validate(
             self.setting.model_dump(include={"inputs", "target", "network"})
         )
+        return problem.train_only(self.setting.training.train)
 
     @property
     def spec(self) -> dict[str, Any]:
         """All that decides the run's numbers, without horizon and count: they only add to them."""
-        training = self.setting.training.model_dump(exclude={"steps", "until", "step_size"})
+        training = self.setting.training.model_dump(
+            mode="json", exclude={"steps", "until", "step_size"}
+        )
         if not self.flows:
             training["step_sizes"] = list(self.step_sizes)
         return {

@@ -24,18 +24,22 @@ def draw(task: Task[DrawSpec]) -> None:
             raise InputError(f"{path}: no figure of {study}; allowed: {allowed} as {formats}")
     module = import_module(f"descentflow.studies.{study}.figures")
     with netcdf.opened_study(task.inputs[0], study) as dataset:
+        present = set(dataset["experiment"].values.tolist())
         for name in dict.fromkeys(path.with_suffix("") for path in outputs):
-            runs = dataset
-            if STUDIES[study].figures[name.name].experiment == ANY_NAME:
-                runs = style.experiment(dataset, name.parent.name)
-                if not runs.sizes["run"]:
-                    raise InputError(f"{name.parent}: no experiment of {task.inputs[0]}")
+            experiment, runs = STUDIES[study].figures[name.name].experiment, dataset
+            if experiment == ANY_NAME:
+                experiment = name.parent.name
+                runs = style.experiment(dataset, experiment)
+            if experiment not in present:
+                raise InputError(
+                    f"{name}: needs the experiment {experiment}, which {task.inputs[0]} lacks"
+                )
             with style.paper():
                 drawing = getattr(module, name.name)(runs)
                 style.save(drawing, [path for path in outputs if path.with_suffix("") == name])
 
 
-STAGE = Stage(draw, DrawSpec, 1)
+STAGE = Stage(draw, DrawSpec, 1, one_output=False)
 
 
 if __name__ == "__main__":

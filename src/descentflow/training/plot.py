@@ -91,7 +91,9 @@ def _draw_target(panel: Axes, problem: Problem, grid: Array) -> None:
         grid = np.unique(np.clip(np.concatenate([grid, beside]), grid[0], grid[-1]))
     look = {**THEORY, "linestyle": "", "marker": "o"} if problem.inputs.finite else THEORY
     for output, target in enumerate(problem.targets):
-        panel.plot(grid, target.evaluate(grid), label=None if output else "target", **look)
+        panel.plot(
+            grid, target.at_points(grid[None], output), label=None if output else "target", **look
+        )
 
 
 def sharpness(

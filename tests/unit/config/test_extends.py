@@ -106,3 +106,22 @@ def test_many_files_are_refused(tmp_path: Path) -> None:
     write(tmp_path, **files)
     with pytest.raises(ConfigurationError, match="more than 20 files build on one another"):
         extends.load(tmp_path / "f0.yaml")
+
+
+def test_files_of_the_command_line_are_laid_over_one_another(tmp_path: Path) -> None:
+    """Key by key, null and lists whole; as Snakemake does with files that it accepts."""
+    first, second = tmp_path / "1.yaml", tmp_path / "2.json"
+    first.write_text("a: {b: 1, c: 2}\nd: {e: 1}\nl: [1, 2]\nn:\n")
+    second.write_text('{"a": {"c": 3}, "d": null, "l": [3], "n": {"x": 1}}')
+    assert extends.merged([first, second], {"a": {"f": 4}}) == {
+        "a": {"b": 1, "c": 3, "f": 4},
+        "d": None,
+        "l": [3],
+        "n": {"x": 1},
+    }
+
+
+def test_files_of_the_command_line_may_extend_others(tmp_path: Path) -> None:
+    own = write(tmp_path, base=BASE, own={"extends": "base.yaml", "seed": 2})
+    merged = extends.merged([own], {"outputs": {"results": "r"}})
+    assert merged == {**BASE, "seed": 2, "outputs": {"results": "r"}}

@@ -52,7 +52,7 @@ def advance(
     """Integrate from segment[0] to segment[1]."""
     training, last = spec.training, spec.segment[1]
     return flow.advance(
-        spec,
+        spec.problem,
         state,
         Tolerances(training.rtol, training.rtol, training.gradient_tolerance, training.max_steps),
         *spec.grids(record_times(last, training.records_per_decade), snapshot_times(last)),
@@ -63,7 +63,7 @@ def advance(
 
 def dataset(spec: Spec, state: FlowState, records: Records) -> xr.Dataset:
     """Return the records and the ends, dims (size, initialization, time), size 1."""
-    dataset = flow_dataset(spec, state, records)
+    dataset = flow_dataset(spec.problem, state, records)
     dataset["sums"] = (("initialization", "sum"), state.sums, describe("sums"))
     dataset["balances"] = (("initialization", "neuron"), state.balances, describe("balances"))
     return dataset.expand_dims("size")

@@ -1,5 +1,6 @@
 """The part of a training job's spec that gradient descent and gradient flow share."""
 
+from functools import cached_property
 from typing import Any
 
 from descentflow.functions.initializations import InitializationLaw
@@ -13,6 +14,11 @@ class ShallowSpec(SegmentSpec, Problem):
 
     initialization: InitializationLaw
     training: Any
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The problem, with the parts of θ that the training moves."""
+        return self.train_only(self.training.train)
 
     def grids(self, recorded: Grid, kept: Grid) -> tuple[Grid, Grid]:
         """Cut grids of records and of kept θ to the segment; those of ``save_at`` if it is given."""

@@ -72,15 +72,15 @@ def _functions(dataset: xr.Dataset, problem: Problem, thetas: Array) -> xr.Datas
     """Add N_θ and f on a grid of the inputs, and where N_θ bends at the end."""
     law, network = problem.inputs, problem.network
     x = np.linspace(*shown_interval(law), GRID)
-    places = law.sample()[0][0][:GRID] if law.finite else x
-    targets = np.stack([target.evaluate(places) for target in problem.targets])
+    places = law.sample()[0][0] if law.finite else x
+    targets = np.stack([t.at_points(places[None], k) for k, t in enumerate(problem.targets)])
     values = np.empty((*thetas.shape[:2], len(targets), GRID))
     for place in np.ndindex(thetas.shape[:2]):  # one at a time: wide networks take memory
         values[place] = realization(network, 1, thetas[place], x)
     numbers = {
         "grid": (("x",), x, "inputs at which networks are evaluated"),
-        "target_input": (("place",), places, "inputs at which f is evaluated"),
-        "target_value": (("output", "place"), targets, "f there"),
+        "target_input": (("place",), places[:GRID], "inputs at which f is evaluated"),
+        "target_value": (("output", "place"), targets[:, :GRID], "f there"),
         "realization": (("first", "snapshot", "output", "x"), values, "N at the snapshots"),
     }
     if any(network.sigma.jumps):
