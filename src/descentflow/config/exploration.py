@@ -289,15 +289,20 @@ def unavailable(settings: Sequence[Exploration]) -> dict[str, str]:
 
 
 def swept_keys(settings: Sequence[Experiment]) -> dict[str, list[Any]]:
-    """Return the keys in which settings differ, dotted, with their different values in order."""
+    """Return the keys in which settings differ, dotted, with their different values in order.
+
+    Where methods differ, so do the keys that trainings have; those that have one value are left out.
+    """
     flat = [flat_keys(setting) for setting in settings]
+    methods = {entry["training.method"] for entry in flat}
     keys = dict.fromkeys(key for entry in flat for key in entry if key not in UNLISTED)
     values: dict[str, list[Any]] = {}
     for key in keys:
+        partial = len(methods) > 1 and key.startswith("training.")
         different: list[Any] = []
-        for entry in flat:
-            if entry.get(key) not in different:
-                different.append(entry.get(key))
+        for value in (entry.get(key) for entry in flat if key in entry or not partial):
+            if value not in different:
+                different.append(value)
         if len(different) > 1:
             values[key] = different
     return values

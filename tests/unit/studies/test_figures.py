@@ -521,15 +521,28 @@ def test_settings_beyond_twelve_are_chosen_evenly_and_told(datasets: Datasets) -
     assert "12 of 30 settings" in drawn.legends[0].get_title().get_text()
 
 
-def test_long_labels_are_cut_and_numbered() -> None:
+def test_labels_of_settings_are_short_and_name_what_needs_a_name() -> None:
     formulas = ["sin(2*pi*x) + cos(2*pi*x) + 1", "x"]
     targets = [f'{{"formula":"{formula}","kind":"expression"}}' for formula in formulas]
-    targets += ['{"intercept":0.0,"kind":"affine","slope":1.0}', '{"kind":"step","at":0.5}']
-    attributes = {"long_name": "configuration key target"}
+    targets += ['{"intercept":0.0,"kind":"affine","slope":1.0}', '{"at":0.5,"kind":"step"}']
+    key = "configuration key "
     runs = xr.Dataset(
-        {"experiment": ("run", ["e"] * 4)}, coords={"target": ("run", targets, attributes)}
+        {"experiment": ("run", ["e"] * 4)},
+        coords={"target": ("run", targets, {"long_name": f"{key}target"})},
     )
-    assert labels.settings(runs) == [formulas[0], "x", "affine 0 1", "step 0.5"]
-    key = {"long_name": "configuration key inputs"}
-    longer = runs.assign_coords(inputs=("run", ['{"law":"points","n":123456}'] * 3 + ["x"], key))
-    assert all(len(text) <= labels.MAX_LABEL + 4 for text in labels.settings(longer))
+    cut = f"1: {formulas[0][: labels.MAX_VALUE - 1]}…"
+    assert labels.settings(runs) == [cut, "x", "0 affine 1", "0.5 step"]
+    sizes = ["0.1", '{"lyapunov_fraction":0.5}', "", "0.1"]
+    methods, rtol = ["gd", "gd", "gf", "adam"], [np.nan, np.nan, 1e-9, np.nan]
+    swept = {"training.step_size": sizes, "training.method": methods, "training.rtol": rtol}
+    coords = {
+        name.replace(".", "_"): ("run", values, {"long_name": f"{key}{name}"})
+        for name, values in swept.items()
+    }
+    trained = runs.drop_vars("target").assign_coords(coords)
+    found = labels.settings(trained, labels.WORDS)
+    assert found == [
+        *("gamma = 0.1, gd", "gamma = lyapunov fraction 0.5, gd", "gf", "gamma = 0.1, adam"),
+    ]
+    assert labels.in_lines("a = 1, " * 9 + "b").count("\n") == 2
+    assert labels.in_lines(r"$\gamma$ = 0.1, $H$ = 3") == r"$\gamma$ = 0.1, $H$ = 3"

@@ -32,7 +32,8 @@ class Panels:
         count = min(total, MAX_PANELS)
         numbers = np.unique(np.linspace(0, total - 1, count).round().astype(int))
         names = labels.settings(runs)
-        table = pd.DataFrame({"setting": [names[number] for number in numbers]})
+        self.names = [names[number] for number in numbers]
+        table = pd.DataFrame({"setting": numbers})
         columns = min(MAX_COLUMNS, count)
         rows = -(-count // columns)
         width = style.COLUMN if count == 1 else style.PAGE
@@ -52,13 +53,21 @@ class Panels:
     def __iter__(self) -> Iterator[tuple[Axes, xr.Dataset]]:
         return zip(self.facets.axes.flat, self.runs, strict=True)
 
+    def cap(self, *names: str) -> None:
+        """Let no run that diverges decide the range: cut it at 100 times the largest start."""
+        starts = [run[f"{name}_quantiles"].values[:, 0] for run in self.runs for name in names]
+        top = 100.0 * float(np.nanmax(positive(np.array(starts))))
+        for panel in self.facets.axes.flat:
+            if panel.get_ylim()[1] > top:
+                panel.set_ylim(top=top)
+
     def finish(self, ylabel: str, note: str = "", columns: int = 3) -> Figure:
         """Name the axes and panels, put the legend of all above, and return the figure."""
         facets = self.facets
-        facets.set_titles("{col_name}" if len(self.runs) > 1 else "")
-        width = len(facets.axes.flat) if len(self.runs) <= MAX_COLUMNS else MAX_COLUMNS
-        for number, panel in enumerate(facets.axes.flat):
-            panel.set_ylabel(ylabel if number % width == 0 else "")
+        several = len(self.runs) > 1
+        for number, (panel, name) in enumerate(zip(facets.axes.flat, self.names, strict=True)):
+            panel.set_title(labels.in_lines(name) if several else "")
+            panel.set_ylabel(ylabel if number % MAX_COLUMNS == 0 else "")
         entries: dict[str, Any] = {}
         for panel in facets.axes.flat:
             for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
@@ -84,9 +93,11 @@ def risk_curves(runs: xr.Dataset) -> Figure:
         panel.plot(axis, curves.T, zorder=1, **style.SINGLE)
         panel.plot([], [], label="first runs", **style.SINGLE)
         quantiles = positive(run["risk_quantiles"].values)
-        style.quantile_curves(panel, [("median, 5–95%", axis, quantiles)], style.palette(1))
+        series = [("median, 5–95%", axis, quantiles)]
+        style.quantile_curves(panel, series, style.palette(1), markers=_few(axis))
         along(panel, run)
         panel.set(yscale="log")
+    panels.cap("risk")
     return panels.finish(r"risk $\mathcal{L}$")
 
 
@@ -106,7 +117,7 @@ def final_risks(runs: xr.Dataset) -> Figure:
             if bins[0] <= level <= bins[-1]:
                 look = {**style.THEORY, "linestyle": ":", "linewidth": 0.6}
                 panel.axvline(level, label="critical risks found", **look)
-        panel.set(xlim=(bins[0], bins[-1]), xlabel="final risk")
+        panel.set(xscale="log", xlim=(bins[0], bins[-1]), xlabel="final risk")
         diverged = int((run["status"].values[: int(run["count"])] == DIVERGED).sum())
         if diverged:
             style.note(panel, f"{diverged} diverged", (0.03, 0.9))
@@ -123,9 +134,11 @@ def norms(runs: xr.Dataset) -> Figure:
             (rf"$\|{sign}\|$", axis, positive(run[f"{name}_quantiles"].values))
             for sign, name in ((r"\Theta", "parameter_norm"), ("G", "gradient_norm"))
         ]
-        style.quantile_curves(panel, series, style.palette(2, style.UNORDERED))
+        colors = style.palette(2, style.UNORDERED)
+        style.quantile_curves(panel, series, colors, markers=_few(axis))
         along(panel, run)
         panel.set(yscale="log")
+    panels.cap("parameter_norm", "gradient_norm")
     return panels.finish("norm", "medians and 5–95%")
 
 
@@ -135,6 +148,7 @@ def realizations(runs: xr.Dataset) -> Figure:
     panels = Panels(runs, share=False)
     for panel, run in panels:
         x, networks = run["grid"].values, run["realization"].values[:, :, 0]
+        networks = np.where(np.abs(networks) < MAX_DRAWN, networks, np.nan)
         snapshots, last = run["snapshot_at"].values, _last_snapshot(run)
         panel.plot(x, networks[:MAX_CURVES, last].T, zorder=1, **style.SINGLE)
         panel.plot([], [], label="first runs, end", **style.SINGLE)
@@ -147,13 +161,18 @@ def realizations(runs: xr.Dataset) -> Figure:
         finite = np.isfinite(f).sum() < len(x)  # a law on points
         look = {"marker": "o", "markersize": 2.5, "linewidth": 0} if finite else {"linestyle": "--"}
         panel.plot(run["target_input"].values, f, label="target", **{**style.THEORY, **look})
-        # Networks may be far off at the start: the limits are those of target and ends.
-        ends = np.concatenate([f[np.isfinite(f)], networks[:MAX_CURVES, last].ravel()])
-        low, high = np.nanquantile(ends, [0.02, 0.98])
-        low, high = min(low, np.nanmin(f)), max(high, np.nanmax(f))
-        margin = 0.25 * (high - low) or 1.0
-        panel.set(xlabel="input $x$", xlim=(x[0], x[-1]), ylim=(low - margin, high + margin))
+        ends = networks[:MAX_CURVES, last]
+        panel.set(xlabel="input $x$", xlim=(x[0], x[-1]), ylim=_limits(f, ends))
     return panels.finish("output", columns=3)
+
+
+def _limits(target: Array, ends: Array) -> tuple[float, float]:
+    """Return limits that show the target and the ends; networks may be far off before."""
+    f, values = target[np.isfinite(target)], ends[np.isfinite(ends)]
+    low, high = np.quantile(values, [0.02, 0.98]) if values.size else (f.min(), f.max())
+    low, high = min(low, f.min()), max(high, f.max())
+    margin = 0.25 * (high - low) or 1.0
+    return float(low - margin), float(high + margin)
 
 
 def sharpness(runs: xr.Dataset) -> Figure:
@@ -183,25 +202,19 @@ def heat_map(runs: xr.Dataset) -> Figure:
     """Draw the median final risk over two swept keys, the least one over the others."""
     columns = labels.swept(runs)
     first, second = sorted(columns, key=lambda name: -len({*map(str, columns[name])}))[:2]
-    medians = _final_medians(runs)
-    table = pd.DataFrame({"x": columns[first], "y": columns[second], "risk": medians})
-    ticks = {axis: list(dict.fromkeys(table[axis])) for axis in ("x", "y")}
-    if all(isinstance(value, int | float) for value in ticks["x"]):
-        ticks["x"] = sorted(ticks["x"])
-    if all(isinstance(value, int | float) for value in ticks["y"]):
-        ticks["y"] = sorted(ticks["y"])
-    cells = table.pivot_table("risk", "y", "x", "min", dropna=False).reindex(
-        index=ticks["y"], columns=ticks["x"]
-    )
-    figure, (panel,) = style.new(style.COLUMN, 0.9 + max(1.6, 0.28 * len(ticks["y"])))
+    (x, x_ticks), (y, y_ticks) = (_ticks(columns[name]) for name in (first, second))
+    table = pd.DataFrame({"x": x, "y": y, "risk": _final_medians(runs)})
+    cells = table.pivot_table("risk", "y", "x", "min", dropna=False)
+    cells = cells.reindex(index=y_ticks, columns=x_ticks)
+    figure, (panel,) = style.new(style.COLUMN, 0.9 + max(1.6, 0.28 * len(y_ticks)))
     sns.heatmap(
         np.log10(cells),
         cmap=style.ORDERED,
         annot=cells.size <= 60,
         fmt=".1f",
         annot_kws={"size": 6},
-        xticklabels=[labels.value_of(value) for value in ticks["x"]],
-        yticklabels=[labels.value_of(value) for value in ticks["y"]],
+        xticklabels=x_ticks,
+        yticklabels=y_ticks,
         cbar_kws={"label": r"$\log_{10}$ of the median final risk"},
         ax=panel,
     )
@@ -216,6 +229,15 @@ def heat_map(runs: xr.Dataset) -> Figure:
     return figure
 
 
+def _ticks(values: list[Any]) -> tuple[list[str], list[str]]:
+    """Return each value as text, and the different ones: numbers ascending, others in their order."""
+    different = list(dict.fromkeys(values))
+    if all(isinstance(value, int | float) for value in different):
+        different = sorted(different, key=lambda value: (labels.missing(value), value))
+    texts = [labels.value_of(value) for value in values]
+    return texts, list(dict.fromkeys(map(labels.value_of, different)))
+
+
 def kinks(runs: xr.Dataset) -> Figure:
     """Draw histograms of the inputs where the networks of the first runs bend at the end."""
     runs = _with(runs, "kink")
@@ -227,6 +249,7 @@ def kinks(runs: xr.Dataset) -> Figure:
         sns.histplot(x=places, bins=edges, ax=panel, color=style.palette(1)[0])
         first = int(np.isfinite(run["distance_to_end"].values).any(axis=1).sum())
         style.note(panel, f"{places.size} kinks of {first} runs", (0.03, 0.9))
+        panel.set_ylim(top=1.2 * panel.get_ylim()[1])
         panel.set(xlabel="input $x$", xlim=(x[0], x[-1]))
         panel.yaxis.set_major_locator(MaxNLocator(integer=True))
     return panels.finish("kinks")
@@ -244,6 +267,11 @@ def along(panel: Axes, run: xr.Dataset) -> None:
     first = float(np.nanmin(axis[axis > 0.0]))
     label = "step $n$" if name == "step" else "time $t$"
     panel.set(xscale="log", xlabel=label, xlim=(first, max(2.0 * first, float(np.nanmax(axis)))))
+
+
+def _few(axis: Array) -> bool:
+    """Whether a line on a logarithmic axis has at most one point, which only a marker shows."""
+    return int((axis > 0.0).sum()) < 2
 
 
 def positive(values: Array) -> Array:

@@ -11,21 +11,39 @@ SYMBOLS = {"network.hidden": "$H$", "training.step_size": r"$\gamma$", "network.
 WORDS = {"network.hidden": "H", "training.step_size": "gamma", "network.outputs": "o"}
 """What keys are called in figures and in the table of claims; others by their last part."""
 
-NAMELESS = ("activation", "target", "inputs", "network", "training")
+NAMELESS = ("activation", "inputs", "method", "target")
 """Keys whose values speak for themselves."""
 
-MAX_LABEL = 34
+MAX_VALUE, MAX_LINE = 26, 30
+"""Characters of a value, and of a line of a label, mathematics aside."""
+TAGS = ("kind", "law", "method")
+"""Keys of blocks whose numbers need no names."""
 _KEY = "configuration key "
 
 
 def swept(runs: xr.Dataset) -> dict[str, list[Any]]:
-    """Return the coordinates in which the runs differ, each with its values, run by run."""
+    """Return the coordinates that tell the runs apart, each with its values, run by run.
+
+    Where methods differ, so do the keys that runs have: those with one value are left out.
+    """
     columns = {
         str(name): column.values.tolist()
         for name, column in runs.coords.items()
         if column.dims == ("run",) and str(column.attrs.get("long_name")).startswith(_KEY)
     }
-    return {name: values for name, values in columns.items() if len({*map(str, values)}) > 1}
+    methods = {*columns.get("training_method", ())}
+    several: dict[str, list[Any]] = {}
+    for name, values in columns.items():
+        partial = len(methods) > 1 and name.startswith("training_")
+        counted = [value for value in values if not (partial and missing(value))]
+        if len({*map(str, counted)}) > 1:
+            several[name] = values
+    return several
+
+
+def missing(value: Any) -> bool:
+    """Whether a run lacks the key."""
+    return value == "" or (isinstance(value, float) and np.isnan(value))
 
 
 def key_of(runs: xr.Dataset, name: str, names: Mapping[str, str] = SYMBOLS) -> str:
@@ -35,7 +53,9 @@ def key_of(runs: xr.Dataset, name: str, names: Mapping[str, str] = SYMBOLS) -> s
 
 
 def value_of(value: Any) -> str:
-    """Return a number, a word, or a short form of a whole block."""
+    """Return a number, a word, or a short form of a whole block; a dash where there is none."""
+    if missing(value):
+        return "–"
     if isinstance(value, int | float):
         return f"{value:g}"
     try:
@@ -53,9 +73,13 @@ def _short(block: Any) -> str:
         return f"{block:g}" if isinstance(block, int | float) else str(block)
     if "formula" in block:
         return str(block["formula"])
-    words = [str(v).replace("_", " ") for v in block.values() if isinstance(v, str)]
-    numbers = [f"{v:g}" for v in block.values() if isinstance(v, int | float)]
-    return " ".join([*words, *numbers])
+    named = not any(tag in block for tag in TAGS)
+    texts = []
+    for key, value in block.items():
+        if isinstance(value, str | int | float):
+            text = f"{value:g}" if isinstance(value, int | float) else value.replace("_", " ")
+            texts.append(f"{key} {text}".replace("_", " ") if named else text)
+    return " ".join(texts)
 
 
 def settings(runs: xr.Dataset, names: Mapping[str, str] = SYMBOLS) -> list[str]:
@@ -65,15 +89,29 @@ def settings(runs: xr.Dataset, names: Mapping[str, str] = SYMBOLS) -> list[str]:
         return [str(name) for name in runs["experiment"].values]
     labels = []
     for number in range(runs.sizes["run"]):
-        parts = []
+        parts, cut = [], False
         for name, values in columns.items():
-            key, value = key_of(runs, name, names), value_of(values[number])
-            if isinstance(values[number], float) and np.isnan(values[number]):
+            if missing(values[number]):
                 continue
-            parts.append(value if key in NAMELESS else f"{key} = {value}")
-        text = ", ".join(parts)
-        labels.append(text if len(text) <= MAX_LABEL else f"{number + 1}: {text[: MAX_LABEL - 4]}…")
+            key, text = key_of(runs, name, names), value_of(values[number])
+            cut |= len(text) > MAX_VALUE
+            text = text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 1]}…"
+            parts.append(text if key in NAMELESS else f"{key} = {text}")
+        labels.append(f"{number + 1}: {', '.join(parts)}" if cut else ", ".join(parts))
     return labels
+
+
+def in_lines(label: str) -> str:
+    """Break a long label behind commas."""
+    lines = [""]
+    for part in label.split(", "):
+        longer = f"{lines[-1]}, {part}" if lines[-1] else part
+        if lines[-1] and len(longer.replace("$", "").replace("\\gamma", "γ")) > MAX_LINE:
+            lines[-1] += ","
+            lines.append(part)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
 
 
 def experiment(runs: xr.Dataset) -> str:
