@@ -8,14 +8,17 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from checkout import Checkout, Ended
-from faults import REMOVED, SEED, digests, environment, kill, launch, rerun
+from faults import REMOVED, SEED, digests, environment, kill, launch, rerun, running
+
+from descentflow.runtime import lifetime
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.slow)])
 def test_random_kills(fresh: Checkout, finished: Checkout, kills: int) -> None:
-    """The whole run or one of its workers dies at a random moment, so many times over."""
+    """Head, Snakemake, a worker, the fork server or all die at a random moment, so many times."""
     chance, killed = random.Random(SEED), 0
     while killed < kills:
         killed += kill(fresh, chance, 3.5) != REMOVED
@@ -23,6 +26,31 @@ def test_random_kills(fresh: Checkout, finished: Checkout, kills: int) -> None:
     assert last.code == 0, last.text
     assert digests(fresh) == digests(finished)
     assert not list(fresh.root.rglob("*.part"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
+def test_a_run_ends_with_its_head(fresh: Checkout, number: signal.Signals) -> None:
+    """Snakemake, the fork server, commands and forks at work; the kernel ends them, and none writes."""
+    process = launch(fresh)
+    head = psutil.Process(process.pid)
+    deadline = time.monotonic() + 60.0
+    while not running("descentflow.stages")(family := head.children(recursive=True)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    head.send_signal(number)
+    process.wait(timeout=60)
+    assert psutil.wait_procs(family, timeout=20)[1] == []
+
+
+def test_a_process_of_a_dead_run_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that starts when the head has ended, such as a job whose shell was slow."""
+    with lifetime.head_of_run():
+        path = os.environ[lifetime.VARIABLE]
+    assert lifetime.VARIABLE not in os.environ
+    monkeypatch.setenv(lifetime.VARIABLE, path)
+    code = "from descentflow.runtime.lifetime import end_with_head as e; e(); print('lives')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, b"")
 
 
 def test_one_run_at_a_time(fresh: Checkout) -> None:

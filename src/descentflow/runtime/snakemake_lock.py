@@ -2,7 +2,8 @@
 
 After a kill Snakemake finds its own lock and refuses to go on, as it cannot know whether the other run
 still works. The system releases a lock on an open file when its process ends, so holding ours proves
-that no other run is alive.
+that no other run is alive. Snakemake and the fork server inherit the lock, and on Linux all processes of
+a run end with its head (:mod:`descentflow.runtime.lifetime`).
 """
 
 import base64
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from descentflow.errors import InputError
-from descentflow.runtime import fork_server
+from descentflow.runtime import fork_server, lifetime
 from descentflow.runtime.slurm import prepare_environment
 
 FOLDER = Path(".snakemake")
@@ -30,14 +31,16 @@ def run_snakemake(arguments: Sequence[str]) -> int:
     another run holds the folder.
     """
     command = [sys.executable, "-m", "snakemake", *arguments]
-    with _locked():
+    with _locked() as lock, lifetime.head_of_run():
         if any((FOLDER / "locks").glob("*.lock")):
             clear = [*command[:3], "--quiet", "all", "--unlock", *arguments]
             subprocess.run(clear, check=False)
         _date_now()
         prepare_environment(remote=False)
-        with fork_server.serve_forks() as variables:
-            return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
+        with fork_server.serve_forks(lock) as variables:
+            environment = {**os.environ, **variables}
+            ended = subprocess.run(command, env=environment, pass_fds=[lock], check=False)
+            return ended.returncode
 
 
 def _date_now() -> None:
@@ -53,11 +56,12 @@ def _date_now() -> None:
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
+def _locked() -> Iterator[int]:
+    """Hold the lock of this folder; give its file descriptor."""
     FOLDER.mkdir(exist_ok=True)
     with (FOLDER / "descentflow.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError("another run works in this folder; wait for it, or end it") from None
-        yield
+        yield file.fileno()

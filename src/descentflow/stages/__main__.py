@@ -17,6 +17,7 @@ from pathlib import Path
 
 from descentflow.runtime import fork_server, result_cache
 from descentflow.runtime.kernel_scratch import local_kernels
+from descentflow.runtime.lifetime import end_with_head
 
 TRAINERS = ("descent", "flow", "deep_descent", "deep_gram")
 STAGES = ("sample", "train", "aggregate", "draw", "judge", "show_claims")
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--input", nargs="*", type=Path, default=[], metavar="FILE")
     parser.add_argument("--output", nargs="+", type=Path, required=True, metavar="FILE")
     arguments = parser.parse_args()
+    end_with_head()
     modules, code = _modules(arguments.job)
     folder = os.environ.get("DESCENTFLOW_CACHE")
     key = ""

@@ -13,6 +13,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 from tqdm import tqdm
 
 from descentflow.errors import InputError
+from descentflow.runtime.lifetime import end_with_head
 from descentflow.schema.model import Model, parse
 
 LOG_SECONDS = 15.0  # between two lines of progress
@@ -63,6 +64,7 @@ class Stage(Generic[Spec]):
         parser.add_argument("--input", nargs="*", type=Path, default=[], metavar="FILE")
         parser.add_argument("--output", nargs="+", type=Path, required=True, metavar="FILE")
         arguments = parser.parse_args()
+        end_with_head()
         try:
             self.run(_job(arguments.job), arguments.input, arguments.output)
         except InputError as refusal:
