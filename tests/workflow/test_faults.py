@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from checkout import Checkout, Ended
-from faults import REMOVED, SEED, digests, environment, kill, launch, rerun, running
+from faults import LAUNCH, REMOVED, SEED, digests, environment, kill, launch, rerun, running
 
 from descentflow.runtime import lifetime
 
@@ -123,6 +123,63 @@ def test_a_folder_that_cannot_be_made(warm: Checkout, tmp_path: Path) -> None:
     assert ended.code == 1
     assert "cannot be written" in ended.text.splitlines()[-1]
     assert "Traceback" not in ended.text
+
+
+def forge(path: Path, old: str, new: str) -> None:
+    """Another text in a file, whose times stay as they were."""
+    before, text = path.stat(), path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_altered_tables_and_figures_are_named_and_made_again(warm: Checkout) -> None:
+    """A dry run only names them; page and picture of a forged table are not drawn from it."""
+    before = digests(warm)
+    figure = next(p for p in warm.files("figures/constant_targets") if p.suffix == ".svg")
+    altered = ["results/claims.csv", "results/claims.html", str(figure)]
+    for path, old, new in zip(altered, ("yes", "html", "svg"), ("NO", "HTML", "SVG"), strict=True):
+        forge(warm.root / path, old, new)
+    said = [f"{path}: altered since it was made; it is made again" for path in altered]
+    dry = warm.snakemake("--dry-run")
+    assert set(said) <= set(dry.text.splitlines())
+    assert "NO" in (warm.root / "results/claims.csv").read_text()
+    ended = rerun(warm)
+    assert ended.code == 0, ended.text
+    assert set(said) <= set(ended.text.splitlines())
+    assert digests(warm) == before
+
+
+def test_the_next_stage_refuses_an_altered_table(warm: Checkout, tmp_path: Path) -> None:
+    forge(warm.root / "results/claims.csv", "yes", "NO")
+    command = next(c for c in warm.commands() if c.stage == "show_claims").into(tmp_path / "new")
+    ended = warm.python(*command.arguments)
+    assert ended.code == 1
+    assert ended.text.startswith("error: results/claims.csv: altered since it was made")
+    assert not list(tmp_path.rglob("*.svg"))
+
+
+def test_all_results_are_read_on_request(warm: Checkout) -> None:
+    """A plain run does not read what is up to date; ``check-results`` reads it all."""
+    check = ("-c", LAUNCH, "check-results", "tiny.yaml")
+    said = warm.python(*check)
+    assert said.code == 0
+    assert said.text.endswith("files: every digest is right\n")
+    segment = next(p for p in warm.files("results/runs") if p.suffix == ".nc")
+    path = warm.root / segment
+    before, data = path.stat(), bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert warm.planned() == []
+    forge(warm.root / "results/claims.csv", "yes", "NO")
+    (warm.root / "results/claims.html").unlink()
+    said = warm.python(*check)
+    assert said.code == 1
+    lines = said.text.splitlines()
+    assert any(line.startswith(f"{segment}: ") for line in lines)
+    assert "results/claims.csv: altered since it was made" in lines
+    assert "results/claims.html: missing" in lines
 
 
 def test_a_clock_set_back(warm: Checkout) -> None:

@@ -28,6 +28,7 @@ rule judge:
             category=CLAIMS,
             labels={"table": "as csv"},
         ),
+        JOBS.judge().outputs[1:],
     log:
         f"{RESULTS}/logs/claims.log",
     localrule: True

@@ -24,6 +24,7 @@ from descentflow.planning import code_digest, deep_runs, shallow_runs
 from descentflow.planning.identity import canonical
 from descentflow.planning.job_limits import too_many_jobs
 from descentflow.planning.runs import Planned, PlannedRun, check_shared, plan_runs
+from descentflow.runtime import digest_list
 from descentflow.schema.messages import report
 
 RUN_CLASSES = {**shallow_runs.RUN_CLASSES, **deep_runs.RUN_CLASSES}
@@ -54,6 +55,11 @@ class Job:
     study: str = ""
     trainer: str = ""
     planned: Planned | None = None
+
+    @property
+    def artefacts(self) -> tuple[str, ...]:
+        """The outputs but for the list of their digests, which is the last where there is one."""
+        return tuple(path for path in self.outputs if not path.endswith(digest_list.SUFFIX))
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -209,20 +215,30 @@ class Jobs:
             for ending in FIGURE_FORMATS
         )
         dataset = self.aggregate(study).outputs
-        return Job("draw", {"study": study}, dataset, figures, self.lock, study)
+        outputs = self._listed(study, figures) if figures else ()
+        return Job("draw", {"study": study}, dataset, outputs, self.lock, study)
 
     def judge(self) -> Job:
         """Return the job that judges the claims of all studies."""
         datasets = tuple(self.aggregate(study).outputs[0] for study in self.blocks)
-        table = (str(self.results / "claims.csv"),)
+        table = self._listed("judge", (str(self.results / "claims.csv"),))
         return Job("judge", {"studies": list(self.blocks)}, datasets, table, self.lock)
 
     def show_claims(self) -> Job:
         """Return the job that shows the claims: as a picture in all formats, and as a page."""
         pictures = (str(self._figures / f"claims.{ending}") for ending in FIGURE_FORMATS)
         page = str(self.results / "claims.html")
+        outputs = self._listed("show_claims", (*pictures, page))
         spec = {"studies": list(self.blocks)}
-        return Job("show_claims", spec, self.judge().outputs, (*pictures, page), self.lock)
+        return Job("show_claims", spec, self.judge().outputs, outputs, self.lock)
+
+    def _listed(self, name: str, files: tuple[str, ...]) -> tuple[str, ...]:
+        """Add the list of the files' digests, which have none of their own inside."""
+        return (*files, str(self.results / "digests" / f"{name}{digest_list.SUFFIX}"))
+
+    def listed(self) -> Iterator[tuple[str, ...]]:
+        """Yield the outputs of every job that ends with a list of their digests."""
+        yield from (job.outputs for job in self.all() if job.outputs != job.artefacts)
 
     def all(self) -> Iterator[Job]:
         """Yield every job once, each after those it needs."""

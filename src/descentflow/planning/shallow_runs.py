@@ -19,8 +19,15 @@ from descentflow.planning.runs import (
     halved_decades,
     segments_of,
 )
+from descentflow.planning.stored import RUNS, Stored
 from descentflow.risk.problem import Problem
-from descentflow.training.recording import record_steps, record_times, restart_times, snapshot_steps
+from descentflow.training.recording import (
+    record_steps,
+    record_times,
+    restart_times,
+    snapshot_steps,
+    within,
+)
 
 SECONDS_PER_NEURON_STEP = 6e-9
 """Assumed cost of one neuron in one gradient of the closed form. This and the constants below place
@@ -117,6 +124,45 @@ class Run(PlannedRun):
         if isinstance(training, Flow):
             return record_times(training.until, training.records_per_decade)
         return record_steps(training.steps, training.records_per_decade)
+
+    def records(self, segment: tuple[float, float]) -> Grid:
+        """Steps or times that the file of a segment records."""
+        training, (first, last) = self.setting.training, segment
+        if isinstance(training, Flow):
+            return within(record_times(last, training.records_per_decade), first)
+        return within(record_steps(int(last), training.records_per_decade), first)
+
+    @property
+    def stored(self) -> dict[str, Stored]:
+        """What the variables of its files must be."""
+        whole = "float64" if self.flows else "int64"
+        records, number = Stored((*RUNS, self.axis), finite="some"), Stored(RUNS)
+        variables = {
+            self.axis: Stored((self.axis,), whole),
+            "status": Stored(RUNS, "int8"),
+            "stopped_at": Stored(RUNS, whole),
+            "parameters": Stored((*RUNS, "parameter"), finite="all"),
+            **dict.fromkeys(("risk", "gradient_norm", "parameter_norm"), records),
+        }
+        lyapunov = self.problem.lyapunov_centre.size > 0
+        if not self.flows:
+            variables["step_size"] = number
+            extra = {"lyapunov": records, "lyapunov_increase": number}
+            return {**variables, **(extra if lyapunov else {})}
+        variables["dissipated"] = records
+        variables["risk_increase"] = number
+        variables |= dict.fromkeys(("step_count", "refused_count"), Stored(RUNS, "int64"))
+        if self.problem.network.sigma.homogeneous:
+            variables["balance_drift"] = records
+        return {
+            **variables,
+            **({"lyapunov": records, "integrated_risk": records} if lyapunov else {}),
+        }
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Lengths of the dimensions of these variables, but for records."""
+        return {**super().lengths, "parameter": self.setting.parameter_count}
 
     def snapshot_grid(self) -> Grid:
         """Steps or times at which θ is stored; empty without snapshots."""

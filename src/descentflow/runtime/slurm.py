@@ -41,7 +41,10 @@ def prepare_environment(remote: bool) -> None:
     # squeue shortens waiting tasks of an array to 7_[2-9], which the executor plugin cannot read.
     os.environ.setdefault("SQUEUE_ARRAY", "1")
     if remote:
-        for variable in (fork_server.VARIABLE, lifetime.VARIABLE):  # processes of the head's machine
+        for variable in (
+            fork_server.VARIABLE,
+            lifetime.VARIABLE,
+        ):  # processes of the head's machine
             os.environ.pop(variable, None)
         local = os.environ.get("SLURM_TMPDIR") or tempfile.gettempdir()
         os.environ.setdefault("DESCENTFLOW_SCRATCH", local)

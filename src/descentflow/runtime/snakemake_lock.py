@@ -2,8 +2,8 @@
 
 After a kill Snakemake finds its own lock and refuses to go on, as it cannot know whether the other run
 still works. The system releases a lock on an open file when its process ends, so holding ours proves
-that no other run is alive. Snakemake and the fork server inherit the lock, and on Linux all processes of
-a run end with its head (:mod:`descentflow.runtime.lifetime`).
+that no other run is alive. Snakemake and the fork server inherit the lock, and on Linux all processes
+of a run end with its head (:mod:`descentflow.runtime.lifetime`).
 """
 
 import base64
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from descentflow.errors import InputError
-from descentflow.runtime import fork_server, lifetime
+from descentflow.runtime import fork_server, lifetime, result_cache
 from descentflow.runtime.slurm import prepare_environment
 
 FOLDER = Path(".snakemake")
@@ -28,9 +28,10 @@ def run_snakemake(arguments: Sequence[str]) -> int:
 
     Locks that a killed run left are removed first, and results from the future (the clock was set
     back) are dated now, as Snakemake discards what is older than its inputs. Raises InputError where
-    another run holds the folder.
+    another run holds the folder, and where the shared cache is not to be trusted.
     """
     command = [sys.executable, "-m", "snakemake", *arguments]
+    result_cache.folder()
     with _locked() as lock, lifetime.head_of_run():
         if any((FOLDER / "locks").glob("*.lock")):
             clear = [*command[:3], "--quiet", "all", "--unlock", *arguments]
