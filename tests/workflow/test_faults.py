@@ -156,7 +156,7 @@ def test_the_next_stage_refuses_an_altered_table(warm: Checkout, tmp_path: Path)
     ended = warm.python(*command.arguments)
     assert ended.code == 1
     assert ended.text.startswith("error: results/claims.csv: altered since it was made")
-    assert not list(tmp_path.rglob("*.svg"))
+    assert not list((tmp_path / "new").rglob("*.svg"))
 
 
 def test_all_results_are_read_on_request(warm: Checkout) -> None:

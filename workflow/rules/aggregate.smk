@@ -28,7 +28,7 @@ rule judge:
             category=CLAIMS,
             labels={"table": "as csv"},
         ),
-        JOBS.judge().outputs[1:],
+        JOBS.judge().digests,
     log:
         f"{RESULTS}/logs/claims.log",
     localrule: True

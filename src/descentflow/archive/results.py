@@ -15,7 +15,7 @@ def damaged(jobs: Jobs, root: Path = Path()) -> Iterator[str]:
     for job in jobs.all():
         missing = [path for path in job.outputs if not (root / path).is_file()]
         yield from (f"{path}: missing" for path in missing)
-        if job.outputs != job.artefacts and not missing:
+        if job.digests and not missing:
             *files, path = (root / output for output in job.outputs)
             altered = digest_list.altered(path, files)
             yield from (f"{file}: altered since it was made" for file in altered)

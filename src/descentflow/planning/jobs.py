@@ -58,8 +58,13 @@ class Job:
 
     @property
     def artefacts(self) -> tuple[str, ...]:
-        """The outputs but for the list of their digests, which is the last where there is one."""
+        """The outputs but for the list of their digests."""
         return tuple(path for path in self.outputs if not path.endswith(digest_list.SUFFIX))
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The list of the outputs' digests, the last output where there is one."""
+        return self.outputs[len(self.artefacts) :]
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -238,7 +243,7 @@ class Jobs:
 
     def listed(self) -> Iterator[tuple[str, ...]]:
         """Yield the outputs of every job that ends with a list of their digests."""
-        yield from (job.outputs for job in self.all() if job.outputs != job.artefacts)
+        yield from (job.outputs for job in self.all() if job.digests)
 
     def all(self) -> Iterator[Job]:
         """Yield every job once, each after those it needs."""

@@ -4,6 +4,7 @@ A job that makes such files also writes a list: a SHA-256 and a path a line, rel
 folder, as ``sha256sum --check`` reads them. Only the standard library is imported here.
 """
 
+import base64
 import hashlib
 import os
 import re
@@ -12,6 +13,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 SUFFIX = ".sha256"
+
+INCOMPLETE = Path(".snakemake") / "incomplete"
+"""Snakemake's folder of markers, one for each file that a running job writes."""
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
@@ -56,18 +60,20 @@ def altered(path: Path, files: Sequence[Path]) -> list[Path]:
     ]
 
 
-def remove_altered(lists: Iterable[Sequence[str]], *, dry: bool) -> None:
-    """Remove altered files, so that Snakemake makes them again, and name each on standard error.
+def mark_altered(lists: Iterable[Sequence[str]]) -> None:
+    """Name altered files on standard error, and let Snakemake make them again.
 
-    ``lists`` are outputs of jobs, whose last is the list of the others. With ``dry``, only name them.
+    ``lists`` are outputs of jobs, whose last is the list of the others. A file is marked as Snakemake
+    marks one whose job did not end, which removes nothing before it is written anew.
     """
     for outputs in lists:
         *files, path = map(Path, outputs)
         if path.exists():
             for file in altered(path, files):
                 print(f"{file}: altered since it was made; it is made again", file=sys.stderr)
-                if not dry:
-                    file.unlink()
+                INCOMPLETE.mkdir(parents=True, exist_ok=True)
+                marker = base64.urlsafe_b64encode(file.as_posix().encode()).decode()
+                (INCOMPLETE / marker).write_text('{"external_jobid": null}')
 
 
 def _relative(file: Path, path: Path) -> str:
