@@ -65,7 +65,8 @@ def _join(run: PlannedRun, chunk: str, paths: Sequence[Path]) -> xr.Dataset:
         raise DamagedFile(f"--input: files of run {run.id}, chunk {chunk} are missing")
     for path, segment in zip(paths, run.segments, strict=True):
         part = netcdf.read(path)
-        if part.attrs.get("spec") != canonical(run.file_spec(chunk, segment)):
+        spec = part.attrs.get("spec")
+        if not isinstance(spec, str) or spec != canonical(run.file_spec(chunk, segment)):
             raise DamagedFile(f"{path}: holds another run than its name says")
         check_training_file(part, path, run, segment)
         parts.append(part.drop_vars(run.carried, errors="ignore").drop_attrs(deep=False))
