@@ -5,7 +5,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 import psutil
@@ -13,7 +13,7 @@ from checkout import CALLER, Checkout, Ended
 
 SEED = 20221115
 LAUNCH = "from descentflow.cli import main; main()"
-ARGUMENTS = ("run", "--cores", "2", "--configfile", "tiny.yaml")
+ARGUMENTS = ("run", "--configfile", "tiny.yaml", "--cores")
 
 REMOVED = "files removed, as the run was done before its moment came"
 
@@ -30,12 +30,12 @@ def environment(checkout: Checkout) -> dict[str, str]:
     }
 
 
-def launch(checkout: Checkout) -> subprocess.Popen[bytes]:
+def launch(checkout: Checkout, cores: int = 2, **variables: str) -> subprocess.Popen[bytes]:
     """The command behind ``make figures``, in a process group of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", LAUNCH, *ARGUMENTS],
+        [sys.executable, "-c", LAUNCH, *ARGUMENTS, str(cores)],
         cwd=checkout.root,
-        env=environment(checkout),
+        env={**environment(checkout), **variables},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,
@@ -43,9 +43,23 @@ def launch(checkout: Checkout) -> subprocess.Popen[bytes]:
     )
 
 
-def rerun(checkout: Checkout) -> Ended:
+def rerun(checkout: Checkout, **variables: str) -> Ended:
     """The same command, to its end."""
-    return checkout.python("-c", LAUNCH, *ARGUMENTS)
+    return checkout.python("-c", LAUNCH, *ARGUMENTS, "2", **variables)
+
+
+def limited(checkout: Checkout, limit: str, *arguments: str) -> Ended:
+    """Run the interpreter under a limit of the shell, such as ``-f 1``: no file above a block."""
+    process = subprocess.run(
+        ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh", sys.executable, *arguments],
+        cwd=checkout.root,
+        env=environment(checkout),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Ended(process.returncode, process.stdout)
 
 
 def digests(checkout: Checkout) -> dict[str, str]:
@@ -59,20 +73,20 @@ def digests(checkout: Checkout) -> dict[str, str]:
 
 
 def kill(
-    checkout: Checkout, chance: random.Random, longest: float, targets: Sequence[str] = ()
+    checkout: Checkout, chance: random.Random, longest: float, cores: int = 2, **variables: str
 ) -> str:
     """Start a run, and kill a part of it within ``longest`` seconds; say which, a key of TARGETS.
 
     A run that ends before loses some of its files, so that there is work to be killed in. Nothing of
     the run may live on.
     """
-    process, moment = launch(checkout), chance.uniform(0.3, longest)
+    process, moment = launch(checkout, cores, **variables), chance.uniform(0.3, longest)
     try:
         process.wait(timeout=moment)
     except subprocess.TimeoutExpired:
         head = psutil.Process(process.pid)
         family = [head, *head.children(recursive=True)]
-        target = chance.choice(list(targets or TARGETS))
+        target = chance.choice(list(TARGETS))
         chosen = TARGETS[target](family)
         target, chosen = (target, chosen) if chosen else (GROUP, family)
         for victim in [chance.choice(chosen)] if target == WORKER else chosen:

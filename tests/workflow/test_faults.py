@@ -10,8 +10,19 @@ from pathlib import Path
 
 import psutil
 import pytest
-from checkout import Checkout, Ended
-from faults import LAUNCH, REMOVED, SEED, digests, environment, kill, launch, rerun, running
+from checkout import Checkout
+from faults import (
+    LAUNCH,
+    REMOVED,
+    SEED,
+    digests,
+    environment,
+    kill,
+    launch,
+    limited,
+    rerun,
+    running,
+)
 
 from descentflow.runtime import lifetime
 
@@ -63,20 +74,6 @@ def test_one_run_at_a_time(fresh: Checkout) -> None:
     assert second.text.startswith("error: another run works in this folder")
 
 
-def limited(checkout: Checkout, *arguments: str, blocks: int) -> Ended:
-    """Run the interpreter where no file may grow beyond ``blocks``, as on a disk that fills up."""
-    process = subprocess.run(
-        ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", sys.executable, *arguments],
-        cwd=checkout.root,
-        env=environment(checkout),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return Ended(process.returncode, process.stdout)
-
-
 @pytest.mark.parametrize(
     "stage",
     [
@@ -89,7 +86,7 @@ def limited(checkout: Checkout, *arguments: str, blocks: int) -> Ended:
 def test_a_full_disk_is_one_line(warm: Checkout, tmp_path: Path, stage: str) -> None:
     """Nothing is left behind but the message; the same command succeeds with room to write."""
     command = next(c for c in warm.commands() if c.stage == stage).into(tmp_path / "new")
-    ended = limited(warm, *command.arguments, blocks=1)
+    ended = limited(warm, "-f 1", *command.arguments)
     assert ended.code == 1, ended.text
     assert ended.text.splitlines()[-1].startswith("error: "), ended.text
     assert str(tmp_path / "new") in ended.text
