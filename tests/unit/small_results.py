@@ -112,7 +112,7 @@ def _result(job: Job, path: Path) -> None:
         netcdf.write(numbers, path, job.spec, "Small")
 
 
-def claims(path: Path, measured: str = "0.1", holds: str = "yes", ending: str = "\n") -> None:
+def claims(path: Path, measured: str = "0.1", holds: str = "holds", ending: str = "\n") -> None:
     """A table of one claim."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator=ending)

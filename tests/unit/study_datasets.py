@@ -195,6 +195,11 @@ def gradient_flows() -> xr.Dataset:
     )
 
 
+def _target(name: str) -> str:
+    """A target as JSON."""
+    return json.dumps(minimiser_theory.TARGETS[name].model_dump(mode="json"))
+
+
 RUNS = (
     ("diverging", "relu", 2, "step", 0.0, 1),
     ("descent", "relu", 2, "", np.nan, 2),
@@ -246,9 +251,10 @@ def blow_up() -> xr.Dataset:
             "decay_ratio": (every, 1.0 - risks),
             "growth_ratio": (every, 1.0 + risks),
             "snapshot_at": (("run", "snapshot"), np.tile([0.0, 10.0], (count, 1))),
-            "realization": (("run", "snapshot", "x"), np.tile(ramps, (count, 1, 1))),
-        },
-        coords={"x": x},
+            "realization": (("run", "snapshot", "point"), np.tile(ramps, (count, 1, 1))),
+            "realization_at": (("run", "snapshot", "point"), np.tile(x, (count, 2, 1))),
+            "target": ("run", [_target(run[3] or "step") for run in RUNS]),
+        }
     )
 
 

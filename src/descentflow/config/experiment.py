@@ -1,11 +1,15 @@
 """An experiment of the shallow studies: a problem, its initialisations and its training."""
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from descentflow.config.optimizer import MethodName, OptimizerOptions, unfit_batches
+from descentflow.errors import ConfigurationError
 from descentflow.functions.initializations import InitializationLaw
+from descentflow.functions.networks import PARTS, Part
+from descentflow.functions.step_schedules import StepSchedule
 from descentflow.risk.problem import Problem
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import (
@@ -15,7 +19,6 @@ from descentflow.schema.model import (
     Positive,
     Whole,
     check,
-    number_or_mapping,
 )
 
 MAX_BYTES = 2**36
@@ -37,21 +40,54 @@ class LyapunovFraction(Model):
     )
 
 
+def _kind_of_step_size(value: object) -> str:
+    if isinstance(value, Mapping):
+        relative = "lyapunov_fraction" in value
+    else:
+        relative = isinstance(value, LyapunovFraction)
+    mapping = LyapunovFraction if relative else StepSchedule
+    return mapping.__name__ if isinstance(value, Mapping | Model) else UNION_TAGS[0]
+
+
 StepSize = Annotated[
-    Annotated[Positive, Tag(UNION_TAGS[0])] | Annotated[LyapunovFraction, Tag(UNION_TAGS[1])],
-    Discriminator(number_or_mapping),
+    Annotated[Positive, Tag(UNION_TAGS[0])]
+    | Annotated[LyapunovFraction, Tag(LyapunovFraction.__name__)]
+    | Annotated[StepSchedule, Tag(StepSchedule.__name__)],
+    Discriminator(_kind_of_step_size),
 ]
-"""γ itself, or relative to the bound."""
+"""γ itself, relative to the bound, or a schedule."""
+
+
+def _ordered(parts: tuple[Part, ...] | None) -> tuple[Part, ...] | None:
+    """Return parts in the order of θ, None for all of them; refuse one that is named twice."""
+    if parts is None or len(parts) == len(set(parts)) == len(PARTS):
+        return None
+    if len(set(parts)) < len(parts):
+        raise ConfigurationError("names a part twice")
+    return tuple(part for part in PARTS if part in parts)
+
+
+Trained = Annotated[
+    Annotated[tuple[Part, ...], Field(min_length=1)] | None, AfterValidator(_ordered)
+]
+TRAINED = "the parts of θ that move, some of w, b, v, c; the others stay. All of them if left out"
 
 
 class Descent(Model):
     """Gradient descent: step size γ, number of steps, what is recorded."""
 
+    trainer: ClassVar[str] = "descent"
+    """The module of ``stages.trainers`` that does it."""
+
     method: Literal["gd"] = Field(description="gradient descent Θ → Θ − γG(Θ)")
-    step_size: StepSize = Field(description="γ, or `{lyapunov_fraction: ..}`")
-    steps: Whole = Field(ge=1, le=10**13, description="number of steps; longer runs extend shorter")
+    step_size: StepSize = Field(
+        description="γ, or `{lyapunov_fraction: ..}`, or a schedule such as `{initial: 0.1, power: "
+        "0.5}` or `{initial: 0.1, factor: 0.5, every: 500}`"
+    )
+    steps: Whole = Field(ge=1, le=10**13, description="number of steps")
     records_per_decade: Whole = Field(default=20, ge=1, le=1000, description=RECORDS)
     snapshots: Whole = Field(default=0, ge=0, le=1000, description=SNAPSHOTS.format("steps"))
+    train: Trained = Field(default=None, description=TRAINED)
 
     @property
     def horizon(self) -> int:
@@ -62,8 +98,10 @@ class Descent(Model):
 class Flow(Model):
     """Gradient flow: final time, tolerances, budget of steps, what is recorded."""
 
+    trainer: ClassVar[str] = "flow"
+
     method: Literal["gf"] = Field(description="gradient flow Θ' = −G(Θ)")
-    until: Positive = Field(le=1e15, description="final time; longer flows extend shorter ones")
+    until: Positive = Field(le=1e15, description="final time")
     rtol: Positive = Field(
         default=1e-9,
         ge=1e-14,
@@ -84,6 +122,7 @@ class Flow(Model):
     )
     records_per_decade: Whole = Field(default=10, ge=1, le=1000, description=RECORDS)
     snapshots: Whole = Field(default=0, ge=0, le=1000, description=SNAPSHOTS.format("times"))
+    train: Trained = Field(default=None, description=TRAINED)
 
     @property
     def horizon(self) -> float:
@@ -91,7 +130,15 @@ class Flow(Model):
         return self.until
 
 
-Training = Annotated[Descent | Flow, Field(discriminator="method")]
+class Optimizer(OptimizerOptions, Descent):
+    """A stochastic optimiser: method, batch and constants, beside what gradient descent has."""
+
+    trainer: ClassVar[str] = "optimizer"
+
+    method: MethodName = OptimizerOptions.model_fields["method"]  # type: ignore[assignment]
+
+
+Training = Annotated[Descent | Flow | Optimizer, Field(discriminator="method")]
 
 
 class Initialization(InitializationLaw):
@@ -105,12 +152,18 @@ class Initialization(InitializationLaw):
         description="how many of them one job takes; chunks are computed whole",
     )
 
+    @property
+    def law_alone(self) -> InitializationLaw:
+        """The law without count and chunk size, which do not change θ₀."""
+        fields = {name: getattr(self, name) for name in InitializationLaw.model_fields}
+        return InitializationLaw.model_validate(fields)
+
 
 class Experiment(Problem):
     """A problem, its initialisations and its training."""
 
     initialization: Initialization = Field(description="the law of the first parameters θ₀")
-    training: Training = Field(description="gradient descent or gradient flow")
+    training: Training = Field(description="gradient descent, gradient flow or an optimiser")
 
     @check("inputs", "network", "initialization")
     def _points_have_p_entries(self) -> Iterator[ConfigProblem]:
@@ -124,9 +177,15 @@ class Experiment(Problem):
         fraction = isinstance(self.training, Descent) and isinstance(
             self.training.step_size, LyapunovFraction
         )
-        if fraction and not self.lyapunov_centre.size:
-            text = "needs constant targets and activation relu or leaky_relu"
+        if fraction and not (self.lyapunov_centre.size and self.training.train is None):
+            text = "needs constant targets, activation relu or leaky_relu, and all of θ trained"
             yield ("training", "step_size", "lyapunov_fraction"), text
+
+    @check("inputs", "training")
+    def _batches_fit(self) -> Iterator[ConfigProblem]:
+        if isinstance(self.training, Optimizer):
+            for where, text in unfit_batches(self.inputs, self.training):
+                yield ("training", *where), text
 
     @check("inputs", "network", "initialization")
     def _parameters_fit_into_memory(self) -> Iterator[ConfigProblem]:

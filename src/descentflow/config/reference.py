@@ -170,13 +170,18 @@ def _options(schema: Schema) -> list[Schema]:
 
 def _type(schema: Schema) -> str:
     """Say what is written for a key."""
-    names = {"integer": "whole number", "string": "text", "object": "mapping"}
+    names = {
+        "boolean": "truth value",
+        "integer": "whole number",
+        "string": "text",
+        "object": "mapping",
+    }
     types = []
     for option in _options(schema):
         if option["type"] == "array":
-            inner = _type(option["items"])
-            plural = inner.replace("list", "lists", 1) if "list" in inner else f"{inner}s"
-            types.append(f"list of {plural}")
+            inner = _type(option["items"]).split(" or ")
+            plurals = [t.replace("list", "lists", 1) if "list" in t else f"{t}s" for t in inner]
+            types.append(f"list of {' or '.join(plurals)}".replace("texts", "names"))
         else:
             words = "enum" in option or "const" in option
             types.append("word" if words else names.get(option["type"], "number"))
@@ -186,6 +191,10 @@ def _type(schema: Schema) -> str:
 def _allowed(schema: Schema) -> str:
     """Say which words or numbers are allowed for a key."""
     option, *_ = _options(schema)
+    if option["type"] == "boolean":
+        return "`true`, `false`"
+    if option["type"] == "array" and "enum" in option["items"]:
+        option = option["items"]
     if "enum" in option:
         return _words(option["enum"])
     bounds = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
@@ -200,6 +209,8 @@ def _default(schema: Schema) -> str:
     value: Any = schema.get("default")
     if value in (None, []):
         return "none"
+    if isinstance(value, bool):
+        return f"`{value}`".lower()
     return f"`{value}`" if isinstance(value, str) else number(value)
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import AfterValidator, Field, ValidationError, create_model
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.config.experiment import Experiment as Experiment
@@ -15,7 +16,34 @@ from descentflow.schema.model import Model, Whole
 from descentflow.schema.yaml_file import load as load
 from descentflow.schema.yaml_file import size_problem, unsupported_values
 
-Folder = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f{}]+$")]
+SOURCES = (
+    *("benchmarks", "config", "docs", "envs", "examples", "profiles", "src", "tests", "workflow"),
+)
+SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr")
+
+
+def _own_folder(text: str) -> str:
+    """Return a folder that results may be written into; raises ValueError for one of other things."""
+    path = PurePosixPath(text)
+    first, *_ = (*path.parts[path.is_absolute() :], "")
+    if "://" in text:
+        raise ValueError("a folder is needed, no address")
+    if text.startswith("~") or "$" in text:
+        raise ValueError("~ and $ are the shell's and mean nothing here; write the folder out")
+    if ".." in path.parts or not first:
+        raise ValueError("a folder of its own is needed, such as results/mine")
+    if path.is_absolute() and first in SYSTEM:
+        raise ValueError("a folder of its own is needed, not the system's")
+    if not path.is_absolute() and (first in SOURCES or first.startswith(".")):
+        raise ValueError("a folder of its own is needed, not one of the sources or a hidden one")
+    return text
+
+
+Folder = Annotated[
+    str,
+    Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f{}]+$"),
+    AfterValidator(_own_folder),
+]
 """Braces would be wildcards of Snakemake."""
 
 

@@ -129,6 +129,8 @@ def as_full_disk(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[xr.Dataset]:
     """Open a file without reading its values; raises DamagedFile, naming it."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise DamagedFile(f"{path}: not a file")
     try:
         dataset = xr.open_dataset(path, engine="netcdf4", cache=False, **_UNDECODED)
     except FileNotFoundError:
@@ -161,7 +163,7 @@ def opened_study(path: Path, study: str) -> Iterator[xr.Dataset]:
         _check(dataset, path)
         if spec_of(dataset, path).get("study") != study:
             raise DamagedFile(f"{path}: is not the dataset of {study}")
-        check_variables(dataset, path, RUN_TABLE, {"run": dataset.sizes.get("run", 0)})
+        check_variables(dataset, path, RUN_TABLE, {"run": max(1, dataset.sizes.get("run", 0))})
         try:
             yield dataset
         except KeyError as missing:
@@ -209,7 +211,7 @@ def check_variables(
         dtype = "text" if variable.dtype.kind in "OUT" else str(variable.dtype)
         found = dtype, dict(zip(variable.dims, variable.shape, strict=True))
         needed = stored.dtype, {dim: sizes.get(dim, 1) for dim in stored.dims}
-        if found != needed or variable.dims != stored.dims or 0 in variable.shape:
+        if found != needed or variable.dims != stored.dims:
             raise DamagedFile(f"{path}: '{name}' must be {needed}, found {found}; {AGAIN}")
         if stored.finite and not _finite(dataset, variable, stored.finite):
             raise DamagedFile(f"{path}: '{name}' holds nan or infinite numbers; {AGAIN}")
@@ -221,7 +223,8 @@ def _finite(dataset: xr.Dataset, variable: xr.Variable, which: str) -> bool:
     running = dataset["status"].values == RUNNING
     if which == "running":
         return bool(np.isfinite(variable.values[running]).all())
-    return not running.any() or not bool(np.isnan(variable.values[running]).all())
+    numbers = variable.values[running]
+    return numbers.size == 0 or not bool(np.isnan(numbers).all())
 
 
 def _text(attributes: Mapping[Any, Any]) -> bytes:

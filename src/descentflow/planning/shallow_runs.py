@@ -24,8 +24,8 @@ from descentflow.risk.problem import Problem
 from descentflow.training.recording import (
     record_steps,
     record_times,
-    restart_times,
     snapshot_steps,
+    snapshot_times,
     within,
 )
 
@@ -41,9 +41,9 @@ SEGMENT_SECONDS = 600.0
 
 
 def law_of(law: InitializationLaw) -> dict[str, Any]:
-    """Return the law as JSON can hold it, without count and chunk size, which do not change θ₀."""
-    points = {"points"} if law.points else set()
-    return law.model_dump(mode="json", include={"law", "scale", *points})
+    """Return the law as JSON can hold it: its name, its scale, and what else is no default."""
+    written = law.model_dump(mode="json", exclude_defaults=True)
+    return {"law": law.law, "scale": law.scale, **written}
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Start(Planned):
 class Run(PlannedRun):
     """Gradient descent or gradient flow of one experiment's setting."""
 
-    carried: ClassVar[tuple[str, ...]] = ("sums", "balances")
+    carried: ClassVar[tuple[str, ...]] = ("sums", "balances", "buffers")
 
     setting: Experiment
     step_sizes: tuple[Any, ...] = (None,)
@@ -80,7 +80,7 @@ class Run(PlannedRun):
     @property
     def trainer(self) -> str:
         """The module of ``stages.trainers`` that makes its files."""
-        return "flow" if self.flows else "descent"
+        return self.setting.training.trainer
 
     @property
     def axis(self) -> str:  # type: ignore[override]
@@ -90,7 +90,7 @@ class Run(PlannedRun):
     @property
     def start(self) -> Start:
         """The initial parameters; shared with every run of the same seed, law and layout of θ."""
-        law = InitializationLaw(**law_of(self.setting.initialization))
+        law = self.setting.initialization.law_alone
         return Start(self.seed, self.lock, law, self.setting.layout)
 
     @cached_property
@@ -103,7 +103,10 @@ class Run(PlannedRun):
     @property
     def spec(self) -> dict[str, Any]:
         """All that decides the run's numbers, without horizon and count: they only add to them."""
-        training = self.setting.training.model_dump(exclude={"steps", "until", "step_size"})
+        absent = {"train"} if self.setting.training.train is None else set()
+        training = self.setting.training.model_dump(
+            mode="json", exclude={"steps", "until", "step_size", *absent}
+        )
         if not self.flows:
             training["step_sizes"] = list(self.step_sizes)
         return {
@@ -144,15 +147,18 @@ class Run(PlannedRun):
             "parameters": Stored((*RUNS, "parameter"), finite="all"),
             **dict.fromkeys(("risk", "gradient_norm", "parameter_norm"), records),
         }
-        lyapunov = self.problem.lyapunov_centre.size > 0
+        problem = self.problem.train_only(self.setting.training.train)
+        lyapunov = problem.lyapunov_centre.size > 0
         if not self.flows:
             variables["step_size"] = number
-            extra = {"lyapunov": records, "lyapunov_increase": number}
+            extra = {"lyapunov": records}
+            if self.trainer == "descent":
+                extra["lyapunov_increase"] = number
             return {**variables, **(extra if lyapunov else {})}
         variables["dissipated"] = records
         variables["risk_increase"] = number
         variables |= dict.fromkeys(("step_count", "refused_count"), Stored(RUNS, "int64"))
-        if self.problem.network.sigma.homogeneous:
+        if problem.network.sigma.homogeneous and problem.trains_all:
             variables["balance_drift"] = records
         return {
             **variables,
@@ -170,7 +176,7 @@ class Run(PlannedRun):
         if not training.snapshots:
             return np.empty(0)
         if isinstance(training, Flow):
-            return np.array([0.0, *restart_times(training.until), training.until])
+            return snapshot_times(training.until)
         return snapshot_steps(training.steps).astype(np.float64)
 
     @property
@@ -201,9 +207,10 @@ class Run(PlannedRun):
     def _gradient_seconds(self) -> float:
         """Rough seconds of one gradient."""
         hidden, inputs = self.setting.network.hidden, self.setting.inputs
-        if self.setting.engine == "closed_form":
+        batch = getattr(self.setting.training, "batch", None)
+        if self.setting.engine == "closed_form" and not batch:
             return SECONDS_PER_NEURON_STEP * (hidden + 8)
-        nodes = inputs.size if inputs.finite else PLANNED_NODES
+        nodes = batch or (inputs.size if inputs.finite else PLANNED_NODES)
         return SECONDS_PER_NODE * nodes * (hidden + 1)
 
 

@@ -13,7 +13,8 @@ from descentflow.config.catalogue import FOLDER, STUDIES
 from descentflow.planning.jobs import Jobs
 from descentflow.report import settings
 from descentflow.studies import claims_table
-from descentflow.studies.claims_table import FAILS, UNKNOWN, WORDS, Row
+from descentflow.studies.claim import HOLDS
+from descentflow.studies.claims_table import WORDS, Row
 
 CLAIMS = "All claims"
 """The report's category of the claims; the first in the alphabet."""
@@ -70,7 +71,7 @@ class Captions:
         """How many claims hold, of one study or of all; and those that do not, a bullet each."""
         rows = claims_table.read(Path(self._jobs.judge().outputs[0]))
         rows = [row for row in rows if study in ("", row["study"])]
-        bad = [row for row in rows if row["holds"] in (FAILS, UNKNOWN)]
+        bad = [row for row in rows if row["holds"] != HOLDS]
         return "\n".join([f"**{claims_table.tally(rows)}.**", "", *map(_bullet, bad)])
 
     @property

@@ -19,9 +19,7 @@ from descentflow.errors import InputError
 from descentflow.runtime import fork_server, result_cache
 from descentflow.runtime.kernel_scratch import local_kernels
 from descentflow.runtime.lifetime import end_with_head
-
-TRAINERS = ("descent", "flow", "deep_descent", "deep_gram")
-STAGES = ("sample", "train", "aggregate", "draw", "judge", "show_claims")
+from descentflow.stages import STAGES, TRAINERS
 
 
 def main() -> None:

@@ -3,22 +3,16 @@
 import argparse
 import json
 import os
-import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
-
-from tqdm import tqdm
 
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import DamagedFile, InputError, printable
 from descentflow.runtime import digest_list
 from descentflow.runtime.lifetime import end_with_head
 from descentflow.schema.model import Model, parse
-
-LOG_SECONDS = 15.0  # between two lines of progress
 
 Spec = TypeVar("Spec", bound=Model)
 
@@ -39,12 +33,14 @@ class Stage(Generic[Spec]):
     """A stage as a function and as a command.
 
     ``perform`` does a job. ``spec`` is the model of the job's spec, or a function from the job to it.
-    ``inputs`` is the number of input files, None if it depends on the spec.
+    ``inputs`` is the number of input files, None if it depends on the spec. ``one_output`` is false
+    for a stage that writes as many files as it is asked for.
     """
 
     perform: Callable[[Task[Spec]], None]
     spec: type[Spec] | Callable[[Mapping[str, Any]], type[Spec]]
     inputs: int | None
+    one_output: bool = True
 
     def run(self, job: Mapping[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
         """Parse a job's spec and perform it; raises InputError.
@@ -58,7 +54,9 @@ class Stage(Generic[Spec]):
         spec: Spec = parse(model, job["spec"])
         read, made = _checked(inputs), _without_lists(outputs)
         if self.inputs is not None and len(read) != self.inputs:
-            raise InputError(f"--input: {self.inputs} files are needed, found {len(read)}")
+            raise InputError(f"--input: {files_needed(self.inputs, len(read))}")
+        if self.one_output and len(made) != 1:
+            raise InputError(f"--output: {files_needed(1, len(made))}")
         self.perform(Task(spec, job["spec"], job, read, made))
         for path in outputs[len(made) :]:
             with atomic_path(path) as temporary:
@@ -95,6 +93,12 @@ def _checked(inputs: list[Path]) -> list[Path]:
     return read
 
 
+def files_needed(count: int, found: int) -> str:
+    """Say how many files are needed."""
+    needed = {0: "no file is", 1: "1 file is"}.get(count, f"{count} files are")
+    return f"{needed} needed, found {found}"
+
+
 def _give_up(message: str) -> NoReturn:
     """End with status 1 and the message on standard error, which the workflow sends to a log.
 
@@ -117,26 +121,3 @@ def _job(text: str) -> dict[str, Any]:
     if not isinstance(job, dict):
         raise InputError("--job: a JSON object with a 'spec' is needed")
     return job
-
-
-class Progress:
-    """A progress bar on a terminal, else a line in the log every LOG_SECONDS."""
-
-    def __init__(self, total: int, unit: str) -> None:
-        self._bar = tqdm(total=total, unit=unit, delay=2.0) if sys.stderr.isatty() else None
-        self._total, self._unit, self._done = total, unit, 0
-        self._next = time.monotonic() + LOG_SECONDS
-
-    def __call__(self, finished: int) -> None:
-        """Count ``finished`` more units as done, and show it."""
-        self._done += finished
-        if self._bar is not None:
-            self._bar.update(finished)
-        elif time.monotonic() >= self._next:
-            self._next = time.monotonic() + LOG_SECONDS
-            print(f"{self._done} of {self._total} {self._unit}", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        """Leave the bar's last state on the screen."""
-        if self._bar is not None:
-            self._bar.close()

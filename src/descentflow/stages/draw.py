@@ -20,13 +20,20 @@ def draw(task: Task[DrawSpec]) -> None:
             raise InputError(f"{path}: no figure of {study}; allowed: {allowed} as {formats}")
     module = import_module(f"descentflow.studies.{study}.figures")
     with netcdf.opened_study(task.inputs[0], study) as dataset:
+        present = set(dataset["experiment"].values.tolist())
+        for path in outputs:
+            experiment = STUDIES[study].figures[path.stem].experiment
+            if experiment not in present:
+                raise InputError(
+                    f"{path}: needs the experiment {experiment}, which {task.inputs[0]} lacks"
+                )
         for figure in dict.fromkeys(path.stem for path in outputs):
             with style.paper():
                 drawing = getattr(module, figure)(dataset)
                 style.save(drawing, [path for path in outputs if path.stem == figure])
 
 
-STAGE = Stage(draw, DrawSpec, 1)
+STAGE = Stage(draw, DrawSpec, 1, one_output=False)
 
 
 if __name__ == "__main__":

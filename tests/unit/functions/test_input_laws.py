@@ -103,11 +103,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "far away": ({"law": "uniform", "high": 2e6}, "1000000"),
     "a density with a zero": (
         {"law": "polynomial_density", "coefficients": [0.25, -1.0, 1.0]},
-        "must be positive on .*, it is not at 0.5",
+        "must be positive inside .*, it is not at 0.5",
     ),
     "a density negative at an end": (
         {"law": "polynomial_density", "coefficients": [1.0, -2.0]},
-        "must be positive on .*, it is not at 1",
+        "must be positive inside .*, it is not at 1",
     ),
     "a negative density": (
         {"law": "polynomial_density", "coefficients": [-1.0]},

@@ -25,7 +25,7 @@ FLOORS = (
     {"schema"},
     {"functions", "deep"},
     {"risk"},
-    {"config", "training"},
+    {"config", "training", "landscape"},
     {"planning"},
     {"datasets"},
     {"archive", "studies"},

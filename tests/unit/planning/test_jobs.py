@@ -93,6 +93,9 @@ def test_file_names_hold_the_wildcards(jobs: Jobs) -> None:
     assert jobs.aggregate("constant_targets").outputs == ("results/datasets/constant_targets.nc",)
     assert jobs.judge().outputs == ("results/claims.csv", "results/digests/judge.sha256")
     assert jobs.judge().artefacts == ("results/claims.csv",)
+    alone = jobs.judge("constant_targets")
+    assert alone.artefacts == ("results/claims/constant_targets.csv",)
+    assert alone.inputs == jobs.aggregate("constant_targets").outputs
 
 
 def test_outputs_move_everything() -> None:

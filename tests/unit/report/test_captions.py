@@ -29,22 +29,36 @@ def captions(tmp_path_factory: pytest.TempPathFactory) -> Captions:
     return Captions(Jobs.from_mapping(mapping, "lock"), mapping)
 
 
-def rendered(template: Path, captions: Captions) -> str:
+def rendered(template: Path, captions: Captions, target: str = "claims.html") -> str:
     """The caption's HTML; anything that docutils would complain about fails."""
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     snakemake = SimpleNamespace(config={"captions": captions})
     record = SimpleNamespace(
-        target="claims.html",
-        path=Path("results/claims.html"),
+        target=target,
+        path=Path("results") / target,
         job=SimpleNamespace(
             rule=SimpleNamespace(module_globals={"config": {"captions": captions}})
         ),
     )
+    foreign = SimpleNamespace(rule=SimpleNamespace(module_globals={"config": {}}))
+    files = [SimpleNamespace(target="theirs.html", path=Path("theirs.html"), job=foreign), record]
     text = environment.from_string(template.read_text(encoding="utf-8")).render(
-        snakemake=snakemake, files=[record]
+        snakemake=snakemake, files=files if target else files[:1]
     )
     parts = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})
     return str(parts["html_body"])
+
+
+def test_the_first_page_needs_no_file_that_an_outer_workflow_leaves_out(captions: Captions) -> None:
+    """The page of claims, or all of ours."""
+    first = TEMPLATES / "workflow.rst"
+    whole, without, nothing = (
+        rendered(first, captions, name) for name in ("claims.html", "a.svg", "")
+    )
+    assert "Open the table of claims" in whole
+    assert "claims hold" in without
+    assert "Open the table of claims" not in without
+    assert "claims hold" not in nothing
 
 
 @pytest.mark.parametrize(("study", "figure"), FIGURES)
@@ -82,7 +96,7 @@ def test_no_caption_without_a_figure() -> None:
 def test_a_failing_claim_is_told_on_the_first_page_and_with_its_study(captions: Captions) -> None:
     first = rendered(TEMPLATES / "workflow.rst", captions)
     for text in (first, rendered(TEMPLATES / "claims.rst", captions)):
-        assert "3 of 5 claims hold, 1 FAILS, 1 not measured" in text
+        assert "3 of 6 claims hold, 1 FAILS, 1 too small to judge, 1 not measured" in text
         assert "&lt;b&gt;bold&lt;/b&gt; | bar; measured: 3; must be: 2" in text
     study = rendered(Path(captions.template("constant_targets", "flow")), captions)
     assert "1 of 2 claims hold, 1 FAILS" in study

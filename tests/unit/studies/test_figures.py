@@ -3,8 +3,10 @@
 The datasets are small and made from formulas; no pixels are compared.
 """
 
+import json
 from collections.abc import Iterator
 from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,10 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+import descentflow as df
 from descentflow.config.catalogue import STUDIES
 from descentflow.simd.arrays import Array
 from descentflow.studies import style
-from descentflow.studies.blow_up import figures
+from descentflow.studies.blow_up import figures, measures
+from descentflow.studies.blow_up import theory as blow_up_theory
 
 Datasets = dict[str, xr.Dataset]
 
@@ -199,7 +203,7 @@ def test_stairs_of_the_staircase(datasets: Datasets) -> None:
     panel = draw(datasets, "gradient_flows", "staircase").axes[0]
     np.testing.assert_allclose(levels(panel), [1 / 7500, 1 / 972, 1 / 12], rtol=1e-14)
     texts = {text.get_text(): text.get_position()[1] for text in panel.texts}
-    np.testing.assert_allclose([texts[f"${n}$"] for n in (4, 2, 0)], levels(panel))
+    np.testing.assert_allclose([texts[f"{n}"] for n in (4, 2, 0)], levels(panel))
     narrow, wide = (np.asarray(item.get_offsets()) for item in panel.collections)
     assert (len(narrow), len(wide)) == (5, 6)
     for points in (narrow, wide):
@@ -280,7 +284,8 @@ def test_other_targets_show_the_best_flow(datasets: Datasets) -> None:
     """One line per run, without the records of risk 0; more neurons are drawn thicker."""
     risk, norm = draw(datasets, "blow_up", "other_targets").axes
     names = (risk.get_title(), risk.get_ylabel(), norm.get_ylabel())
-    assert names == ("hinge", r"risk $\mathcal{L}$", r"norm $\Vert\Theta\Vert$")
+    title = "(0, 0)–(0.5, 0)–(1, 0.5)\n$H=1, 2$"
+    assert names == (title, r"risk $\mathcal{L}$", r"norm $\Vert\Theta\Vert$")
     runs = runs_of(datasets["blow_up"], "hinge")
     assert len(curves(risk)) == len(curves(norm)) == runs.sizes["run"] == 3
     widths = {}
@@ -300,10 +305,86 @@ def test_other_targets_show_the_best_flow(datasets: Datasets) -> None:
 
 def test_activations_look_different(datasets: Datasets) -> None:
     """No two of the thirteen share both colour and dashes."""
+    assert len(set(figures._looks(figures.ACTIVATIONS).values())) == 13
     panel = draw(datasets, "blow_up", "other_targets").axes[0]
     _, labels = panel.get_legend_handles_labels()
-    assert labels == [name.replace("_", " ") for name in figures.ACTIVATIONS]
-    assert len(set(figures._looks().values())) == len(labels) == 13
+    assert labels == ["relu", "leaky relu", "softplus"], "those that ran"
+
+
+def named(dataset: xr.Dataset, **coordinates: str) -> xr.Dataset:
+    """The dataset with other texts for all its runs."""
+    texts = {name: ("run", [text] * dataset.sizes["run"]) for name, text in coordinates.items()}
+    return dataset.assign(texts)
+
+
+def titles(figure: Figure) -> str:
+    return " ".join(legend.get_title().get_text() for legend in figure.legends)
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ({"kind": "affine", "slope": 1.0, "intercept": 0.0}, "$f=x$"),
+        ({"kind": "affine", "slope": -2.0, "intercept": 0.5}, "$f=-2x+0.5$"),
+        ({"kind": "polynomial", "coefficients": [0.0, 1.0, 1.0]}, "$f=x^{2}+x$"),
+        ({"kind": "polynomial", "coefficients": [-1.0, 0.0, 0.0, -0.5]}, "$f=-0.5x^{3}-1$"),
+        ({"kind": "constant", "value": 0.0}, "$f=0$"),
+        ({"kind": "expression", "formula": "where(x < 1/2, 0, sqrt(x - 1/2))"}, "sqrt(x - 1/2)"),
+    ],
+)
+def test_borrowed_experiments_are_titled_by_their_targets(
+    datasets: Datasets, target: dict[str, object], name: str
+) -> None:
+    borrowed = named(datasets["blow_up"], target=json.dumps(target))
+    assert name in titles(figures.affine(borrowed))
+    assert name in figures.other_targets(borrowed).axes[0].get_title()
+
+
+def test_an_activation_of_ones_own_is_drawn(datasets: Datasets) -> None:
+    own = named(datasets["blow_up"], network_activation="cosine")
+    assert {panel.get_title() for panel in figures.affine(own).axes} == {"cosine"}
+    _, labels = figures.other_targets(own).axes[0].get_legend_handles_labels()
+    assert labels == ["cosine"]
+    shown = [label.get_text() for label in figures.minimisers(own).axes[0].get_yticklabels()]
+    assert shown[-1] == "cosine"
+
+
+def test_panels_without_data_say_so(datasets: Datasets) -> None:
+    data_of = datasets["random_initializations"]
+    nothing = data_of.assign(
+        rate_measured=data_of["rate_measured"] * np.nan, decay_kind=data_of["decay_kind"] * 0
+    )
+    left, middle, _ = draw(
+        {"random_initializations": nothing}, "random_initializations", "rates"
+    ).axes
+    for panel, words in ((left, "no exponential run"), (middle, "no algebraic run")):
+        assert [text.get_text().startswith(words) for text in panel.texts] == [True]
+        assert not len(panel.get_xticks())
+
+
+def test_ranges_are_those_of_the_data() -> None:
+    _, (panel,) = style.new(1.0, 1.0)
+    style.log_range(panel, [1e-3, np.nan, 0.0], 5.0, floor=1e-9)
+    low, high = panel.get_ylim()
+    assert 1e-4 < low < 1e-3
+    assert 5.0 < high < 50.0
+    style.log_range(panel, [1e-30, 1e-2], floor=1e-9)
+    assert 1e-10 < panel.get_ylim()[0] < 1e-9
+
+
+def test_networks_are_drawn_at_their_kinks() -> None:
+    """A ramp narrower than the grid's cells has its slope; on the grid alone it was six times wider."""
+    width = 4e-4
+    problem = df.Problem(inputs=df.Uniform(), target=df.Step(0.5), network=df.Network(2))
+    theta = blow_up_theory.ramp(0.5, width)
+    snapshots = (("initialization", "snapshot", "parameter"), theta[None, None])
+    data_of = xr.Dataset({"snapshots": snapshots}, {"snapshot": [0.0]})
+    row = SimpleNamespace(run=SimpleNamespace(problem=problem), data=data_of)
+    drawn = measures._realizations(xr.Dataset(), row)  # type: ignore[arg-type]
+    x, network = drawn["realization_at"].values[0], drawn["realization"].values[0]
+    rise = np.diff(network)[np.diff(x) > 0] / np.diff(x)[np.diff(x) > 0]
+    assert rise.max() == pytest.approx(1.0 / width, rel=1e-9)
+    assert ((x >= 0.0) & (x <= 1.0)).all()
 
 
 def test_table_of_minimisers_has_a_cell_per_run(datasets: Datasets) -> None:
