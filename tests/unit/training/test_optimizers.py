@@ -11,6 +11,7 @@ import descentflow as df
 from descentflow.config.optimizer import OptimizerOptions
 from descentflow.functions import activations
 from descentflow.simd.arrays import Array
+from descentflow.simd.philox import write_uniforms
 from descentflow.training.descent_kernel import Schedule
 from descentflow.training.minibatch import batch_gradient, batch_loss, draw, new_drawn
 from descentflow.training.optimizers import METHODS, Optimizer, OptimizerState, advance
@@ -155,6 +156,14 @@ def test_density_is_that_of_the_law() -> None:
     x = batch_of("density", chosen)[1].places
     u = batch_of("closed form", chosen)[1].places  # −1 + 3u
     assert np.abs((0.1 * x + x**3 / 3) / (0.2 + 8 / 3) - (u + 1) / 3).max() < 1e-14
+
+
+def test_uniform_inputs_are_the_uniform_numbers() -> None:
+    """On [0, 1] F is the identity, and the search for its inverse leaves u as it is."""
+    chosen = optimizer("formula", 64)
+    u = np.empty(64)
+    write_uniforms(chosen.batches.key, 0, 0, u)
+    np.testing.assert_array_equal(batch_of("formula", chosen)[1].places, u)
 
 
 # ---- whole runs
