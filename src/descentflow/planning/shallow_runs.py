@@ -20,7 +20,12 @@ from descentflow.planning.runs import (
     segments_of,
 )
 from descentflow.risk.problem import Problem
-from descentflow.training.recording import record_steps, record_times, restart_times, snapshot_steps
+from descentflow.training.recording import (
+    record_steps,
+    record_times,
+    snapshot_steps,
+    snapshot_times,
+)
 
 SECONDS_PER_NEURON_STEP = 6e-9
 """Assumed cost of one neuron in one gradient of the closed form. This and the constants below place
@@ -124,7 +129,7 @@ class Run(PlannedRun):
         if not training.snapshots:
             return np.empty(0)
         if isinstance(training, Flow):
-            return np.array([0.0, *restart_times(training.until), training.until])
+            return snapshot_times(training.until)
         return snapshot_steps(training.steps).astype(np.float64)
 
     @property

@@ -23,9 +23,9 @@ from descentflow.risk.closed_form_kinks import (
     new_scratch,
 )
 from descentflow.risk.closed_form_risk import risk
-from descentflow.risk.sums import Shape, shape_of, target_row
+from descentflow.risk.sums import Shape, shape_of
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit_inline
 from descentflow.simd.load_store import load, store
 from descentflow.simd.vectors import LANES, select
 
@@ -81,23 +81,23 @@ def network_shape(_target_table: Array, parameters: int) -> Shape:
     return shape_of(parameters, 1, 1, RELU)
 
 
-@jit
-def place_inputs(target_table: Array, uniforms: Array) -> None:
-    """Replace uniform numbers of (0, 1) by inputs, uniform on the interval."""
+@jit_inline
+def place_inputs(target_table: Array, nodes: Array, row: np.uint64) -> None:
+    """Replace uniform numbers of (0, 1) in a row by inputs, uniform on the interval."""
     low, high = target_table[EDGE, 0], target_table[EDGE, target_table.shape[1] - 1]
-    for q in range(uniforms.size):
-        uniforms[q] = low + (high - low) * uniforms[q]
+    for q in range(Index(nodes.shape[1])):
+        nodes[row, q] = low + (high - low) * nodes[row, q]
 
 
-@jit
-def write_inputs(target_table: Array, places: Array, vectors: np.uint64, block: Array) -> None:
-    """Write the inputs at ``places`` (8·vectors,) and the target there into the block's rows."""
-    target = Index(target_row(network_shape(target_table, 4))) * Index(block.shape[1] // LANES)
+@jit_inline
+def write_inputs(target_table: Array, nodes: Array, row: np.uint64) -> None:
+    """Write the inputs that a row places into row 0, and the target there into row 2."""
+    vectors = Index(nodes.shape[1] // LANES)
     for at in range(vectors):
-        x = load(places, at)
-        store(block, at, x)
+        x = load(nodes, row * vectors + at)
         value = target_table[TARGET_SLOPE, 0] * x + target_table[TARGET_INTERCEPT, 0]
         for m in range(1, target_table.shape[1] - 1):
             line = target_table[TARGET_SLOPE, m] * x + target_table[TARGET_INTERCEPT, m]
             value = select(x > target_table[EDGE, m], line, value)
-        store(block, target + at, value)
+        store(nodes, at, x)
+        store(nodes, Index(2) * vectors + at, value)

@@ -120,22 +120,24 @@ def _fill(theta: Array, shape: Shape, table: Array, first: int, block: Array) ->
 
 
 @jit
-def place_inputs(sample: Sample, uniforms: Array) -> None:
-    """Replace uniform numbers u of (0, 1) by numbers of points, each as often as it is likely."""
-    for q in range(uniforms.size):
-        u, low, high = uniforms[q], 0, sample.cumulative.size - 1
+def place_inputs(sample: Sample, nodes: Array, row: np.uint64) -> None:
+    """Replace uniform numbers in a row by numbers of points, each as often as it is likely."""
+    for q in range(Index(nodes.shape[1])):
+        u, low, high = nodes[row, q], 0, sample.cumulative.size - 1
         while low < high:
             middle = (low + high) // 2
             if u < sample.cumulative[middle]:
                 high = middle
             else:
                 low = middle + 1
-        uniforms[q] = low
+        nodes[row, q] = low
 
 
 @jit
-def write_inputs(sample: Sample, places: Array, vectors: np.uint64, block: Array) -> None:
-    """Write the points whose numbers are ``places`` (8·vectors,), their probabilities and targets."""
-    for q in range(vectors * Index(LANES)):
-        for row in range(sample.table.shape[0]):
-            block[row, q] = sample.table[row, Index(places[q])]
+def write_inputs(sample: Sample, nodes: Array, row: np.uint64) -> None:
+    """Write the points whose numbers a row holds, and the targets there, into the first rows."""
+    for q in range(Index(nodes.shape[1])):
+        point = Index(nodes[row, q])
+        for k in range(Index(sample.table.shape[0])):
+            if k != Index(sample.inputs):  # the weights are the batch's
+                nodes[k, q] = sample.table[k, point]

@@ -88,15 +88,16 @@ def network_shape(model: Model, parameters: int) -> Shape:
 
 
 @_per_engine
-def place_inputs(model: Model, uniforms: Array) -> None:
-    """Replace uniform numbers u of (0, 1) by inputs F⁻¹(u), or by the numbers of points."""
+def place_inputs(model: Model, nodes: Array, row: np.uint64) -> None:
+    """Replace uniform numbers u of (0, 1) in a row by inputs F⁻¹(u), or by the numbers of points."""
 
 
 @_per_engine
-def write_inputs(model: Model, places: Array, vectors: np.uint64, block: Array) -> None:
-    """Write the inputs at ``places`` (8·vectors,) and the targets there into the block's rows.
+def write_inputs(model: Model, nodes: Array, row: np.uint64) -> None:
+    """Write the inputs that a row of ``nodes`` places, and the targets there, into its first rows.
 
-    The block has DEPTH rows of its own behind those of :mod:`descentflow.risk.sums`.
+    These are the rows of a block of :mod:`descentflow.risk.sums`; ``quadrature`` needs DEPTH more at
+    the end of ``nodes``.
     """
 
 

@@ -185,7 +185,10 @@ class Problem(PublicModel):
         return new_rule(self.piecewise_forms, self.inputs.density, self.network.sigma)
 
     def risk(self, theta: ArrayLike) -> Array:
-        """Compute L(θ), dimensionless: θ (..., P) -> (...). Raises InputError on other shapes."""
+        """Compute L(θ), dimensionless: θ (..., P) -> (...).
+
+        Raises InputError for other shapes, and for entries that are not finite real numbers.
+        """
         from descentflow.risk import engine  # validating a configuration must not load Numba
 
         rows, shape = self._rows(theta)
@@ -214,14 +217,7 @@ class Problem(PublicModel):
 
     def _rows(self, theta: ArrayLike) -> tuple[Array, tuple[int, ...]]:
         """Return θ as rows (K, P) with the shape before its last dimension."""
-        array = np.ascontiguousarray(theta, dtype=np.float64)
-        if array.ndim == 0 or array.shape[-1] != self.parameter_count:
-            raise InputError(
-                f"theta: its last dimension must be P = {self.parameter_count} "
-                f"(H = {self.network.hidden}), found shape {array.shape}"
-            )
-        if not np.isfinite(array).all():
-            raise InputError("theta: every entry must be finite")
+        array = self.layout.parameters("theta", theta)
         return array.reshape(-1, self.parameter_count), array.shape[:-1]
 
 

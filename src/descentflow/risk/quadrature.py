@@ -273,16 +273,17 @@ def network_shape(rule: Rule, parameters: int) -> Shape:
 
 
 @jit
-def place_inputs(rule: Rule, uniforms: Array) -> None:
-    """Replace uniform numbers u of (0, 1) by inputs F⁻¹(u), by Newton's method within brackets."""
+def place_inputs(rule: Rule, nodes: Array, row: np.uint64) -> None:
+    """Replace uniform numbers u in a row by inputs F⁻¹(u), by Newton's method within brackets."""
     low, high = rule.packed[rule.cuts.edges[0]], rule.packed[rule.cuts.edges[1] - 1]
     at_low = _antiderivative(rule, low)
     accuracy = 1e-15 * (high - low + abs(low) + abs(high))
-    for q in range(uniforms.size):
-        left, right, x = low, high, low + (high - low) * uniforms[q]
-        # Newton doubles the number of right digits; bisection alone would need 53 rounds.
+    for q in range(Index(nodes.shape[1])):
+        u, left, right = nodes[row, q], low, high
+        x = low + (high - low) * u
+        # Bisection alone would need 53 rounds; Newton's method takes few.
         for _ in range(64):
-            excess = (_antiderivative(rule, x) - at_low) - uniforms[q]
+            excess = (_antiderivative(rule, x) - at_low) - u
             step = excess / _density(rule, x)
             # Before the bracket is looked at: where the excess is 0, x is an end of it.
             if abs(step) <= accuracy:
@@ -293,7 +294,7 @@ def place_inputs(rule: Rule, uniforms: Array) -> None:
                 left = x
             nearer = x - step
             x = nearer if left < nearer < right else 0.5 * (left + right)
-        uniforms[q] = x
+        nodes[row, q] = x
 
 
 @jit_inline
@@ -306,22 +307,22 @@ def _antiderivative(rule: Rule, x: float) -> float:
 
 
 @jit
-def write_inputs(rule: Rule, places: Array, vectors: np.uint64, block: Array) -> None:
-    """Write the inputs at ``places`` (8·vectors,) and the targets there into the block's rows."""
-    count, stack = vectors * Index(LANES), block.shape[0] - DEPTH
+def write_inputs(rule: Rule, nodes: Array, row: np.uint64) -> None:
+    """Write the inputs that a row places into row 0, and the targets there from row 2 on."""
+    count, stack = Index(nodes.shape[1]), nodes.shape[0] - DEPTH
     pieces, edges = rule.cuts.edges[1] - rule.cuts.edges[0] - 1, rule.cuts.edges[0]
     for q in range(count):
-        block[0, q] = places[q]
+        nodes[0, q] = nodes[row, q]
     for k in range(rule.outputs):
         for m in range(pieces):
             start = rule.codes[k * pieces + m]
             # Pieces of a formula mostly share its program, which has then run already.
             if m > 0 and start == rule.codes[k * pieces + m - 1]:
                 continue
-            _run(rule.codes, rule.packed, rule.operands, start, count, block, stack)
+            _run(rule.codes, rule.packed, rule.operands, start, count, nodes, stack)
             for q in range(count):
-                if m == 0 or places[q] > rule.packed[edges + m]:
-                    block[2 + k, q] = block[stack, q]
+                if m == 0 or nodes[0, q] > rule.packed[edges + m]:
+                    nodes[2 + k, q] = nodes[stack, q]
 
 
 @jit_inline

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit_inline
 
 Key = NDArray[np.uint64]
 """Two words of 32 bits."""
@@ -35,20 +35,19 @@ def philox(
     return a, b, c, d
 
 
-@jit
-def write_uniforms(key: Key, run: int, step: int, out: Array) -> None:
-    """Fill ``out`` with uniform numbers of (0, 1): odd multiples of 2^-53.
+@jit_inline
+def write_uniforms(key: Key, run: int, step: int, out: Array, row: np.uint64) -> None:
+    """Fill a row of ``out`` (.., even) with uniform numbers of (0, 1): odd multiples of 2^-53.
 
     Entries 2j and 2j + 1 come from the counter (j, low and high word of ``step``, ``run``).
     """
     words, number, low = (key[0], key[1]), Index(run), Index(step) & LOW
     high = Index(step) >> WORD
-    for pair in range(Index(out.size + 1) // Index(2)):
+    for pair in range(Index(out.shape[1]) // Index(2)):
         j = Index(pair)
         a, b, c, d = philox((j, low, high, number), words)
-        out[Index(2) * j] = _uniform(a, b)
-        if Index(2) * j + Index(1) < Index(out.size):
-            out[Index(2) * j + Index(1)] = _uniform(c, d)
+        out[row, Index(2) * j] = _uniform(a, b)
+        out[row, Index(2) * j + Index(1)] = _uniform(c, d)
 
 
 @jit_inline

@@ -2,6 +2,10 @@
 
 The batch of step n of run k is a function of (seed, k, n) alone: its numbers come from a generator of
 counters, not from a stream. The gradient is that of Σ weight |N − f|², an unbiased estimate of L.
+
+Storage: ``nodes`` has a column per input, padded to whole vectors with inputs of weight 0. Its rows are
+those of a block of :mod:`descentflow.risk.sums` up to the residuals, of which the first serves as
+scratch memory. One array, because every array that a kernel passes on costs reference counts.
 """
 
 from typing import NamedTuple
@@ -9,15 +13,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.functions.formulas import DEPTH
+from descentflow.functions.activations import RELU
 from descentflow.risk import sums
 from descentflow.risk.engine import Model, network_shape, place_inputs, write_inputs
-from descentflow.risk.sums import Shape, new_sums, row_count
+from descentflow.risk.sums import Shape, new_sums, residual_row, row_count
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit
+from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import aligned_zeros, padded
 from descentflow.simd.philox import Key, write_uniforms
 from descentflow.simd.vectors import LANES
+from descentflow.training.relu_batch import new_relu_sums
 
 _evaluate, _add_risk = sums.evaluate, sums.add_risk
 _add_gradient, _write_gradient = sums.add_gradient, sums.write_gradient
@@ -29,99 +34,104 @@ NODES = 64
 class Batches(NamedTuple):
     """How batches are drawn: ``size`` inputs each, 0 for the exact gradient.
 
-    ``points`` is the number of a finite law's points if they are drawn without replacement, else 0.
+    ``weights`` (n,) are those of a finite law's points in batches without replacement, else empty.
+    ``stack`` rows of memory are for the programs of targets.
     """
 
     key: Key
     size: int
-    points: int
+    weights: Array
+    stack: int
 
 
 class Drawn(NamedTuple):
-    """Memory of a batch: ``places`` of its inputs, padded to whole vectors, and for a block of them.
+    """A batch in ``nodes``; scratch memory for a block of it, and for sums over it.
 
-    ``order`` holds 0, 1, .., points − 1 between two draws, ``swaps`` (size,) is scratch memory.
+    ``order`` (2, n) holds the numbers of the points in their order, and scratch memory.
     """
 
-    places: Array
-    order: NDArray[np.int64]
-    swaps: NDArray[np.int64]
+    nodes: Array
     block: Array
     sums: Array
+    order: NDArray[np.int64]
 
 
 @jit
 def new_drawn(model: Model, batches: Batches, parameters: int) -> Drawn:
     """Allocate the memory of one batch."""
-    size = batches.size
-    block = aligned_zeros(row_count(network_shape(model, parameters)) + DEPTH, NODES)
-    order, swaps = np.arange(batches.points), np.empty(size, np.int64)
-    return Drawn(np.zeros(padded(size)), order, swaps, block, new_sums(parameters))
+    shape, size = network_shape(model, parameters), batches.size
+    nodes = aligned_zeros(residual_row(shape) + 1 + batches.stack, padded(size))
+    for q in range(size):
+        nodes[shape.inputs, q] = 1.0 / float(size)
+    order = np.empty((2, batches.weights.size), np.int64)
+    order[0] = np.arange(batches.weights.size)
+    totals = new_relu_sums(parameters) if is_relu(shape) else new_sums(parameters)
+    return Drawn(nodes, aligned_zeros(row_count(shape), NODES), totals, order)
+
+
+@jit_inline
+def draw(model: Model, key: Key, run: int, step: int, nodes: Array, row: np.uint64) -> None:
+    """Draw one batch with replacement; ``row`` is that of the residuals."""
+    write_uniforms(key, run, step, nodes, row)
+    place_inputs(model, nodes, row)
+    write_inputs(model, nodes, row)
 
 
 @jit
-def draw(model: Model, batches: Batches, run: int, step: int, drawn: Drawn) -> None:
-    """Write the places of the inputs of one batch."""
-    places, size = drawn.places, batches.size
-    write_uniforms(batches.key, run, step, places[:size])
-    if batches.points:
-        _choose(places[:size], drawn.order, drawn.swaps)
-    else:
-        place_inputs(model, places[:size])
-    # The last vector is filled up with copies, whose weight is 0.
-    places[size:] = places[size - 1]
-
-
-@jit
-def _choose(places: Array, order: NDArray[np.int64], swaps: NDArray[np.int64]) -> None:
-    """Replace uniform numbers by different points, the first entries of a random permutation."""
-    for i in range(places.size):
-        j = i + int(places[i] * (order.size - i))
+def draw_points(
+    model: Model, shape: Shape, batches: Batches, run: int, step: int, drawn: Drawn
+) -> None:
+    """Draw one batch without replacement: the first entries of a random permutation."""
+    nodes, order, swaps, size = drawn.nodes, drawn.order[0], drawn.order[1], batches.size
+    row, weight = residual_row(shape), shape.inputs
+    write_uniforms(batches.key, run, step, nodes, Index(row))
+    for i in range(size):
+        j = i + int(nodes[row, i] * (order.size - i))
         swaps[i] = j
         order[i], order[j] = order[j], order[i]
-    for i in range(places.size):
-        places[i] = order[i]
+    for i in range(nodes.shape[1]):
+        nodes[row, i] = order[min(i, size - 1)]
+    for i in range(size):
+        nodes[weight, i] = batches.weights[order[i]]
     # Undone from the last on, so that the next batch does not depend on this one.
-    for i in range(places.size - 1, -1, -1):
+    for i in range(size - 1, -1, -1):
         order[i], order[swaps[i]] = order[swaps[i]], order[i]
+    write_inputs(model, nodes, Index(row))
+
+
+@jit_inline
+def is_relu(shape: Shape) -> bool:
+    """Whether :mod:`descentflow.training.relu_batch` has the gradient of such networks."""
+    return shape.activation == RELU and shape.inputs == 1 and shape.outputs == 1
 
 
 @jit
-def batch_gradient(model: Model, theta: Array, batches: Batches, drawn: Drawn, out: Array) -> None:
-    """Write the gradient of the batch's loss into ``out`` (P,), for a batch that is drawn."""
-    shape = network_shape(model, theta.size)
-    for first in range(0, batches.size, NODES):
-        vectors = _fill(model, theta, shape, batches, drawn, first)
+def batch_gradient(shape: Shape, theta: Array, drawn: Drawn, out: Array) -> None:
+    """Write the gradient of the loss on a batch into ``out`` (P,), for any network."""
+    for first in range(0, drawn.nodes.shape[1], NODES):
+        vectors = _fill(theta, shape, drawn, first)
         _add_gradient(theta, shape, vectors, drawn.block, drawn.sums)
     _write_gradient(drawn.sums, out)
 
 
 @jit
-def batch_loss(model: Model, theta: Array, batches: Batches, drawn: Drawn) -> float:
+def batch_loss(shape: Shape, theta: Array, drawn: Drawn) -> float:
     """Return the loss Σ weight |N − f|² on a batch that is drawn."""
-    shape, total = network_shape(model, theta.size), 0.0
-    for first in range(0, batches.size, NODES):
-        vectors = _fill(model, theta, shape, batches, drawn, first)
+    total = 0.0
+    for first in range(0, drawn.nodes.shape[1], NODES):
+        vectors = _fill(theta, shape, drawn, first)
         total += _add_risk(shape, vectors, drawn.block)
     return total
 
 
 @jit
-def _fill(
-    model: Model, theta: Array, shape: Shape, batches: Batches, drawn: Drawn, first: int
-) -> np.uint64:
-    """Write the batch's inputs from ``first`` on and the network there; return how many vectors."""
-    block, count = drawn.block, min(NODES, drawn.places.size - first)
+def _fill(theta: Array, shape: Shape, drawn: Drawn, first: int) -> np.uint64:
+    """Load inputs from ``first`` on and evaluate the network there; return how many vectors."""
+    block, nodes = drawn.block, drawn.nodes
+    count = min(NODES, nodes.shape[1] - first)
+    for row in range(residual_row(shape)):
+        for q in range(count):
+            block[row, q] = nodes[row, first + q]
     vectors = Index(count // LANES)
-    write_inputs(model, drawn.places[first : first + count], vectors, block)
-    weights = block[shape.inputs]
-    for q in range(count):
-        if first + q >= batches.size:
-            weights[q] = 0.0
-        elif batches.points:
-            # Each point is in the batch with probability size/points: the sum stays unbiased.
-            weights[q] *= float(batches.points) / float(batches.size)
-        else:
-            weights[q] = 1.0 / float(batches.size)
     _evaluate(theta, shape, vectors, block)
     return vectors

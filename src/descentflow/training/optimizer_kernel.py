@@ -5,14 +5,32 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.risk.engine import Model, gradient, new_scratch
+from descentflow.risk.engine import Model, gradient, network_shape, new_scratch
+from descentflow.risk.sums import residual_row
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit
+from descentflow.simd.jit import Index, jit
 from descentflow.training.descent_kernel import LEFT_FINITE, Schedule
-from descentflow.training.minibatch import Batches, batch_gradient, batch_loss, draw, new_drawn
-from descentflow.training.norms import record
+from descentflow.training.minibatch import (
+    Batches,
+    batch_gradient,
+    batch_loss,
+    draw,
+    draw_points,
+    is_relu,
+    new_drawn,
+)
+from descentflow.training.norms import RISK, record
 from descentflow.training.recording import Output, Steps
-from descentflow.training.update_rules import Rule, update
+from descentflow.training.relu_batch import relu_gradient
+from descentflow.training.update_rules import (
+    BEFORE,
+    FIRST_BUFFER,
+    GRADIENT,
+    THETA,
+    Rule,
+    new_memory,
+    update,
+)
 
 BATCH_LOSS = 4
 """Column of a record, behind those of :mod:`descentflow.training.norms`."""
@@ -49,32 +67,47 @@ def optimize_rows(
     """
     status, steps, stopped_at = runs.status, schedule.steps, runs.stopped_at
     snapshots_at, values, snapshots = schedule.snapshots_at, output.values, output.snapshots
-    trial, grad = np.empty(runs.thetas.shape[1]), np.empty(runs.thetas.shape[1])
-    drawn = new_drawn(model, batches, trial.size)
-    scratch = new_scratch(model, trial.size)
+    size, held = runs.thetas.shape[1], runs.buffers.shape[1]
+    memory = new_memory(size)
+    theta, grad, before = memory[THETA, :size], memory[GRADIENT, :size], memory[BEFORE, :size]
+    buffers = memory[FIRST_BUFFER : FIRST_BUFFER + held, :size]
+    shape, scratch = network_shape(model, size), new_scratch(model, size)
+    drawn, row = new_drawn(model, batches, size), Index(residual_row(shape))
+    # Fields of a tuple cost reference counts at every use.
+    key, nodes, sums, simple = batches.key, drawn.nodes, drawn.sums, is_relu(shape)
     for k in range(status.size):
-        theta, number, n, s = runs.thetas[k], runs.numbers[k], schedule.start, 0
+        theta[:], buffers[:] = runs.thetas[k], runs.buffers[k]
+        number, step_size, n, s = runs.numbers[k], runs.step_sizes[k], schedule.start, 0
         for r in range(steps.size):
             while status[k] == 0 and n < steps[r]:
-                if batches.size:
-                    draw(model, batches, number, n, drawn)
-                    batch_gradient(model, theta, batches, drawn, grad)
-                else:
+                if batches.weights.size:
+                    draw_points(model, shape, batches, number, n, drawn)
+                elif batches.size:
+                    draw(model, key, number, n, nodes, row)
+                if not batches.size:
                     gradient(model, theta, scratch, grad)
+                elif simple:
+                    relu_gradient(theta, nodes, sums, grad)
+                else:
+                    batch_gradient(shape, theta, drawn, grad)
                 n += 1
-                if not update(rule, n, runs.step_sizes[k], theta, grad, runs.buffers[k], trial):
+                if not update(rule, n, step_size, memory):
                     status[k] = LEFT_FINITE
+                    theta[:] = before
                     break
-                theta[:] = trial
                 stopped_at[k] = n
             if status[k] != 0:
                 break
             record(model, theta, scratch, grad, centre, values[k, r])
-            values[k, r, BATCH_LOSS] = values[k, r, 0]
+            values[k, r, BATCH_LOSS] = values[k, r, RISK]
+            if batches.weights.size:
+                draw_points(model, shape, batches, number, n, drawn)
+            elif batches.size:
+                draw(model, key, number, n, nodes, row)
             if batches.size:
-                draw(model, batches, number, n, drawn)
-                values[k, r, BATCH_LOSS] = batch_loss(model, theta, batches, drawn)
+                values[k, r, BATCH_LOSS] = batch_loss(shape, theta, drawn)
             if s < snapshots_at.size and snapshots_at[s] == n:
                 if k < snapshots.shape[0]:
                     snapshots[k, s] = theta
                 s += 1
+        runs.thetas[k], runs.buffers[k] = theta, buffers

@@ -7,20 +7,29 @@ state is θ and the method's buffers.
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from descentflow.config.optimizer import MethodName, OptimizerOptions, OptionKeywords, unfit_batches
-from descentflow.errors import ConfigurationError
+from descentflow.errors import ConfigurationError, InputError
+from descentflow.functions.formulas import DEPTH
 from descentflow.risk.problem import Problem
-from descentflow.schema.model import parse
+from descentflow.runtime.progress import bar_if_watched
+from descentflow.schema.model import Whole
 from descentflow.simd.arrays import Array
 from descentflow.simd.vectors import LANES
 from descentflow.training.batches import Progress, check_start, run_blocks
-from descentflow.training.descent import check_step_sizes, check_whole
+from descentflow.training.continuation import (
+    attributes,
+    column,
+    continued_settings,
+    settings_of,
+    with_earlier_records,
+)
+from descentflow.training.descent import StepSettings, check_step_sizes, run_numbers
 from descentflow.training.descent_kernel import Schedule
 from descentflow.training.minibatch import Batches
 from descentflow.training.norms import GRADIENT_NORM, LYAPUNOV, PARAMETER_NORM, RISK
@@ -31,8 +40,8 @@ from descentflow.training.recording import (
     Steps,
     Variables,
     as_dataset,
-    record_steps,
-    snapshot_steps,
+    describe,
+    within,
 )
 from descentflow.training.update_rules import BUFFERS, METHODS, Rule
 
@@ -48,14 +57,17 @@ class Optimizer:
     @classmethod
     def of(cls, problem: Problem, options: OptimizerOptions, seed: int) -> "Optimizer":
         """Return the optimiser for checked options."""
-        inputs, size = problem.inputs, options.batch or 0
-        without = not options.replacement
-        if without and size == inputs.size:
-            size = 0  # the batch is the law: the bits of gradient descent
+        size, weights = options.batch or 0, np.empty(0)
+        if not options.replacement:
+            if size == problem.inputs.size:
+                size = 0  # the batch is the law: the bits of gradient descent
+            else:
+                # A point is in a batch with probability size/n: the sum stays unbiased.
+                weights = problem.inputs.sample()[1] * problem.inputs.size / size
         digest = hashlib.sha256(f"batches of seed {seed}".encode()).digest()
         key = np.frombuffer(digest[:8], "<u4").astype(np.uint64)
-        points = inputs.size if without and size else 0
-        return cls(rule_of(options), Batches(key, size, points), options.shared_batches)
+        stack = DEPTH if problem.engine == "quadrature" else 0
+        return cls(rule_of(options), Batches(key, size, weights, stack), options.shared_batches)
 
 
 def rule_of(options: OptimizerOptions) -> Rule:
@@ -89,17 +101,27 @@ class OptimizerState:
         return cls(theta0.copy(), buffers, 0, np.zeros(count, np.int8), np.zeros(count, np.int64))
 
 
-def optimize(
+class OptimizerSettings(OptimizerOptions, StepSettings):
+    """The settings of a stochastic optimiser."""
+
+    title: ClassVar[str] = "Stochastic optimisation"
+
+    seed: Whole = 0
+
+
+def optimize(  # noqa: PLR0913  (the names that a caller writes)
     problem: Problem,
-    theta0: ArrayLike,
+    theta0: ArrayLike | None = None,
     *,
-    method: MethodName,
-    step_size: ArrayLike,
     steps: int,
+    method: MethodName | None = None,
+    step_size: ArrayLike | None = None,
     batch: int | None = None,
-    seed: int = 0,
-    records_per_decade: int = 20,
-    snapshots: int = 0,
+    seed: int | None = None,
+    records_per_decade: int | None = None,
+    snapshots: int | None = None,
+    save_at: ArrayLike | None = None,
+    continue_from: xr.Dataset | None = None,
     **options: Unpack[OptionKeywords],
 ) -> xr.Dataset:
     """Run a stochastic optimiser from each row of ``theta0``; the exact risk is recorded.
@@ -107,45 +129,86 @@ def optimize(
     Parameters
     ----------
     theta0 : (K, P), the initial parameters.
+    steps : number of steps, at least 1.
     method : sgd, momentum, nesterov, adagrad, rmsprop, adam, amsgrad, adamax or adamw, with PyTorch's
         conventions.
     step_size : γ > 0, a scalar or one per initialisation (K,).
-    steps : number of steps, at least 1.
-    batch : number of random inputs in each step; None takes the exact gradient.
-    seed : of the batches; the batch of step n of row k is a function of (seed, k, n) alone.
-    records_per_decade, snapshots : as in :func:`descentflow.descend`.
-    options : ``replacement`` (True), ``shared_batches`` (False: all rows see row 0's batches), and the
-        method's constants ``momentum``, ``alpha``, ``beta1``, ``beta2``, ``epsilon``, ``epsilon_hat``,
-        ``weight_decay``, with PyTorch's defaults.
+    batch : number of random inputs in each step; without it the gradient is exact.
+    seed : of the batches, 0 unless given; the batch of step n of row k is a function of (seed, k, n)
+        alone.
+    records_per_decade, snapshots, save_at, continue_from : as in :func:`descentflow.descend`.
+    options : ``replacement`` (True), ``shared_batches`` (False; else all rows see row 0's batches),
+        and the method's constants ``momentum``, ``alpha``, ``beta1``, ``beta2``, ``epsilon``,
+        ``epsilon_hat``, ``weight_decay``, with PyTorch's defaults.
 
     Returns
     -------
     The dataset of :func:`descentflow.descend` without ``lyapunov_increase``, with ``batch_loss``
-    (initialization, step): the loss, at the recorded θ, on the batch of the step to come.
+    (initialization, step), the loss at the recorded θ on the batch of the step to come, and with
+    ``buffers`` (initialization, buffer, parameter), from which a longer run goes on.
 
     Raises
     ------
     InputError for shapes, options and sizes that do not fit.
 
     """
-    start = check_start(problem, theta0)
-    check_whole("steps", steps, 1)
-    check_whole("records_per_decade", records_per_decade, 1)
-    check_whole("snapshots", snapshots, 0)
-    chosen = parse(OptimizerOptions, {"method": method, "batch": batch, **options})
-    for where, text in unfit_batches(problem.inputs, chosen):
+    given: dict[str, object] = {
+        "steps": steps,
+        "method": method,
+        "batch": batch,
+        "seed": seed,
+        "records_per_decade": records_per_decade,
+        "snapshots": snapshots,
+        "save_at": save_at,
+        **options,
+    }
+    if continue_from is None:
+        start = check_start(problem, theta0)
+        settings = settings_of(OptimizerSettings, len(start), given)
+    else:
+        given |= {"theta0": theta0, "step_size": step_size}
+        settings = continued_settings(OptimizerSettings, problem, continue_from, given)
+    for where, text in unfit_batches(problem.inputs, settings):
         raise ConfigurationError(text, where)
-    optimizer = Optimizer.of(problem, chosen, seed)
-    state, records = advance(
-        problem,
-        OptimizerState.start(start, optimizer),
-        optimizer,
-        check_step_sizes(step_size, len(start)),
-        np.arange(len(start)),
-        Schedule(0, record_steps(steps, records_per_decade), snapshot_steps(steps)),
-        min(snapshots, len(start)),
+    optimizer = Optimizer.of(problem, settings, settings.seed)
+    if continue_from is None:
+        state = OptimizerState.start(start, optimizer)
+        sizes = check_step_sizes(step_size, len(start))
+    else:
+        state, sizes = _state_after(problem, continue_from, optimizer)
+    first, grids = state.step, settings.grids
+    numbers = run_numbers(len(sizes), continue_from)
+    schedule = Schedule(first, within(grids["step"], first), within(grids["snapshot"], first))
+    kept = int((numbers < settings.snapshots).sum())
+    with bar_if_watched(len(sizes), "runs") as progress:
+        state, records = advance(
+            problem, state, optimizer, sizes, numbers, schedule, kept, progress
+        )
+    dataset = optimizer_dataset(problem, state, records)
+    dataset["step_size"] = ("initialization", sizes, describe("step_size"))
+    if continue_from is not None:
+        dataset = with_earlier_records(continue_from, dataset, first, grids)
+    return dataset.assign_attrs(attributes(problem, settings))
+
+
+def _state_after(
+    problem: Problem, run: xr.Dataset, optimizer: Optimizer
+) -> tuple[OptimizerState, Array]:
+    """Return the state at the end of a run, and the step sizes (K,)."""
+    each = ("initialization",)
+    parameters = column(run, "parameters", ("initialization", "parameter"))
+    buffers = column(run, "buffers", ("initialization", "buffer", "parameter"))
+    expected = (len(parameters), BUFFERS[optimizer.rule.code], problem.parameter_count)
+    if buffers.shape != expected:
+        raise InputError(f"continue_from: buffers must have shape {expected}, not {buffers.shape}")
+    state = OptimizerState(
+        parameters=problem.layout.parameters("continue_from: parameters", parameters),
+        buffers=buffers,
+        step=int(column(run, "step", ("step",), np.int64)[-1]),
+        status=column(run, "status", each, np.int8),
+        stopped_at=column(run, "stopped_at", each, np.int64),
     )
-    return optimizer_dataset(problem, state, records)
+    return state, column(run, "step_size", each)
 
 
 def advance(
@@ -212,6 +275,7 @@ def optimizer_dataset(problem: Problem, state: OptimizerState, records: Records)
         "step": (("step",), records.at),
         **{name: (timed, records.values[:, :, column]) for name, column in columns.items()},
         "parameters": (("initialization", "parameter"), state.parameters),
+        "buffers": (("initialization", "buffer", "parameter"), state.buffers),
         "stopped_at": (each, state.stopped_at),
         "status": (each, state.status),
     }

@@ -25,7 +25,18 @@ from typing import NamedTuple
 import numpy as np
 
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.load_store import aligned_zeros, load, padded, store
+from descentflow.simd.vectors import (
+    LANES,
+    Lanes,
+    flags,
+    magnitude,
+    no_lane,
+    root,
+    select,
+    splat,
+)
 
 METHODS = (
     "sgd",
@@ -43,6 +54,11 @@ SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, AMSGRAD, ADAMAX, ADAMW = range(
 BUFFERS = (0, 1, 1, 1, 1, 2, 3, 2, 2)
 """How many buffers of P entries each method has."""
 
+MOST_BUFFERS = 3
+
+THETA, GRADIENT, BEFORE, FIRST_BUFFER = range(4)
+"""Rows of a run's memory."""
+
 
 class Rule(NamedTuple):
     """A method's code and its constants.
@@ -58,87 +74,119 @@ class Rule(NamedTuple):
     epsilon_hat: bool
 
 
+@jit_inline
+def new_memory(parameters: int) -> Array:
+    """Allocate the memory of one run: rows θ, gradient, θ before, buffers; zeros behind P entries."""
+    return aligned_zeros(FIRST_BUFFER + MOST_BUFFERS, padded(parameters))
+
+
 @jit
-def update(
-    rule: Rule, n: int, step_size: float, theta: Array, grad: Array, buffers: Array, trial: Array
-) -> bool:
-    """Write θ after step n into ``trial`` (P,), change ``buffers`` (.., P); return whether θ is finite.
+def update(rule: Rule, n: int, step_size: float, memory: Array) -> bool:
+    """Take step n in the ``memory`` of :func:`new_memory`; return whether θ is finite.
 
     Sums and products are rounded one by one, never fused. An entry whose gradient has been 0 from the
     start stays where it is, bit by bit, without weight decay.
     """
-    code = rule.code
-    if code == SGD:
-        trial[:] = theta - step_size * grad
-    elif code in (MOMENTUM, NESTEROV):
-        _momentum(rule, step_size, theta, grad, buffers[0], trial)
-    elif code in (ADAGRAD, RMSPROP):
-        _scaled(rule, step_size, theta, grad, buffers[0], trial)
+    constants = _constants(rule, n, step_size)
+    width, infinite, finite = Index(memory.shape[1] // LANES), splat(np.inf), ~no_lane()
+    for group in range(width):
+        theta, g = load(memory, group), load(memory, width + group)
+        store(memory, width + width + group, theta)
+        buffer = Index(FIRST_BUFFER) * width + group
+        if rule.code == SGD:
+            theta = theta - step_size * g
+        elif rule.code in (MOMENTUM, NESTEROV):
+            theta = theta - step_size * _momentum(rule, g, memory, buffer)
+        elif rule.code in (ADAGRAD, RMSPROP):
+            theta = theta - step_size * _scaled(rule, constants, g, memory, buffer)
+        else:
+            moved = constants.length * _adaptive(rule, constants, g, memory, buffer)
+            theta = constants.shrunk * theta - moved
+        store(memory, group, theta)
+        finite = finite & (magnitude(theta) < infinite)  # false for inf and for nan
+    return bool(flags(~finite) == Index(0))
+
+
+class Constants(NamedTuple):
+    """What a step of the adaptive methods multiplies with: see the formulas above.
+
+    ``kept`` and ``added`` weigh the old and the new square, ``length`` the step, ``scale`` the root,
+    and ``shrunk`` θ.
+    """
+
+    kept: float
+    added: float
+    length: float
+    scale: float
+    shrunk: float
+
+
+@jit_inline
+def _constants(rule: Rule, n: int, step_size: float) -> Constants:
+    if rule.code == ADAGRAD:
+        return Constants(1.0, 1.0, step_size, 1.0, 1.0)
+    if rule.code < ADAM:
+        return Constants(rule.first, 1.0 - rule.first, step_size, 1.0, 1.0)
+    length, scale = step_size / (1.0 - _power(rule.first, n)), 1.0
+    corrected = math.sqrt(1.0 - _power(rule.second, n))
+    if rule.epsilon_hat:
+        length = length * corrected
     else:
-        _adaptive(rule, n, step_size, theta, grad, buffers, trial)
-    finite = True
-    for p in range(trial.size):
-        finite &= abs(trial[p]) < np.inf  # False for inf and for nan
-    return finite
+        scale = 1.0 / corrected
+    shrunk = 1.0 - step_size * rule.decay if rule.code == ADAMW else 1.0
+    return Constants(rule.second, 1.0 - rule.second, length, scale, shrunk)
 
 
 @jit_inline
-def _momentum(
-    rule: Rule, step_size: float, theta: Array, grad: Array, m: Array, trial: Array
-) -> None:
-    nesterov = rule.code == NESTEROV
-    for p in range(theta.size):
-        m[p] = rule.first * m[p] + grad[p]
-        direction = grad[p] + rule.first * m[p] if nesterov else m[p]
-        trial[p] = theta[p] - step_size * direction
+def _momentum(rule: Rule, g: Lanes, memory: Array, buffer: np.uint64) -> Lanes:
+    """Return the direction of eight entries; the buffer is m."""
+    m = rule.first * load(memory, buffer) + g
+    store(memory, buffer, m)
+    return g + rule.first * m if rule.code == NESTEROV else m
 
 
 @jit_inline
-def _scaled(
-    rule: Rule, step_size: float, theta: Array, grad: Array, s: Array, trial: Array
-) -> None:
-    kept, added = 1.0, 1.0
-    if rule.code == RMSPROP:
-        kept, added = rule.first, 1.0 - rule.first
-    for p in range(theta.size):
-        s[p] = kept * s[p] + added * (grad[p] * grad[p])
-        trial[p] = theta[p] - step_size * (grad[p] / (math.sqrt(s[p]) + rule.epsilon))
+def _scaled(rule: Rule, constants: Constants, g: Lanes, memory: Array, buffer: np.uint64) -> Lanes:
+    """Return g/(√s + ε) of eight entries; the buffer is s."""
+    s = constants.kept * load(memory, buffer) + constants.added * (g * g)
+    store(memory, buffer, s)
+    return g / (root(s) + rule.epsilon)
 
 
 @jit_inline
 def _adaptive(
-    rule: Rule, n: int, step_size: float, theta: Array, grad: Array, buffers: Array, trial: Array
-) -> None:
-    m, s = buffers[0], buffers[1]
-    added, squared = 1.0 - rule.first, 1.0 - rule.second
-    length, scale = step_size / (1.0 - _power(rule.first, n)), 1.0
-    root = math.sqrt(1.0 - _power(rule.second, n))
-    if rule.epsilon_hat:
-        length = length * root
-    else:
-        scale = root
-    shrunk = 1.0 - step_size * rule.decay if rule.code == ADAMW else 1.0
-    for p in range(theta.size):
-        g = grad[p]
-        m[p] = m[p] + added * (g - m[p])
-        if rule.code == ADAMAX:
-            s[p] = max(rule.second * s[p], abs(g) + rule.epsilon)
-            trial[p] = theta[p] - length * (m[p] / s[p])
-            continue
-        s[p] = rule.second * s[p] + squared * (g * g)
-        size = s[p]
-        if rule.code == AMSGRAD:
-            buffers[2, p] = size = max(buffers[2, p], size)
-        trial[p] = shrunk * theta[p] - length * (m[p] / (math.sqrt(size) / scale + rule.epsilon))
+    rule: Rule, constants: Constants, g: Lanes, memory: Array, buffer: np.uint64
+) -> Lanes:
+    """Return m/(√s + ε) or m/u of eight entries; the buffers are m, then s or u, then the largest s."""
+    width = Index(memory.shape[1] // LANES)
+    m = load(memory, buffer)
+    m = m + (1.0 - rule.first) * (g - m)
+    store(memory, buffer, m)
+    s = constants.kept * load(memory, buffer + width)
+    if rule.code == ADAMAX:
+        s = _larger(s, magnitude(g) + rule.epsilon)
+        store(memory, buffer + width, s)
+        return m / s
+    s = s + constants.added * (g * g)
+    store(memory, buffer + width, s)
+    if rule.code == AMSGRAD:
+        s = _larger(load(memory, buffer + width + width), s)
+        store(memory, buffer + width + width, s)
+    return m / (root(s) * constants.scale + rule.epsilon)
+
+
+@jit_inline
+def _larger(left: Lanes, right: Lanes) -> Lanes:
+    return select(left > right, left, right)
 
 
 @jit_inline
 def _power(base: float, n: int) -> float:
     """Return baseⁿ by repeated squaring: a function of n alone, with the same bits everywhere."""
-    square, result = base, 1.0
-    while n > 0:
-        if n % 2 == 1:
-            result = result * square
+    square, result, rest = base, 1.0, Index(n)
+    while rest:
+        # A factor of 1 in place of a branch, which the processor could not foresee.
+        result = result * (square if rest & Index(1) else 1.0)
         square = square * square
-        n //= 2
+        rest = rest >> Index(1)
     return float(result)

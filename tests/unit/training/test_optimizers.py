@@ -10,12 +10,22 @@ from run_bits import check_threads, digest
 import descentflow as df
 from descentflow.config.optimizer import OptimizerOptions
 from descentflow.functions import activations
+from descentflow.risk.sums import Shape, residual_row
 from descentflow.simd.arrays import Array
 from descentflow.simd.philox import write_uniforms
 from descentflow.training.descent_kernel import Schedule
-from descentflow.training.minibatch import batch_gradient, batch_loss, draw, new_drawn
+from descentflow.training.minibatch import (
+    Drawn,
+    batch_gradient,
+    batch_loss,
+    draw,
+    draw_points,
+    is_relu,
+    new_drawn,
+)
 from descentflow.training.optimizers import METHODS, Optimizer, OptimizerState, advance
 from descentflow.training.recording import record_steps
+from descentflow.training.relu_batch import relu_gradient
 from descentflow.training.step_sizes import lyapunov_gradient
 
 POINTS = [[0.1, 0.2], [0.4, -0.3], [0.5, 0.9], [0.7, 0.1], [0.9, -0.8]]
@@ -31,6 +41,9 @@ PROBLEMS = {
         inputs=df.PolynomialDensity(0, 2, coefficients=[0.1, 0.0, 1.0]),
         target=[df.Polynomial([0, 1, 1]), HINGES.model_copy(update={"knots": (0, 1, 2)})],
         network=df.Network(3, "softplus", outputs=2),
+    ),
+    "parabola": df.Problem(
+        inputs=df.Uniform(0, 1), target=df.Polynomial([0, -1, 1]), network=df.Network(9)
     ),
     "points": df.Problem(
         inputs=df.Points(POINTS, [0.1, 0.2, 0.3, 0.4, 0.0]),
@@ -51,19 +64,44 @@ def theta_of(problem: df.Problem, seed: int = 3) -> Array:
     return np.random.default_rng(seed).standard_normal(problem.parameter_count)
 
 
-def batch_of(name: str, chosen: Optimizer, run: int = 0, step: int = 0) -> tuple[Any, Any]:
-    """A drawn batch, and the model."""
+def drawn_batch(name: str, chosen: Optimizer, run: int, step: int) -> Drawn:
+    """A batch."""
     problem = PROBLEMS[name]
     drawn = new_drawn(problem.model, chosen.batches, problem.parameter_count)
-    draw(problem.model, chosen.batches, run, step, drawn)
-    return problem.model, drawn
+    redraw(name, chosen, run, step, drawn)
+    return drawn
+
+
+def redraw(name: str, chosen: Optimizer, run: int, step: int, drawn: Drawn) -> None:
+    """Draw into memory that may have been used before."""
+    model, shape = PROBLEMS[name].model, shape_of(name)
+    if chosen.batches.weights.size:
+        draw_points(model, shape, chosen.batches, run, step, drawn)
+    else:
+        draw(model, chosen.batches.key, run, step, drawn.nodes, np.uint64(residual_row(shape)))
+
+
+def shape_of(name: str) -> Shape:
+    """The shape of a problem's networks."""
+    problem = PROBLEMS[name]
+    layout, code = problem.layout, problem.network.sigma.code
+    return Shape(layout.inputs, layout.hidden, layout.outputs, code)
+
+
+def gradient_of(name: str, theta: Array, drawn: Drawn) -> Array:
+    """The gradient on a batch, by the kernel that runs of the problem use."""
+    out = np.empty_like(theta)
+    if is_relu(shape_of(name)):
+        relu_gradient(theta, drawn.nodes, drawn.sums, out)
+    else:
+        batch_gradient(shape_of(name), theta, drawn, out)
+    return out
 
 
 def inputs_of(name: str, chosen: Optimizer, run: int, step: int) -> tuple[Array, Array]:
-    """Inputs (d, B) and targets (o, B) of a batch, by the law's own points and targets."""
-    problem, places = PROBLEMS[name], batch_of(name, chosen, run, step)[1].places
-    places = places[: chosen.batches.size]
-    x = problem.inputs.sample()[0][:, places.astype(int)] if name == "points" else places[None]
+    """Inputs (d, B) and targets (o, B) of a batch; the targets by NumPy."""
+    problem, inputs = PROBLEMS[name], PROBLEMS[name].layout.inputs
+    x = drawn_batch(name, chosen, run, step).nodes[:inputs, : chosen.batches.size].copy()
     return x, np.stack([target.evaluate(x[0]) for target in problem.targets])
 
 
@@ -91,23 +129,19 @@ def test_gradient_of_a_batch(name: str, batch: int) -> None:
     """Sums of at most 200 · 10 terms of size below 100, rounded by 2^-53 each."""
     problem, chosen = PROBLEMS[name], optimizer(name, batch)
     theta = theta_of(problem)
-    model, drawn = batch_of(name, chosen, 5, 7)
+    drawn = drawn_batch(name, chosen, 5, 7)
     x, f = inputs_of(name, chosen, 5, 7)
     loss, grad = numpy_gradient(problem, theta, x, f, np.full(batch, 1.0 / batch))
-    found = np.empty_like(theta)
-    batch_gradient(model, theta, chosen.batches, drawn, found)
-    assert np.abs(found - grad).max() < 1e-11
-    assert abs(batch_loss(model, theta, chosen.batches, drawn) - loss) < 1e-11
+    assert np.abs(gradient_of(name, theta, drawn) - grad).max() < 1e-11
+    assert abs(batch_loss(shape_of(name), theta, drawn) - loss) < 1e-11
 
 
 def gradients(name: str, chosen: Optimizer, theta: Array, count: int) -> Array:
     """Gradients of the first batches, for one θ."""
-    problem, found = PROBLEMS[name], []
-    drawn = new_drawn(problem.model, chosen.batches, problem.parameter_count)
+    drawn, found = drawn_batch(name, chosen, 0, 0), []
     for step in range(count):
-        draw(problem.model, chosen.batches, 0, step, drawn)
-        found.append(np.empty_like(theta))
-        batch_gradient(problem.model, theta, chosen.batches, drawn, found[-1])
+        redraw(name, chosen, 0, step, drawn)
+        found.append(gradient_of(name, theta, drawn))
     return np.array(found)
 
 
@@ -123,28 +157,25 @@ def test_batch_gradients_average_to_the_gradient(name: str) -> None:
 def test_batches_without_replacement() -> None:
     """No point twice, and the estimate is unbiased for unequal weights."""
     chosen = optimizer("points", 3, replacement=False)
-    problem = PROBLEMS["points"]
-    drawn = new_drawn(problem.model, chosen.batches, problem.parameter_count)
-    counts = np.zeros(5)
+    drawn, counts = drawn_batch("points", chosen, 0, 0), np.zeros(5)
     for step in range(2000):
-        draw(problem.model, chosen.batches, 0, step, drawn)
-        batch = drawn.places[:3]
+        redraw("points", chosen, 0, step, drawn)
+        batch = drawn.nodes[-1, :3]
         assert len(set(batch.tolist())) == 3
         counts[batch.astype(int)] += 1
-    assert drawn.order.tolist() == list(range(5))
+    assert drawn.order[0].tolist() == list(range(5))
     # Each point is in 3 of 5 batches; the variance of a sample without replacement is smaller.
     assert np.abs(counts - 1200).max() < 6.0 * np.sqrt(2000 * 0.6 * 0.4)
-    theta = theta_of(problem)
+    theta = theta_of(PROBLEMS["points"])
     found = gradients("points", chosen, theta, 4000)
-    error = np.abs(found.mean(0) - problem.gradient(theta))
+    error = np.abs(found.mean(0) - PROBLEMS["points"].gradient(theta))
     assert (error <= 6.0 * found.std(0) / np.sqrt(len(found)) + 1e-12).all()
 
 
 def test_points_are_drawn_as_often_as_they_are_likely() -> None:
-    x = np.concatenate(
-        [batch_of("points", optimizer("points", 100), run)[1].places[:100] for run in range(40)]
-    )
-    counts = np.bincount(x.astype(int), minlength=5)
+    drawn = [drawn_batch("points", optimizer("points", 100), run, 0) for run in range(40)]
+    points = np.concatenate([batch.nodes[-1, :100] for batch in drawn]).astype(int)
+    counts = np.bincount(points, minlength=5)
     expected = 4000 * np.array([0.1, 0.2, 0.3, 0.4])
     assert counts[4] == 0  # of probability 0
     assert ((counts[:4] - expected) ** 2 / expected).sum() < 30.66  # chi², 3 degrees, 1e-6
@@ -153,17 +184,17 @@ def test_points_are_drawn_as_often_as_they_are_likely() -> None:
 def test_density_is_that_of_the_law() -> None:
     """F(x) = (0.1 x + x³/3)/(0.2 + 8/3): drawn inputs are mapped back to their uniform numbers."""
     chosen = optimizer("density", 64)
-    x = batch_of("density", chosen)[1].places
-    u = batch_of("closed form", chosen)[1].places  # −1 + 3u
+    x = drawn_batch("density", chosen, 0, 0).nodes[0]
+    u = drawn_batch("closed form", chosen, 0, 0).nodes[0]  # −1 + 3u
     assert np.abs((0.1 * x + x**3 / 3) / (0.2 + 8 / 3) - (u + 1) / 3).max() < 1e-14
 
 
 def test_uniform_inputs_are_the_uniform_numbers() -> None:
     """On [0, 1] F is the identity, and the search for its inverse leaves u as it is."""
     chosen = optimizer("formula", 64)
-    u = np.empty(64)
-    write_uniforms(chosen.batches.key, 0, 0, u)
-    np.testing.assert_array_equal(batch_of("formula", chosen)[1].places, u)
+    u = np.empty((1, 64))
+    write_uniforms(chosen.batches.key, 0, 0, u, np.uint64(0))
+    np.testing.assert_array_equal(drawn_batch("formula", chosen, 0, 0).nodes[0], u[0])
 
 
 # ---- whole runs
@@ -214,6 +245,22 @@ def test_bits_survive_segments_and_chunks(method: str, name: str) -> None:
     assert (part.buffers == whole.buffers[3:]).all()
 
 
+@pytest.mark.parametrize("method", ["sgd", "amsgrad"])
+def test_a_continued_run_has_the_bits_of_the_uninterrupted_one(method: str) -> None:
+    problem = PROBLEMS["closed form"]
+    theta0 = np.random.default_rng(2).standard_normal((4, problem.parameter_count))
+    run: Any = {"method": method, "step_size": 0.01, "batch": 6, "seed": 5, "save_at": [3, 20]}
+    whole = df.optimize(problem, theta0, steps=90, **run | {"save_at": [3, 20, 60]})
+    first = df.optimize(problem, theta0, steps=31, **run)
+    later = df.optimize(problem, steps=90, save_at=[60], continue_from=first)
+    assert digest(later) == digest(whole)
+    with pytest.raises(ValueError, match="method: is that of the run to be continued"):
+        df.optimize(problem, steps=90, method="sgd", continue_from=first)
+    descent = df.descend(problem, theta0, step_size=0.01, steps=3)
+    with pytest.raises(ValueError, match="a dataset of stochastic optimisation"):
+        df.optimize(problem, steps=90, continue_from=descent)
+
+
 def bits_of_a_run() -> str:
     """A digest of an optimised run."""
     problem = PROBLEMS["closed form"]
@@ -253,10 +300,9 @@ def test_lyapunov_identity_holds_batch_by_batch() -> None:
     problem, chosen = PROBLEMS["points"], optimizer("points", 3)
     theta = theta_of(problem)
     for step in range(50):
-        model, drawn = batch_of("points", chosen, 0, step)
-        grad = np.empty_like(theta)
-        batch_gradient(model, theta, chosen.batches, drawn, grad)
-        loss = batch_loss(model, theta, chosen.batches, drawn)
+        drawn = drawn_batch("points", chosen, 0, step)
+        grad = gradient_of("points", theta, drawn)
+        loss = batch_loss(shape_of("points"), theta, drawn)
         # Products and sums of 22 terms: each rounds by 2^-53 of the sum of their sizes.
         size = np.abs(lyapunov_gradient(problem, theta) * grad).sum()
         assert abs(lyapunov_gradient(problem, theta) @ grad - 8.0 * loss) < 50 * 2.0**-53 * size

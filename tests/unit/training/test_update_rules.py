@@ -12,7 +12,15 @@ from pytorch_updates import CASES, KEPT, STEP_SIZE, THETA0, gradient
 from descentflow.config.optimizer import MethodName, OptimizerOptions
 from descentflow.simd.arrays import Array
 from descentflow.training.optimizers import rule_of
-from descentflow.training.update_rules import BUFFERS, METHODS, Rule, update
+from descentflow.training.update_rules import (
+    FIRST_BUFFER,
+    GRADIENT,
+    METHODS,
+    THETA,
+    Rule,
+    new_memory,
+    update,
+)
 
 PYTORCH = json.loads(Path(pytorch_updates.__file__).with_suffix(".json").read_text())["theta"]
 
@@ -30,15 +38,21 @@ def rule(method: str, **options: float) -> Rule:
     return rule_of(OptimizerOptions.model_validate({"method": method, **options}))
 
 
+def memory_of(theta: Array) -> Array:
+    """The memory of a run that is at θ."""
+    memory = new_memory(theta.size)
+    memory[THETA, : theta.size] = theta
+    return memory
+
+
 def run(chosen: Rule, steps: int) -> dict[int, Array]:
     """θ after the steps that are kept, with the gradients that PyTorch was given."""
-    theta, ends = np.array(THETA0), {}
-    buffers, trial = np.zeros((BUFFERS[chosen.code], theta.size)), np.empty_like(theta)
+    memory, ends = memory_of(np.array(THETA0)), {}
     for n in range(1, steps + 1):
-        assert update(chosen, n, STEP_SIZE, theta, np.array(gradient(n)), buffers, trial)
-        theta = trial.copy()
+        memory[GRADIENT, : len(THETA0)] = gradient(n)
+        assert update(chosen, n, STEP_SIZE, memory)
         if n in KEPT:
-            ends[n] = theta
+            ends[n] = memory[THETA, : len(THETA0)].copy()
     return ends
 
 
@@ -58,15 +72,13 @@ def test_pytorch_takes_the_same_steps(method: str) -> None:
 def test_the_other_epsilon(method: str) -> None:
     """With ε √(1 − β₂ⁿ) in place of ε, one form becomes the other at step n."""
     for n in (1, 2, 7):
-        theta, grad = np.array(THETA0), np.array(gradient(n))
         root = np.sqrt(1.0 - 0.999**n)
         ends = []
         for epsilon, hat in ((1e-3, True), (1e-3 / root, False)):
-            chosen = rule(method, epsilon=epsilon, epsilon_hat=hat)
-            buffers = np.full((BUFFERS[chosen.code], theta.size), 0.3)
-            trial = np.empty_like(theta)
-            update(chosen, n, STEP_SIZE, theta, grad, buffers, trial)
-            ends.append(trial)
+            memory = memory_of(np.array(THETA0))
+            memory[GRADIENT, : len(THETA0)], memory[FIRST_BUFFER:] = gradient(n), 0.3
+            update(rule(method, epsilon=epsilon, epsilon_hat=hat), n, STEP_SIZE, memory)
+            ends.append(memory[THETA, : len(THETA0)].copy())
         assert np.abs(ends[0] - ends[1]).max() < 1e-14
 
 
@@ -83,11 +95,10 @@ def test_quadratic(method: str, steps: int, expected: float) -> None:
     chosen, repeats = rule(method), 40
     squares = np.empty(repeats)
     for repeat in range(repeats):
-        theta = 1.0 + 0.01 * rng.standard_normal(10)
-        buffers, trial = np.zeros((BUFFERS[chosen.code], 10)), np.empty(10)
+        memory = memory_of(1.0 + 0.01 * rng.standard_normal(10))
         for n in range(1, steps + 1):
             mean = rng.standard_normal(10) / 16.0
-            update(chosen, n, 1e-3, theta, 0.2 * (theta - mean), buffers, trial)
-            theta[:] = trial
-        squares[repeat] = (theta**2).mean()
+            memory[GRADIENT, :10] = 0.2 * (memory[THETA, :10] - mean)
+            update(chosen, n, 1e-3, memory)
+        squares[repeat] = (memory[THETA, :10] ** 2).mean()
     assert abs(squares.mean() - expected) < 5.0 * squares.std(ddof=1) / np.sqrt(repeats)

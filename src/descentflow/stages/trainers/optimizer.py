@@ -100,11 +100,9 @@ def advance(
 
 def dataset(spec: Spec, state: list[State], records: list[Records]) -> xr.Dataset:
     """Return the records and the ends, dims (size, initialization, step)."""
-    dims = ("initialization", "buffer", "parameter")
     parts = [
         optimizer_dataset(spec, one.runs, recorded).assign(
-            step_size=("initialization", one.step_sizes, describe("step_size")),
-            buffers=(dims, one.runs.buffers, describe("buffers")),
+            step_size=("initialization", one.step_sizes, describe("step_size"))
         )
         for one, recorded in zip(state, records, strict=True)
     ]

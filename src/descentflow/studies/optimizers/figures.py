@@ -80,7 +80,8 @@ def final_risks(dataset: xr.Dataset) -> Figure:
         col="network_hidden",
         sharey="col",
     )
-    bins = np.arange(np.floor(table["exponent"].min()), np.ceil(table["exponent"].max()) + 0.5, 0.5)
+    least, most = float(table["exponent"].min()), float(table["exponent"].max())
+    bins = np.arange(np.floor(least), np.ceil(most) + 0.5, 0.5)
     grid.map_dataframe(sns.histplot, x="exponent", bins=bins, element="step", color="C0")
     grid.set_axis_labels(r"$\log_{10}$ of the final risk", "runs").set_titles("")
     for (label, width), panel in grid.axes_dict.items():
