@@ -39,6 +39,7 @@ def compile_rest(engine: str) -> None:
     problem = df.Problem.from_mapping(PROBLEMS[engine])
     theta = starts(problem)
     df.descend(problem, theta, step_size=0.1, steps=2)
+    df.optimize(problem, theta, method="sgd", step_size=0.1, steps=2, batch=8)
     assert problem.engine == engine
     problem.risk(theta)
     problem.gradient(theta)
