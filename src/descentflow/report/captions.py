@@ -21,6 +21,7 @@ CLAIMS = "All claims"
 EQUATIONS = {
     "gradient descent": "Θₙ₊₁ = Θₙ − γG(Θₙ)",
     "gradient flow": "Θ′ = −G(Θ)",
+    "stochastic optimiser": "Θₙ₊₁ = Θₙ − γΦₙ(G₁, …, Gₙ₊₁)",
     "none": "Θ = Θ₀",
 }
 
@@ -48,7 +49,8 @@ class Captions:
         breaks the page.
         """
         declared = STUDIES[study].figures[figure]
-        training = settings.training(self._jobs.blocks[study][declared.experiment][0])
+        # Where methods are compared, gradient descent comes first.
+        training = settings.training(self._jobs.blocks[study][declared.experiment][-1])
         return {"figure": declared.title, "training": training, "rule": EQUATIONS[training]}
 
     def setting_and_claims(self, study: str, *experiments: str) -> str:
