@@ -115,7 +115,7 @@ verify: env ## recompute everything into results/verify, compare with figures/MA
 	  --results results/verify --figures results/verify/figures
 
 archive: env ## one file with results, figures, sources and how they were made
-	$(BIN)/descentflow run --cores $(CORES) --configfile $(CONFIG)
+	$(BIN)/descentflow run --cores $(CORES) --configfile $(CONFIG) -- everything
 	$(BIN)/descentflow archive $(CONFIG)
 
 clean: ## remove results and figures, keep the environment

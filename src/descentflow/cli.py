@@ -4,6 +4,8 @@
 
 import argparse
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,23 +14,30 @@ from descentflow import __version__
 from descentflow.config import validate
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import ConfigurationError, InputError
+from descentflow.planning import versions
 from descentflow.planning.identity import canonical
 from descentflow.planning.jobs import Jobs, lock_digest
-from descentflow.runtime import snakemake_lock
+from descentflow.runtime import session, snakemake_lock
+from descentflow.schema import yaml_file
 
 LOCK = "envs/requirements.lock"
 MANIFEST = Path("figures/MANIFEST.json")
+ALLOW = "--allow-versions"
 
 
 def main() -> None:
     """Run the command; print an InputError or OSError as one line and end with status 1."""
     try:
         if sys.argv[1:2] == ["run"] and sys.argv[2:] != ["--help"]:  # Snakemake parses the rest
-            sys.exit(snakemake_lock.run_snakemake(sys.argv[2:]))
+            sys.exit(_run(sys.argv[2:]))
         arguments = _parser().parse_args()
         arguments.run(arguments)
+        sys.stdout.flush()
     except InputError as refusal:
         sys.exit(f"error: {refusal}")
+    except BrokenPipeError:  # a reader such as head has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         sys.exit(f"error: {error.filename or 'files'}: {error.strerror}")
 
@@ -50,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    add(check, config=True)
+    help_text = "print the configuration instead, with all that it extends"
+    add(check, config=True).add_argument("--resolved", action="store_true", help=help_text)
     add(index, config=True)
     add(estimate, config=True).add_argument("--calibration", type=Path, metavar="FILE")
     commands.add_parser("run", help=RUN, description=RUN, usage="descentflow run ARGUMENT ...")
@@ -71,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
     )
     command.add_argument("--sha256", help="the digest that was published for the file")
+    add(verify_certificate, config=False).add_argument("certificate", type=Path)
     command = add(claims_page, config=False)
     command.add_argument("claims", type=Path, nargs="?", default=Path("results/claims.csv"))
     command.add_argument("page", type=Path, nargs="?", default=Path("docs/claims.md"))
@@ -79,17 +90,45 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-RUN = "run Snakemake with the arguments that follow, clearing what a killed run left"
+RUN = (
+    f"run Snakemake with the arguments that follow, clearing what a killed run left; {ALLOW} goes on "
+    "with packages other than the lock file's, and the datasets say so"
+)
 
 
-def _jobs(arguments: argparse.Namespace) -> Jobs:
-    """Return the jobs of the configuration, with --results and --figures in place of its outputs."""
-    lock, mapping = lock_digest(arguments.lock), validate.load(arguments.config)
+def _run(arguments: Sequence[str]) -> int:
+    """Run Snakemake in the folder that its arguments name; return its exit status."""
+    from descentflow.config.command_line import given
+
+    if ALLOW in arguments:
+        os.environ[versions.ALLOWED] = "1"
+        arguments = [argument for argument in arguments if argument != ALLOW]
+    session.own_variables()
+    session.check_session()
+    folder = given(arguments).folder
+    return snakemake_lock.run_snakemake(arguments, folder)
+
+
+def _jobs(arguments: argparse.Namespace, *, ids: bool = True) -> Jobs:
+    """Return the jobs of the configuration, with --results and --figures in place of its outputs.
+
+    Without ``ids``, in which the lock file has a part, that file may be absent.
+    """
+    mapping, lock, differing = validate.load(arguments.config), "", {}
+    if arguments.lock.exists():
+        lock, differing = lock_digest(arguments.lock), versions.differing(arguments.lock)
+    elif ids:
+        raise InputError(
+            f"{arguments.lock}: not found, and ids depend on it; run this at the top of a checkout, "
+            "or name the file with --lock"
+        )
     keys = (key for key in ("results", "figures") if getattr(arguments, key, None))
     if folders := {key: getattr(arguments, key) for key in keys}:
         mapping = {**mapping, "outputs": {**mapping.get("outputs", {}), **folders}}
     try:
-        return Jobs.from_mapping(mapping, lock)
+        jobs = Jobs.from_mapping(mapping, lock, differing)
+        jobs.check_folders()
+        return jobs
     except ConfigurationError as error:
         count = len(str(error).splitlines())
         problems = "1 problem" if count == 1 else f"{count} problems"
@@ -98,7 +137,10 @@ def _jobs(arguments: argparse.Namespace) -> Jobs:
 
 def check(arguments: argparse.Namespace) -> None:
     """Validate a configuration and count its runs."""
-    jobs = _jobs(arguments)
+    jobs = _jobs(arguments, ids=False)
+    if arguments.resolved:
+        print(yaml_file.as_yaml(validate.load(arguments.config)), end="")
+        return
     for study, runs in jobs.runs.items():
         files, figures = len(jobs.aggregate(study).inputs), len(jobs.draw(study).outputs)
         print(f"{study}: {len(runs)} runs in {files} files, {figures} figure files")
@@ -117,7 +159,7 @@ def estimate(arguments: argparse.Namespace) -> None:
     from descentflow.planning import estimate as estimates
 
     calibration = costs.load(arguments.calibration or costs.SHIPPED)
-    print(estimates.table(estimates.estimate(_jobs(arguments), calibration)))
+    print(estimates.table(estimates.estimate(_jobs(arguments, ids=False), calibration)))
     machine = ", ".join(f"{key} {value}" for key, value in calibration.measured.items())
     print(f"\nProcessor time on {machine}.")
 
@@ -162,6 +204,8 @@ def verify(arguments: argparse.Namespace) -> None:
     """Check every byte of an archive; compute parts of it again."""
     from descentflow.archive.verify import check
 
+    if arguments.archive.exists() and not arguments.archive.is_file():  # a pipe would be waited for
+        raise InputError(f"{arguments.archive}: not a file")
     report = check(arguments.archive)
     print(f"{arguments.archive}: {report.files} files")
     print(f"sha256    {report.sha256}")
@@ -195,6 +239,18 @@ def _recompute(path: Path, parts: Sequence[str]) -> None:
     print(artefacts.table(comparisons).splitlines()[-1])
     if not artefacts.all_good(comparisons):
         sys.exit(1)
+
+
+def verify_certificate(arguments: argparse.Namespace) -> None:
+    """Check a certificate of critical risks, without the programs that made it."""
+    from descentflow.landscape.checker.verify import verify
+
+    report = verify(arguments.certificate)
+    print(f"{arguments.certificate}: {report.levels} levels are critical, their bounds are right")
+    if report.undecided:
+        print(f"the list is complete but for the patterns {', '.join(report.undecided)}")
+        sys.exit(1)
+    print(f"the list is complete: {report.patterns} patterns, {report.boxes} boxes")
 
 
 def claims_page(arguments: argparse.Namespace) -> None:

@@ -18,6 +18,9 @@ from descentflow.planning.jobs import Job, Jobs
 
 ENVIRONMENT, ABOUT = "environment.json", "archive.json"
 FORMAT = 1
+EVERYTHING = "everything"
+"""The rule that asks for every file of every job, as an archive does."""
+
 FOLDER = f"descentflow-{__version__}"
 
 
@@ -39,9 +42,14 @@ def build(jobs: Jobs, config: str, target: Path, root: Path = Path()) -> Archive
     """
     planned = list(jobs.all())
     members = [Member(path, root / path) for job in planned for path in job.outputs]
-    digests = {member.name: _checked_digest(member) for member in members}
+    try:
+        digests = {member.name: _checked_digest(member) for member in members}
+        records = _records(root, planned, digests)
+    except InputError as refusal:
+        command = f"descentflow run --cores all --configfile {config} -- {EVERYTHING}"
+        raise InputError(f"{refusal}; `{command}` makes what is missing or old") from None
     _check_manifest(root, jobs, digests)
-    members += _records(root, planned, digests)
+    members += records
     members += _sources(root, jobs, config)
     about = {"format": FORMAT, "version": __version__, "config": config}
     members += [Member(ENVIRONMENT, _json(checkout.environment(root))), Member(ABOUT, _json(about))]
@@ -79,7 +87,7 @@ def _checked_digest(result: Member) -> str:
     """Return the digest of a result; a netCDF file's content is checked on the way."""
     assert isinstance(result.source, Path)
     if not result.source.is_file():
-        raise InputError(f"{result.name}: missing; run `make figures`")
+        raise InputError(f"{result.name}: missing")
     if result.source.suffix == ".nc":
         try:
             netcdf.read(result.source)

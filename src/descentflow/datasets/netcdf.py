@@ -124,6 +124,8 @@ def as_full_disk(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[xr.Dataset]:
     """Open a file without reading its values; raises DamagedFile, naming it."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise DamagedFile(f"{path}: not a file")
     try:
         dataset = xr.open_dataset(path, engine="netcdf4", cache=False, **_UNDECODED)
     except FileNotFoundError:

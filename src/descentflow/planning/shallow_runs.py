@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from descentflow.config.experiment import Experiment, Flow
+from descentflow.config.exploration import Exploration
 from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.networks import Layout
 from descentflow.planning.runs import (
@@ -25,6 +26,7 @@ from descentflow.training.recording import (
     record_times,
     snapshot_steps,
     snapshot_times,
+    with_saved,
 )
 
 SECONDS_PER_NEURON_STEP = 6e-9
@@ -39,9 +41,9 @@ SEGMENT_SECONDS = 600.0
 
 
 def law_of(law: InitializationLaw) -> dict[str, Any]:
-    """Return the law as JSON can hold it, without count and chunk size, which do not change θ₀."""
-    points = {"points"} if law.points else set()
-    return law.model_dump(mode="json", include={"law", "scale", *points})
+    """Return the law as JSON can hold it: its name, its scale, and what else is no default."""
+    written = law.model_dump(mode="json", exclude_defaults=True)
+    return {"law": law.law, "scale": law.scale, **written}
 
 
 @dataclass(frozen=True)
@@ -88,20 +90,23 @@ class Run(PlannedRun):
     @property
     def start(self) -> Start:
         """The initial parameters; shared with every run of the same seed, law and layout of θ."""
-        law = InitializationLaw(**law_of(self.setting.initialization))
+        law = self.setting.initialization.law_alone
         return Start(self.seed, self.lock, law, self.setting.layout)
 
     @cached_property
     def problem(self) -> Problem:
-        """The problem that is trained."""
-        return Problem.model_validate(
+        """The problem that is trained, with the parts of θ that move."""
+        problem = Problem.model_validate(
             self.setting.model_dump(include={"inputs", "target", "network"})
         )
+        return problem.train_only(self.setting.training.train)
 
     @property
     def spec(self) -> dict[str, Any]:
         """All that decides the run's numbers, without horizon and count: they only add to them."""
-        training = self.setting.training.model_dump(exclude={"steps", "until", "step_size"})
+        training = self.setting.training.model_dump(
+            mode="json", exclude={"steps", "until", "step_size"}
+        )
         if not self.flows:
             training["step_sizes"] = list(self.step_sizes)
         return {
@@ -118,19 +123,21 @@ class Run(PlannedRun):
 
     def record_grid(self) -> Grid:
         """Steps or times of the records up to the horizon."""
-        training = self.setting.training
-        if isinstance(training, Flow):
-            return record_times(training.until, training.records_per_decade)
-        return record_steps(training.steps, training.records_per_decade)
+        return self._grids[0]
 
     def snapshot_grid(self) -> Grid:
         """Steps or times at which θ is stored; empty without snapshots."""
+        return self._grids[1].astype(np.float64)[: None if self.setting.training.snapshots else 0]
+
+    @property
+    def _grids(self) -> tuple[Grid, Grid]:
+        """Steps or times of the records, and those at which θ is stored if it is."""
         training = self.setting.training
-        if not training.snapshots:
-            return np.empty(0)
         if isinstance(training, Flow):
-            return snapshot_times(training.until)
-        return snapshot_steps(training.steps).astype(np.float64)
+            times = record_times(training.until, training.records_per_decade)
+            return with_saved(times, snapshot_times(training.until), training.save_at)
+        steps = record_steps(training.steps, training.records_per_decade)
+        return with_saved(steps, snapshot_steps(training.steps), training.save_at)
 
     @property
     def segments(self) -> list[tuple[float, float]]:
@@ -167,4 +174,4 @@ class Run(PlannedRun):
         return SECONDS_PER_NODE * nodes * (hidden + 1)
 
 
-RUN_CLASSES: RunClasses = {Experiment: Run}
+RUN_CLASSES: RunClasses = {Experiment: Run, Exploration: Run}

@@ -91,7 +91,7 @@ def page(rows: Sequence[Row]) -> str:
 
 def _form(rows: Sequence[Row]) -> str:
     studies = "".join(
-        f'<option value="{study}">{study} ({len(claims)})</option>'
+        f'<option value="{escape(study)}">{escape(study)} ({len(claims)})</option>'
         for study, claims in claims_table.by_study(rows).items()
     )
     boxes = "".join(

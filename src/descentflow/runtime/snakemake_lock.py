@@ -19,33 +19,34 @@ from descentflow.errors import InputError
 from descentflow.runtime import fork_server
 from descentflow.runtime.slurm import prepare_environment
 
-FOLDER = Path(".snakemake")
+OWN = ".snakemake"
+"""Snakemake's folder in the one it works in."""
 
 
-def run_snakemake(arguments: Sequence[str]) -> int:
-    """Run Snakemake with ``arguments`` in the working directory; return its exit status.
+def run_snakemake(arguments: Sequence[str], folder: Path) -> int:
+    """Run Snakemake with ``arguments``, which make it work in ``folder``; return its exit status.
 
     Locks that a killed run left are removed first, and results from the future (the clock was set
     back) are dated now, as Snakemake discards what is older than its inputs. Raises InputError where
     another run holds the folder.
     """
     command = [sys.executable, "-m", "snakemake", *arguments]
-    with _locked():
-        if any((FOLDER / "locks").glob("*.lock")):
+    with _locked(folder):
+        if any((folder / OWN / "locks").glob("*.lock")):
             clear = [*command[:3], "--quiet", "all", "--unlock", *arguments]
             subprocess.run(clear, check=False)
-        _date_now()
+        _date_now(folder)
         prepare_environment(remote=False)
         with fork_server.serve_forks() as variables:
             return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
 
 
-def _date_now() -> None:
+def _date_now(folder: Path) -> None:
     """Date results from the future now; each has a record named by the base64 of its path."""
     now = time.time()
-    for record in (FOLDER / "metadata").glob("*"):
+    for record in (folder / OWN / "metadata").glob("*"):
         try:
-            path = Path(base64.urlsafe_b64decode(record.name).decode())
+            path = folder / Path(base64.urlsafe_b64decode(record.name).decode())
             if path.stat().st_mtime > now:
                 os.utime(path, (now, now))
         except (ValueError, OSError):
@@ -53,9 +54,9 @@ def _date_now() -> None:
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
-    FOLDER.mkdir(exist_ok=True)
-    with (FOLDER / "descentflow.lock").open("w") as file:
+def _locked(folder: Path) -> Iterator[None]:
+    (folder / OWN).mkdir(parents=True, exist_ok=True)
+    with (folder / OWN / "descentflow.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -30,12 +30,14 @@ class Stage(Generic[Spec]):
     """A stage as a function and as a command.
 
     ``perform`` does a job. ``spec`` is the model of the job's spec, or a function from the job to it.
-    ``inputs`` is the number of input files, None if it depends on the spec.
+    ``inputs`` is the number of input files, None if it depends on the spec. ``one_output`` is false
+    for a stage that writes as many files as it is asked for.
     """
 
     perform: Callable[[Task[Spec]], None]
     spec: type[Spec] | Callable[[Mapping[str, Any]], type[Spec]]
     inputs: int | None
+    one_output: bool = True
 
     def run(self, job: Mapping[str, Any], inputs: list[Path], outputs: list[Path]) -> None:
         """Parse a job's spec and perform it; raises InputError."""
@@ -44,7 +46,9 @@ class Stage(Generic[Spec]):
         model = self.spec if isinstance(self.spec, type) else self.spec(job)
         spec: Spec = parse(model, job["spec"])
         if self.inputs is not None and len(inputs) != self.inputs:
-            raise InputError(f"--input: {self.inputs} files are needed, found {len(inputs)}")
+            raise InputError(f"--input: {files_needed(self.inputs, len(inputs))}")
+        if self.one_output and len(outputs) != 1:
+            raise InputError(f"--output: {files_needed(1, len(outputs))}")
         self.perform(Task(spec, job["spec"], job, inputs, outputs))
 
     def main(self) -> None:
@@ -61,6 +65,12 @@ class Stage(Generic[Spec]):
             self.run(_job(arguments.job), arguments.input, arguments.output)
         except InputError as refusal:
             _give_up(f"error: {refusal}")
+
+
+def files_needed(count: int, found: int) -> str:
+    """Say how many files are needed."""
+    needed = {0: "no file is", 1: "1 file is"}.get(count, f"{count} files are")
+    return f"{needed} needed, found {found}"
 
 
 def _give_up(message: str) -> NoReturn:

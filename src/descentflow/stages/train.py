@@ -12,7 +12,7 @@ from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile, InputError
 from descentflow.runtime.progress import Progress
 from descentflow.stages import TRAINERS
-from descentflow.stages.command import Stage, Task
+from descentflow.stages.command import Stage, Task, files_needed
 from descentflow.stages.trainers.trainer import Trainer
 from descentflow.training.recording import describe
 
@@ -51,7 +51,7 @@ def _before(task: Task[Any], trainer: Trainer) -> xr.Dataset | None:
     start, written = task.spec.segment[0], task.written
     needed = int(start > 0 or trainer.samples)
     if len(task.inputs) != needed:
-        raise InputError(f"--input: {needed} files are needed, found {len(task.inputs)}")
+        raise InputError(f"--input: {files_needed(needed, len(task.inputs))}")
     if not needed:
         return None
     path = task.inputs[0]

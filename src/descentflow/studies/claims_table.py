@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from descentflow.config.catalogue import STUDIES
 from descentflow.errors import InputError
 from descentflow.studies.claim import COLUMNS, FAILS, HOLDS, NOT_MEASURED, TOO_SMALL
 
@@ -72,6 +73,8 @@ class Tally:
 
 def read(path: Path) -> list[Row]:
     """The claims of a table; raises InputError where it is none."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path}: not a file")
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -83,6 +86,8 @@ def read(path: Path) -> list[Row]:
     for row in rows:
         if row["holds"] not in WORDS:
             raise InputError(f"{path}: claim {row['id']}: no verdict but {row['holds']!r}")
+        if row["study"] not in STUDIES:
+            raise InputError(f"{path}: claim {row['id']}: no study but {row['study']!r}")
     return rows
 
 

@@ -20,6 +20,8 @@ TICK_SECONDS = 1.0
 
 def check_start(problem: Problem, theta0: ArrayLike | None) -> Array:
     """Copy θ₀ into an array (K, P), K at least 1; θ₀ (P,) is one start. Raises InputError."""
+    if not isinstance(problem, Problem):
+        raise InputError(f"problem: a Problem is needed, found {type(problem).__name__}")
     if theta0 is None:
         raise InputError("theta0: missing")
     start = np.atleast_2d(problem.layout.parameters("theta0", theta0))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from descentflow.risk.engine import Model, gradient, new_scratch
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit, jit_inline
+from descentflow.training.decay import CONSTANT, Decay, relative_step
 from descentflow.training.norms import record
 from descentflow.training.recording import STATUS, Output, Steps
 
@@ -30,12 +31,13 @@ class Batch(NamedTuple):
 class Schedule(NamedTuple):
     """Runs go from step ``start`` to the last of ``steps`` (R,), recorded at each of them.
 
-    ``snapshots_at`` (Q,) is a subset of ``steps``.
+    ``snapshots_at`` (Q,) is a subset of ``steps``. ``decay`` says how step sizes fall with the steps.
     """
 
     start: int
     steps: Steps
     snapshots_at: Steps
+    decay: Decay = CONSTANT
 
 
 @jit
@@ -59,7 +61,7 @@ def descend_rows(
         for r in range(steps.size):
             while status[k] == 0 and n < steps[r]:
                 gradient(model, theta, scratch, grad)
-                if not step(theta, grad, step_size, trial):
+                if not step(theta, grad, step_size * relative_step(schedule.decay, n), trial):
                     status[k] = LEFT_FINITE
                     break
                 if centre.size:

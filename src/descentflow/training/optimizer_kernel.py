@@ -5,10 +5,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.risk.engine import Model, gradient, network_shape, new_scratch
+from descentflow.risk.engine import (
+    Model,
+    clear_untrained,
+    gradient,
+    network_shape,
+    new_scratch,
+    restore_untrained,
+)
 from descentflow.risk.sums import residual_row
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit
+from descentflow.training.decay import relative_step
 from descentflow.training.descent_kernel import LEFT_FINITE, Schedule
 from descentflow.training.minibatch import (
     Batches,
@@ -90,11 +98,14 @@ def optimize_rows(
                     relu_gradient(theta, nodes, sums, grad)
                 else:
                     batch_gradient(shape, theta, drawn, grad)
+                clear_untrained(model, grad)
+                gamma = step_size * relative_step(schedule.decay, n)
                 n += 1
-                if not update(rule, n, step_size, memory):
+                if not update(rule, n, gamma, memory):
                     status[k] = LEFT_FINITE
                     theta[:] = before
                     break
+                restore_untrained(model, before, theta)
                 stopped_at[k] = n
             if status[k] != 0:
                 break

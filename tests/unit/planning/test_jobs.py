@@ -92,6 +92,9 @@ def test_file_names_hold_the_wildcards(jobs: Jobs) -> None:
     assert jobs.sample(run.start.id, "0-3").outputs == (f"results/samples/{run.start.id}/0-3.nc",)
     assert jobs.aggregate("constant_targets").outputs == ("results/datasets/constant_targets.nc",)
     assert jobs.judge().outputs == ("results/claims.csv",)
+    alone = jobs.judge("constant_targets")
+    assert alone.outputs == ("results/claims/constant_targets.csv",)
+    assert alone.inputs == jobs.aggregate("constant_targets").outputs
 
 
 def test_outputs_move_everything() -> None:

@@ -11,7 +11,9 @@ from shown_claims import CLAIMS, rows, write
 
 from descentflow import cli
 from descentflow.archive import content, manifest
+from descentflow.errors import InputError
 from descentflow.report import claims_html, claims_markdown
+from descentflow.studies import claims_table
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,6 +50,16 @@ def test_the_filtered_page_holds_every_claim_failing_ones_first() -> None:
         '<h1 class="fails">3 of 6 claims hold, 1 FAILS, 1 too small to judge, 1 not measured</h1>'
         in page
     )
+
+
+def test_names_of_studies_are_escaped_and_foreign_ones_refused(tmp_path: Path) -> None:
+    """The table may come from somebody else, as in an archive."""
+    forged = [{**row, "study": row["study"].replace("blow_up", "<script>")} for row in rows()]
+    assert '<option value="&lt;script&gt;">&lt;script&gt; (' in claims_html._form(forged)
+    path = write(tmp_path / "claims.csv")
+    path.write_text(path.read_text().replace("\nblow_up,", "\n<script>,"))
+    with pytest.raises(InputError, match="claim three: no study but '<script>'"):
+        claims_table.read(path)
 
 
 def test_the_filtered_page_needs_nothing_else() -> None:

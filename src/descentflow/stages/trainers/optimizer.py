@@ -7,13 +7,13 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from descentflow.config.experiment import Descent, StepSize
+from descentflow.config.experiment import Descent, StepSize, Trained
 from descentflow.config.optimizer import OptimizerOptions
 from descentflow.schema.model import Whole
-from descentflow.simd.arrays import Array
 from descentflow.stages.trainers.descent import step_sizes_of
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
 from descentflow.training import optimizers
+from descentflow.training.descent import StepSizes, decay_of
 from descentflow.training.descent_kernel import Schedule
 from descentflow.training.optimizers import Optimizer, OptimizerState, optimizer_dataset
 from descentflow.training.recording import (
@@ -21,7 +21,6 @@ from descentflow.training.recording import (
     describe,
     record_steps,
     snapshot_steps,
-    within,
 )
 
 title = "Training, one segment"
@@ -36,6 +35,8 @@ class Training(OptimizerOptions):
     step_sizes: tuple[StepSize, ...] = Field(min_length=1)
     records_per_decade: Whole = Descent.model_fields["records_per_decade"].default
     snapshots: Whole = 0
+    save_at: tuple[Whole, ...] = ()
+    train: Trained = None
 
 
 class Spec(ShallowSpec):
@@ -58,7 +59,7 @@ class Spec(ShallowSpec):
 class State:
     """Where the runs at one step size γ (K,) stand."""
 
-    step_sizes: Array
+    step_sizes: StepSizes
     runs: OptimizerState
 
 
@@ -74,9 +75,10 @@ def start(spec: Spec, samples: xr.Dataset) -> list[State]:
 def resume(spec: Spec, before: xr.Dataset) -> list[State]:
     """Return the states at the end of the segment before."""
     columns = [before[name].values for name in (*CARRIED, "step_size")]
+    decays, step = map(decay_of, spec.training.step_sizes), int(spec.segment[0])
     return [
-        State(gamma, OptimizerState(theta, buffers, int(spec.segment[0]), status, stopped_at))
-        for theta, buffers, status, stopped_at, gamma in zip(*columns, strict=True)
+        State(StepSizes(gamma, decay), OptimizerState(theta, buffers, step, status, stopped_at))
+        for theta, buffers, status, stopped_at, gamma, decay in zip(*columns, decays, strict=True)
     ]
 
 
@@ -85,13 +87,20 @@ def advance(
 ) -> tuple[list[State], list[Records]]:
     """Take the steps after segment[0] up to segment[1]."""
     first, last = map(int, spec.segment)
-    steps = within(record_steps(last, spec.training.records_per_decade), first)
-    schedule = Schedule(first, steps, within(snapshot_steps(last), first))
+    recorded_at = record_steps(last, spec.training.records_per_decade)
+    schedule = Schedule(first, *spec.grids(recorded_at, snapshot_steps(last)))
     kept, numbers = spec.kept(spec.training.snapshots), np.array(spec.numbers)
     ended, recorded = [], []
     for one in state:
         runs, records = optimizers.advance(
-            spec, one.runs, spec.optimizer, one.step_sizes, numbers, schedule, kept, progress
+            spec.problem,
+            one.runs,
+            spec.optimizer,
+            one.step_sizes.initial,
+            numbers,
+            schedule._replace(decay=one.step_sizes.decay),
+            kept,
+            progress,
         )
         ended.append(State(one.step_sizes, runs))
         recorded.append(records)
@@ -101,8 +110,8 @@ def advance(
 def dataset(spec: Spec, state: list[State], records: list[Records]) -> xr.Dataset:
     """Return the records and the ends, dims (size, initialization, step)."""
     parts = [
-        optimizer_dataset(spec, one.runs, recorded).assign(
-            step_size=("initialization", one.step_sizes, describe("step_size"))
+        optimizer_dataset(spec.problem, one.runs, recorded).assign(
+            step_size=("initialization", one.step_sizes.initial, describe("step_size"))
         )
         for one, recorded in zip(state, records, strict=True)
     ]
