@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 from pydantic import ValidationError
 
-from descentflow.errors import ConfigurationError
+from descentflow.errors import ConfigurationError, InputError
 from descentflow.schema.messages import explain, report, shown
 from descentflow.schema.model import Model
 
@@ -34,6 +34,15 @@ class PublicModel(Model):
         return f"{type(self).__name__}({', '.join(arguments)})"
 
     __str__ = __repr__
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse to change a field, whose arrays and kernels exist already; raises InputError."""
+        if name in type(self).model_fields:
+            raise InputError(
+                f"{type(self).__name__}.{name}: cannot be changed; make another, as with "
+                f"model_copy(update={{'{name}': ...}})"
+            )
+        super().__setattr__(name, value)
 
 
 def constructor(init: Init) -> Init:

@@ -77,8 +77,9 @@ def _cut(text: str) -> str:
 
 def nearest(word: str, allowed: Sequence[str]) -> str:
     """Ask `` (did you mean 'x'?)``, or nothing where no allowed word is near."""
-    close = difflib.get_close_matches(word[:MAX_SHOWN], allowed, n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    folded = {name.casefold(): name for name in allowed}
+    close = difflib.get_close_matches(word[:MAX_SHOWN].casefold(), folded, n=1)
+    return f" (did you mean '{folded[close[0]]}'?)" if close else ""
 
 
 def explain(error: ValidationError, model: Any) -> list[ConfigProblem]:

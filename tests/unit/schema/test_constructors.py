@@ -176,3 +176,10 @@ def test_refusals_are_those_of_mappings(build: Callable[[], Any], text: str) -> 
 def test_importing_the_package_loads_nothing() -> None:
     code = "import sys, descentflow; assert not {'numpy', 'pydantic', 'numba'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_field_cannot_be_changed_and_the_message_says_what_can() -> None:
+    problem = df.Problem(inputs=df.Uniform(0, 1), target=df.Affine(1), network=df.Network(hidden=2))
+    with pytest.raises(ValueError, match=r"^Problem\.inputs: cannot be changed; .*model_copy"):
+        problem.inputs = 3  # type: ignore[assignment, misc]
+    assert problem.inputs == df.Uniform(0, 1)

@@ -1,6 +1,6 @@
 """Trainer of gradient descent: all step sizes of the run, one after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,12 +9,13 @@ import xarray as xr
 from pydantic import Field
 
 from descentflow.config.experiment import Descent, LyapunovFraction, StepSize, Trained
+from descentflow.planning.stored import RUNS, Stored
 from descentflow.schema.model import Model, Whole
 from descentflow.simd.arrays import Array
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
 from descentflow.training import descent
 from descentflow.training.descent import DescentState, Records, StepSizes, decay_of, descent_dataset
-from descentflow.training.recording import describe, record_steps, snapshot_steps, within
+from descentflow.training.recording import describe, record_steps, snapshot_steps
 from descentflow.training.step_sizes import lyapunov, step_size_bound
 
 title = "Training, one segment"
@@ -28,6 +29,7 @@ class Training(Model):
     step_sizes: tuple[StepSize, ...] = Field(min_length=1)
     records_per_decade: Whole = Descent.model_fields["records_per_decade"].default
     snapshots: Whole = 0
+    save_at: tuple[Whole, ...] = ()
     train: Trained = None
 
 
@@ -67,6 +69,19 @@ def step_sizes_of(spec: ShallowSpec, size: StepSize, theta: Array) -> StepSizes:
     return StepSizes.of(size, len(theta))
 
 
+def carried(spec: Spec) -> tuple[Mapping[str, Stored], Mapping[str, int]]:
+    """Return what ``resume`` reads, and the length of θ."""
+    variables = {
+        "parameters": Stored((*RUNS, "parameter"), finite="all"),
+        "status": Stored(RUNS, "int8"),
+        "stopped_at": Stored(RUNS, "int64"),
+        "step_size": Stored(RUNS),
+    }
+    if spec.problem.lyapunov_centre.size:
+        variables["lyapunov_increase"] = Stored(RUNS)
+    return variables, {"parameter": spec.parameter_count}
+
+
 def resume(spec: Spec, before: xr.Dataset) -> list[State]:
     """Return the states at the end of the segment before."""
     step = int(spec.segment[0])
@@ -88,16 +103,18 @@ def advance(
     spec: Spec, state: list[State], progress: Callable[[int], object]
 ) -> tuple[list[State], list[Records]]:
     """Take the steps after segment[0] up to segment[1]."""
-    first, last = map(int, spec.segment)
-    problem = spec.problem
+    last, problem = int(spec.segment[1]), spec.problem
+    steps, kept_at = spec.grids(
+        record_steps(last, spec.training.records_per_decade), snapshot_steps(last)
+    )
     ended, recorded = [], []
     for one in state:
         runs, records = descent.advance(
             problem,
             one.runs,
             one.step_sizes,
-            within(record_steps(last, spec.training.records_per_decade), first),
-            within(snapshot_steps(last), first),
+            steps,
+            kept_at,
             spec.kept(spec.training.snapshots),
             progress,
         )
