@@ -1,5 +1,5 @@
-# The front door. config.yaml is read unless the command line gave studies of its own, so that
-# --configfile replaces the shipped studies instead of adding to them.
+# The front door. config.yaml is read unless the command line gave studies of its own or says what it
+# extends, so that --configfile replaces the shipped studies instead of adding to them.
 import sys
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from snakemake.exceptions import WorkflowError
 # Snakemake puts this folder on the path, and a file numpy.py here is not NumPy.
 sys.path[:] = [path for path in sys.path if path != str(workflow.basedir)]
 
+from descentflow.config.extends import merged
 from descentflow.report.summary import summary
 from descentflow.runtime.slurm import cancel_left_over
-from descentflow.schema.yaml_file import merged
 
-CONFIG = [] if "studies" in config else ["config.yaml"]
+CONFIG = [] if {"studies", "extends"} & set(config) else ["config.yaml"]
 GIVEN = [*filter(os.path.exists, CONFIG), *workflow.overwrite_configfiles]
 # The package's strict reader has the say about every file: Snakemake's takes 010 for 8.
 try:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from descentflow.landscape.certify import certify
     from descentflow.landscape.critical_risks import critical_risks
     from descentflow.risk.problem import Problem
+    from descentflow.training import plot
     from descentflow.training.descent import descend
     from descentflow.training.flow import flow
     from descentflow.training.optimizers import optimize
@@ -54,6 +55,7 @@ __all__ = [
     "flow",
     "limit_gram",
     "optimize",
+    "plot",
 ]
 
 _NAMES_IN = {
@@ -74,6 +76,7 @@ _NAMES_IN = {
     "training.descent": ["descend"],
     "training.flow": ["flow"],
     "training.optimizers": ["optimize"],
+    "training.plot": ["plot"],  # the module itself
 }
 _HOMES = {name: f"descentflow.{home}" for home, names in _NAMES_IN.items() for name in names}
 
@@ -81,7 +84,8 @@ _HOMES = {name: f"descentflow.{home}" for home, names in _NAMES_IN.items() for n
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'descentflow' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+    home = import_module(_HOMES[name])
+    return home if name == "plot" else getattr(home, name)
 
 
 def __dir__() -> list[str]:

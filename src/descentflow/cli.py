@@ -18,6 +18,7 @@ from descentflow.planning import versions
 from descentflow.planning.identity import canonical
 from descentflow.planning.jobs import Jobs, lock_digest
 from descentflow.runtime import session, snakemake_lock
+from descentflow.schema import yaml_file
 
 LOCK = "envs/requirements.lock"
 MANIFEST = Path("figures/MANIFEST.json")
@@ -58,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    add(check, config=True)
+    help_text = "print the configuration instead, with all that it extends"
+    add(check, config=True).add_argument("--resolved", action="store_true", help=help_text)
     add(index, config=True)
     add(estimate, config=True).add_argument("--calibration", type=Path, metavar="FILE")
     commands.add_parser("run", help=RUN, description=RUN, usage="descentflow run ARGUMENT ...")
@@ -136,6 +138,9 @@ def _jobs(arguments: argparse.Namespace, *, ids: bool = True) -> Jobs:
 def check(arguments: argparse.Namespace) -> None:
     """Validate a configuration and count its runs."""
     jobs = _jobs(arguments, ids=False)
+    if arguments.resolved:
+        print(yaml_file.as_yaml(validate.load(arguments.config)), end="")
+        return
     for study, runs in jobs.runs.items():
         files, figures = len(jobs.aggregate(study).inputs), len(jobs.draw(study).outputs)
         print(f"{study}: {len(runs)} runs in {files} files, {figures} figure files")

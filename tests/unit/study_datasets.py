@@ -309,7 +309,64 @@ def overparameterized() -> xr.Dataset:
     )
 
 
+def explore() -> xr.Dataset:
+    """Two widths and two step sizes; the last setting has fewer runs, one of which diverged."""
+    hidden, gamma, counts = [2, 2, 4, 4], [0.1, 0.4, 0.1, 0.4], [8, 8, 8, 6]
+    step, at, x = axis(1e3), [0.0, 1.0, 10.0, 100.0, 1e3], np.linspace(0.0, 1.0, 41)
+    risks = padded([falling(step, count) for count in counts])
+    risks[:, 0, -1] = 1e-3
+    risks[3, 1, -3:] = np.nan
+    status = np.zeros((4, 8), np.int8)
+    status[3] = [0, 1, 0, 0, 0, 0, -1, -1]
+    curves = np.stack([np.sort(risk[:6], axis=0)[[0, 2, 5]] for risk in risks])
+    curves[3, 2, -3:] = np.inf
+    quantile = ("run", "quantile", "record")
+    key = "configuration key"
+    return xr.Dataset(
+        {
+            "experiment": ("run", ["corner"] * 4),
+            "count": ("run", counts),
+            "step": (("run", "record"), np.tile(step, (4, 1))),
+            "risk": (("run", "initialization", "record"), risks),
+            "final_risk": (("run", "initialization"), risks[:, :, -1]),
+            "status": (("run", "initialization"), status),
+            "gamma": ("run", gamma),
+            "risk_quantiles": (quantile, curves),
+            "parameter_norm_quantiles": (quantile, 2.0 + curves),
+            "gradient_norm_quantiles": (quantile, curves),
+            "critical_risk": (("run", "level"), padded([[0.0, 0.002], [0.002], [], [0.002]])),
+            "snapshot_at": (("run", "snapshot"), padded([at, at, at, at])),
+            "distance_to_end": (
+                ("run", "first", "snapshot"),
+                padded([RNG.uniform(0, 1, (3, 5))] * 4),
+            ),
+            "snapshot_spectrum": (
+                ("run", "first", "snapshot", "eigenvalue"),
+                padded([RNG.uniform(1, 9, (3, 5, 3 * h + 1)) for h in hidden]),
+            ),
+            "grid": (("run", "x"), np.tile(x, (4, 1))),
+            "target_input": (("run", "place"), np.tile(x, (4, 1))),
+            "target_value": (("run", "output", "place"), np.tile(abs(x - 0.5), (4, 1, 1))),
+            "realization": (
+                ("run", "first", "snapshot", "output", "x"),
+                padded([RNG.uniform(-1, 1, (3, 5, 1, 41))] * 4),
+            ),
+            "kink": (
+                ("run", "first", "kink"),
+                padded([RNG.uniform(0, 1, (3, h)) for h in hidden]),
+            ),
+        },
+        coords={
+            "network_hidden": ("run", hidden, {"long_name": f"{key} network.hidden"}),
+            "training_step_size": ("run", gamma, {"long_name": f"{key} training.step_size"}),
+        },
+    )
+
+
 def datasets() -> dict[str, xr.Dataset]:
     """Every study's dataset by its name."""
-    makers = (constant_targets, random_initializations, gradient_flows, blow_up, overparameterized)
+    makers = (
+        *(constant_targets, random_initializations, gradient_flows),
+        *(blow_up, overparameterized, explore),
+    )
     return {make.__name__: make() for make in makers}

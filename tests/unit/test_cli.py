@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from descentflow import cli
 
@@ -49,6 +50,19 @@ def test_the_number_of_problems_is_told(tmp_path: Path) -> None:
     head, *lines = ended.stderr.splitlines()
     assert head == f"error: bad.yaml is not valid, {len(lines)} problems:"
     assert len(lines) == 7
+
+
+def test_what_a_configuration_extends_is_shown_and_checked(tmp_path: Path) -> None:
+    own = {"extends": "base.yaml", "seed": 9, "studies": {"constant_targets": None}}
+    for name, text in (("base.yaml", TINY), ("own.yaml", json.dumps(own))):
+        (tmp_path / name).write_text(text)
+    arguments = ("check", "own.yaml", "--lock", str(LOCK))
+    shown = yaml.safe_load(descentflow(*arguments, "--resolved", folder=tmp_path).stdout)
+    base = yaml.safe_load(TINY)
+    assert "constant_targets" in base["studies"]
+    del base["studies"]["constant_targets"]
+    assert shown == {**base, "seed": 9}
+    assert "constant_targets" not in descentflow(*arguments, folder=tmp_path).stdout
 
 
 def test_every_run_of_the_index_has_an_id() -> None:

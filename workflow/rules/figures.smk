@@ -10,9 +10,9 @@ for study in STUDIES:
             [
                 in_report(
                     path,
-                    caption=CAPTIONS.template(study, Path(path).stem),
+                    caption=CAPTIONS.template(study, path),
                     category=CAPTIONS.category(study),
-                    labels=CAPTIONS.labels(study, Path(path).stem),
+                    labels=CAPTIONS.labels(study, path),
                 )
                 for path in JOBS.draw(study).outputs
             ],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from descentflow.config.extends import merged
 from descentflow.errors import InputError
 from descentflow.schema import yaml_file
 
@@ -41,7 +42,7 @@ def given(arguments: Sequence[str]) -> Given:
         raise InputError("no Snakefile here; run this at the top of a checkout")
     _check_values(parsed.config or ())
     files = tuple(map(Path, parsed.configfile))
-    yaml_file.merged(files, {})
+    merged(files, {})
     return Given(Path(parsed.directory or "."), files)
 
 

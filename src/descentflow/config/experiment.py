@@ -1,9 +1,15 @@
 """An experiment of the shallow studies: a problem, its initialisations and its training."""
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    Tag,
+)
 
 from descentflow.config.optimizer import MethodName, OptimizerOptions, unfit_batches
 from descentflow.errors import ConfigurationError
@@ -14,6 +20,7 @@ from descentflow.risk.problem import Problem
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import (
     UNION_TAGS,
+    ExtendedModel,
     Model,
     Number,
     Positive,
@@ -29,6 +36,12 @@ SNAPSHOTS = (
     "of so many initialisations, the first ones, the files of the runs keep the parameters at {} 0, "
     "1, 10, 100, .. and at the end"
 )
+
+
+SAVE_AT = (
+    "increasing {} at which these parameters are kept, and which are recorded, in place of those"
+)
+MAX_SAVED = 1000
 
 
 class LyapunovFraction(Model):
@@ -73,9 +86,10 @@ Trained = Annotated[
 TRAINED = "the parts of θ that move, some of w, b, v, c; the others stay. All of them if left out"
 
 
-class Descent(Model):
+class Descent(ExtendedModel):
     """Gradient descent: step size γ, number of steps, what is recorded."""
 
+    added: ClassVar[tuple[str, ...]] = ("save_at", "train")
     trainer: ClassVar[str] = "descent"
     """The module of ``stages.trainers`` that does it."""
 
@@ -87,6 +101,9 @@ class Descent(Model):
     steps: Whole = Field(ge=1, le=10**13, description="number of steps")
     records_per_decade: Whole = Field(default=20, ge=1, le=1000, description=RECORDS)
     snapshots: Whole = Field(default=0, ge=0, le=1000, description=SNAPSHOTS.format("steps"))
+    save_at: tuple[Annotated[Whole, Field(ge=0)], ...] = Field(
+        default=(), max_length=MAX_SAVED, description=SAVE_AT.format("steps")
+    )
     train: Trained = Field(default=None, description=TRAINED)
 
     @property
@@ -95,9 +112,10 @@ class Descent(Model):
         return self.steps
 
 
-class Flow(Model):
+class Flow(ExtendedModel):
     """Gradient flow: final time, tolerances, budget of steps, what is recorded."""
 
+    added: ClassVar[tuple[str, ...]] = ("save_at", "train")
     trainer: ClassVar[str] = "flow"
 
     method: Literal["gf"] = Field(description="gradient flow Θ' = −G(Θ)")
@@ -122,6 +140,9 @@ class Flow(Model):
     )
     records_per_decade: Whole = Field(default=10, ge=1, le=1000, description=RECORDS)
     snapshots: Whole = Field(default=0, ge=0, le=1000, description=SNAPSHOTS.format("times"))
+    save_at: tuple[Annotated[Number, Field(ge=0)], ...] = Field(
+        default=(), max_length=MAX_SAVED, description=SAVE_AT.format("times")
+    )
     train: Trained = Field(default=None, description=TRAINED)
 
     @property
@@ -180,6 +201,17 @@ class Experiment(Problem):
         if fraction and not (self.lyapunov_centre.size and self.training.train is None):
             text = "needs constant targets, activation relu or leaky_relu, and all of θ trained"
             yield ("training", "step_size", "lyapunov_fraction"), text
+
+    @check("training")
+    def _saved_on_the_way(self) -> Iterator[ConfigProblem]:
+        training, path = self.training, ("training", "save_at")
+        saved = training.save_at
+        if saved and not training.snapshots:
+            yield path, "needs snapshots of at least 1, found 0"
+        if any(first >= second for first, second in pairwise(saved)):
+            yield path, "must increase"
+        elif saved and saved[-1] > training.horizon:
+            yield path, f"{saved[-1]:g} is after the end, {training.horizon:g}"
 
     @check("inputs", "training")
     def _batches_fit(self) -> Iterator[ConfigProblem]:

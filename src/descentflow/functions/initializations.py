@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, localcontext
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -13,7 +13,7 @@ from pydantic import Field
 from descentflow.functions.networks import PARTS, Layout, Part
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
-from descentflow.schema.model import Model, Number, Positive, check
+from descentflow.schema.model import ExtendedModel, Model, Number, Positive, check
 from descentflow.simd.arrays import Array
 
 LawName = Literal[
@@ -58,11 +58,13 @@ class PartLaw(Model):
             np.abs(part, out=part)
 
 
-class InitializationLaw(PublicModel):
+class InitializationLaw(PublicModel, ExtendedModel):
     """The law of θ₀; the descriptions of its fields define it.
 
     Either ``law`` is the law of all of θ₀, or ``w``, ``b``, ``v`` and ``c`` have laws of their own.
     """
+
+    added: ClassVar[tuple[str, ...]] = ("width_power", "absolute", "w", "b", "v", "c")
 
     law: LawName | None = Field(
         default=None,

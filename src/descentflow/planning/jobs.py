@@ -18,6 +18,7 @@ from typing import Any
 
 from descentflow.config import validate
 from descentflow.config.catalogue import FIGURE_FORMATS, STUDIES
+from descentflow.config.exploration import Exploration
 from descentflow.config.validate import Block, Configuration
 from descentflow.errors import ConfigurationError, InputError
 from descentflow.planning import code_digest, deep_runs, shallow_runs
@@ -28,6 +29,8 @@ from descentflow.schema.messages import report
 
 RUN_CLASSES = {**shallow_runs.RUN_CLASSES, **deep_runs.RUN_CLASSES}
 
+NOT_MEASURED = {"figures", "expect"}
+"""Keys of experiments that draw and judge, and do not change a dataset."""
 
 STUDY_MODULES = {
     "aggregate": (".experiments", ".measures"),
@@ -218,7 +221,7 @@ class Jobs:
     def aggregate(self, study: str) -> Job:
         """Return the job that makes a study's dataset."""
         experiments = {
-            name: [setting.model_dump(mode="json") for setting in settings]
+            name: [setting.model_dump(mode="json", exclude=NOT_MEASURED) for setting in settings]
             for name, settings in self.blocks[study].items()
         }
         spec = {"study": study, "seed": self.configuration.seed, "experiments": experiments}
@@ -235,8 +238,7 @@ class Jobs:
         """Return the job that draws a study's figures, in all formats; it may have no outputs."""
         figures = tuple(
             str(self._figures / study / f"{name}.{ending}")
-            for name, figure in STUDIES[study].figures.items()
-            if figure.experiment in self.blocks[study]
+            for name in STUDIES[study].drawings(self.blocks[study])
             for ending in FIGURE_FORMATS
         )
         dataset = self.aggregate(study).outputs
@@ -247,7 +249,10 @@ class Jobs:
         studies = [study] if study else list(self.blocks)
         datasets = tuple(self.aggregate(name).outputs[0] for name in studies)
         table = self.results / "claims" / f"{study}.csv" if study else self.results / "claims.csv"
-        return self._job("judge", {"studies": studies}, datasets, (str(table),))
+        statements = {name: _statements(self.blocks[name]) for name in studies}
+        expect = {name: written for name, written in statements.items() if written}
+        spec = {"studies": studies, **({"expect": expect} if expect else {})}
+        return self._job("judge", spec, datasets, (str(table),))
 
     def show_claims(self) -> Job:
         """Return the job that shows the claims: as a picture in all formats, and as a page."""
@@ -264,6 +269,15 @@ class Jobs:
         yield from (job for job in map(self.draw, self.blocks) if job.outputs)
         yield self.judge()
         yield self.show_claims()
+
+
+def _statements(block: Block) -> dict[str, list[Any]]:
+    """Return the statements that a study's experiments expect to hold, as JSON holds them."""
+    return {
+        name: [statement.model_dump(mode="json") for statement in settings[0].expect]
+        for name, settings in block.items()
+        if isinstance(settings[0], Exploration) and settings[0].expect
+    }
 
 
 def lock_digest(lock: Path) -> str:

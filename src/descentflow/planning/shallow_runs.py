@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from descentflow.config.experiment import Experiment, Flow
+from descentflow.config.exploration import Exploration
 from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.networks import Layout
 from descentflow.planning.runs import (
@@ -25,6 +26,7 @@ from descentflow.training.recording import (
     record_times,
     snapshot_steps,
     snapshot_times,
+    with_saved,
 )
 
 SECONDS_PER_NEURON_STEP = 6e-9
@@ -93,17 +95,17 @@ class Run(PlannedRun):
 
     @cached_property
     def problem(self) -> Problem:
-        """The problem that is trained."""
-        return Problem.model_validate(
+        """The problem that is trained, with the parts of θ that move."""
+        problem = Problem.model_validate(
             self.setting.model_dump(include={"inputs", "target", "network"})
         )
+        return problem.train_only(self.setting.training.train)
 
     @property
     def spec(self) -> dict[str, Any]:
         """All that decides the run's numbers, without horizon and count: they only add to them."""
-        absent = {"train"} if self.setting.training.train is None else set()
         training = self.setting.training.model_dump(
-            mode="json", exclude={"steps", "until", "step_size", *absent}
+            mode="json", exclude={"steps", "until", "step_size"}
         )
         if not self.flows:
             training["step_sizes"] = list(self.step_sizes)
@@ -121,19 +123,21 @@ class Run(PlannedRun):
 
     def record_grid(self) -> Grid:
         """Steps or times of the records up to the horizon."""
-        training = self.setting.training
-        if isinstance(training, Flow):
-            return record_times(training.until, training.records_per_decade)
-        return record_steps(training.steps, training.records_per_decade)
+        return self._grids[0]
 
     def snapshot_grid(self) -> Grid:
         """Steps or times at which θ is stored; empty without snapshots."""
+        return self._grids[1].astype(np.float64)[: None if self.setting.training.snapshots else 0]
+
+    @property
+    def _grids(self) -> tuple[Grid, Grid]:
+        """Steps or times of the records, and those at which θ is stored if it is."""
         training = self.setting.training
-        if not training.snapshots:
-            return np.empty(0)
         if isinstance(training, Flow):
-            return snapshot_times(training.until)
-        return snapshot_steps(training.steps).astype(np.float64)
+            times = record_times(training.until, training.records_per_decade)
+            return with_saved(times, snapshot_times(training.until), training.save_at)
+        steps = record_steps(training.steps, training.records_per_decade)
+        return with_saved(steps, snapshot_steps(training.steps), training.save_at)
 
     @property
     def segments(self) -> list[tuple[float, float]]:
@@ -170,4 +174,4 @@ class Run(PlannedRun):
         return SECONDS_PER_NODE * nodes * (hidden + 1)
 
 
-RUN_CLASSES: RunClasses = {Experiment: Run}
+RUN_CLASSES: RunClasses = {Experiment: Run, Exploration: Run}

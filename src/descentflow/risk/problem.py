@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from descentflow.errors import ConfigurationError, InputError
+from descentflow.functions import realizations
 from descentflow.functions.data_points import Points
 from descentflow.functions.input_laws import InputLaw, IntervalLaw, Normal, Uniform
 from descentflow.functions.labels import Values
@@ -238,7 +239,8 @@ class Problem(PublicModel):
 
         points, weights = self.inputs.sample()
         targets = [target.at_points(points, k) for k, target in enumerate(self.targets)]
-        table = np.concatenate([points, weights[None], np.stack(targets)])
+        # In this order of memory, for which kernels are compiled.
+        table = np.ascontiguousarray(np.concatenate([points, weights[None], np.stack(targets)]))
         shape = self.layout
         cumulative = np.cumsum(weights)
         return Sample(
@@ -280,6 +282,22 @@ class Problem(PublicModel):
         out = np.zeros((len(rows), count, count))
         engine.hessians(self.model, rows, out)
         return out.reshape(*shape, count, count)
+
+    def realization(self, theta: ArrayLike, x: ArrayLike) -> Array:
+        """Evaluate N_θ(x): θ (..., P), x (N,) or (N, d) -> (..., N), (..., o, N) for o > 1 outputs."""
+        rows, shape = self._rows(theta)
+        points = np.asarray(x, dtype=np.float64)
+        values = realizations.realization(self.network, self.inputs.dimension, rows, points)
+        return values.reshape(*shape, *values.shape[1:])
+
+    def breakpoints(self, theta: ArrayLike) -> Array:
+        """Find the inputs where neurons bend, nan for those that do not: θ (..., P) -> (..., H·k).
+
+        k is the number of kinks of σ. Raises InputError for several inputs.
+        """
+        rows, shape = self._rows(theta)
+        places = realizations.breakpoints(self.network, self.inputs, rows)
+        return places.reshape(*shape, places.shape[1])
 
     def _rows(self, theta: ArrayLike) -> tuple[Array, tuple[int, ...]]:
         """Return θ as rows (K, P) with the shape before its last dimension."""

@@ -16,9 +16,11 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import InitErrorDetails
@@ -87,6 +89,20 @@ class Model(BaseModel):
         if problems := _problems(model, checks, set(cls.model_fields)):
             raise _validation_error(None, problems, value)
         return model
+
+
+class ExtendedModel(Model):
+    """A model with keys that came after its first results: ``added``, empty unless they are used.
+
+    It is written down without those that are empty, so that ids and files of before stay.
+    """
+
+    added: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = handler(self)
+        return {key: value for key, value in written.items() if value or key not in self.added}
 
 
 def _problems(model: BaseModel, checks: Iterable[Check], valid: set[str]) -> list[ConfigProblem]:

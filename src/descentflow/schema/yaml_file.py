@@ -6,7 +6,7 @@ beyond measure. :func:`size_problem` finds the latter in mappings read by others
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,29 +85,6 @@ def check_text(text: str, name: str) -> None:
         raise ConfigurationError("\n".join(f"{name}: {text}" for text in texts)) from None
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError, TypeError):
         return
-
-
-def merged(files: Iterable[Path], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Load files, each laid over those before it key by key, and ``overrides`` over all of them.
-
-    Raises ConfigurationError, naming file and line.
-    """
-    result: dict[str, Any] = {}
-    for path in files:
-        mapping = load(path)
-        if not isinstance(mapping, dict):
-            raise ConfigurationError(f"{path}: a mapping (key: value) is needed")
-        result = _laid_over(result, mapping)
-    return _laid_over(result, overrides)
-
-
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    return {**below} | {
-        key: _laid_over(below[key], value)
-        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
-        else value
-        for key, value in above.items()
-    }
 
 
 def size_problem(value: object) -> str:
@@ -276,3 +253,15 @@ def _parser_message(error: yaml.YAMLError) -> str:
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
     advice = "; indent with blanks, tabs are not allowed" if "\\t" in problem else ""
     return f"{where}cannot be read as YAML: {problem}{advice}"
+
+
+def as_yaml(mapping: Mapping[str, Any]) -> str:
+    """Write a mapping as YAML, keys in their order, without anchors to shared parts."""
+    return yaml.safe_dump(_plain(mapping), sort_keys=False, width=90, allow_unicode=True)
+
+
+def _plain(value: Any) -> Any:
+    """Mappings and lists of YAML's own types, without anchors to shared parts."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value

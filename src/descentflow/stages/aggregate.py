@@ -46,14 +46,13 @@ def _versions(versions: object) -> dict[str, str]:
 
 def _block(spec: AggregateSpec) -> dict[str, list[Model]]:
     """Parse the settings as the study's experiments; raises InputError."""
-    types = STUDIES[spec.study].experiments
-    if unknown := [name for name in spec.experiments if name not in types]:
-        allowed = ", ".join(types)
-        raise InputError(f"experiments: unknown experiment '{unknown[0]}'; allowed: {allowed}")
-    return {
-        name: [parse(types[name].model, setting) for setting in settings]
-        for name, settings in spec.experiments.items()
-    }
+    study, block = STUDIES[spec.study], {}
+    for name, settings in spec.experiments.items():
+        if (kind := study.experiment_type(name)) is None:
+            allowed = ", ".join(study.experiments)
+            raise InputError(f"experiments: unknown experiment '{name}'; allowed: {allowed}")
+        block[name] = [parse(kind.model, setting) for setting in settings]
+    return block
 
 
 @contextlib.contextmanager

@@ -87,19 +87,6 @@ def test_numbers_in_quotes_are_refused_with_advice(given: dict[str, str], says: 
         parse(Numbers, given)
 
 
-def test_files_are_laid_over_one_another(tmp_path: Path) -> None:
-    """Key by key, null and lists whole; as Snakemake does with files that it accepts."""
-    first, second = tmp_path / "1.yaml", tmp_path / "2.json"
-    first.write_text("a: {b: 1, c: 2}\nd: {e: 1}\nl: [1, 2]\nn:\n")
-    second.write_text('{"a": {"c": 3}, "d": null, "l": [3], "n": {"x": 1}}')
-    assert yaml_file.merged([first, second], {"a": {"f": 4}}) == {
-        "a": {"b": 1, "c": 3, "f": 4},
-        "d": None,
-        "l": [3],
-        "n": {"x": 1},
-    }
-
-
 def test_a_file_of_300_000_keys_is_refused_before_it_is_read(file: Path) -> None:
     file.write_text("".join(f"key{i}: {i}\n" for i in range(300_000)))
     with pytest.raises(ConfigurationError, match="more than 50000 keys"):

@@ -24,6 +24,7 @@ from descentflow.simd.arrays import Array
 from descentflow.studies import style
 from descentflow.studies.blow_up import figures, measures
 from descentflow.studies.blow_up import theory as blow_up_theory
+from descentflow.studies.explore import labels
 
 Datasets = dict[str, xr.Dataset]
 
@@ -88,7 +89,8 @@ def column(panel: Axes) -> int:
 )
 def test_every_axis_is_labelled(datasets: Datasets, study: str, figure: str) -> None:
     """Panels above others in a column may leave the x axis to the lowest one."""
-    panels = [p for p in draw(datasets, study, figure).axes if p.get_lines() or p.texts]
+    drawn = draw(datasets, study, figure)
+    panels = [p for p in drawn.axes if p.get_lines() or p.texts or p.patches]
     assert panels
     lowest = {column(panel): panel for panel in panels}
     for panel in panels:
@@ -452,3 +454,95 @@ def test_stability_limit_of_the_step_sizes(datasets: Datasets) -> None:
     order = np.argsort(middle)
     np.testing.assert_allclose(x, middle[order], rtol=1e-14)
     np.testing.assert_array_equal(y, runs["diverged_share"].values[order])
+
+
+EXPLORE = ("risk_curves", "final_risks", "norms", "realizations", "sharpness", "kinks")
+
+
+@pytest.mark.parametrize("figure", EXPLORE)
+def test_free_experiments_have_a_panel_per_setting(datasets: Datasets, figure: str) -> None:
+    drawn = draw(datasets, "explore", figure)
+    titles = [panel.get_title() for panel in drawn.axes]
+    pairs = [(h, g) for h in (2, 4) for g in (0.1, 0.4)]
+    assert titles == [rf"$H$ = {h}, $\gamma$ = {g}" for h, g in pairs]
+    (legend,) = drawn.legends or [None]
+    assert legend is not None
+    assert legend.get_title().get_text().startswith("corner: 6, 8 initialisations")
+
+
+def test_free_experiments_show_what_was_measured(datasets: Datasets) -> None:
+    dataset = datasets["explore"]
+    first, *_, last = draw(datasets, "explore", "risk_curves").axes
+    x, y = line(first, "median")
+    np.testing.assert_array_equal(x, dataset["step"].values[0])
+    np.testing.assert_array_equal(y, dataset["risk_quantiles"].values[0, 1])
+    assert len(curves(last)) == 6 + 1, "every run and the median"
+    panels = draw(datasets, "explore", "final_risks").axes
+    for number in range(4):
+        finite = dataset["final_risk"].values[number]
+        finite = finite[np.isfinite(finite)]
+        heights = [bar.get_height() for bar in panels[number].patches if isinstance(bar, Rectangle)]
+        assert sum(heights) == len(finite)
+    assert "1 diverged" in [text.get_text() for text in panels[3].texts]
+    assert [data(item)[0][0] for item in curves(panels[1])] == [0.002]
+    panel = draw(datasets, "explore", "sharpness").axes[1]
+    assert levels(panel) == [2.0 / 0.4]
+    median = np.median(dataset["snapshot_spectrum"].values[1, :, :, 0], axis=0)
+    np.testing.assert_allclose(line(panel, "median of 3")[1], median)
+    panel = draw(datasets, "explore", "realizations").axes[0]
+    np.testing.assert_array_equal(line(panel, "target")[1], dataset["target_value"].values[0, 0])
+    shown = dataset["realization"].values[0, 0, -1, 0]
+    np.testing.assert_array_equal(line(panel, "run 0, $n=1000$")[1], shown)
+    texts = [panel.texts[0].get_text() for panel in draw(datasets, "explore", "kinks").axes]
+    assert texts == [f"{3 * hidden} kinks of 3 runs" for hidden in (2, 2, 4, 4)]
+
+
+def test_heat_maps_of_free_experiments_are_sorted(datasets: Datasets) -> None:
+    """The key with the most values lies along x; here both have two, so the first named does."""
+    shuffled = {"explore": datasets["explore"].isel(run=[3, 1, 2, 0])}
+    panel = draw(shuffled, "explore", "heat_map").axes[0]
+    ticks = [
+        [tick.get_text() for tick in axis.get_ticklabels()] for axis in (panel.xaxis, panel.yaxis)
+    ]
+    assert ticks == [["2", "4"], ["0.1", "0.4"]]
+    medians = datasets["explore"]["risk_quantiles"].values[:, 1, -1]
+    np.testing.assert_allclose(10.0 ** heat_map(panel), medians.reshape(2, 2).T, rtol=1e-12)
+
+
+def test_settings_beyond_twelve_are_chosen_evenly_and_told(datasets: Datasets) -> None:
+    many = xr.concat([datasets["explore"].isel(run=[0])] * 30, "run")
+    many = many.assign_coords(
+        network_hidden=("run", np.arange(1, 31), datasets["explore"]["network_hidden"].attrs)
+    )
+    drawn = draw({"explore": many}, "explore", "risk_curves")
+    titles = [panel.get_title() for panel in drawn.axes]
+    assert len(titles) == 12
+    assert (titles[0], titles[-1]) == ("$H$ = 1", "$H$ = 30")
+    assert "12 of 30 settings" in drawn.legends[0].get_title().get_text()
+
+
+def test_labels_of_settings_are_short_and_name_what_needs_a_name() -> None:
+    formulas = ["sin(2*pi*x) + cos(2*pi*x) + 1", "x"]
+    targets = [f'{{"formula":"{formula}","kind":"expression"}}' for formula in formulas]
+    targets += ['{"intercept":0.0,"kind":"affine","slope":1.0}', '{"at":0.5,"kind":"step"}']
+    key = "configuration key "
+    runs = xr.Dataset(
+        {"experiment": ("run", ["e"] * 4)},
+        coords={"target": ("run", targets, {"long_name": f"{key}target"})},
+    )
+    cut = f"1: {formulas[0][: labels.MAX_VALUE - 1]}…"
+    assert labels.settings(runs) == [cut, "x", "0 affine 1", "0.5 step"]
+    sizes = ["0.1", '{"lyapunov_fraction":0.5}', "", "0.1"]
+    methods, rtol = ["gd", "gd", "gf", "adam"], [np.nan, np.nan, 1e-9, np.nan]
+    swept = {"training.step_size": sizes, "training.method": methods, "training.rtol": rtol}
+    coords = {
+        name.replace(".", "_"): ("run", values, {"long_name": f"{key}{name}"})
+        for name, values in swept.items()
+    }
+    trained = runs.drop_vars("target").assign_coords(coords)
+    found = labels.settings(trained, labels.WORDS)
+    assert found == [
+        *("gamma = 0.1, gd", "gamma = lyapunov fraction 0.5, gd", "gf", "gamma = 0.1, adam"),
+    ]
+    assert labels.in_lines("a = 1, " * 9 + "b").count("\n") == 2
+    assert labels.in_lines(r"$\gamma$ = 0.1, $H$ = 3") == r"$\gamma$ = 0.1, $H$ = 3"

@@ -14,7 +14,7 @@ from descentflow.simd.arrays import Array
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
 from descentflow.training import descent
 from descentflow.training.descent import DescentState, Records, StepSizes, decay_of, descent_dataset
-from descentflow.training.recording import describe, record_steps, snapshot_steps, within
+from descentflow.training.recording import describe, record_steps, snapshot_steps
 from descentflow.training.step_sizes import lyapunov, step_size_bound
 
 title = "Training, one segment"
@@ -28,6 +28,7 @@ class Training(Model):
     step_sizes: tuple[StepSize, ...] = Field(min_length=1)
     records_per_decade: Whole = Descent.model_fields["records_per_decade"].default
     snapshots: Whole = 0
+    save_at: tuple[Whole, ...] = ()
     train: Trained = None
 
 
@@ -88,16 +89,18 @@ def advance(
     spec: Spec, state: list[State], progress: Callable[[int], object]
 ) -> tuple[list[State], list[Records]]:
     """Take the steps after segment[0] up to segment[1]."""
-    first, last = map(int, spec.segment)
-    problem = spec.problem
+    last, problem = int(spec.segment[1]), spec.problem
+    steps, kept_at = spec.grids(
+        record_steps(last, spec.training.records_per_decade), snapshot_steps(last)
+    )
     ended, recorded = [], []
     for one in state:
         runs, records = descent.advance(
             problem,
             one.runs,
             one.step_sizes,
-            within(record_steps(last, spec.training.records_per_decade), first),
-            within(snapshot_steps(last), first),
+            steps,
+            kept_at,
             spec.kept(spec.training.snapshots),
             progress,
         )

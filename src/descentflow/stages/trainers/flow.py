@@ -10,7 +10,7 @@ from descentflow.config.experiment import Flow
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
 from descentflow.training import flow
 from descentflow.training.flow import FlowState, Records, Tolerances, flow_dataset
-from descentflow.training.recording import describe, record_times, snapshot_times, within
+from descentflow.training.recording import describe, record_times, snapshot_times
 
 title = "Training, one segment"
 samples = True
@@ -50,13 +50,12 @@ def advance(
     spec: Spec, state: FlowState, progress: Callable[[int], object]
 ) -> tuple[FlowState, Records]:
     """Integrate from segment[0] to segment[1]."""
-    training, (first, last) = spec.training, spec.segment
+    training, last = spec.training, spec.segment[1]
     return flow.advance(
         spec.problem,
         state,
         Tolerances(training.rtol, training.rtol, training.gradient_tolerance, training.max_steps),
-        within(record_times(last, training.records_per_decade), first),
-        within(snapshot_times(last), first),
+        *spec.grids(record_times(last, training.records_per_decade), snapshot_times(last)),
         spec.kept(training.snapshots),
         progress,
     )

@@ -21,7 +21,6 @@ from descentflow.training.recording import (
     describe,
     record_steps,
     snapshot_steps,
-    within,
 )
 
 title = "Training, one segment"
@@ -36,6 +35,7 @@ class Training(OptimizerOptions):
     step_sizes: tuple[StepSize, ...] = Field(min_length=1)
     records_per_decade: Whole = Descent.model_fields["records_per_decade"].default
     snapshots: Whole = 0
+    save_at: tuple[Whole, ...] = ()
     train: Trained = None
 
 
@@ -87,8 +87,8 @@ def advance(
 ) -> tuple[list[State], list[Records]]:
     """Take the steps after segment[0] up to segment[1]."""
     first, last = map(int, spec.segment)
-    steps = within(record_steps(last, spec.training.records_per_decade), first)
-    schedule = Schedule(first, steps, within(snapshot_steps(last), first))
+    recorded_at = record_steps(last, spec.training.records_per_decade)
+    schedule = Schedule(first, *spec.grids(recorded_at, snapshot_steps(last)))
     kept, numbers = spec.kept(spec.training.snapshots), np.array(spec.numbers)
     ended, recorded = [], []
     for one in state:
