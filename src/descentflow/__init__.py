@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Step,
     )
     from descentflow.landscape.certificate import certificate
+    from descentflow.landscape.certify import certify
     from descentflow.landscape.critical_risks import critical_risks
     from descentflow.risk.problem import Problem
     from descentflow.training import plot
@@ -48,6 +49,7 @@ __all__ = [
     "Uniform",
     "Values",
     "certificate",
+    "certify",
     "critical_risks",
     "descend",
     "flow",
@@ -68,6 +70,7 @@ _NAMES_IN = {
         *("Affine", "Constant", "Expression", "PiecewiseLinear", "Polynomial", "Step")
     ],
     "landscape.certificate": ["certificate"],
+    "landscape.certify": ["certify"],
     "landscape.critical_risks": ["critical_risks"],
     "risk.problem": ["Problem"],
     "training.descent": ["descend"],

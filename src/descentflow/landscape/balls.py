@@ -11,7 +11,7 @@ from typing import TypeAlias
 from descentflow.errors import InputError
 
 try:
-    from flint import arb, ctx, fmpq
+    from flint import arb, arb_mat, ctx, fmpq
 except ModuleNotFoundError:  # pragma: no cover
     raise InputError(
         "python-flint is not installed; certified risks need the extra: descentflow[certify]"
@@ -19,6 +19,8 @@ except ModuleNotFoundError:  # pragma: no cover
 
 Ball: TypeAlias = arb
 """A real number: a centre and a radius."""
+Matrix: TypeAlias = arb_mat
+"""A matrix of them."""
 
 PRECISION = 256
 """Bits of the centres of balls."""

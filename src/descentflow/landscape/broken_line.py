@@ -50,6 +50,16 @@ def broken_line(problem: Problem) -> BrokenLine:
     Raises InputError unless the network has ReLUs and one output, the law is uniform on an interval,
     and the target is piecewise linear with at most one break inside.
     """
+    lines = lines_of(problem)
+    if len(lines) > 2:
+        places = ", ".join(f"{float(at):g}" for at, _, _ in lines[1:])
+        text = f"at most one break is allowed, found {len(lines) - 1}: {places}"
+        raise InputError(f"target: {text}")
+    return _scaled(lines, *interval_of(problem))
+
+
+def lines_of(problem: Problem) -> list[Line]:
+    """Return the pieces of a piecewise linear target; raise InputError as :func:`broken_line` does."""
     network, law, target = problem.network, problem.inputs, problem.target
     if network.activation != "relu":
         raise InputError(f"activation: critical risks need relu, found {network.activation}")
@@ -59,13 +69,13 @@ def broken_line(problem: Problem) -> BrokenLine:
         raise InputError("inputs: critical risks need the uniform law on an interval")
     if not isinstance(target, Linear):
         raise InputError("target: critical risks need a piecewise linear target with one break")
-    low, high = _decimal(law.low), _decimal(law.high)
-    lines = _lines(target, low, high)
-    if len(lines) > 2:
-        places = ", ".join(f"{float(at):g}" for at, _, _ in lines[1:])
-        text = f"at most one break is allowed, found {len(lines) - 1}: {places}"
-        raise InputError(f"target: {text}")
-    return _scaled(lines, low, high)
+    return _lines(target, *interval_of(problem))
+
+
+def interval_of(problem: Problem) -> tuple[Fraction, Fraction]:
+    """Return the ends of the inputs' interval as the decimals that they are."""
+    low, high = problem.interval
+    return _decimal(low), _decimal(high)
 
 
 def _decimal(value: float) -> Fraction:

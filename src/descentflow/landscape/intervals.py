@@ -34,10 +34,10 @@ class Intervals:
         return self + -other
 
     def __mul__(self, other: "Intervals") -> "Intervals":
-        pairs = [x * y for x in (self.low, self.high) for y in (other.low, other.high)]
-        a, b, c, d = (np.where(np.isnan(pair), 0.0, pair) for pair in pairs)
-        low = np.minimum(np.minimum(a, b), np.minimum(c, d))
-        high = np.maximum(np.maximum(a, b), np.maximum(c, d))
+        a, b, c, d = (x * y for x in (self.low, self.high) for y in (other.low, other.high))
+        # fmin and fmax leave out 0·∞, whose value 0 is another product's. Only [0, 0]·[−∞, ∞] becomes
+        # nan, which decides nothing.
+        low, high = np.fmin(np.fmin(a, b), np.fmin(c, d)), np.fmax(np.fmax(a, b), np.fmax(c, d))
         return _outward(low, high, _positive(self, other))
 
     def __truediv__(self, other: "Intervals") -> "Intervals":

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from descentflow.landscape.balls import Ball, ball, doubles, ends, precision
 from descentflow.landscape.broken_line import BrokenLine
 from descentflow.landscape.critical_point import CriticalPoint, Kink, critical_point
+from descentflow.landscape.equations import Model, equations
 from descentflow.landscape.patterns import Pattern, Shape, patterns
-from descentflow.landscape.rational import is_coincidence, rational_points, without_slope
+from descentflow.landscape.rational import one_place_solutions, rational_points
 from descentflow.landscape.search import isolate
 from descentflow.landscape.signature import Enclosed, Signature, signature
 from descentflow.landscape.solutions import Solution, model, solutions
@@ -98,13 +99,23 @@ def _level(target: BrokenLine, found: Solution) -> Level:
 
 
 def _explained(target: BrokenLine, found: Solution) -> bool:
-    """Whether a solution on the edge of the domain is a network that rational arithmetic found.
+    """Whether the solution in a box is a rational one that is no level of its pattern.
 
-    At p = 0 and p = 1 a place is at the break; elsewhere μ may be 0.
+    At p = 0 or 1 a place is at the break, at one place with μ = 0 there is no zig-zag: both are among
+    the rational points. At h = 1 a flat side has no length.
     """
     left, right = found.pattern
-    if found.p.contains(0):
-        return is_coincidence(target, Pattern(left + 1, right))
-    if found.p.contains(1):
-        return is_coincidence(target, Pattern(left, right + 1))
-    return without_slope(target)
+    at = target.break_
+    candidates = [
+        (at / (abs(left) + 1), Fraction(0)),
+        ((1 - at) / (abs(right) + 1), Fraction(1)),
+        (Fraction(1), 1 - at),
+        *((h, p) for _, h, p in one_place_solutions(target)),
+    ]
+    m, n = (Fraction(max(pieces, 1)) for pieces in found.pattern)
+    functions = Model(found.pattern.shape, target, m, n, Fraction)
+    return any(
+        all(low < x < high for x, (low, high) in zip(point, found.box, strict=True))
+        and not any(equations(functions, *point))
+        for point in candidates
+    )

@@ -36,18 +36,15 @@ def rational_points(target: BrokenLine, hidden: int) -> list[CriticalPoint[Fract
     return [point for point in points if point.neurons <= hidden]
 
 
-def is_coincidence(target: BrokenLine, pattern: Pattern) -> bool:
-    """Whether the zig-zags of a pattern, with the break at their common place, are critical."""
-    if target.jump != 0:
-        return _mu_at_a_jump(target, pattern) is not None
-    kinks = sum(pattern) - 1
-    at_break = target.break_ * (kinks + 1) == pattern.left
-    return min(pattern) > 0 and kinks % 2 == 0 and at_break
-
-
-def without_slope(target: BrokenLine) -> bool:
-    """Whether some network with one place and μ = 0 is constant on one side of it."""
-    return any(len(point.kinks) == 1 for point in _one_place(target)) if target.jump else False
+def one_place_solutions(target: BrokenLine) -> Iterator[tuple[bool, Fraction, Fraction]]:
+    """Yield h and p of networks with one place and μ = 0, and whether the left side is the flat one."""
+    for left in (True, False):
+        rest = 1 - target.break_ if left else target.break_
+        bottom = 3 * target.jump + (target.kink if left else -target.kink) * rest
+        # The part of the piece on the flat side of the break.
+        share = target.jump / bottom if bottom else ZERO
+        if 0 < share < 1 and rest < 1 - share:
+            yield left, rest / (1 - share), 1 - share if left else share
 
 
 def _without_kink(target: BrokenLine) -> Iterator[CriticalPoint[Fraction]]:
@@ -103,18 +100,8 @@ def _target_itself(target: BrokenLine) -> CriticalPoint[Fraction]:
 
 def _one_place(target: BrokenLine) -> Iterator[CriticalPoint[Fraction]]:
     """Yield the networks that equal f on one side of a place and are the best fit on the other."""
-    alpha, kink, jump = target.break_, target.kink, target.jump
-    for left in (True, False):
-        rest = 1 - alpha if left else alpha
-        bottom = 3 * jump + (kink if left else -kink) * rest
-        share = jump / bottom if bottom else ZERO
-        # The part of the piece on the flat side of the break, relative and absolute.
-        if not 0 < share < 1:
-            continue
-        h = rest / (1 - share)
-        if h >= 1:
-            continue
-        line = fit(target, h, 1 - share if left else share, Fraction)
+    for left, h, p in one_place_solutions(target):
+        line = fit(target, h, p, Fraction)
         slope, place = target.left_slope + line.slope, 1 - h if left else h
         start = target(place, after=not left)
         slopes = (target.left_slope, slope) if left else (slope, target.right_slope)
@@ -163,22 +150,16 @@ def _zigzags_at_a_jump(target: BrokenLine, hidden: int) -> Iterator[CriticalPoin
 def _mu_at_a_jump(target: BrokenLine, pattern: Pattern) -> Fraction | None:
     """Return μ of a network with a place at the jump, None if there is no such network."""
     left, right = pattern.shape
-    if (left, right) not in (
-        *(("odd", "even"), ("even", "odd"), ("flat", "odd"), ("odd", "flat")),
-    ):
+    if (left, right) in (("odd", "even"), ("odd", "flat")):
+        sign, slope = 1, target.left_slope
+    elif (left, right) in (("even", "odd"), ("flat", "odd")):
+        sign, slope = -1, target.right_slope
+    else:
         return None
-    inverse_a = pattern.left / target.break_ if pattern.left > 0 else ZERO
-    inverse_b = pattern.right / (1 - target.break_) if pattern.right > 0 else ZERO
-    difference = inverse_b**2 - inverse_a**2
-    if difference == 0:
+    # Flat sides have no zig-zag, as if its pieces were infinitely long.
+    m, n = max(pattern.left, 0), max(pattern.right, 0)
+    inverse_a, inverse_b = m / target.break_, n / (1 - target.break_)
+    if inverse_a == inverse_b:
         return None
-    sign, slope = (1, target.left_slope) if left == "odd" else (-1, target.right_slope)
-    if left == "odd" and right == "flat":
-        sign = 1
-    mu = -sign * target.jump / (6 * difference)
-    cubes = ZERO
-    if pattern.left > 0:
-        cubes += pattern.left * inverse_a**3
-    if pattern.right > 0:
-        cubes += pattern.right * inverse_b**3
-    return mu if slope + 12 * mu * cubes == 0 else None
+    mu = -sign * target.jump / (6 * (inverse_b**2 - inverse_a**2))
+    return mu if slope + 12 * mu * (m * inverse_a**3 + n * inverse_b**3) == 0 else None

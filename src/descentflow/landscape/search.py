@@ -103,14 +103,10 @@ def krawczyk(
     """
     zero, one = enclose(0), enclose(1)
     jets = Model(
-        model.shape,
-        model.target,
-        Jet(model.m, zero, zero),
-        Jet(model.n, zero, zero),
-        lambda value: Jet(enclose(value), zero, zero),
+        model.shape, model.target, Jet(model.m), Jet(model.n), lambda value: Jet(enclose(value))
     )
-    first, second = equations(jets, Jet(h, one, zero), Jet(p, zero, one))
-    jacobian = ((first.by_h, first.by_p), (second.by_h, second.by_p))
+    first, second = equations(jets, Jet(h, one), Jet(p, None, one))
+    jacobian = first.gradient(zero), second.gradient(zero)
     inverse = _inverse(jacobian)
     centre = point(h.middle), point(p.middle)
     values = equations(model, *centre)

@@ -83,22 +83,19 @@ def _newton(model: Model[Ball], h: Ball, p: Ball, wide_h: Ball, wide_p: Ball) ->
     """Return Krawczyk's box of a box with middle (h, p); that of a point is Newton's iterate."""
     zero, one = Ball(0), Ball(1)
     jets = Model(
-        model.shape,
-        model.target,
-        Jet(model.m, zero, zero),
-        Jet(model.n, zero, zero),
-        lambda value: Jet(ball(value), zero, zero),
+        model.shape, model.target, Jet(model.m), Jet(model.n), lambda value: Jet(ball(value))
     )
-    first, second = equations(jets, Jet(wide_h, one, zero), Jet(wide_p, zero, one))
-    a, b, c, d = (x.mid() for x in (first.by_h, first.by_p, second.by_h, second.by_p))
+    first, second = equations(jets, Jet(wide_h, one), Jet(wide_p, None, one))
+    (first_h, first_p), (second_h, second_p) = first.gradient(zero), second.gradient(zero)
+    a, b, c, d = (x.mid() for x in (first_h, first_p, second_h, second_p))
     scale = (1 / (a * d - b * c)).mid()
     rows = ((d * scale, -b * scale), (-c * scale, a * scale))
     values = equations(model, h, p)
     offsets = wide_h - h, wide_p - p
     images = []
     for i, (row, centre) in enumerate(zip(rows, (h, p), strict=True)):
-        by_h = int(i == 0) - (row[0] * first.by_h + row[1] * second.by_h)
-        by_p = int(i == 1) - (row[0] * first.by_p + row[1] * second.by_p)
+        by_h = int(i == 0) - (row[0] * first_h + row[1] * second_h)
+        by_p = int(i == 1) - (row[0] * first_p + row[1] * second_p)
         image = centre - (row[0] * values[0] + row[1] * values[1])
         images.append(image + by_h * offsets[0] + by_p * offsets[1])
     return images[0], images[1]

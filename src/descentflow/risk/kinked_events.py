@@ -205,7 +205,7 @@ def _multipliers(
     The multipliers λ are the shares of the jumps that make |G| least, within [0, 1] where the neuron
     does not slide: a least squares problem for each neuron, solved by coordinate descent. For one point
     on a kink the first sweep is exact. Jumps that push away from the kink take the largest share where
-    the piece below flows towards it, else the least.
+    the piece below flows up, else the least.
     """
     shape, table = shape_at(model, theta.size), model.sample.table
     hidden, inputs, count = shape.hidden, shape.inputs, table.shape[1]
@@ -288,7 +288,8 @@ def _balance(
             if slope > 0.0:
                 share = min(max(shares[q] - along / slope, low), high)
             else:
-                share = high if along - shares[q] * slope < 0.0 else low
+                # The velocity with its own share decides, else shares could alternate for ever.
+                share = high if along < 0.0 else low
             for e in range(inputs + 1):
                 inner[e] += (share - shares[q]) * jumps[q] * _normal(model, e, q)
             moved = max(moved, abs(share - shares[q]))

@@ -239,7 +239,8 @@ class Problem(PublicModel):
 
         points, weights = self.inputs.sample()
         targets = [target.at_points(points, k) for k, target in enumerate(self.targets)]
-        table = np.concatenate([points, weights[None], np.stack(targets)])
+        # In this order of memory, for which kernels are compiled.
+        table = np.ascontiguousarray(np.concatenate([points, weights[None], np.stack(targets)]))
         shape = self.layout
         cumulative = np.cumsum(weights)
         return Sample(

@@ -248,6 +248,14 @@ def test_numbers_are_read_as_decimals() -> None:
     assert broken_line(problem(df.Step(0.3), 1)).break_ == Fraction(3, 10)
 
 
+def test_a_flat_side_without_length_is_no_level() -> None:
+    """Here the equation of (F, Z0) is h(1 − 4p²)/2 = 0 with ph = ½: its solution has l = 0."""
+    setting = problem(df.PiecewiseLinear([0, 0.5, 1], [0, 0.5, -1]), 1)
+    levels = df.critical_risks(setting)
+    assert levels.attrs["complete"] == 1
+    assert (levels["left"] == "Z0").all()
+
+
 def test_a_degenerate_level_is_reported() -> None:
     """Where the break is within rounding of a place and the slopes make a double root."""
     target = df.PiecewiseLinear([0, 1 / 3, 1], [0, 0.4, 1.6])

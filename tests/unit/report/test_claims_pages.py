@@ -55,7 +55,7 @@ def test_the_filtered_page_holds_every_claim_failing_ones_first() -> None:
 def test_names_of_studies_are_escaped_and_foreign_ones_refused(tmp_path: Path) -> None:
     """The table may come from somebody else, as in an archive."""
     forged = [{**row, "study": row["study"].replace("blow_up", "<script>")} for row in rows()]
-    assert '<option value="&lt;script&gt;">&lt;script&gt; (3)' in claims_html._form(forged)
+    assert '<option value="&lt;script&gt;">&lt;script&gt; (' in claims_html._form(forged)
     path = write(tmp_path / "claims.csv")
     path.write_text(path.read_text().replace("\nblow_up,", "\n<script>,"))
     with pytest.raises(InputError, match="claim three: no study but '<script>'"):

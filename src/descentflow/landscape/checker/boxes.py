@@ -89,12 +89,13 @@ def _without_solution(case: Case[Rough], h: Rough, p: Rough) -> bool:
 
 
 def on_edge(case: Case[Fraction], box: Box) -> bool:
-    """Whether the solution in a box is a rational one on an edge of the domain, or one with μ = 0."""
+    """Whether the solution in a box is a rational one: on an edge of the domain, or with μ = 0."""
     target, kink = case.target, case.target.after - case.target.before
     at, jump = target.at, target.jump
     candidates = [
         (at / (abs(case.left) + 1), Fraction(0)),
         ((1 - at) / (abs(case.right) + 1), Fraction(1)),
+        (Fraction(1), 1 - at),
     ]
     for rest, sign in ((1 - at, 1), (at, -1)):
         share = Fraction(jump, 3 * jump + sign * kink * rest) if jump else Fraction(0)

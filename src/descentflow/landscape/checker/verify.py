@@ -66,11 +66,12 @@ def _verify(content: Mapping[str, Any]) -> Report:
                 rational.add(_rational(target, sides, level, hidden))
         except InputError as refusal:
             raise InputError(f"level {number}, {_name(sides)}: {refusal}") from None
+    undecided = {_sides(level) for level in content["undecided"]}
     for level in content["dropped"]:
-        boxes[_sides(level)].append(_dropped(target, _sides(level), level))
+        if _sides(level) not in undecided:
+            boxes[_sides(level)].append(_dropped(target, _sides(level), level))
     if missing := rational_levels(target, hidden) - rational:
         raise InputError(f"the level with risk {min(missing)} is missing")
-    undecided = {_sides(level) for level in content["undecided"]}
     patterns = count = 0
     for left in range(FLAT, hidden + 1):
         for right in range(FLAT, hidden + 1):
