@@ -22,7 +22,7 @@ from descentflow.archive.bundle import FIRST, Archive, safe
 from descentflow.archive.checkout import LOCK
 from descentflow.archive.compare import Comparison, Outcome
 from descentflow.archive.manifest import exact_runs
-from descentflow.config import validate
+from descentflow.config import extends, validate
 from descentflow.errors import DamagedFile, InputError
 from descentflow.planning.jobs import Job, Jobs, lock_digest
 
@@ -107,8 +107,9 @@ def jobs_of(root: Path) -> Jobs:
         named = root / str(about["config"])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{ABOUT}: missing or not readable") from None
-    if not named.resolve().is_relative_to(root.resolve()):
-        raise InputError(f"{ABOUT}: names a configuration outside of the archive")
+    for file in extends.files(named):
+        if not file.resolve().is_relative_to(root.resolve()):
+            raise InputError(f"{ABOUT}: names a configuration outside of the archive")
     jobs = Jobs.from_mapping(validate.load(named), lock_digest(root / LOCK))
     if not all(safe(output) for job in jobs.all() for output in job.outputs):
         raise InputError(f"{about['config']}: its outputs lie outside of the archive")

@@ -120,6 +120,12 @@ def changed_record(root: Path, output: str, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+def extended(root: Path) -> None:
+    """Let the configuration extend a file outside of the sources."""
+    (root.parent / "base.yaml").write_text("{}")
+    (root / "config.yaml").write_text(json.dumps({"extends": "../base.yaml", **small.CONFIG}))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -133,6 +139,7 @@ def changed_record(root: Path, output: str, **changes: Any) -> None:
         (lambda root: small.claims(root / "results/claims.csv", "9"), "made from another"),
         (lambda root: (root / "results/claims.html").write_text("<p>other</p>"), None),
         (lambda root: (root / "workflow/Snakefile").unlink(), "not among the sources"),
+        (lambda root: extended(root), r"\.\./base\.yaml: not among the sources"),
         (lambda root: (root / "CITATION.cff").write_text("a: ["), "cannot be read"),
         (lambda root: (root / "CITATION.cff").write_text("a: 1"), "not a date"),
     ],
