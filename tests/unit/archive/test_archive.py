@@ -121,6 +121,12 @@ def changed_record(root: Path, output: str, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+def extended(root: Path) -> None:
+    """Let the configuration extend a file outside of the sources."""
+    (root.parent / "base.yaml").write_text("{}")
+    (root / "config.yaml").write_text(json.dumps({"extends": "../base.yaml", **small.CONFIG}))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -135,6 +141,7 @@ def changed_record(root: Path, output: str, **changes: Any) -> None:
         (lambda root: (root / LIST).write_text("x"), "judge.sha256: altered since"),
         (lambda root: (root / "results/claims.html").write_text("<p>other</p>"), "altered since"),
         (lambda root: (root / "workflow/Snakefile").unlink(), "not among the sources"),
+        (lambda root: extended(root), r"\.\./base\.yaml: not among the sources"),
         (lambda root: (root / "CITATION.cff").write_text("a: ["), "cannot be read"),
         (lambda root: (root / "CITATION.cff").write_text("a: 1"), "not a date"),
     ],
