@@ -33,17 +33,20 @@ from descentflow.simd.load_store import padded
 
 ON_KINK = 1e-12
 """A point lies on a kink if |⟨w, x⟩ + b − kink| is below this times the sum of its terms, or below
-VANISHED: neurons that slide may reach w = b = 0 in finite time."""
-VANISHED = 1e-15
+VANISHED."""
+VANISHED = 1e-12
+"""A neuron whose ⟨w, x⟩ + b is as small at all points has vanished: those that slide may reach
+w = b = 0 in finite time. There σ'(0) = 0 keeps a ReLU where it is, one of Filippov's solutions."""
 BEYOND = 1e-9
 """Steps end where a multiplier λ is at most this far outside [0, 1], and at half of it if cut."""
-FLAT = 1e-13
-"""A jump that would push away from the kink is taken for none up to this size, and a cut step ends at
-half of it."""
 NOISE = 1e-11
 """A neuron leaves a kink if λ is farther outside [0, 1] than this. Where a flow comes to rest, λ may
 tend to 0 or 1, and rounding must not decide."""
-SWEEPS = 64
+FLAT = 1e-13
+"""Jumps of this size are rounding, and λ, a quotient by the jump, is uncertain by FLAT over the jump. A
+jump beyond -FLAT pushes away from the kink."""
+SWEEPS = 10_000
+"""Of coordinate descent; several points on kinks of one neuron may need many."""
 
 
 @jit
@@ -129,16 +132,18 @@ def _release(model: KinkedSample, theta: Array, point: Array, scratch: Scratch) 
         for q in range(model.sample.table.shape[1]):
             if model.sliding[i, q] == 0:
                 continue
-            if jumps_after[i, q] <= 0.0:
-                if jumps_after[i, q] < -FLAT:
+            jump = jumps_after[i, q]
+            if jump <= 0.0:
+                if jump < -FLAT:
                     aim = 0.5 * FLAT
-                    first = min(first, _part(jumps_before[i, q] + aim, jumps_after[i, q] + aim))
+                    first = min(first, _part(jumps_before[i, q] + aim, jump + aim))
                 continue
+            allowed = BEYOND + FLAT / jump
             for bound in range(2):
                 sign = 1.0 if bound == 0 else -1.0
                 now = sign * (after[i, q] - bound)
-                if now < -BEYOND:
-                    aim = 0.5 * BEYOND
+                if now < -allowed:
+                    aim = 0.5 * allowed
                     first = min(first, _part(sign * (before[i, q] - bound) + aim, now + aim))
     return first
 
@@ -153,19 +158,36 @@ def settle(model: KinkedSample, theta: Array, scratch: Scratch) -> bool:
     """
     if not _touches(model, theta):
         return False
-    (multipliers, _), changed = _multipliers(model, theta, scratch, True), False
+    (multipliers, jumps), changed = _multipliers(model, theta, scratch, True), False
     for i in range(model.rank.size):
+        if _has_vanished(model, theta, i):
+            changed |= model.pieces[i].any() or model.rank[i] > 0
+            model.pieces[i], model.sliding[i], model.rank[i] = 0, 0, 0
+            continue
         for q in range(model.sample.table.shape[1]):
             kink = _touched(model, theta, i, q)
             if kink == 0:
                 continue
-            share, noise = multipliers[i, q], NOISE if model.sliding[i, q] > 0 else 0.0
+            share, noise = multipliers[i, q], 0.0
+            if model.sliding[i, q] > 0:  # a quarter of FLAT, so that steps cut at half of it end it
+                noise = NOISE + 0.25 * FLAT / max(abs(jumps[i, q]), 1e-300)
             sliding = kink if -noise < share < 1.0 + noise else 0
             piece = kink if share >= 1.0 + noise else kink - 1
             changed |= sliding != model.sliding[i, q] or piece != model.pieces[i, q]
             model.sliding[i, q], model.pieces[i, q] = sliding, piece
         _set_basis(model, theta, i)
     return changed
+
+
+@jit_inline
+def _has_vanished(model: KinkedSample, theta: Array, i: int) -> bool:
+    """Return whether z is 0 at all points, and σ is 0 left of 0."""
+    slope, _ = line(model.sample.activation, 0)
+    vanished = slope == 0.0
+    for q in range(model.sample.table.shape[1]):
+        z, _ = argument(model, theta, model.rank.size, i, q)
+        vanished &= abs(z) <= VANISHED
+    return vanished
 
 
 @jit
@@ -204,8 +226,8 @@ def _multipliers(
 
     The multipliers λ are the shares of the jumps that make |G| least, within [0, 1] where the neuron
     does not slide: a least squares problem for each neuron, solved by coordinate descent. For one point
-    on a kink the first sweep is exact. Jumps that push away from the kink take the largest share where
-    the piece below flows up, else the least.
+    on a kink the first sweep is exact. It begins with the pieces as they are: jumps that push away from
+    the kink keep theirs unless the flow is against it.
     """
     shape, table = shape_at(model, theta.size), model.sample.table
     hidden, inputs, count = shape.hidden, shape.inputs, table.shape[1]
@@ -226,6 +248,7 @@ def _multipliers(
             kink = _touched(model, theta, i, q) if all_points else model.sliding[i, q]
             on_kink[q] = kink > 0
             if kink > 0:
+                shares[i, q] = 1.0 if kept[i, q] >= kink else 0.0
                 below, _ = line(shape.activation, kink - 1)
                 above, _ = line(shape.activation, kink)
                 v_dot_residual = 0.0
@@ -268,12 +291,15 @@ def _balance(
     on_kink: NDArray[np.bool_],
     shares: Array,
 ) -> None:
-    """Write the multipliers of neuron i, given G with the pieces below, and the jumps at its kinks."""
+    """Improve the multipliers of neuron i, given G with the pieces below and the jumps at its kinks."""
     inputs, hidden = model.sample.inputs, model.rank.size
     inner = np.empty(inputs + 1)
     for e in range(inputs):
         inner[e] = grad[inputs * i + e]
     inner[inputs] = grad[inputs * hidden + i]
+    for q in range(jumps.size):
+        for e in range(inputs + 1):
+            inner[e] += shares[q] * jumps[q] * _normal(model, e, q)
     for _ in range(SWEEPS):
         moved = 0.0
         for q in range(jumps.size):
@@ -287,9 +313,11 @@ def _balance(
             slope = jumps[q] * square  # of ``along`` in the share
             if slope > 0.0:
                 share = min(max(shares[q] - along / slope, low), high)
-            else:
+            elif abs(along) > FLAT or model.sliding[i, q] > 0:
                 # The velocity with its own share decides, else shares could alternate for ever.
                 share = high if along < 0.0 else low
+            else:
+                share = shares[q]
             for e in range(inputs + 1):
                 inner[e] += (share - shares[q]) * jumps[q] * _normal(model, e, q)
             moved = max(moved, abs(share - shares[q]))

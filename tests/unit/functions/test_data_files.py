@@ -64,9 +64,7 @@ Y = [{"kind": "values", "column": "y"}]
 X = {"inputs": ["x1"]}
 NOTHING = "target.column: {}, line 4, column 'y': a number is needed, found nothing"
 NOT_FINITE = "target.column: {}, line 4, column 'y': a finite number is needed, found 'nan'"
-NO_X3 = (
-    "inputs.file: {} has no column 'x3' (did you mean 'x2'?); its columns: name, x1, x2, p, y, z"
-)
+NO_X3 = "inputs.file: {} has no column 'x3'; its columns: name, x1, x2, p, y, z"
 TOO_FEW = "target.values: needs one per point, found 2 for 3 points"
 BAD_FILES: list[tuple[str, Any, Any, str]] = [
     (
