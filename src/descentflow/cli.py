@@ -5,6 +5,7 @@
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from descentflow import __version__
 from descentflow.config import validate
 from descentflow.datasets.whole_file import atomic_path
-from descentflow.errors import ConfigurationError, InputError
+from descentflow.errors import ConfigurationError, InputError, printable
 from descentflow.planning import versions
 from descentflow.planning.identity import canonical
 from descentflow.planning.jobs import Jobs, lock_digest
@@ -34,12 +35,12 @@ def main() -> None:
         arguments.run(arguments)
         sys.stdout.flush()
     except InputError as refusal:
-        sys.exit(f"error: {refusal}")
+        sys.exit(f"error: {printable(str(refusal))}")
     except BrokenPipeError:  # a reader such as head has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
-        sys.exit(f"error: {error.filename or 'files'}: {error.strerror}")
+        sys.exit(printable(f"error: {error.filename or 'files'}: {error.strerror}"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add(index, config=True)
     add(estimate, config=True).add_argument("--calibration", type=Path, metavar="FILE")
     commands.add_parser("run", help=RUN, description=RUN, usage="descentflow run ARGUMENT ...")
+    add(check_results, config=True)
     add(manifest, config=True).add_argument("--manifest", type=Path, default=MANIFEST)
     command = add(compare, config=True)
     command.add_argument("--manifest", type=Path, default=MANIFEST)
@@ -76,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--recompute",
         metavar="PART",
-        help="a study, the id of a run, or claims",
+        help="a study, the id of a run, claims, or all",
         action="append",
         default=[],
     )
@@ -142,7 +144,7 @@ def check(arguments: argparse.Namespace) -> None:
         print(yaml_file.as_yaml(validate.load(arguments.config)), end="")
         return
     for study, runs in jobs.runs.items():
-        files, figures = len(jobs.aggregate(study).inputs), len(jobs.draw(study).outputs)
+        files, figures = len(jobs.aggregate(study).inputs), len(jobs.draw(study).artefacts)
         print(f"{study}: {len(runs)} runs in {files} files, {figures} figure files")
 
 
@@ -162,6 +164,20 @@ def estimate(arguments: argparse.Namespace) -> None:
     print(estimates.table(estimates.estimate(_jobs(arguments, ids=False), calibration)))
     machine = ", ".join(f"{key} {value}" for key, value in calibration.measured.items())
     print(f"\nProcessor time on {machine}.")
+
+
+def check_results(arguments: argparse.Namespace) -> None:
+    """Read all results of a configuration and check their digests; status 1 where one is wrong."""
+    from descentflow.archive import results
+
+    jobs = _jobs(arguments)
+    problems = list(results.damaged(jobs))
+    for problem in problems:
+        print(printable(problem))
+    count = sum(len(job.outputs) for job in jobs.all())
+    if problems:
+        sys.exit(f"error: {len(problems)} of {count} files; delete them and run again")
+    print(f"{count} files: every digest is right")
 
 
 def manifest(arguments: argparse.Namespace) -> None:
@@ -206,13 +222,16 @@ def verify(arguments: argparse.Namespace) -> None:
 
     if arguments.archive.exists() and not arguments.archive.is_file():  # a pipe would be waited for
         raise InputError(f"{arguments.archive}: not a file")
+    expected = None if arguments.sha256 is None else arguments.sha256.strip().lower()
+    if expected is not None and not re.fullmatch("[0-9a-f]{64}", expected):
+        raise InputError("--sha256: 64 hexadecimal digits are needed")
     report = check(arguments.archive)
     print(f"{arguments.archive}: {report.files} files")
     print(f"sha256    {report.sha256}")
     print(f"contents  {report.contents}")
-    for problem in report.problems:
-        print(problem)
-    if arguments.sha256 and arguments.sha256.strip().lower() != report.sha256:
+    for line in (*report.notes, *report.problems):
+        print(printable(line))
+    if expected not in (None, report.sha256):
         print("altered: the file is not the one that was published")
         sys.exit(1)
     if report.problems:
@@ -225,17 +244,20 @@ def verify(arguments: argparse.Namespace) -> None:
 def _recompute(path: Path, parts: Sequence[str]) -> None:
     """Compute parts of an archive again, print each file's comparison; status 1 where one differs."""
     from descentflow.archive import compare as artefacts
-    from descentflow.archive import verify as archives
+    from descentflow.archive import recompute as archives
+    from descentflow.archive.verify import jobs_of
 
     with archives.unpacked(path) as root:
-        jobs = archives.jobs_of(root)
+        jobs = jobs_of(root)
         chosen = archives.jobs_behind(jobs, parts)
         for note in archives.notes(root, chosen):
             print(note)
         comparisons = []
         for comparison in archives.recompute(jobs, root, chosen):
             comparisons.append(comparison)
-            print(artefacts.table([comparison]).splitlines()[0], flush=True)
+            print(printable(artefacts.table([comparison]).splitlines()[0]), flush=True)
+    if left := archives.parts_left_out(jobs, chosen):
+        print(f"not computed again, or not all of it: {', '.join(left)}")
     print(artefacts.table(comparisons).splitlines()[-1])
     if not artefacts.all_good(comparisons):
         sys.exit(1)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from descentflow.archive import checkout
 from descentflow.datasets import netcdf
 from descentflow.planning.jobs import Job, Jobs, lock_digest
+from descentflow.runtime import digest_list
 from descentflow.studies import style
 
 REPOSITORY = Path(__file__).parents[2]
@@ -94,7 +95,10 @@ def dataset(run: str = "", noise: float = 0.0, measured: float = 0.0) -> xr.Data
 
 def _result(job: Job, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if job.stage == "judge":
+    if path.suffix == digest_list.SUFFIX:
+        made = [path.parents[2] / artefact for artefact in job.artefacts]
+        path.write_text(digest_list.text(path, made))
+    elif job.stage == "judge":
         claims(path)
     elif path.suffix == ".html":
         path.write_text("<p>claims</p>")

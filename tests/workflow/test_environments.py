@@ -13,6 +13,8 @@ from checkout import REPOSITORY, Checkout, Ended
 
 COMMAND = "from descentflow.cli import main; main()"
 BLOCK = """
+import sys
+
 
 BLOCKED = {names}
 

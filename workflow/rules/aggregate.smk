@@ -28,6 +28,7 @@ rule judge:
             category=CLAIMS,
             labels={"table": "as csv"},
         ),
+        JOBS.judge().digests,
     log:
         f"{RESULTS}/logs/claims.log",
     localrule: True

@@ -25,6 +25,7 @@ from descentflow.planning import code_digest, deep_runs, shallow_runs
 from descentflow.planning.identity import canonical
 from descentflow.planning.job_limits import too_many_jobs
 from descentflow.planning.runs import Planned, PlannedRun, check_shared, plan_runs
+from descentflow.runtime import digest_list
 from descentflow.schema.messages import report
 
 RUN_CLASSES = {**shallow_runs.RUN_CLASSES, **deep_runs.RUN_CLASSES}
@@ -58,6 +59,16 @@ class Job:
     trainer: str = ""
     planned: Planned | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def artefacts(self) -> tuple[str, ...]:
+        """The outputs but for the list of their digests."""
+        return tuple(path for path in self.outputs if not path.endswith(digest_list.SUFFIX))
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The list of the outputs' digests, the last output where there is one."""
+        return self.outputs[len(self.artefacts) :]
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -242,7 +253,8 @@ class Jobs:
             for ending in FIGURE_FORMATS
         )
         dataset = self.aggregate(study).outputs
-        return self._job("draw", {"study": study}, dataset, figures, study)
+        outputs = self._listed(study, figures) if figures else ()
+        return self._job("draw", {"study": study}, dataset, outputs, study)
 
     def judge(self, study: str = "") -> Job:
         """Return the job that judges the claims of all studies, or of one, which is made on request."""
@@ -252,14 +264,24 @@ class Jobs:
         statements = {name: _statements(self.blocks[name]) for name in studies}
         expect = {name: written for name, written in statements.items() if written}
         spec = {"studies": studies, **({"expect": expect} if expect else {})}
-        return self._job("judge", spec, datasets, (str(table),))
+        outputs = self._listed(f"judge_{study}" if study else "judge", (str(table),))
+        return self._job("judge", spec, datasets, outputs)
 
     def show_claims(self) -> Job:
         """Return the job that shows the claims: as a picture in all formats, and as a page."""
         pictures = (str(self._figures / f"claims.{ending}") for ending in FIGURE_FORMATS)
         page = str(self.results / "claims.html")
+        outputs = self._listed("show_claims", (*pictures, page))
         spec = {"studies": list(self.blocks)}
-        return self._job("show_claims", spec, self.judge().outputs, (*pictures, page))
+        return self._job("show_claims", spec, self.judge().outputs, outputs)
+
+    def _listed(self, name: str, files: tuple[str, ...]) -> tuple[str, ...]:
+        """Add the list of the files' digests, which have none of their own inside."""
+        return (*files, str(self.results / "digests" / f"{name}{digest_list.SUFFIX}"))
+
+    def listed(self) -> Iterator[tuple[str, ...]]:
+        """Yield the outputs of every job that ends with a list of their digests."""
+        yield from (job.outputs for job in self.all() if job.digests)
 
     def all(self) -> Iterator[Job]:
         """Yield every job of a whole run once, each after those it needs."""

@@ -20,6 +20,7 @@ from descentflow.planning.runs import (
     halved_decades,
     segments_of,
 )
+from descentflow.planning.stored import RUNS, Stored
 from descentflow.risk.problem import Problem
 from descentflow.training.recording import (
     record_steps,
@@ -27,6 +28,7 @@ from descentflow.training.recording import (
     snapshot_steps,
     snapshot_times,
     with_saved,
+    within,
 )
 
 SECONDS_PER_NEURON_STEP = 6e-9
@@ -123,21 +125,62 @@ class Run(PlannedRun):
 
     def record_grid(self) -> Grid:
         """Steps or times of the records up to the horizon."""
-        return self._grids[0]
+        return self._grids(self.horizon)[0]
+
+    def records(self, segment: tuple[float, float]) -> Grid:
+        """Steps or times that the file of a segment records."""
+        return within(self._grids(segment[1])[0], segment[0])
+
+    @property
+    def stored(self) -> dict[str, Stored]:
+        """What the variables of its files must be."""
+        whole = "float64" if self.flows else "int64"
+        records, number = Stored((*RUNS, self.axis), finite="some"), Stored(RUNS)
+        variables = {
+            self.axis: Stored((self.axis,), whole),
+            "status": Stored(RUNS, "int8"),
+            "stopped_at": Stored(RUNS, whole),
+            "parameters": Stored((*RUNS, "parameter"), finite="all"),
+            **dict.fromkeys(("risk", "gradient_norm", "parameter_norm"), records),
+        }
+        problem = self.problem
+        lyapunov = problem.lyapunov_centre.size > 0
+        if not self.flows:
+            variables["step_size"] = number
+            extra = {"lyapunov": records}
+            if self.trainer == "descent":
+                extra["lyapunov_increase"] = number
+            else:
+                variables["batch_loss"] = records
+            return {**variables, **(extra if lyapunov else {})}
+        variables["dissipated"] = records
+        variables["risk_increase"] = number
+        variables |= dict.fromkeys(("step_count", "refused_count"), Stored(RUNS, "int64"))
+        if problem.network.sigma.homogeneous and problem.trains_all:
+            variables["balance_drift"] = records
+        return {
+            **variables,
+            **({"lyapunov": records, "integrated_risk": records} if lyapunov else {}),
+        }
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Lengths of the dimensions of these variables, but for records."""
+        return {**super().lengths, "parameter": self.setting.parameter_count}
 
     def snapshot_grid(self) -> Grid:
         """Steps or times at which θ is stored; empty without snapshots."""
-        return self._grids[1].astype(np.float64)[: None if self.setting.training.snapshots else 0]
+        kept_at = self._grids(self.horizon)[1].astype(np.float64)
+        return kept_at[: None if self.setting.training.snapshots else 0]
 
-    @property
-    def _grids(self) -> tuple[Grid, Grid]:
+    def _grids(self, until: float) -> tuple[Grid, Grid]:
         """Steps or times of the records, and those at which θ is stored if it is."""
         training = self.setting.training
         if isinstance(training, Flow):
-            times = record_times(training.until, training.records_per_decade)
-            return with_saved(times, snapshot_times(training.until), training.save_at)
-        steps = record_steps(training.steps, training.records_per_decade)
-        return with_saved(steps, snapshot_steps(training.steps), training.save_at)
+            times = record_times(until, training.records_per_decade)
+            return with_saved(times, snapshot_times(until), training.save_at)
+        steps = record_steps(int(until), training.records_per_decade)
+        return with_saved(steps, snapshot_steps(int(until)), training.save_at)
 
     @property
     def segments(self) -> list[tuple[float, float]]:

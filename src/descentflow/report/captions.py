@@ -22,6 +22,7 @@ CLAIMS = "All claims"
 EQUATIONS = {
     "gradient descent": "Θₙ₊₁ = Θₙ − γG(Θₙ)",
     "gradient flow": "Θ′ = −G(Θ)",
+    "stochastic optimiser": "Θₙ₊₁ = Θₙ − γΦₙ(G₁, …, Gₙ₊₁)",
     "none": "Θ = Θ₀",
 }
 
@@ -53,7 +54,8 @@ class Captions:
         if experiment == ANY_NAME:
             experiment = Path(figure).parent.name
             title = f"{experiment}: {title}"
-        training = settings.training(self._jobs.blocks[study][experiment][0])
+        # Where methods are compared, gradient descent comes first.
+        training = settings.training(self._jobs.blocks[study][experiment][-1])
         return {"figure": title, "training": training, "rule": EQUATIONS[training]}
 
     def setting_and_claims(self, study: str, *experiments: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from descentflow.config.experiment import Experiment, Flow
+from descentflow.config.experiment import Experiment, Flow, Optimizer
 from descentflow.deep.data import Images, Points, Sphere
 from descentflow.deep.experiment import Descending, Limit
 from descentflow.functions.input_laws import Normal, PolynomialDensity, Uniform
@@ -24,9 +24,11 @@ def sentence(settings: Sequence[Any]) -> str:
 
 
 def training(setting: Any) -> str:
-    """Name the training: gradient descent, gradient flow, or none."""
+    """Name the training: gradient descent, gradient flow, stochastic optimiser, or none."""
     if not isinstance(setting, Experiment | Descending):
         return "none"
+    if isinstance(setting.training, Optimizer):
+        return "stochastic optimiser"
     return "gradient flow" if isinstance(setting.training, Flow) else "gradient descent"
 
 
@@ -151,10 +153,13 @@ def _flows(settings: Sequence[Experiment]) -> list[str]:
 
 def _descents(settings: Sequence[Any], name: str, unit: str) -> list[str]:
     """Describe descents by their steps; ``unit`` is that of step sizes relative to each start."""
-    sizes: dict[int, list[Any]] = {}
+    sizes: dict[str, list[Any]] = {}
     for setting in settings:
-        if training(setting) == "gradient descent":
-            sizes.setdefault(setting.training.steps, []).append(setting.training.step_size)
+        kind = training(setting)
+        if kind in ("gradient descent", "stochastic optimiser"):
+            way = kind if kind == "gradient descent" else _method(setting.training)
+            steps = f"{setting.training.steps:,} steps of {way}"
+            sizes.setdefault(steps, []).append(setting.training.step_size)
     texts = []
     for steps, of in sizes.items():
         absolute = [size for size in of if isinstance(size, float)]
@@ -164,8 +169,14 @@ def _descents(settings: Sequence[Any], name: str, unit: str) -> list[str]:
         parts = [_values(absolute, f"{name} = ")] if absolute else []
         parts += [f"{name} falling from {_values(falling)}"] if falling else []
         parts += [f"{name} = {_values(relative)} {unit}"] if relative else []
-        texts.append(f"{steps:,} steps of gradient descent with {' and '.join(parts)}")
+        texts.append(f"{steps} with {' and '.join(parts)}")
     return texts
+
+
+def _method(optimizer: Optimizer) -> str:
+    """Name a method and its batches."""
+    batches = f"batches of {optimizer.batch:,}" if optimizer.batch else "exact gradients"
+    return f"{optimizer.method} ({batches})"
 
 
 def _deep(settings: Sequence[Any]) -> list[str]:

@@ -301,22 +301,23 @@ def place_inputs(rule: Rule, nodes: Array, row: np.uint64) -> None:
     """Replace uniform numbers u in a row by inputs F⁻¹(u), by Newton's method within brackets."""
     low, high = rule.packed[rule.cuts.edges[0]], rule.packed[rule.cuts.edges[1] - 1]
     at_low = _antiderivative(rule, low)
+    accuracy = 1e-15 * (high - low + abs(low) + abs(high))
     for q in range(Index(nodes.shape[1])):
         u, left, right = nodes[row, q], low, high
         x = low + (high - low) * u
         # Bisection alone would need 53 rounds; Newton's method takes few.
         for _ in range(64):
             excess = (_antiderivative(rule, x) - at_low) - u
+            step = excess / _density(rule, x)
+            # Before the bracket is looked at: where the excess is 0, x is an end of it.
+            if abs(step) <= accuracy:
+                break
             if excess > 0.0:
                 right = x
             else:
                 left = x
-            nearer = x - excess / _density(rule, x)
-            if not left < nearer < right:
-                nearer = 0.5 * (left + right)
-            if abs(nearer - x) <= 1e-15 * (high - low):
-                break
-            x = nearer
+            nearer = x - step
+            x = nearer if left < nearer < right else 0.5 * (left + right)
         nodes[row, q] = x
 
 

@@ -17,7 +17,7 @@ import zlib
 from pathlib import Path
 
 from descentflow.errors import InputError
-from descentflow.runtime import fork_server, session
+from descentflow.runtime import fork_server, lifetime, session
 
 NAME = re.compile(r"descentflow_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Names of our jobs: the profile's prefix, then what the executor plugin puts behind it."""
@@ -42,7 +42,11 @@ def prepare_environment(remote: bool) -> None:
     # squeue shortens waiting tasks of an array to 7_[2-9], which the executor plugin cannot read.
     os.environ.setdefault("SQUEUE_ARRAY", "1")
     if remote:
-        os.environ.pop(fork_server.VARIABLE, None)  # a process of the head's machine
+        for variable in (
+            fork_server.VARIABLE,
+            lifetime.VARIABLE,
+        ):  # processes of the head's machine
+            os.environ.pop(variable, None)
         local = os.environ.get("SLURM_TMPDIR") or tempfile.gettempdir()
         os.environ.setdefault("DESCENTFLOW_SCRATCH", local)
 

@@ -80,7 +80,7 @@ def test_every_figure_has_a_caption_that_tells_all(
         assert words in html
     if (study, figure) != ("overparameterized", "depth"):
         assert "initialisations each" in html
-    assert re.search(r"gradient (flow to t =|descent with)|not trained|infinite width", html)
+    assert re.search(r"gradient flow to t =|steps of .* with|not trained|infinite width", html)
     assert "{{" not in html
 
 

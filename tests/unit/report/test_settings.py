@@ -125,5 +125,9 @@ def test_every_experiment_of_the_configurations(name: str) -> None:
                 count = runs[0].initialization.count
                 written = "10⁶" if count == 10**6 else f"{count:,}"
                 assert f"{written} initialisations each" in text
-            if settings.training(runs[0]) == "gradient descent":
-                assert f"{runs[0].training.steps:,} steps of gradient descent" in text
+            for run in runs:
+                if settings.training(run) == "gradient descent":
+                    assert f"{run.training.steps:,} steps of gradient descent" in text
+                if settings.training(run) == "stochastic optimiser":
+                    way = f"{run.training.method} (batches of {run.training.batch})"
+                    assert f"{run.training.steps:,} steps of {way} with γ" in text

@@ -36,6 +36,10 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Any]] = {
         np.ones(1),
     ),
     "flow": (lambda x: df.flow(PROBLEM, x, until=1.0), np.ones((3, 7))),
+    "optimize": (
+        lambda x: df.optimize(PROBLEM, x, method="adam", step_size=0.1, steps=2),
+        np.ones((3, 7)),
+    ),
     "limit_gram": (lambda x: df.limit_gram(x, **GRAM), MATRIX),
     "realization": (lambda x: PROBLEM.network.realization(x, [0.5]), np.ones((3, 7))),
     "realization x": (lambda x: PROBLEM.network.realization(np.ones(7), x), TIMES),

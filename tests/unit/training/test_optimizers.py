@@ -12,6 +12,7 @@ from descentflow.config.optimizer import OptimizerOptions
 from descentflow.functions import activations
 from descentflow.risk.sums import Shape, residual_row
 from descentflow.simd.arrays import Array
+from descentflow.simd.philox import write_uniforms
 from descentflow.training.descent_kernel import Schedule
 from descentflow.training.minibatch import (
     Drawn,
@@ -186,6 +187,14 @@ def test_density_is_that_of_the_law() -> None:
     x = drawn_batch("density", chosen, 0, 0).nodes[0]
     u = drawn_batch("closed form", chosen, 0, 0).nodes[0]  # −1 + 3u
     assert np.abs((0.1 * x + x**3 / 3) / (0.2 + 8 / 3) - (u + 1) / 3).max() < 1e-14
+
+
+def test_uniform_inputs_are_the_uniform_numbers() -> None:
+    """On [0, 1] F is the identity, and the search for its inverse leaves u as it is."""
+    chosen = optimizer("formula", 64)
+    u = np.empty((1, 64))
+    write_uniforms(chosen.batches.key, 0, 0, u, np.uint64(0))
+    np.testing.assert_array_equal(drawn_batch("formula", chosen, 0, 0).nodes[0], u[0])
 
 
 # ---- whole runs

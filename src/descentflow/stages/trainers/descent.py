@@ -1,6 +1,6 @@
 """Trainer of gradient descent: all step sizes of the run, one after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +9,7 @@ import xarray as xr
 from pydantic import Field
 
 from descentflow.config.experiment import Descent, LyapunovFraction, StepSize, Trained
+from descentflow.planning.stored import RUNS, Stored
 from descentflow.schema.model import Model, Whole
 from descentflow.simd.arrays import Array
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
@@ -66,6 +67,19 @@ def step_sizes_of(spec: ShallowSpec, size: StepSize, theta: Array) -> StepSizes:
         bound = step_size_bound(spec, lyapunov(spec, theta))
         return StepSizes(size.lyapunov_fraction * bound)
     return StepSizes.of(size, len(theta))
+
+
+def carried(spec: Spec) -> tuple[Mapping[str, Stored], Mapping[str, int]]:
+    """Return what ``resume`` reads, and the length of θ."""
+    variables = {
+        "parameters": Stored((*RUNS, "parameter"), finite="all"),
+        "status": Stored(RUNS, "int8"),
+        "stopped_at": Stored(RUNS, "int64"),
+        "step_size": Stored(RUNS),
+    }
+    if spec.problem.lyapunov_centre.size:
+        variables["lyapunov_increase"] = Stored(RUNS)
+    return variables, {"parameter": spec.parameter_count}
 
 
 def resume(spec: Spec, before: xr.Dataset) -> list[State]:

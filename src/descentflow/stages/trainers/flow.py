@@ -1,12 +1,13 @@
 """Trainer of gradient flow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
 import xarray as xr
 
 from descentflow.config.experiment import Flow
+from descentflow.planning.stored import RUNS, Stored
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
 from descentflow.training import flow
 from descentflow.training.flow import FlowState, Records, Tolerances, flow_dataset
@@ -15,7 +16,16 @@ from descentflow.training.recording import describe, record_times, snapshot_time
 title = "Training, one segment"
 samples = True
 
-CARRIED = ("parameters", "status", "stopped_at", "sums", "balances")
+SUMS = 5
+"""Entries of ``FlowState.sums`` for each initialisation."""
+
+CARRIED = {
+    "parameters": Stored((*RUNS, "parameter"), finite="all"),
+    "status": Stored(RUNS, "int8"),
+    "stopped_at": Stored(RUNS),
+    "sums": Stored((*RUNS, "sum"), finite="running"),
+    "balances": Stored((*RUNS, "neuron"), finite="running"),
+}
 
 
 class Training(Flow):
@@ -38,6 +48,12 @@ class Spec(ShallowSpec):
 def start(spec: Spec, samples: xr.Dataset) -> FlowState:
     """Return the state at time 0."""
     return FlowState.start(samples["parameters"].values, spec.layout)
+
+
+def carried(spec: Spec) -> tuple[Mapping[str, Stored], Mapping[str, int]]:
+    """Return what ``resume`` reads, and the lengths of θ, of the sums and of the balances."""
+    lengths = {"parameter": spec.parameter_count, "sum": SUMS, "neuron": spec.network.hidden}
+    return CARRIED, lengths
 
 
 def resume(spec: Spec, before: xr.Dataset) -> FlowState:

@@ -1,6 +1,6 @@
 """Trainer of stochastic optimisers: all step sizes of the run, one after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from descentflow.config.experiment import Descent, StepSize, Trained
 from descentflow.config.optimizer import OptimizerOptions
+from descentflow.planning.stored import RUNS, Stored
 from descentflow.schema.model import Whole
 from descentflow.stages.trainers.descent import step_sizes_of
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
@@ -22,11 +23,18 @@ from descentflow.training.recording import (
     record_steps,
     snapshot_steps,
 )
+from descentflow.training.update_rules import BUFFERS
 
 title = "Training, one segment"
 samples = True
 
-CARRIED = ("parameters", "buffers", "status", "stopped_at")
+CARRIED = {
+    "parameters": Stored((*RUNS, "parameter"), finite="all"),
+    "buffers": Stored((*RUNS, "buffer", "parameter"), finite="some"),
+    "status": Stored(RUNS, "int8"),
+    "stopped_at": Stored(RUNS, "int64"),
+    "step_size": Stored(RUNS),
+}
 
 
 class Training(OptimizerOptions):
@@ -72,9 +80,15 @@ def start(spec: Spec, samples: xr.Dataset) -> list[State]:
     ]
 
 
+def carried(spec: Spec) -> tuple[Mapping[str, Stored], Mapping[str, int]]:
+    """Return what ``resume`` reads, and the lengths of θ and of the buffers."""
+    buffers = BUFFERS[spec.optimizer.rule.code]
+    return CARRIED, {"parameter": spec.parameter_count, "buffer": buffers}
+
+
 def resume(spec: Spec, before: xr.Dataset) -> list[State]:
     """Return the states at the end of the segment before."""
-    columns = [before[name].values for name in (*CARRIED, "step_size")]
+    columns = [before[name].values for name in CARRIED]
     decays, step = map(decay_of, spec.training.step_sizes), int(spec.segment[0])
     return [
         State(StepSizes(gamma, decay), OptimizerState(theta, buffers, step, status, stopped_at))
