@@ -199,10 +199,9 @@ def jobs_of(root: Path) -> Jobs:
     """
     config = about_of(root)["config"]
     try:
-        if not all(
-            file.resolve().is_relative_to(root.resolve()) for file in extends.files(root / config)
-        ):
-            raise InputError("names a configuration outside of the archive")
+        for file in extends.files(root / config):
+            if not file.resolve().is_relative_to(root.resolve()):
+                raise InputError(f"{config}: extends a file outside of the archive")
         jobs = Jobs.from_mapping(validate.load(root / config), lock_digest(root / LOCK))
     except InputError as refusal:
         text = str(refusal).replace(f"{root}/", "")

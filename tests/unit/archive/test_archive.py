@@ -288,7 +288,7 @@ EMPTY = b'{"@graph": []}'
         (with_(**{crate.NAME: EMPTY}), f"altered: {crate.NAME} (not what is written"),
         (replaced(crate.NAME, b"CreateAction", b"DeleteAction"), f"altered: {crate.NAME} (not"),
         (
-            replaced("results/claims.csv", b"yes", b"NO"),
+            replaced("results/claims.csv", b"holds", b"fails"),
             f"altered: results/claims.csv (not as {LIST}",
         ),
         (replaced("archive.json", b'"config.yaml"', b'"../x"'), "altered: archive.json: not"),
@@ -361,7 +361,7 @@ def test_the_crate_is_read_and_complete(root: Path, tmp_path: Path) -> None:
     assert steps == ["sample", "train", "aggregate", "draw", "judge", "show_claims"]
     graph = read.get_entities()
     kinds = [entity.type for entity in graph]
-    assert kinds.count("ScholarlyArticle") == 5
+    assert kinds.count("ScholarlyArticle") == 8
     assert kinds.count("CreateAction") == 1 + 6
     assert kinds.count("ControlAction") == 6
     run = read.get("#run")
