@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from descentflow.archive import bundle, checkout, crate, manifest
 from descentflow.archive.bundle import FIRST, Member
 from descentflow.archive.checkout import LOCK, MANIFEST
 from descentflow.archive.content import sha256
+from descentflow.config import extends
 from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile, InputError
 from descentflow.planning.jobs import Job, Jobs
@@ -131,7 +133,8 @@ def _records(root: Path, jobs: Iterable[Job], digests: dict[str, str]) -> list[M
 def _sources(root: Path, jobs: Jobs, config: str) -> list[Member]:
     outputs = jobs.configuration.outputs
     names = checkout.sources(root, (outputs.results, outputs.figures))
-    for needed in (config, LOCK, crate.WORKFLOW):
+    read = (os.path.relpath(path, root) for path in extends.files(root / config))
+    for needed in (*read, LOCK, crate.WORKFLOW):
         if needed not in names:
             raise InputError(f"{needed}: not among the sources; an archive must hold it")
     paths = {name: root / name for name in names}

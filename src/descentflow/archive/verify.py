@@ -19,7 +19,7 @@ from descentflow.archive import checkout, content, crate
 from descentflow.archive.build import ABOUT, ENVIRONMENT, about, contents_digest, folder, listing
 from descentflow.archive.bundle import FIRST, Archive, safe
 from descentflow.archive.checkout import LOCK, MANIFEST, RECORDS
-from descentflow.config import validate
+from descentflow.config import extends, validate
 from descentflow.errors import InputError
 from descentflow.planning.jobs import Job, Jobs, lock_digest
 from descentflow.runtime import digest_list
@@ -199,6 +199,9 @@ def jobs_of(root: Path) -> Jobs:
     """
     config = about_of(root)["config"]
     try:
+        for file in extends.files(root / config):
+            if not file.resolve().is_relative_to(root.resolve()):
+                raise InputError(f"{config}: extends a file outside of the archive")
         jobs = Jobs.from_mapping(validate.load(root / config), lock_digest(root / LOCK))
     except InputError as refusal:
         text = str(refusal).replace(f"{root}/", "")

@@ -1,6 +1,6 @@
 """A configuration that builds on others: ``extends`` names files, of which it says what differs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,15 @@ def load(path: Path) -> Any:
     Raises ConfigurationError, naming the file and the line, and where files extend themselves.
     """
     return resolve(yaml_file.load(path), path.parent, (path,))
+
+
+def files(path: Path, chain: Sequence[Path] = ()) -> Iterator[Path]:
+    """Yield a YAML file and all that it extends; raises ConfigurationError as :func:`load` does."""
+    yield path
+    mapping = yaml_file.load(path)
+    if isinstance(mapping, Mapping) and KEY in mapping:
+        for extended in extended_files(mapping, path.parent, (*chain, path)):
+            yield from files(extended, (*chain, path))
 
 
 def merged(files: Iterable[Path], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -121,6 +121,12 @@ def changed_record(root: Path, output: str, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+def extended(root: Path) -> None:
+    """Let the configuration extend a file outside of the sources."""
+    (root.parent / "base.yaml").write_text("{}")
+    (root / "config.yaml").write_text(json.dumps({"extends": "../base.yaml", **small.CONFIG}))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -135,6 +141,7 @@ def changed_record(root: Path, output: str, **changes: Any) -> None:
         (lambda root: (root / LIST).write_text("x"), "judge.sha256: altered since"),
         (lambda root: (root / "results/claims.html").write_text("<p>other</p>"), "altered since"),
         (lambda root: (root / "workflow/Snakefile").unlink(), "not among the sources"),
+        (lambda root: extended(root), r"\.\./base\.yaml: not among the sources"),
         (lambda root: (root / "CITATION.cff").write_text("a: ["), "cannot be read"),
         (lambda root: (root / "CITATION.cff").write_text("a: 1"), "not a date"),
     ],
@@ -281,7 +288,7 @@ EMPTY = b'{"@graph": []}'
         (with_(**{crate.NAME: EMPTY}), f"altered: {crate.NAME} (not what is written"),
         (replaced(crate.NAME, b"CreateAction", b"DeleteAction"), f"altered: {crate.NAME} (not"),
         (
-            replaced("results/claims.csv", b"yes", b"NO"),
+            replaced("results/claims.csv", b"holds", b"fails"),
             f"altered: results/claims.csv (not as {LIST}",
         ),
         (replaced("archive.json", b'"config.yaml"', b'"../x"'), "altered: archive.json: not"),
@@ -354,7 +361,7 @@ def test_the_crate_is_read_and_complete(root: Path, tmp_path: Path) -> None:
     assert steps == ["sample", "train", "aggregate", "draw", "judge", "show_claims"]
     graph = read.get_entities()
     kinds = [entity.type for entity in graph]
-    assert kinds.count("ScholarlyArticle") == 5
+    assert kinds.count("ScholarlyArticle") == 8
     assert kinds.count("CreateAction") == 1 + 6
     assert kinds.count("ControlAction") == 6
     run = read.get("#run")

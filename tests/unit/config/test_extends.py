@@ -81,6 +81,13 @@ def test_the_last_file_of_a_list_counts_and_paths_are_relative(tmp_path: Path) -
     assert loaded["seed"] == 2
 
 
+def test_all_files_are_listed(tmp_path: Path) -> None:
+    write(tmp_path, base=BASE, middle={"extends": "base.yaml"}, other={})
+    own = write(tmp_path, own={"extends": ["middle.yaml", "other.yaml"]})
+    names = [path.name for path in extends.files(own)]
+    assert names == ["own.yaml", "middle.yaml", "base.yaml", "other.yaml"]
+
+
 REFUSED: dict[str, tuple[Any, str]] = {
     "itself": ("own.yaml", "own.yaml: extends: .*own.yaml extends itself"),
     "in a circle": ("circle.yaml", "circle.yaml: extends: .*own.yaml extends itself"),

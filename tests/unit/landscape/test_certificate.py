@@ -19,6 +19,8 @@ Content = dict[str, Any]
 TARGETS = {
     "step": df.Step(0.3),
     "abs": df.PiecewiseLinear([0, 0.5, 1], [0.5, 0, 0.5]),
+    "hinge": df.PiecewiseLinear([0, 0.5, 1], [0, 0, 0.5]),
+    "skew": df.PiecewiseLinear([0, 0.37, 1], [0.1, -0.122, 0.949]),
     "jump": df.PiecewiseLinear([0, 0.37, 0.37, 1], [0.1, -0.122, 0.278, 1.349]),
     "coincidence": df.PiecewiseLinear([0, 0.4, 1], [0, 0.4, 1.6]),
     "affine": df.Affine(1.5, -0.25),
@@ -194,7 +196,8 @@ def test_the_checker_imports_nothing_of_the_solver() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "hidden"), [("step", 16), ("abs", 6), ("jump", 6), ("coincidence", 6)]
+    ("name", "hidden"),
+    [("step", 16), ("abs", 6), ("hinge", 6), ("skew", 6), ("jump", 6), ("coincidence", 6)],
 )
 def test_large_certificates_are_right(tmp_path: Path, name: str, hidden: int) -> None:
     assert checked(tmp_path, certificate(name, hidden)).undecided == ()

@@ -8,7 +8,12 @@ import xarray as xr
 
 import descentflow as df
 from descentflow.landscape.broken_line import broken_line
-from descentflow.training.critical_points import least_critical_risk
+from descentflow.simd.arrays import Array
+from descentflow.training.critical_points import (
+    KINDS,
+    least_critical_risk,
+    refine_critical_points,
+)
 
 ABS = df.PiecewiseLinear([0, 0.5, 1], [0.5, 0, 0.5])
 HINGE = df.PiecewiseLinear([0, 0.5, 1], [0, 0, 0.5])
@@ -213,6 +218,34 @@ def random_target(seed: int) -> df.PiecewiseLinear:
 )
 def test_searches_find_nothing_else(target: object, hidden: int) -> None:
     assert off_the_list(target, hidden, starts=2000 // 3) == []
+
+
+def ramps(setting: df.Problem, count: int) -> Array:
+    """Networks (count, P) with random kinks, about the best v and c for these, and noise."""
+    random, hidden = np.random.default_rng(3), setting.network.hidden
+    theta = np.zeros((count, setting.parameter_count))
+    theta[:, :hidden] = random.standard_normal((count, hidden))
+    theta[:, hidden : 2 * hidden] = -theta[:, :hidden] * random.uniform(size=(count, hidden))
+    linear = slice(2 * hidden, None)
+    inverse = np.linalg.pinv(setting.hessian(theta)[:, linear, linear], rcond=1e-10)
+    theta[:, linear] -= (inverse @ setting.gradient(theta)[:, linear, None])[:, :, 0]
+    theta[:, linear] += 0.02 * random.standard_normal((count, hidden + 1))
+    return theta
+
+
+@pytest.mark.parametrize("hidden", [2, 3, 4])
+@pytest.mark.parametrize("alpha", [0.3, 0.5, 0.8])
+def test_no_flow_that_starts_below_all_levels_converges(alpha: float, hidden: int) -> None:
+    """Bounded flows tend to critical risks, so there was a level missing if one did."""
+    setting = problem(df.Step(alpha), hidden)
+    least = df.critical_risks(setting)["risk"].values[0]
+    starts = ramps(setting, 2000)
+    starts = starts[setting.risk(starts) < least][:20]
+    assert len(starts) >= 10
+    ran = df.flow(setting, starts, until=1e6, rtol=1e-7)
+    ends = refine_critical_points(setting, ran["parameters"].values, records=ran)
+    assert (ends["kind"] != KINDS["critical"]).all()
+    assert (ran["risk"].isel(time=-1) < 0.2 * least).all()
 
 
 # ---- refusals and limits
