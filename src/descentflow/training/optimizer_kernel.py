@@ -16,7 +16,7 @@ from descentflow.risk.engine import (
 from descentflow.risk.sums import residual_row
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit
-from descentflow.training.decay import relative_step
+from descentflow.training.decay import NEVER, relative_step, unchanged_until
 from descentflow.training.descent_kernel import LEFT_FINITE, Schedule
 from descentflow.training.minibatch import (
     Batches,
@@ -81,6 +81,8 @@ def optimize_rows(
     buffers = memory[FIRST_BUFFER : FIRST_BUFFER + held, :size]
     shape, scratch = network_shape(model, size), new_scratch(model, size)
     drawn, row = new_drawn(model, batches, size), Index(residual_row(shape))
+    decay = schedule.decay
+    falls = unchanged_until(decay, 0) < NEVER
     # Fields of a tuple cost reference counts at every use.
     key, nodes, sums, simple = batches.key, drawn.nodes, drawn.sums, is_relu(shape)
     for k in range(status.size):
@@ -99,7 +101,7 @@ def optimize_rows(
                 else:
                     batch_gradient(shape, theta, drawn, grad)
                 clear_untrained(model, grad)
-                gamma = step_size * relative_step(schedule.decay, n)
+                gamma = step_size * relative_step(decay, n) if falls else step_size
                 n += 1
                 if not update(rule, n, gamma, memory):
                     status[k] = LEFT_FINITE
