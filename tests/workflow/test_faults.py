@@ -122,6 +122,9 @@ def test_a_folder_that_cannot_be_made(warm: Checkout, tmp_path: Path) -> None:
     assert "Traceback" not in ended.text
 
 
+VERDICT = (",holds\n", ",fails\n")
+
+
 def forge(path: Path, old: str, new: str) -> None:
     """Another text in a file, whose times stay as they were."""
     before, text = path.stat(), path.read_text(encoding="utf-8")
@@ -135,12 +138,13 @@ def test_altered_tables_and_figures_are_named_and_made_again(warm: Checkout) -> 
     before = digests(warm)
     figure = next(p for p in warm.files("figures/constant_targets") if p.suffix == ".svg")
     altered = ["results/claims.csv", "results/claims.html", str(figure)]
-    for path, old, new in zip(altered, ("yes", "html", "svg"), ("NO", "HTML", "SVG"), strict=True):
-        forge(warm.root / path, old, new)
+    forge(warm.root / altered[0], *VERDICT)
+    forge(warm.root / altered[1], "html", "HTML")
+    forge(warm.root / altered[2], "svg", "SVG")
     said = [f"{path}: altered since it was made; it is made again" for path in altered]
     dry = warm.snakemake("--dry-run")
     assert set(said) <= set(dry.text.splitlines())
-    assert "NO" in (warm.root / "results/claims.csv").read_text()
+    assert VERDICT[1] in (warm.root / "results/claims.csv").read_text()
     ended = rerun(warm)
     assert ended.code == 0, ended.text
     assert set(said) <= set(ended.text.splitlines())
@@ -148,7 +152,7 @@ def test_altered_tables_and_figures_are_named_and_made_again(warm: Checkout) -> 
 
 
 def test_the_next_stage_refuses_an_altered_table(warm: Checkout, tmp_path: Path) -> None:
-    forge(warm.root / "results/claims.csv", "yes", "NO")
+    forge(warm.root / "results/claims.csv", *VERDICT)
     command = next(c for c in warm.commands() if c.stage == "show_claims").into(tmp_path / "new")
     ended = warm.python(*command.arguments)
     assert ended.code == 1
@@ -169,7 +173,7 @@ def test_all_results_are_read_on_request(warm: Checkout) -> None:
     path.write_bytes(data)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert warm.planned() == []
-    forge(warm.root / "results/claims.csv", "yes", "NO")
+    forge(warm.root / "results/claims.csv", *VERDICT)
     (warm.root / "results/claims.html").unlink()
     said = warm.python(*check)
     assert said.code == 1

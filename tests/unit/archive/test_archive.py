@@ -288,7 +288,7 @@ EMPTY = b'{"@graph": []}'
         (with_(**{crate.NAME: EMPTY}), f"altered: {crate.NAME} (not what is written"),
         (replaced(crate.NAME, b"CreateAction", b"DeleteAction"), f"altered: {crate.NAME} (not"),
         (
-            replaced("results/claims.csv", b"holds", b"fails"),
+            replaced("results/claims.csv", b",holds\n", b",fails\n"),
             f"altered: results/claims.csv (not as {LIST}",
         ),
         (replaced("archive.json", b'"config.yaml"', b'"../x"'), "altered: archive.json: not"),

@@ -30,6 +30,13 @@ def quadratic(run: Experiment) -> Iterator[ConfigProblem]:
             yield ("target", "coefficients"), text
 
 
+@constraint("network")
+def even_width(run: Experiment) -> Iterator[ConfigProblem]:
+    """An even number of neurons"""
+    if run.network.hidden % 2:
+        yield ("network", "hidden"), required(["an even number of neurons"], run.network.hidden)
+
+
 @constraint("initialization")
 def normal_starts(run: Experiment) -> Iterator[ConfigProblem]:
     """Starts by the normal law"""
@@ -62,5 +69,7 @@ EXPERIMENTS = {
     "success": _type(_LINEAR, _ALL),
     "constant": _type(("constant",), ("sgd",), snapshots_of_all, batches, activations=HOMOGENEOUS),
     "zero_risk": _type(_LINEAR, ("sgd",), batches),
-    "positive_risk": _type(("polynomial",), ("sgd",), quadratic, batches, room_for_hessians()),
+    "positive_risk": _type(
+        ("polynomial",), ("sgd",), quadratic, even_width, batches, room_for_hessians()
+    ),
 }
