@@ -172,7 +172,7 @@ def _list_of_levels(dataset: xr.Dataset) -> Claim:
         "critical_risks",
         "the critical risks at alpha = 1/2 are those listed for H = 1, 2, 3 (4.2)",
         "multi-start search, alpha = 1/2",
-        "derived (H = 1, 2); computed (H = 3)",
+        "derived",
         "; ".join(texts),
         f"all within {FOUND_TOLERANCE:g}, the least one found",
         all(holds),
