@@ -1,16 +1,22 @@
-"""Small datasets of the five studies, made from formulas: the variables that figures read.
+"""Small datasets of the studies: the variables that figures read, made from formulas.
 
 Runs differ in length and number as in real datasets, and the rest is NaN. Theory comes from the
-studies' own modules, so that figures can be compared with theory coded independently.
+studies' own modules, so that figures can be compared with theory coded independently. The dataset of
+``optimizers`` comes from small runs.
 """
 
 import json
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+import yaml
+from in_process import do_all
 
+from descentflow.planning.jobs import Jobs
 from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
 from descentflow.studies.blow_up import minimiser_theory
@@ -19,6 +25,7 @@ from descentflow.studies.gradient_flows import theory as flow_theory
 from descentflow.studies.random_initializations import theory as success_theory
 
 UNIFORM = {"law": "uniform", "low": 0.0, "high": 1.0}
+REPOSITORY = Path(__file__).resolve().parents[2]
 AFFINE = {"kind": "affine", "slope": 1.0, "intercept": 0.0}
 RNG = np.random.default_rng(20261122)
 
@@ -363,10 +370,21 @@ def explore() -> xr.Dataset:
     )
 
 
+def optimizers() -> xr.Dataset:
+    """The dataset of the small configuration, made by the stages."""
+    small = yaml.safe_load((REPOSITORY / "config" / "smoke.yaml").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = {"results": f"{folder}/results", "figures": f"{folder}/figures"}
+        block = {"optimizers": small["studies"]["optimizers"]}
+        jobs = Jobs.from_mapping({"seed": 1, "outputs": outputs, "studies": block}, "0" * 64)
+        do_all(jobs, "sample", "train", "aggregate")
+        return xr.load_dataset(jobs.aggregate("optimizers").outputs[0])
+
+
 def datasets() -> dict[str, xr.Dataset]:
     """Every study's dataset by its name."""
     makers = (
         *(constant_targets, random_initializations, gradient_flows),
-        *(blow_up, overparameterized, explore),
+        *(blow_up, overparameterized, optimizers, explore),
     )
     return {make.__name__: make() for make in makers}
