@@ -25,7 +25,7 @@ class InitializationLaw(PublicModel):
         description="`normal`: every entry normal with standard deviation `scale`. `uniform`: every "
         "entry uniform on [-scale, scale]. `he`: w and v normal with variances 2/d and 2/H times "
         "scale², b = c = 0. `xavier`: w and v uniform with variances 2/(d+H) and 2/(H+o) times "
-        "scale², b = c = 0. `around`: initialisation k is the (k mod n)-th of the n `points`, "
+        "scale², b = c = 0; deep networks likewise, layer by layer. `around`: initialisation k is the (k mod n)-th of the n `points`, "
         "counted from 0, plus normal noise of standard deviation `scale` in every entry",
     )
     scale: Positive = Field(
@@ -83,12 +83,11 @@ class InitializationLaw(PublicModel):
         if self.law == "uniform":
             return scale * stream.uniform(-1.0, 1.0, size)
         theta = np.zeros(size)
-        w, _, v, _ = layout.split(theta)
-        inputs, hidden, outputs = layout.inputs, layout.hidden, layout.outputs
-        if self.law == "he":
-            w[:] = math.sqrt(2.0 / inputs) * scale * stream.standard_normal(w.shape)
-            v[:] = math.sqrt(2.0 / hidden) * scale * stream.standard_normal(v.shape)
-        else:
-            w[:] = math.sqrt(6.0 / (inputs + hidden)) * scale * stream.uniform(-1.0, 1.0, w.shape)
-            v[:] = math.sqrt(6.0 / (hidden + outputs)) * scale * stream.uniform(-1.0, 1.0, v.shape)
+        for weights, _ in layout.layers(theta):
+            shape = after, before = weights.shape
+            if self.law == "he":
+                weights[:] = math.sqrt(2.0 / before) * scale * stream.standard_normal(shape)
+            else:
+                deviation = math.sqrt(6.0 / (before + after)) * scale
+                weights[:] = deviation * stream.uniform(-1.0, 1.0, shape)
         return theta

@@ -14,13 +14,23 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numpy as np
 from numba.core import types
 
-from descentflow.risk import closed_form, empirical, quadrature
+from descentflow.risk import (
+    closed_form,
+    deep,
+    deep_empirical,
+    deep_quadrature,
+    empirical,
+    quadrature,
+)
+from descentflow.risk.deep_pieces import Pieces
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit
 from descentflow.simd.vectors import as_intrinsic
 
-Model = Array | quadrature.Rule | empirical.Sample
-Scratch = closed_form.Scratch | quadrature.Scratch | empirical.Scratch
+DeepModel = Pieces | deep_quadrature.Panels | deep_empirical.DeepSample
+Model = Array | quadrature.Rule | empirical.Sample | DeepModel
+DeepScratch = deep.Scratch | deep_quadrature.Scratch | deep_empirical.Scratch
+Scratch = closed_form.Scratch | quadrature.Scratch | empirical.Scratch | DeepScratch
 """Scratch memory of the model's engine."""
 
 P = ParamSpec("P")
@@ -29,7 +39,13 @@ R = TypeVar("R")
 
 def engine_of(model: types.Type) -> ModuleType:
     """Return the module of the engine for a model of this Numba type."""
-    of_tuples: dict[type, ModuleType] = {quadrature.Rule: quadrature, empirical.Sample: empirical}
+    of_tuples: dict[type, ModuleType] = {
+        quadrature.Rule: quadrature,
+        empirical.Sample: empirical,
+        Pieces: deep,
+        deep_quadrature.Panels: deep_quadrature,
+        deep_empirical.DeepSample: deep_empirical,
+    }
     return of_tuples.get(getattr(model, "instance_class", type(None)), closed_form)
 
 

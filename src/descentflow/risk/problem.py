@@ -19,6 +19,7 @@ from descentflow.simd.arrays import Array
 
 if TYPE_CHECKING:
     from descentflow.risk.empirical import Sample
+    from descentflow.risk.engine import DeepModel
     from descentflow.risk.engine import Model as EngineModel
     from descentflow.risk.quadrature import Rule
 
@@ -111,8 +112,13 @@ class Problem(PublicModel):
     def engine(self) -> str:
         """``empirical`` for finite laws, ``closed_form`` or ``quadrature`` for laws on an interval.
 
-        The closed form needs the uniform law, the ReLU and one piecewise linear target.
+        The closed form needs the uniform law, the ReLU and one piecewise linear target. Deep networks
+        have ``deep_empirical``, and ``deep`` for piecewise linear activations or ``deep_quadrature``.
         """
+        if self.network.deep:
+            if self.inputs.finite:
+                return "deep_empirical"
+            return "deep" if self.network.sigma.piecewise_linear else "deep_quadrature"
         if self.inputs.finite:
             return "empirical"
         exact = self.network.activation == "relu" and isinstance(self.inputs, Uniform)
@@ -126,7 +132,8 @@ class Problem(PublicModel):
         V is one for constant targets ξ and activations with σ(az) = aσ(z) for a > 0.
         """
         values = [target.value for target in self.targets if isinstance(target, Constant)]
-        exists = self.network.sigma.homogeneous and len(values) == len(self.targets)
+        shallow = self.network.sigma.homogeneous and not self.network.deep
+        exists = shallow and len(values) == len(self.targets)
         return 2.0 * np.array(values if exists else [])
 
     @cached_property
@@ -134,6 +141,8 @@ class Problem(PublicModel):
         """The laws and targets as the engine's kernels read them."""
         if self.engine == "closed_form":
             return self.target_table
+        if self.network.deep:
+            return self._deep_model()
         return self._sample() if self.engine == "empirical" else self._rule()
 
     @cached_property
@@ -176,10 +185,31 @@ class Problem(PublicModel):
         shape = self.layout
         return Sample(table, shape.inputs, shape.outputs, self.network.sigma.code)
 
+    def _deep_model(self) -> "DeepModel":
+        from descentflow.risk import deep, deep_empirical, deep_quadrature
+
+        widths, sigma = self.layout.widths, self.network.sigma
+        if self.inputs.finite:
+            points, weights = self.inputs.sample()
+            table = np.concatenate([points, weights[None], self._values_at(points)])
+            return deep_empirical.new_sample(table, widths, sigma.code)
+        if not sigma.piecewise_linear:
+            return deep_quadrature.new_panels(
+                widths, self.piecewise_forms, self.inputs.density, sigma
+            )
+        linear = [target for target in self.targets if isinstance(target, Linear)]
+        exact = isinstance(self.inputs, Uniform) and len(linear) == len(self.targets)
+        tables = [target.target_table(*self.interval) for target in linear] if exact else []
+        return deep.new_pieces(widths, self.piecewise_forms, self.inputs.density, sigma, tables)
+
     def _rule(self) -> "Rule":
         from descentflow.risk.quadrature import new_rule
 
         return new_rule(self.piecewise_forms, self.inputs.density, self.network.sigma)
+
+    def layers(self, theta: Array) -> list[tuple[Array, Array]]:
+        """Split θ (..., P) into views W (..., out, in), b (..., out) for each affine map."""
+        return self.layout.layers(theta)
 
     def risk(self, theta: ArrayLike) -> Array:
         """Compute L(θ), dimensionless: θ (..., P) -> (...). Raises InputError on other shapes."""
@@ -215,7 +245,7 @@ class Problem(PublicModel):
         if array.ndim == 0 or array.shape[-1] != self.parameter_count:
             raise InputError(
                 f"theta: its last dimension must be P = {self.parameter_count} "
-                f"(H = {self.network.hidden}), found shape {array.shape}"
+                f"(hidden: {self.network.hidden}), found shape {array.shape}"
             )
         if not np.isfinite(array).all():
             raise InputError("theta: every entry must be finite")

@@ -252,8 +252,18 @@ def _fill(
     ``m`` is the piece of the panel before; returns the piece of this one. A panel lies in one piece,
     since the pieces' edges are ends of panels.
     """
-    packed, block = rule.packed, scratch.block
     left, right = scratch.panel_edges[FINE, panel], scratch.panel_edges[FINE, panel + 1]
+    m = _write_nodes(rule, left, right, shape, m, scratch.block)
+    _evaluate(theta, shape, Index(rule.nodes // LANES), scratch.block)
+    return m
+
+
+@jit_inline
+def _write_nodes(
+    rule: Rule, left: float, right: float, shape: Shape, m: np.int64, block: Array
+) -> np.int64:
+    """Write nodes, weights and targets of the panel [left, right] and return its piece, from m on."""
+    packed = rule.packed
     m = _piece(rule, left, right, m)
     half, middle = 0.5 * (right - left), 0.5 * (left + right)
     count = Index(rule.nodes // LANES)
@@ -262,8 +272,29 @@ def _fill(
         store(block, at, x)
         store(block, count + at, half * load(packed, count + at) * _densities(rule, x))
     _evaluate_targets(rule, shape, m, Index(rule.nodes), block)
-    _evaluate(theta, shape, count, block)
     return m
+
+
+@jit_inline
+def new_node_block(rule: Rule) -> Array:
+    """Allocate a block for :func:`write_nodes`."""
+    return aligned_zeros(row_count(_nodes_alone(rule)) + DEPTH, rule.nodes)
+
+
+@jit
+def write_nodes(rule: Rule, left: float, right: float, m: np.int64, block: Array) -> np.int64:
+    """Write x, weight and targets at the nodes of [left, right] into the first rows of a block.
+
+    The block comes from :func:`new_node_block`. ``m`` is a piece of the targets not right of the
+    panel, which lies in one piece; that is returned.
+    """
+    return _write_nodes(rule, left, right, _nodes_alone(rule), m, block)
+
+
+@jit_inline
+def _nodes_alone(rule: Rule) -> Shape:
+    """Return the shape of blocks without a network: one without neurons."""
+    return Shape(1, 0, rule.outputs, rule.activation)
 
 
 @jit_inline
@@ -300,7 +331,7 @@ def _densities(rule: Rule, x: Lanes) -> Lanes:
 
 
 @jit_inline
-def _density(rule: Rule, x: float) -> float:
+def density_at(rule: Rule, x: float) -> float:
     """Return the density at one x, by the same operations."""
     value = 0.0
     for back in range(rule.density[1] - rule.density[0]):
@@ -332,7 +363,7 @@ def _add_kinks(rule: Rule, theta: Array, shape: Shape, scratch: Scratch, out: Ar
             for k in range(rule.outputs):
                 v_dot_residual += theta[(2 + k) * hidden + i] * block[residual + k, 0]
             # σ'' has the point mass jump · δ(wx + b − t), which is jump/|w| · δ(x − kink) in x.
-            weight = 2.0 * packed[j + count] * v_dot_residual * _density(rule, kink)
+            weight = 2.0 * packed[j + count] * v_dot_residual * density_at(rule, kink)
             weight = weight / abs(theta[i])
             # The upper triangle alone: mirror comes after this.
             out[i, i] += weight * kink * kink
