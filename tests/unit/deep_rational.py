@@ -124,7 +124,7 @@ class Exact:
             for k, target in enumerate(self.targets):
                 (f,) = (f for a, b, f in target if a <= left and right <= b)
                 network = line(left, right, at_left[k], at_right[k])
-                size = max(len(f), 2)
+                size = max(2, *(len(g) for target in self.targets for *_, g in target))
                 padded = [[*g, *[Fraction(0)] * (size - len(g))] for g in (network, f)]
                 residuals.append([a - b for a, b in zip(*padded, strict=True)])
             pieces.append((left, right, residuals))
@@ -160,7 +160,7 @@ class Exact:
                     errors = [
                         [
                             slopes[depth][i] * sum(row[i] * e[n] for row, e in zip(weights, errors, strict=True))
-                            for n in range(max(len(e) for e in errors))
+                            for n in range(len(errors[0]))
                         ]
                         for i in range(self.widths[depth + 1])
                     ]

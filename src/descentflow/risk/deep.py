@@ -86,14 +86,14 @@ def new_scratch(model: Pieces, _parameters: int) -> Scratch:
 def _with_pieces(model: Pieces, theta: Array, scratch: Scratch) -> Scratch:
     """Return scratch memory that holds the pieces of θ: the given one, or one with more room.
 
-    It has no pieces if they are more than MAX_PIECES.
+    It has no pieces if they are MAX_PIECES or more.
     """
     room = scratch.parents.shape[1]
     while not find_pieces(model, theta, scratch):
-        if room > MAX_PIECES:
+        if room >= MAX_PIECES:
             scratch.counts[0] = 0
             break
-        room *= 4
+        room = min(4 * room, MAX_PIECES)
         scratch = scratch_for(model, room)
     return scratch
 

@@ -31,8 +31,8 @@ from descentflow.simd.vectors import LANES, Lanes, flags, select, splat
 
 Numbers = NDArray[np.uint64]
 
-MAX_PIECES = 2**17
-"""A network with more pieces has no results: they are nan."""
+MAX_PIECES = 2**15
+"""A network with as many pieces, or more, has no results: they are nan."""
 
 
 class Pieces(NamedTuple):

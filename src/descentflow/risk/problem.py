@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from descentflow.risk.quadrature import Rule
 
 
+MAX_DEEP_PARAMETERS = 10_000_000
+"""Of a deep network; its engine holds some copies."""
+MAX_FLOW_PARAMETERS = 1000
+"""Of a deep network in gradient flow, each step of which takes a Hessian and its factorisation."""
+
+
 def _kind_of_target(value: object) -> str:
     return UNION_TAGS[2 if isinstance(value, list | tuple) else 1]
 
@@ -77,6 +83,12 @@ class Problem(PublicModel):
             text = f"the network has {self.network.outputs} output(s) and needs as many targets"
             yield ("target",), f"{text}, found {len(self.targets)}"
 
+    @check("inputs", "network")
+    def _parameters_fit(self) -> Iterator[ConfigProblem]:
+        if self.network.deep and self.parameter_count > MAX_DEEP_PARAMETERS:
+            text = f"deep networks have at most {MAX_DEEP_PARAMETERS:,} parameters"
+            yield ("network", "hidden"), f"{text}, found {self.parameter_count:,}"
+
     @check("inputs", "target")
     def _targets_on_the_inputs(self) -> Iterator[ConfigProblem]:
         for index, target in enumerate(self.targets):
@@ -124,6 +136,15 @@ class Problem(PublicModel):
         exact = self.network.activation == "relu" and isinstance(self.inputs, Uniform)
         linear = isinstance(self.target, Linear)
         return "closed_form" if exact and linear else "quadrature"
+
+    @property
+    def flow_limit(self) -> str:
+        """Say why gradient flow cannot train the network, or nothing."""
+        count = self.parameter_count
+        if not self.network.deep or count <= MAX_FLOW_PARAMETERS:
+            return ""
+        limit = f"gradient flow trains deep networks of at most {MAX_FLOW_PARAMETERS:,} parameters"
+        return f"{limit}, found {count:,}; use gradient descent"
 
     @property
     def lyapunov_centre(self) -> Array:

@@ -56,7 +56,6 @@ class FlowState:
     @classmethod
     def start(cls, theta0: Array, layout: Layout) -> "FlowState":
         """Return the state at time 0, for θ₀ (K, P)."""
-        w, b, v, _ = layout.split(theta0)
         count = len(theta0)
         return cls(
             parameters=theta0.copy(),
@@ -64,7 +63,7 @@ class FlowState:
             status=np.zeros(count, np.int8),
             stopped_at=np.zeros(count),
             sums=np.zeros((count, 5)),
-            balances=(w * w).sum(axis=-1) + b * b - (v * v).sum(axis=-2),
+            balances=layout.balances(theta0),
         )
 
 
@@ -112,7 +111,8 @@ def flow(
 
     Raises
     ------
-    InputError (a ValueError) for shapes that do not fit and for numbers out of range.
+    InputError (a ValueError) for shapes that do not fit, for numbers out of range, and for deep
+    networks with more than 1,000 parameters, whose Hessians take too long.
     """
     start = check_start(problem, theta0)
     absolute = rtol if atol is None else atol
@@ -130,6 +130,8 @@ def flow(
             raise InputError(f"{name}: {limits}, found {value!r}")
     if until == 0.0:
         raise InputError("until: must be positive, found 0")
+    if text := problem.flow_limit:
+        raise InputError(f"network.hidden: {text}")
     state, records = advance(
         problem,
         FlowState.start(start, problem.layout),
@@ -179,8 +181,7 @@ def advance(
         integrate_risk=problem.lyapunov_centre.size > 0,
     )
     schedule = kernel.Schedule(state.time, every_time, restarts, at_snapshot)
-    shape, centre = problem.layout, problem.lyapunov_centre
-    layout = KernelLayout(shape.inputs, shape.hidden, shape.outputs)
+    layout, centre = KernelLayout.of(problem.layout), problem.lyapunov_centre
 
     def run(rows: slice) -> None:
         part = kernel.Batch._make(field[rows] for field in batch)
