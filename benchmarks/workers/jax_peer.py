@@ -126,8 +126,49 @@ METHODS = {
 """Each method with the neurons per block that it runs best with: what stays in the cache."""
 
 
+def adam(case: Case) -> Advance:
+    """Compile Adam on fresh batches, as many inputs as the case has points: vmap inside of scan."""
+    knots, values = jnp.asarray(case.knots), jnp.asarray(case.values)
+    adaptive = jax.vmap(lambda theta, x: batch_gradient(theta, x, jnp.interp(x, knots, values)))
+
+    @jax.jit
+    def grain(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        def step(state: tuple[Array, ...], _: None) -> tuple[tuple[Array, ...], None]:
+            theta, mean, square, n = state
+            key = jax.random.fold_in(jax.random.key(0), n)
+            grad = adaptive(theta, jax.random.uniform(key, (theta.shape[0], case.points)))
+            n = n + 1
+            mean, square = 0.9 * mean + 0.1 * grad, 0.999 * square + 0.001 * grad**2
+            root = jnp.sqrt(square) / jnp.sqrt(1 - 0.999**n) + 1e-8
+            theta = theta - case.step_size / (1 - 0.9**n) * mean / root
+            return (theta, mean, square, n), None
+
+        return lax.scan(step, state, None, length=GRAIN)[0]
+
+    def advance(steps: int) -> np.ndarray:
+        theta = jnp.asarray(case.theta0)
+        state = theta, jnp.zeros_like(theta), jnp.zeros_like(theta), jnp.asarray(0)
+        for _ in range(steps // GRAIN):
+            state = grain(state)
+        return np.asarray(state[0])
+
+    return advance
+
+
+def batch_gradient(theta: Array, x: Array, f: Array) -> Array:
+    """Gradient of the mean of |N − f|² over a batch."""
+    w, b, v, c = split(theta)
+    before = w[:, None] * x + b[:, None]
+    residual = (v @ jnp.maximum(before, 0.0) + c - f) / x.shape[0]
+    active = jnp.where(before > 0, 1.0, 0.0)
+    slope, bias = (active @ jnp.stack([residual * x, residual], axis=1)).T
+    return join(slope, bias, w, b, v, residual.sum())
+
+
 def prepare(method: str, case: Case) -> Advance:
     """Compile a method for a case."""
+    if method == "adam":
+        return adam(case)
     make, block = METHODS[method]
     gradient = jax.vmap(make(case))
 

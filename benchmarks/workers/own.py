@@ -13,7 +13,10 @@ from descentflow.training.recording import Output
 
 
 def prepare(method: str, case: Case) -> Advance:
-    """Build the problem; ``scalar`` is the kernel that takes one initialisation after the other."""
+    """Build the problem; ``scalar`` is the kernel that takes one initialisation after the other.
+
+    ``adam`` takes batches of as many inputs as the case has points.
+    """
     problem = df.Problem.from_mapping(
         {
             "inputs": {"law": "uniform", "low": 0.0, "high": 1.0},
@@ -50,7 +53,21 @@ def prepare(method: str, case: Case) -> Advance:
         descend_rows(problem.model, batch, schedule, output, problem.lyapunov_centre)
         return theta
 
-    return advance_one_by_one if method == "scalar" else advance
+    def advance_adam(steps: int) -> np.ndarray:
+        runs = df.optimize(
+            problem,
+            case.theta0,
+            method="adam",
+            step_size=case.step_size,
+            steps=steps,
+            batch=case.points,
+            records_per_decade=1,
+        )
+        return np.asarray(runs["parameters"])
+
+    return {"exact": advance, "short": advance, "scalar": advance_one_by_one, "adam": advance_adam}[
+        method
+    ]
 
 
 if __name__ == "__main__":

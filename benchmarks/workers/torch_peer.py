@@ -82,12 +82,52 @@ def points_gradient(case: Case) -> Gradient:
     return gradient
 
 
+def adam_step(case: Case) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+    """One step of Adam on fresh batches, as many inputs as the case has points."""
+    slopes, intercepts = (torch.as_tensor(part) for part in (case.slopes, case.intercepts))
+    inner = torch.as_tensor(case.knots[1:-1])
+
+    def step(theta: Tensor, mean: Tensor, square: Tensor, n: Tensor) -> tuple[Tensor, ...]:
+        w, b, v, c = split(theta)
+        x = torch.rand(theta.shape[0], case.points)
+        piece = torch.bucketize(x, inner)
+        outputs = torch.addcmul(b[:, None], w[:, None], x[:, :, None]).clamp(min=0)
+        residual = torch.bmm(outputs, v[:, :, None])[:, :, 0] + c
+        residual = (residual - (slopes[piece] * x + intercepts[piece])) / case.points
+        sums = torch.bmm(torch.stack([residual * x, residual], 1), outputs.sign())
+        grad = join(sums[:, 0], sums[:, 1], w, b, v, residual.sum(1, keepdim=True))
+        mean, square = 0.9 * mean + 0.1 * grad, 0.999 * square + 0.001 * grad * grad
+        root = square.sqrt() / (1 - 0.999**n).sqrt() + 1e-8
+        return theta - case.step_size / (1 - 0.9**n) * mean / root, mean, square
+
+    return step
+
+
+def adam(case: Case, compiled: bool) -> Advance:
+    """Make Adam ready for a case, eager or by ``torch.compile``."""
+    step = adam_step(case)
+    if compiled:
+        step = torch.compile(step, dynamic=False)
+
+    @torch.inference_mode()
+    def advance(steps: int) -> np.ndarray:
+        theta = torch.as_tensor(case.theta0)
+        mean, square = torch.zeros_like(theta), torch.zeros_like(theta)
+        for n in range(1, steps + 1):
+            theta, mean, square = step(theta, mean, square, torch.tensor(float(n)))
+        return theta.numpy()
+
+    return advance
+
+
 METHODS = {"sorted": (sorted_gradient, None), "points": (points_gradient, 1024)}
 """Each method with the neurons per block that it runs best with (None: the whole batch)."""
 
 
 def prepare(method: str, case: Case) -> Advance:
-    """Make a method ready for a case; nothing is compiled."""
+    """Make a method ready for a case; only ``adam_compiled`` is compiled."""
+    if method.startswith("adam"):
+        return adam(case, method == "adam_compiled")
     make, block = METHODS[method]
     gradient = make(case)
     starts = [torch.as_tensor(part) for part in (case.blocks(block) if block else [case.theta0])]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from descentflow.risk.problem import Problem
     from descentflow.training.descent import descend
     from descentflow.training.flow import flow
+    from descentflow.training.optimizers import optimize
 
 __version__ = "0.1.0"
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "descend",
     "flow",
     "limit_gram",
+    "optimize",
 ]
 
 _NAMES_IN = {
@@ -53,6 +55,7 @@ _NAMES_IN = {
     "risk.problem": ["Problem"],
     "training.descent": ["descend"],
     "training.flow": ["flow"],
+    "training.optimizers": ["optimize"],
 }
 _HOMES = {name: f"descentflow.{home}" for home, names in _NAMES_IN.items() for name in names}
 

@@ -1,10 +1,11 @@
 """An experiment of the shallow studies: a problem, its initialisations and its training."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from descentflow.config.optimizer import MethodName, OptimizerOptions, unfit_batches
 from descentflow.functions.initializations import InitializationLaw
 from descentflow.risk.problem import Problem
 from descentflow.schema.messages import ConfigProblem
@@ -47,6 +48,9 @@ StepSize = Annotated[
 class Descent(Model):
     """Gradient descent: step size γ, number of steps, what is recorded."""
 
+    trainer: ClassVar[str] = "descent"
+    """The module of ``stages.trainers`` that does it."""
+
     method: Literal["gd"] = Field(description="gradient descent Θ → Θ − γG(Θ)")
     step_size: StepSize = Field(description="γ, or `{lyapunov_fraction: ..}`")
     steps: Whole = Field(ge=1, le=10**13, description="number of steps; longer runs extend shorter")
@@ -61,6 +65,8 @@ class Descent(Model):
 
 class Flow(Model):
     """Gradient flow: final time, tolerances, budget of steps, what is recorded."""
+
+    trainer: ClassVar[str] = "flow"
 
     method: Literal["gf"] = Field(description="gradient flow Θ' = −G(Θ)")
     until: Positive = Field(le=1e15, description="final time; longer flows extend shorter ones")
@@ -91,7 +97,15 @@ class Flow(Model):
         return self.until
 
 
-Training = Annotated[Descent | Flow, Field(discriminator="method")]
+class Optimizer(OptimizerOptions, Descent):
+    """A stochastic optimiser: method, batch and constants, beside what gradient descent has."""
+
+    trainer: ClassVar[str] = "optimizer"
+
+    method: MethodName = OptimizerOptions.model_fields["method"]  # type: ignore[assignment]
+
+
+Training = Annotated[Descent | Flow | Optimizer, Field(discriminator="method")]
 
 
 class Initialization(InitializationLaw):
@@ -110,7 +124,7 @@ class Experiment(Problem):
     """A problem, its initialisations and its training."""
 
     initialization: Initialization = Field(description="the law of the first parameters θ₀")
-    training: Training = Field(description="gradient descent or gradient flow")
+    training: Training = Field(description="gradient descent, gradient flow or an optimiser")
 
     @check("inputs", "network", "initialization")
     def _points_have_p_entries(self) -> Iterator[ConfigProblem]:
@@ -132,6 +146,12 @@ class Experiment(Problem):
         if fraction and not self.lyapunov_centre.size:
             text = "needs constant targets and activation relu or leaky_relu"
             yield ("training", "step_size", "lyapunov_fraction"), text
+
+    @check("inputs", "training")
+    def _batches_fit(self) -> Iterator[ConfigProblem]:
+        if isinstance(self.training, Optimizer):
+            for where, text in unfit_batches(self.inputs, self.training):
+                yield ("training", *where), text
 
     @check("inputs", "network", "initialization")
     def _parameters_fit_into_memory(self) -> Iterator[ConfigProblem]:

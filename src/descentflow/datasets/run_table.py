@@ -12,6 +12,7 @@ from descentflow.planning.identity import canonical
 
 RECORDED = (
     "risk",
+    "batch_loss",
     "gradient_norm",
     "parameter_norm",
     "lyapunov",

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from pydantic import Field
 
 from descentflow.errors import InputError
+from descentflow.schema.arguments import real_array
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import Model, Number, Whole, check
 from descentflow.simd.arrays import Array
@@ -172,10 +173,7 @@ def _stream(identity: list[object]) -> np.random.Generator:
 
 def _as_array(inputs: ArrayLike) -> Array:
     """Copy nested lists to an array; raise InputError where lists beside each other differ."""
-    try:
-        return np.array(inputs, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError("inputs: rows of numbers, all of one length, are needed") from None
+    return real_array("inputs", inputs).copy()
 
 
 def check_inputs(inputs: ArrayLike, architecture: str) -> Array:
@@ -190,8 +188,6 @@ def check_inputs(inputs: ArrayLike, architecture: str) -> Array:
         raise InputError(
             f"inputs: {architecture} needs an array {shape}, found shape {array.shape}"
         )
-    if not np.isfinite(array).all():
-        raise InputError("inputs: every entry must be finite")
     _check_directions(array.reshape(len(array), -1), "images" if images else "rows")
     return array
 

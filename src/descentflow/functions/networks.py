@@ -11,11 +11,13 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from descentflow.errors import InputError
 from descentflow.functions import activations
 from descentflow.functions.activations import ACTIVATIONS, Activation
+from descentflow.schema.arguments import real_array
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.model import UNION_TAGS, Model, Whole
 from descentflow.simd.arrays import Array
@@ -76,6 +78,19 @@ class Layout(Model):
     def parameter_count(self) -> int:
         """P, the sum of out·(in + 1) over the affine maps; H(d + 1 + o) + o for one hidden layer."""
         return sum(width * (before + 1) for before, width in pairwise(self.widths))
+
+    def parameters(self, name: str, theta: ArrayLike) -> Array:
+        """Return the argument ``name``, θ (..., P), as an array of finite doubles.
+
+        Raises InputError for other shapes, and as :func:`descentflow.schema.arguments.real_array`.
+        """
+        array = real_array(name, theta)
+        if array.ndim == 0 or array.shape[-1] != self.parameter_count:
+            raise InputError(
+                f"{name}: its last dimension must be P = {self.parameter_count} "
+                f"(hidden: {self.hidden}), found shape {array.shape}"
+            )
+        return array
 
     def split(self, theta: Array) -> tuple[Array, Array, Array, Array]:
         """Split θ (..., P) into views w (..., H, d), b (..., H), v (..., o, H), c (..., o).
@@ -167,10 +182,18 @@ class Network(PublicModel):
         """Return the layout of θ for that many inputs."""
         return Layout(inputs=inputs, hidden=self.hidden, outputs=self.outputs)
 
-    def realization(self, theta: Array, x: Array) -> Array:
-        """Evaluate N_θ(x) for one input and one output: θ (..., P), x (N,) -> (..., N)."""
-        w, b, v, c = split(theta, self.width)
-        sigma = activations.value(self.activation, w[..., :, None] * x + b[..., :, None])
+    def realization(self, theta: ArrayLike, x: ArrayLike) -> Array:
+        """Evaluate N_θ(x) for one input and one output: θ (..., P), x (N,) -> (..., N).
+
+        Raises InputError for other shapes and for networks with several outputs.
+        """
+        if self.outputs != 1:
+            raise InputError(f"network.outputs: one is needed, found {self.outputs}")
+        points = real_array("x", x)
+        if points.ndim != 1:
+            raise InputError(f"x: the shape must be (N,), found {points.shape}")
+        w, b, v, c = split(self.layout().parameters("theta", theta), self.width)
+        sigma = activations.value(self.activation, w[..., :, None] * points + b[..., :, None])
         return np.asarray((v[..., :, None] * sigma).sum(axis=-2) + c[..., None])
 
 

@@ -13,12 +13,14 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import Field
 
 from descentflow.errors import ConfigurationError
 from descentflow.functions.breakpoints import kinks, resolve
 from descentflow.functions.formulas import ADD, CONST, END, MUL, Program, X, parse
 from descentflow.functions.gauss_legendre import NODES
+from descentflow.schema.arguments import real_array
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import Number, check
@@ -54,7 +56,7 @@ class Linear(PublicModel, ABC):
         """Tabulate the target on [low, high]; raise ConfigurationError if it is undefined there."""
 
     @abstractmethod
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Evaluate f(x), entry by entry: the left limit where f jumps, nan where f is undefined."""
 
     def piecewise_form(self, low: float, high: float) -> PiecewiseForm:
@@ -77,9 +79,9 @@ class Constant(Linear):
         """Tabulate the target on [low, high]."""
         return _table(low, high, [], [(Fraction(0), Fraction(self.value))])
 
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Repeat the value for every entry of x."""
-        return np.full(x.shape, self.value)
+        return np.full(real_array("x", x).shape, self.value)
 
 
 class Affine(Linear):
@@ -96,9 +98,9 @@ class Affine(Linear):
         """Tabulate the target on [low, high]."""
         return _table(low, high, [], [(Fraction(self.slope), Fraction(self.intercept))])
 
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Evaluate f(x), entry by entry."""
-        return np.asarray(self.slope * x + self.intercept)
+        return np.asarray(self.slope * real_array("x", x) + self.intercept)
 
 
 class PiecewiseLinear(Linear):
@@ -151,9 +153,9 @@ class PiecewiseLinear(Linear):
             lines.append((slope, y - slope * x))
         return _table(low, high, ends[1:], lines)
 
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Evaluate f(x), entry by entry: the left limit at a jump, nan outside the knots."""
-        knots, values = np.array(self.knots), np.array(self.values)
+        x, knots, values = real_array("x", x), np.array(self.knots), np.array(self.values)
         right = np.clip(np.searchsorted(knots, x), 1, len(knots) - 1)
         width = knots[right] - knots[right - 1]
         # Only at a jump in the first or behind one in the last knot is there no width.
@@ -184,9 +186,9 @@ class Step(Linear):
         lines = [(Fraction(0), Fraction(self.below)), (Fraction(0), Fraction(self.above))]
         return _table(low, high, [self.at], lines)
 
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Evaluate f(x), entry by entry."""
-        return np.where(x > self.at, self.above, self.below)
+        return np.where(real_array("x", x) > self.at, self.above, self.below)
 
 
 class Polynomial(PublicModel):
@@ -208,9 +210,9 @@ class Polynomial(PublicModel):
         edges = tuple(np.asarray(resolve(program, [low, high], NODES)).tolist())
         return PiecewiseForm(edges, (program,) * (len(edges) - 1), len(self.coefficients) - 1)
 
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Evaluate f(x), entry by entry."""
-        return horner(self.coefficients)(x)
+        return horner(self.coefficients)(real_array("x", x))
 
 
 class Expression(PublicModel):
@@ -244,9 +246,9 @@ class Expression(PublicModel):
         ends = tuple(np.asarray(edges).tolist())
         return PiecewiseForm(ends, (program,) * (len(ends) - 1), None)
 
-    def evaluate(self, x: Array) -> Array:
+    def evaluate(self, x: ArrayLike) -> Array:
         """Evaluate f(x), entry by entry: nan where the formula has no value."""
-        return parse(self.formula)(x)
+        return parse(self.formula)(real_array("x", x))
 
 
 Target = Annotated[

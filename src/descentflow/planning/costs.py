@@ -28,9 +28,13 @@ STEPS_PER_DECADE = {"smooth": 1000.0, "ramp": 1740.0, "jump": 110.0, "continuous
 FIRST_TIME = 0.01  # steps before it do not count
 RULE_NODES = 64  # of a smooth activation, about
 EIGENVALUES = 1e-8  # seconds per n³ of the two spectra of an n by n Gram matrix
-RECORDED = {"descent": 4, "flow": 7}  # numbers per record; a deep network has four for each layer
+RECORDED = {
+    "descent": 4,
+    "flow": 7,
+    "optimizer": 5,
+}  # numbers per record; a deep network has four for each layer
 SCALARS = 20  # numbers per trajectory in a dataset, beside its records
-COMPRESSED = {"descent": 0.7, "flow": 0.45}  # what compression leaves of a file
+COMPRESSED = {"descent": 0.7, "flow": 0.45, "optimizer": 0.7}  # what compression leaves of a file
 COPIES, DEEP_COPIES, DEEP_ACTIVATIONS = 4.0, 9.0, 10.0  # in memory: of results, weights, a layer
 COLUMNS = 12  # columns, one number for every initialisation, held while a run is summarised
 READ_AT_ONCE = 0.6  # the part of a dataset that a figure or claim holds
@@ -121,9 +125,10 @@ class CostModel:
             size = float(setting.parameter_count)
             rule = 0.0 if exact else constants.flow_node * size / 3
             return constants.flow_step * (1.0 + math.pow(size / 18, 1.5)) + rule
-        if exact:  # wide networks leave the cache
+        batch = getattr(setting.training, "batch", None)
+        if exact and not batch:  # wide networks leave the cache
             return constants.descent_neuron * (hidden + 2) * (1.0 + hidden / 1500)
-        nodes = setting.inputs.size if setting.inputs.finite else RULE_NODES
+        nodes = batch or (setting.inputs.size if setting.inputs.finite else RULE_NODES)
         return constants.descent_node * nodes * hidden * (setting.inputs.dimension + 1) / 2
 
     def _deep(self, run: GramRun | DescentRun, steps: float, records: int) -> Cost:
@@ -167,7 +172,8 @@ class CostModel:
 
     def _started(self, stage: str, seconds: float, memory: float, disk: float) -> Cost:
         """Add what the process of a stage or trainer takes without any work."""
-        start_seconds, start_memory = self._constants.start[stage]
+        measured = "descent" if stage == "optimizer" else stage
+        start_seconds, start_memory = self._constants.start[measured]
         return Cost(start_seconds + seconds, start_memory + memory, disk)
 
 

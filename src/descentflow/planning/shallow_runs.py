@@ -20,7 +20,12 @@ from descentflow.planning.runs import (
     segments_of,
 )
 from descentflow.risk.problem import Problem
-from descentflow.training.recording import record_steps, record_times, restart_times, snapshot_steps
+from descentflow.training.recording import (
+    record_steps,
+    record_times,
+    snapshot_steps,
+    snapshot_times,
+)
 
 SECONDS_PER_NEURON_STEP = 6e-9
 """Assumed cost of one neuron in one gradient of the closed form. This and the constants below place
@@ -60,7 +65,7 @@ class Start(Planned):
 class Run(PlannedRun):
     """Gradient descent or gradient flow of one experiment's setting."""
 
-    carried: ClassVar[tuple[str, ...]] = ("sums", "balances")
+    carried: ClassVar[tuple[str, ...]] = ("sums", "balances", "buffers")
 
     setting: Experiment
     step_sizes: tuple[Any, ...] = (None,)
@@ -73,7 +78,7 @@ class Run(PlannedRun):
     @property
     def trainer(self) -> str:
         """The module of ``stages.trainers`` that makes its files."""
-        return "flow" if self.flows else "descent"
+        return self.setting.training.trainer
 
     @property
     def axis(self) -> str:  # type: ignore[override]
@@ -124,7 +129,7 @@ class Run(PlannedRun):
         if not training.snapshots:
             return np.empty(0)
         if isinstance(training, Flow):
-            return np.array([0.0, *restart_times(training.until), training.until])
+            return snapshot_times(training.until)
         return snapshot_steps(training.steps).astype(np.float64)
 
     @property
@@ -155,9 +160,10 @@ class Run(PlannedRun):
     def _gradient_seconds(self) -> float:
         """Rough seconds of one gradient."""
         hidden, inputs = self.setting.network.hidden, self.setting.inputs
-        if self.setting.engine == "closed_form":
+        batch = getattr(self.setting.training, "batch", None)
+        if self.setting.engine == "closed_form" and not batch:
             return SECONDS_PER_NEURON_STEP * (hidden + 8)
-        nodes = inputs.size if inputs.finite else PLANNED_NODES
+        nodes = batch or (inputs.size if inputs.finite else PLANNED_NODES)
         return SECONDS_PER_NODE * nodes * (hidden + 1)
 
 

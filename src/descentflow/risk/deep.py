@@ -13,16 +13,17 @@ import numpy as np
 
 from descentflow.functions.activations import LEAKY_SLOPE, Activation
 from descentflow.functions.targets import EDGE, PiecewiseForm
+from descentflow.risk import quadrature
 from descentflow.risk.deep_gradient import write_gradient
 from descentflow.risk.deep_hessian import (
     HessianScratch,
-    add_hessian,
     add_kink,
+    derivatives_at,
     mirror_lower,
     new_hessian_scratch,
     write_tangents,
 )
-from descentflow.risk.deep_nodes import BLOCK, evaluate, new_block, propagate_back
+from descentflow.risk.deep_nodes import Nodes, evaluate, propagate_back
 from descentflow.risk.deep_pieces import (
     MAX_PIECES,
     Pieces,
@@ -33,7 +34,8 @@ from descentflow.risk.deep_pieces import (
     usual_room,
 )
 from descentflow.risk.deep_risk import risk_on_pieces
-from descentflow.risk.quadrature import density_at, new_rule, write_nodes
+from descentflow.risk.quadrature import density_at, new_rule, nodes_alone, write_nodes
+from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import padded
@@ -88,7 +90,7 @@ def _with_pieces(model: Pieces, theta: Array, scratch: Scratch) -> Scratch:
 
     It has no pieces if they are MAX_PIECES or more.
     """
-    room = scratch.parents.shape[1]
+    room = scratch.room
     while not find_pieces(model, theta, scratch):
         if room >= MAX_PIECES:
             scratch.counts[0] = 0
@@ -108,9 +110,13 @@ def risk(model: Pieces, theta: Array, scratch: Scratch) -> float:
 @jit
 def gradient(model: Pieces, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the generalised gradient G(θ) into ``out`` (P,)."""
-    scratch = _with_pieces(model, theta, scratch)
-    if scratch.counts[0]:
+    # Almost always there is room, and returning scratch memory would cost reference counts.
+    if find_pieces(model, theta, scratch):
         write_gradient(model, theta, scratch, out)
+        return
+    larger = _with_pieces(model, theta, scratch)
+    if larger.counts[0]:
+        write_gradient(model, theta, larger, out)
     else:
         out[:] = np.nan
 
@@ -123,16 +129,14 @@ def derivatives(model: Pieces, theta: Array, scratch: Scratch, grad: Array, out:
         grad[:] = np.nan
         out[:] = np.nan
         return
-    write_gradient(model, theta, scratch, grad)
     widths, code = model.widths, model.rule.activation
-    memory, block = new_hessian_scratch(widths, theta.size), new_block(widths)
+    memory, block = new_hessian_scratch(widths, theta.size), scratch.nodes.block
     count = _list_nodes(model, scratch, np.zeros((2 + model.rule.outputs, 0)))
     table = np.zeros((2 + model.rule.outputs, padded(count)))
     _list_nodes(model, scratch, table)
-    for first in range(Index(0), Index(table.shape[1]), Index(BLOCK)):
-        vectors = evaluate(theta, widths, code, table, first, block)
-        propagate_back(theta, widths, table, first, vectors, block)
-        add_hessian(theta, widths, table, first, vectors, block, memory, out)
+    # The gradient by nodes is that of the moments to rounding; the latter has the bits of descent.
+    derivatives_at(Nodes(table, widths, code), theta, scratch.nodes, memory, grad, out)
+    write_gradient(model, theta, scratch, grad)
     _add_kinks(model, theta, scratch, block, memory, out)
     mirror_lower(out)
 
@@ -144,6 +148,41 @@ def kink_regions(
     """Write zeros: flows of deep networks rely on their error estimate alone."""
     for i in range(out.size):
         out[i] = 0.0
+
+
+@jit_inline
+def network_shape(model: Pieces, _parameters: int) -> Shape:
+    """Return the shape of a block of inputs and targets alone."""
+    return nodes_alone(model.rule)
+
+
+@jit
+def place_inputs(model: Pieces, nodes: Array, row: np.uint64) -> None:
+    """Replace uniform numbers in a row by inputs."""
+    quadrature.place_inputs(model.rule, nodes, row)
+
+
+@jit
+def write_inputs(model: Pieces, nodes: Array, row: np.uint64) -> None:
+    """Write the inputs that a row places into row 0, and the targets there from row 2 on."""
+    quadrature.write_inputs(model.rule, nodes, row)
+
+
+@jit
+def _last_partition(model: Pieces, theta: Array) -> Array:
+    """Return the ends of the pieces of θ, those of the interval included; none if there are too many."""
+    scratch = _with_pieces(model, theta, new_scratch(model, theta.size))
+    last = model.widths.size - 2
+    return scratch.ends[last, : np.int64(scratch.counts[last]) + 1].copy()
+
+
+def breakpoints(model: Pieces, thetas: Array) -> Array:
+    """Find where networks bend inside the interval: θ (K, P) -> (K, B), ascending, then nan."""
+    rows = [_last_partition(model, theta)[1:-1] for theta in thetas]
+    table = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
+    for row, ends in zip(table, rows, strict=True):
+        row[: ends.size] = ends
+    return table
 
 
 @jit

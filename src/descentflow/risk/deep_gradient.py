@@ -17,7 +17,7 @@ from descentflow.risk.deep_pieces import Pieces, Scratch, line_row, vectors_of
 from descentflow.risk.quadrature import write_nodes
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
-from descentflow.simd.load_store import load, store, store_part
+from descentflow.simd.load_store import load, load_part, store, store_part
 from descentflow.simd.vectors import LANES, splat
 
 TWELFTH = 1.0 / 12.0
@@ -32,28 +32,24 @@ def write_gradient(model: Pieces, theta: Array, scratch: Scratch, out: Array) ->
         _output_moments(model, layers, scratch)
     else:
         _output_moments_at_nodes(model, layers, scratch)
-    start, first_row = Index(theta.size), Index(0)
-    for layer in range(layers):
-        first_row += widths[layer + Index(1)]
-    half = Index(0)
+    start, half = Index(theta.size), Index(0)
     for back in range(layers):
         layer = layers - back
         before, width = widths[layer - Index(1)], widths[layer]
         start -= width * (before + Index(1))
-        first_row -= width
         _write_layer(start, before, width, layer, half, scratch, out)
         if layer > Index(1):
-            _move_back(before, width, layer, first_row, half, scratch)
+            _move_back(theta, start, before, width, layer, half, scratch)
         half = Index(1) - half
 
 
 @jit_inline
 def moment_row(scratch: Scratch, half: np.uint64, piece: np.uint64) -> np.uint64:
     """Return the row of the moments of 1 of a piece; those of x are in the next."""
-    return Index(2) * (half * Index(scratch.parents.shape[1]) + piece)
+    return Index(2) * (half * Index(scratch.room) + piece)
 
 
-@jit
+@jit_inline
 def _output_moments(model: Pieces, layers: np.uint64, scratch: Scratch) -> None:
     """Write the moments of the residuals of piecewise linear targets under the uniform law."""
     ends, arguments, moments, tables = scratch.ends, scratch.arguments, scratch.moments, model.tables
@@ -112,7 +108,7 @@ def _output_moments_at_nodes(model: Pieces, layers: np.uint64, scratch: Scratch)
             x = stop
 
 
-@jit
+@jit_inline
 def _write_layer(
     start: np.uint64,
     before: np.uint64,
@@ -130,12 +126,13 @@ def _write_layer(
         entry = at * Index(LANES)
         count = min(Index(LANES), before - entry)
         for i in range(width):
-            grad = splat(0.0)
+            # Two sums: one alone would wait for each of its additions.
+            of_slopes, of_offsets = splat(0.0), splat(0.0)
             for piece in range(pieces):
                 row, line = first + Index(2) * piece, (source + Index(2) * piece) * stride + at
-                grad = grad + moments[row + Index(1), i] * load(values, line)
-                grad = grad + moments[row, i] * load(values, line + stride)
-            store_part(out, start + i * before + entry, count, grad)
+                of_slopes = of_slopes + moments[row + Index(1), i] * load(values, line)
+                of_offsets = of_offsets + moments[row, i] * load(values, line + stride)
+            store_part(out, start + i * before + entry, count, of_slopes + of_offsets)
     for at in range(vectors_of(width)):
         entry = at * Index(LANES)
         grad = splat(0.0)
@@ -144,19 +141,20 @@ def _write_layer(
         store_part(out, start + width * before + entry, min(Index(LANES), width - entry), grad)
 
 
-@jit
+@jit_inline
 def _move_back(
+    theta: Array,
+    start: np.uint64,
     before: np.uint64,
     width: np.uint64,
     layer: np.uint64,
-    first_row: np.uint64,
     half: np.uint64,
     scratch: Scratch,
 ) -> None:
     """Write the moments of δ_{l−1} = σ' W_lᵀ δ_l on partition l − 2 into the other half."""
-    moments, weights, dsigma = scratch.moments, scratch.weights, scratch.dsigma
+    moments, dsigma = scratch.moments, scratch.dsigma
     parents, stride = scratch.parents, Index(moments.shape[1] // LANES)
-    room, below = Index(parents.shape[1]), layer - Index(1)
+    room, below = Index(scratch.room), layer - Index(1)
     for piece in range(scratch.counts[below]):
         parent = parents[below, piece]
         # Pieces of one parent are neighbours; the first of them begins the sum.
@@ -164,9 +162,10 @@ def _move_back(
         row = moment_row(scratch, half, piece)
         target = moment_row(scratch, Index(1) - half, parent) * stride
         for at in range(vectors_of(before)):
-            moment0, moment1 = splat(0.0), splat(0.0)
+            moment0, moment1, entry = splat(0.0), splat(0.0), at * Index(LANES)
+            count = min(Index(LANES), before - entry)
             for i in range(width):
-                w = load(weights, (first_row + i) * stride + at)
+                w = load_part(theta, start + i * before + entry, count)
                 moment0 = moment0 + moments[row, i] * w
                 moment1 = moment1 + moments[row + Index(1), i] * w
             slope = load(dsigma, (below * room + piece) * stride + at)

@@ -9,8 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from descentflow.risk.deep_nodes import residual_row
-from descentflow.risk.deep_pieces import Numbers
+from descentflow.risk.deep_nodes import (
+    BLOCK,
+    Nodes,
+    NodeScratch,
+    Numbers,
+    add_gradient,
+    evaluate,
+    propagate_back,
+    residual_row,
+)
+from descentflow.risk.sums import write_gradient
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.vectors import LANES
@@ -31,6 +40,25 @@ def new_hessian_scratch(widths: Numbers, parameters: int) -> HessianScratch:
         neurons += int(width)
     shape = (LANES, neurons, parameters)
     return HessianScratch(np.zeros(shape), np.zeros(shape))
+
+
+@jit
+def derivatives_at(
+    nodes: Nodes,
+    theta: Array,
+    scratch: NodeScratch,
+    memory: HessianScratch,
+    grad: Array,
+    out: Array,
+) -> None:
+    """Write the gradient of Σ weight |r|² into ``grad`` (P,), the lower triangle of Hess into ``out``."""
+    table, widths, block = nodes.table, nodes.widths, scratch.block
+    for first in range(Index(0), Index(table.shape[1]), Index(BLOCK)):
+        vectors = evaluate(theta, widths, nodes.activation, table, first, block)
+        propagate_back(theta, widths, table, first, vectors, block)
+        add_gradient(widths, table, first, vectors, block, scratch.sums)
+        add_hessian(theta, widths, table, first, vectors, block, memory, out)
+    write_gradient(scratch.sums, grad)
 
 
 @jit

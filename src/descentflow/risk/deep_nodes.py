@@ -17,16 +17,27 @@ of at most BLOCK columns is evaluated at a time. Rows of ``block``: for each hid
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from descentflow.risk import activation_kernels
-from descentflow.risk.deep_pieces import Numbers
+from descentflow.risk.sums import new_sums, write_gradient
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import aligned_zeros, load, store
 from descentflow.simd.vectors import LANES, splat, total
 
+Numbers = NDArray[np.uint64]
+
 BLOCK = 64
 """Number of nodes evaluated together, a multiple of 8."""
+
+
+class Nodes(NamedTuple):
+    """The nodes' ``table``, the network's ``widths`` d, h_1, .., h_D, o, and the code of σ."""
+
+    table: Array
+    widths: Numbers
+    activation: int
 
 
 class NodeScratch(NamedTuple):
@@ -34,6 +45,33 @@ class NodeScratch(NamedTuple):
 
     block: Array
     sums: Array
+
+
+@jit
+def new_node_scratch(widths: Numbers, parameters: int) -> NodeScratch:
+    """Allocate scratch memory for a network with this number of parameters."""
+    return NodeScratch(new_block(widths), new_sums(parameters))
+
+
+@jit
+def risk_at(nodes: Nodes, theta: Array, scratch: NodeScratch) -> float:
+    """Return Σ weight |r|²."""
+    table, widths, block, value = nodes.table, nodes.widths, scratch.block, 0.0
+    for first in range(Index(0), Index(table.shape[1]), Index(BLOCK)):
+        vectors = evaluate(theta, widths, nodes.activation, table, first, block)
+        value += add_risk(widths, table, first, vectors, block)
+    return value
+
+
+@jit
+def gradient_at(nodes: Nodes, theta: Array, scratch: NodeScratch, out: Array) -> None:
+    """Write the gradient of Σ weight |r|² into ``out`` (P,)."""
+    table, widths, block = nodes.table, nodes.widths, scratch.block
+    for first in range(Index(0), Index(table.shape[1]), Index(BLOCK)):
+        vectors = evaluate(theta, widths, nodes.activation, table, first, block)
+        propagate_back(theta, widths, table, first, vectors, block)
+        add_gradient(widths, table, first, vectors, block, scratch.sums)
+    write_gradient(scratch.sums, out)
 
 
 @jit

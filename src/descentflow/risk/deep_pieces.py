@@ -12,7 +12,7 @@ Storage, with ``vectors`` vectors of eight neurons a row and ``room`` pieces in 
 - ``arguments``: the lines of z of layer l on partition l − 1, two rows a piece, see :func:`line_row`;
 - ``values``: the lines of σ(z) of layer l on partition l; layer 0 is x itself;
 - ``dsigma``: σ' of layer l on partition l, one row a piece;
-- ``weights``, ``transposed``: W_l and its transpose with rows filled up with zeros, see :func:`copy`.
+- ``transposed``: the transposes of all W, one below the other, but that of a single output.
 
 Invariants: rows are zero behind their last neuron; pieces are not empty, in ascending order; everything
 is a function of θ alone, since points are sorted by their values and coincident ones are one point.
@@ -21,15 +21,13 @@ is a function of θ alone, since points are sorted by their values and coinciden
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from descentflow.risk.deep_nodes import NodeScratch, Numbers, new_node_scratch
 from descentflow.risk.quadrature import Rule, new_node_block
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import aligned_zeros, load, load_part, padded, store
-from descentflow.simd.vectors import LANES, Lanes, flags, select, splat
-
-Numbers = NDArray[np.uint64]
+from descentflow.simd.vectors import LANES, Lanes, flags, select, splat, total
 
 MAX_PIECES = 2**15
 """A network with as many pieces, or more, has no results: they are nan."""
@@ -53,24 +51,25 @@ class Pieces(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Scratch memory: the arrays above, and those of the modules that use them.
+    """Scratch memory for ``room`` pieces: the arrays above, and those of the modules that use them.
 
     ``moments`` are described in :mod:`descentflow.risk.deep_gradient`, ``argument_pairs`` and
     ``value_pairs`` in :mod:`descentflow.risk.deep_risk`; ``block`` holds the nodes of one piece.
     """
 
+    room: int
     ends: Array
     counts: Numbers
     parents: Numbers
     arguments: Array
     values: Array
     dsigma: Array
-    weights: Array
     transposed: Array
     moments: Array
     argument_pairs: Array
     value_pairs: Array
     block: Array
+    nodes: NodeScratch
 
 
 @jit_inline
@@ -78,7 +77,7 @@ def usual_room(widths: Numbers) -> int:
     """Return how many pieces there is room for at first; random networks have fewer."""
     neurons = 0
     for width in widths[1:-1]:
-        neurons += int(width)
+        neurons += np.int64(width)
     return neurons + 16
 
 
@@ -86,30 +85,34 @@ def usual_room(widths: Numbers) -> int:
 def scratch_for(model: Pieces, room: int) -> Scratch:
     """Allocate scratch memory for this number of pieces."""
     widths = model.widths
-    depth, columns, rows = widths.size - 1, 0, 0
-    for width in widths:
-        columns, rows = max(columns, padded(int(width))), rows + int(width)
+    depth, columns, rows, parameters, before = widths.size - 1, 0, 0, 0, -1
+    for unsigned in widths:
+        width = np.int64(unsigned)
+        columns, rows = max(columns, padded(width)), rows + width
+        parameters += width * (before + 1)
+        before = width
     lines = depth * 2 * room
     return Scratch(
+        room=room,
         ends=np.zeros((depth, room + 1)),
         counts=np.zeros(depth, np.uint64),
         parents=np.zeros((depth, room), np.uint64),
         arguments=aligned_zeros(lines + 2 * room, columns),
         values=aligned_zeros(lines, columns),
         dsigma=aligned_zeros(depth * room, columns),
-        weights=aligned_zeros(rows, columns),
         transposed=aligned_zeros(rows, columns),
         moments=aligned_zeros(4 * room, columns),
         argument_pairs=aligned_zeros(4 * room, columns),
         value_pairs=aligned_zeros(4 * room, columns),
         block=new_node_block(model.rule),
+        nodes=new_node_scratch(widths, parameters),
     )
 
 
 @jit_inline
 def line_row(scratch: Scratch, layer: np.uint64, piece: np.uint64) -> np.uint64:
     """Return the row of a slope in ``arguments`` or ``values``; that of the offset is the next."""
-    return Index(2) * (layer * Index(scratch.parents.shape[1]) + piece)
+    return Index(2) * (layer * Index(scratch.room) + piece)
 
 
 @jit_inline
@@ -127,45 +130,44 @@ def find_pieces(model: Pieces, theta: Array, scratch: Scratch) -> bool:
     counts[0] = 1
     scratch.values[0, 0] = 1.0  # layer 0 is x: slope 1, offset 0
     layers = Index(widths.size - 1)
-    start, first_row, first_column = Index(0), Index(0), Index(0)
+    start, first_row = Index(0), Index(0)
     for layer in range(Index(1), layers + Index(1)):
         before, width = widths[layer - Index(1)], widths[layer]
-        _copy(theta, start, before, width, first_row, first_column, scratch)
-        _write_arguments(theta, start, before, width, layer, first_column, scratch)
+        if layer == layers and width == Index(1):
+            _write_output(theta, start, before, layer, scratch)
+            break
+        _transpose(theta, start, before, width, first_row, scratch.transposed)
+        _write_arguments(theta, start, before, width, layer, first_row, scratch)
         if layer < layers and not _cut(model, width, layer, scratch):
             return False
         start += width * (before + Index(1))
-        first_row, first_column = first_row + width, first_column + before
+        first_row += before
     return True
 
 
-@jit
-def _copy(
+@jit_inline
+def _transpose(
     theta: Array,
     start: np.uint64,
     before: np.uint64,
     width: np.uint64,
     first_row: np.uint64,
-    first_column: np.uint64,
-    scratch: Scratch,
+    transposed: Array,
 ) -> None:
-    """Copy W of the layer whose parameters begin at ``start`` to ``weights`` and ``transposed``."""
-    weights, transposed = scratch.weights, scratch.transposed
+    """Write the transpose of W, which begins at ``start``, into the rows from ``first_row`` on."""
     for i in range(width):
         for k in range(before):
-            number = theta[start + i * before + k]
-            weights[first_row + i, k] = number
-            transposed[first_column + k, i] = number
+            transposed[first_row + k, i] = theta[start + i * before + k]
 
 
-@jit
+@jit_inline
 def _write_arguments(
     theta: Array,
     start: np.uint64,
     before: np.uint64,
     width: np.uint64,
     layer: np.uint64,
-    first_column: np.uint64,
+    first_row: np.uint64,
     scratch: Scratch,
 ) -> None:
     """Write the lines z = W σ + b of a layer on the pieces of the partition before."""
@@ -180,18 +182,42 @@ def _write_arguments(
             slope = splat(0.0)
             offset = load_part(theta, bias + entry, min(Index(LANES), width - entry))
             for k in range(before):
-                w = load(transposed, (first_column + k) * stride + at)
+                w = load(transposed, (first_row + k) * stride + at)
                 slope = slope + values[source, k] * w
                 offset = offset + values[source + Index(1), k] * w
             store(arguments, row + at, slope)
             store(arguments, row + stride + at, offset)
 
 
-@jit
+@jit_inline
+def _write_output(
+    theta: Array,
+    start: np.uint64,
+    before: np.uint64,
+    layer: np.uint64,
+    scratch: Scratch,
+) -> None:
+    """Do what :func:`_write_arguments` does for one neuron alone: a sum over vectors, not of them."""
+    values, arguments = scratch.values, scratch.arguments
+    stride = Index(values.shape[1] // LANES)
+    for piece in range(scratch.counts[layer - Index(1)]):
+        source = line_row(scratch, layer - Index(1), piece) * stride
+        row = line_row(scratch, layer, piece)
+        slope, offset = splat(0.0), splat(0.0)
+        for at in range(vectors_of(before)):
+            entry = at * Index(LANES)
+            w = load_part(theta, start + entry, min(Index(LANES), before - entry))
+            slope = slope + w * load(values, source + at)
+            offset = offset + w * load(values, source + stride + at)
+        arguments[row, Index(0)] = total(slope)
+        arguments[row + Index(1), Index(0)] = theta[start + before] + total(offset)
+
+
+@jit_inline
 def _cut(model: Pieces, width: np.uint64, layer: np.uint64, scratch: Scratch) -> bool:
     """Cut the pieces at the breakpoints of a layer and write its values; False if room is lacking."""
     ends, parents = scratch.ends, scratch.parents
-    room, first = Index(parents.shape[1]), Index(0)
+    room, first = Index(scratch.room), Index(0)
     for piece in range(scratch.counts[layer - Index(1)]):
         left, right = ends[layer - Index(1), piece], ends[layer - Index(1), piece + Index(1)]
         ends[layer, first] = left
@@ -221,7 +247,7 @@ def _find_breakpoints(
     At most ``room`` are written; the count is then too large for the room.
     """
     ends, arguments = scratch.ends, scratch.arguments
-    stride, room = Index(arguments.shape[1] // LANES), Index(scratch.parents.shape[1])
+    stride, room = Index(arguments.shape[1] // LANES), Index(scratch.room)
     left, right = ends[layer - Index(1), piece], ends[layer - Index(1), piece + Index(1)]
     row, count = line_row(scratch, layer, piece), Index(0)
     for at in range(vectors_of(width)):
@@ -230,6 +256,8 @@ def _find_breakpoints(
         at_left, at_right = slope * left + offset, slope * right + offset
         for kink in model.kinks:
             changes = flags((at_left > kink) ^ (at_right > kink))
+            if changes == Index(0):
+                continue
             for lane in range(Index(LANES)):
                 if (changes >> lane) & Index(1) == Index(0):
                     continue
@@ -272,7 +300,7 @@ def _write_values(
 ) -> None:
     """Write σ' and the lines of σ(z) on piece ``cut`` of a partition, which lies in ``piece``."""
     ends, arguments, values = scratch.ends, scratch.arguments, scratch.values
-    stride, room = Index(values.shape[1] // LANES), Index(scratch.parents.shape[1])
+    stride, room = Index(values.shape[1] // LANES), Index(scratch.room)
     middle = 0.5 * (ends[layer, cut] + ends[layer, cut + Index(1)])
     source = line_row(scratch, layer, piece) * stride
     row, flat = line_row(scratch, layer, cut) * stride, (layer * room + cut) * stride

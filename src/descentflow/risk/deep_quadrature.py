@@ -18,19 +18,24 @@ from descentflow.functions import gauss_legendre
 from descentflow.functions.activations import Activation
 from descentflow.functions.gauss_legendre import NODES
 from descentflow.functions.targets import PiecewiseForm
-from descentflow.risk import deep_empirical
-from descentflow.risk.deep_empirical import DeepSample
-from descentflow.risk.deep_nodes import BLOCK, NodeScratch, evaluate, new_block
-from descentflow.risk.deep_pieces import Numbers
-from descentflow.risk.quadrature import Rule, new_rule, new_node_block, write_nodes
-from descentflow.risk.sums import new_sums
+from descentflow.risk import quadrature
+from descentflow.risk.deep_hessian import derivatives_at, mirror_lower, new_hessian_scratch
+from descentflow.risk.deep_nodes import (
+    BLOCK,
+    Nodes,
+    NodeScratch,
+    Numbers,
+    evaluate,
+    gradient_at,
+    new_node_scratch,
+    risk_at,
+)
+from descentflow.risk.quadrature import Rule, new_node_block, new_rule, nodes_alone, write_nodes
+from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import load
 from descentflow.simd.vectors import LANES, lane_of, magnitude, select, splat, total
-
-_risk, _gradient = deep_empirical.risk, deep_empirical.gradient
-_derivatives = deep_empirical.derivatives
 
 RESOLVED = 1e-8
 """The largest of the last coefficients of a panel that is not halved."""
@@ -79,23 +84,23 @@ def new_panels(
 @jit
 def new_scratch(model: Panels, parameters: int) -> Scratch:
     """Allocate scratch memory for θ with this number of entries."""
-    nodes = NodeScratch(new_block(model.widths), new_sums(parameters))
+    nodes = new_node_scratch(model.widths, parameters)
     return Scratch(nodes, new_node_block(model.rule), np.zeros(64))
 
 
 @jit
 def risk(model: Panels, theta: Array, scratch: Scratch) -> float:
     """Return L(θ) for one θ (P,)."""
-    sample = find_nodes(model, theta, scratch)
-    return _risk(sample, theta, scratch.nodes) if sample.table.shape[1] else np.nan
+    nodes = find_nodes(model, theta, scratch)
+    return risk_at(nodes, theta, scratch.nodes) if nodes.table.shape[1] else np.nan
 
 
 @jit
 def gradient(model: Panels, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the gradient G(θ) into ``out`` (P,)."""
-    sample = find_nodes(model, theta, scratch)
-    if sample.table.shape[1]:
-        _gradient(sample, theta, scratch.nodes, out)
+    nodes = find_nodes(model, theta, scratch)
+    if nodes.table.shape[1]:
+        gradient_at(nodes, theta, scratch.nodes, out)
     else:
         out[:] = np.nan
 
@@ -103,9 +108,11 @@ def gradient(model: Panels, theta: Array, scratch: Scratch, out: Array) -> None:
 @jit
 def derivatives(model: Panels, theta: Array, scratch: Scratch, grad: Array, out: Array) -> None:
     """Write G(θ) into ``grad`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
-    sample = find_nodes(model, theta, scratch)
-    if sample.table.shape[1]:
-        _derivatives(sample, theta, scratch.nodes, grad, out)
+    nodes = find_nodes(model, theta, scratch)
+    if nodes.table.shape[1]:
+        memory = new_hessian_scratch(model.widths, theta.size)
+        derivatives_at(nodes, theta, scratch.nodes, memory, grad, out)
+        mirror_lower(out)
     else:
         grad[:] = np.nan
         out[:] = np.nan
@@ -120,8 +127,26 @@ def kink_regions(
         out[i] = 0.0
 
 
+@jit_inline
+def network_shape(model: Panels, _parameters: int) -> Shape:
+    """Return the shape of a block of inputs and targets alone."""
+    return nodes_alone(model.rule)
+
+
 @jit
-def find_nodes(model: Panels, theta: Array, scratch: Scratch) -> DeepSample:
+def place_inputs(model: Panels, nodes: Array, row: np.uint64) -> None:
+    """Replace uniform numbers in a row by inputs."""
+    quadrature.place_inputs(model.rule, nodes, row)
+
+
+@jit
+def write_inputs(model: Panels, nodes: Array, row: np.uint64) -> None:
+    """Write the inputs that a row places into row 0, and the targets there from row 2 on."""
+    quadrature.write_inputs(model.rule, nodes, row)
+
+
+@jit
+def find_nodes(model: Panels, theta: Array, scratch: Scratch) -> Nodes:
     """Return the nodes of panels that resolve the network; none if there are too many panels."""
     rule, pending, block = model.rule, scratch.pending, scratch.block
     edges, rows = rule.cuts.edges, 2 + model.rule.outputs
@@ -140,7 +165,7 @@ def find_nodes(model: Panels, theta: Array, scratch: Scratch) -> DeepSample:
                 continue
             if count == room:
                 if room >= MAX_PANELS:
-                    return DeepSample(np.empty((rows, 0)), model.widths, rule.activation)
+                    return Nodes(np.empty((rows, 0)), model.widths, rule.activation)
                 larger = np.empty((rows, 2 * room * NODES))
                 larger[:, : room * NODES] = table
                 table, room = larger, 2 * room
@@ -149,7 +174,7 @@ def find_nodes(model: Panels, theta: Array, scratch: Scratch) -> DeepSample:
                     table[row, count * NODES + q] = block[row, q]
             count += 1
             left, top = right, top - 1
-    return DeepSample(table[:, : count * NODES].copy(), model.widths, rule.activation)
+    return Nodes(table[:, : count * NODES].copy(), model.widths, rule.activation)
 
 
 @jit

@@ -56,15 +56,18 @@ def _write_pairs(model: Pieces, theta: Array, scratch: Scratch) -> None:
     widths, values = model.widths, scratch.value_pairs
     for row in range(4):  # the slope of x is 1
         values[row, 0] = 1.0 if row == 0 else 0.0
-    layers, start, first_column = Index(widths.size - 1), Index(0), Index(0)
+    layers, start, first_row = Index(widths.size - 1), Index(0), Index(0)
     for layer in range(Index(1), layers + Index(1)):
         before, width = widths[layer - Index(1)], widths[layer]
         bias = start + width * before
-        _write_argument_pairs(theta, bias, before, width, layer, first_column, scratch)
+        if layer == layers and width == Index(1):  # the pieces did without this transpose
+            for k in range(before):
+                scratch.transposed[first_row + k, Index(0)] = theta[start + k]
+        _write_argument_pairs(theta, bias, before, width, layer, first_row, scratch)
         if layer < layers:
             _write_value_pairs(model, width, layer, scratch)
         start += width * (before + Index(1))
-        first_column += before
+        first_row += before
 
 
 @jit
@@ -74,7 +77,7 @@ def _write_argument_pairs(
     before: np.uint64,
     width: np.uint64,
     layer: np.uint64,
-    first_column: np.uint64,
+    first_row: np.uint64,
     scratch: Scratch,
 ) -> None:
     """Write the lines z = W σ + b of a layer, whose b begins at ``bias``."""
@@ -87,7 +90,7 @@ def _write_argument_pairs(
             slope, slope_tail, offset_tail = zero, zero, zero
             offset = load_part(theta, bias + entry, min(Index(LANES), width - entry))
             for k in range(before):
-                w = load(transposed, (first_column + k) * stride + at)
+                w = load(transposed, (first_row + k) * stride + at)
                 slope, slope_tail = _add_scaled(
                     slope, slope_tail, values[row, k], values[row + Index(1), k], w
                 )

@@ -25,12 +25,16 @@ BLOCK = 64
 
 
 class Sample(NamedTuple):
-    """The engine's model: ``table`` (d + 1 + o, n) of coordinates, probabilities and targets."""
+    """The engine's model: ``table`` (d + 1 + o, n) of coordinates, probabilities and targets.
+
+    ``cumulative`` (n,) holds the sums of the first probabilities; the last one is 1.
+    """
 
     table: Array
     inputs: int
     outputs: int
     activation: int
+    cumulative: Array
 
 
 class Scratch(NamedTuple):
@@ -42,21 +46,22 @@ class Scratch(NamedTuple):
 
 
 @jit_inline
-def _shape(sample: Sample, parameters: int) -> Shape:
+def network_shape(sample: Sample, parameters: int) -> Shape:
+    """Return the shape of networks with this number of parameters."""
     return shape_of(parameters, sample.inputs, sample.outputs, sample.activation)
 
 
 @jit
 def new_scratch(sample: Sample, parameters: int) -> Scratch:
     """Allocate scratch memory for θ with this number of entries."""
-    block = aligned_zeros(row_count(_shape(sample, parameters)), BLOCK)
+    block = aligned_zeros(row_count(network_shape(sample, parameters)), BLOCK)
     return Scratch(block, new_jacobian(parameters, BLOCK), new_sums(parameters))
 
 
 @jit
 def risk(sample: Sample, theta: Array, scratch: Scratch) -> float:
     """Return L(θ) for one θ (P,)."""
-    shape, total = _shape(sample, theta.size), 0.0
+    shape, total = network_shape(sample, theta.size), 0.0
     for first in range(0, sample.table.shape[1], BLOCK):
         vectors = _fill(theta, shape, sample.table, first, scratch.block)
         # The lanes of a block are added before the next block: BLOCK is part of the order of L.
@@ -67,7 +72,7 @@ def risk(sample: Sample, theta: Array, scratch: Scratch) -> float:
 @jit
 def gradient(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the generalised gradient G(θ) into ``out`` (P,)."""
-    shape = _shape(sample, theta.size)
+    shape = network_shape(sample, theta.size)
     for first in range(0, sample.table.shape[1], BLOCK):
         vectors = _fill(theta, shape, sample.table, first, scratch.block)
         _add_gradient(theta, shape, vectors, scratch.block, scratch.sums)
@@ -77,7 +82,7 @@ def gradient(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None
 @jit
 def derivatives(sample: Sample, theta: Array, scratch: Scratch, grad: Array, out: Array) -> None:
     """Write G(θ) into ``grad`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
-    shape = _shape(sample, theta.size)
+    shape = network_shape(sample, theta.size)
     for first in range(0, sample.table.shape[1], BLOCK):
         vectors = _fill(theta, shape, sample.table, first, scratch.block)
         _add_gradient(theta, shape, vectors, scratch.block, scratch.sums)
@@ -112,3 +117,27 @@ def _fill(theta: Array, shape: Shape, table: Array, first: int, block: Array) ->
     vectors = Index(count // LANES)
     _evaluate(theta, shape, vectors, block)
     return vectors
+
+
+@jit
+def place_inputs(sample: Sample, nodes: Array, row: np.uint64) -> None:
+    """Replace uniform numbers in a row by numbers of points, each as often as it is likely."""
+    for q in range(Index(nodes.shape[1])):
+        u, low, high = nodes[row, q], 0, sample.cumulative.size - 1
+        while low < high:
+            middle = (low + high) // 2
+            if u < sample.cumulative[middle]:
+                high = middle
+            else:
+                low = middle + 1
+        nodes[row, q] = low
+
+
+@jit
+def write_inputs(sample: Sample, nodes: Array, row: np.uint64) -> None:
+    """Write the points whose numbers a row holds, and the targets there, into the first rows."""
+    for q in range(Index(nodes.shape[1])):
+        point = Index(nodes[row, q])
+        for k in range(Index(sample.table.shape[0])):
+            if k != Index(sample.inputs):  # the weights are the batch's
+                nodes[k, q] = sample.table[k, point]

@@ -23,6 +23,7 @@ from descentflow.risk import (
     quadrature,
 )
 from descentflow.risk.deep_pieces import Pieces
+from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit
 from descentflow.simd.vectors import as_intrinsic
@@ -93,6 +94,26 @@ def kink_regions(model: Model, theta: Array, scratch: Scratch, margin: float, ou
     """Write a number per neuron (H,) that changes when the Hessian jumps as its kinks move.
 
     A kink closer to an end than ``margin`` times the interval counts as outside.
+    """
+
+
+@_per_engine
+def network_shape(model: Model, parameters: int) -> Shape:
+    """Return the shape of networks with this number of parameters."""
+    raise NotImplementedError
+
+
+@_per_engine
+def place_inputs(model: Model, nodes: Array, row: np.uint64) -> None:
+    """Replace uniform numbers u of (0, 1) in a row by inputs F⁻¹(u), or by the numbers of points."""
+
+
+@_per_engine
+def write_inputs(model: Model, nodes: Array, row: np.uint64) -> None:
+    """Write the inputs that a row of ``nodes`` places, and the targets there, into its first rows.
+
+    These are the rows of a block of :mod:`descentflow.risk.sums`; ``quadrature`` needs DEPTH more at
+    the end of ``nodes``.
     """
 
 

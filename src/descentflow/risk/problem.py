@@ -204,16 +204,17 @@ class Problem(PublicModel):
         points, weights = self.inputs.sample()
         table = np.concatenate([points, weights[None], self._values_at(points)])
         shape = self.layout
-        return Sample(table, shape.inputs, shape.outputs, self.network.sigma.code)
+        cumulative = np.cumsum(weights)
+        return Sample(
+            table, shape.inputs, shape.outputs, self.network.sigma.code, cumulative / cumulative[-1]
+        )
 
     def _deep_model(self) -> "DeepModel":
         from descentflow.risk import deep, deep_empirical, deep_quadrature
 
         widths, sigma = self.layout.widths, self.network.sigma
         if self.inputs.finite:
-            points, weights = self.inputs.sample()
-            table = np.concatenate([points, weights[None], self._values_at(points)])
-            return deep_empirical.new_sample(table, widths, sigma.code)
+            return deep_empirical.new_sample(self._sample(), widths)
         if not sigma.piecewise_linear:
             return deep_quadrature.new_panels(
                 widths, self.piecewise_forms, self.inputs.density, sigma
@@ -233,7 +234,10 @@ class Problem(PublicModel):
         return self.layout.layers(theta)
 
     def risk(self, theta: ArrayLike) -> Array:
-        """Compute L(θ), dimensionless: θ (..., P) -> (...). Raises InputError on other shapes."""
+        """Compute L(θ), dimensionless: θ (..., P) -> (...).
+
+        Raises InputError for other shapes, and for entries that are not finite real numbers.
+        """
         from descentflow.risk import engine  # validating a configuration must not load Numba
 
         rows, shape = self._rows(theta)
@@ -262,14 +266,7 @@ class Problem(PublicModel):
 
     def _rows(self, theta: ArrayLike) -> tuple[Array, tuple[int, ...]]:
         """Return θ as rows (K, P) with the shape before its last dimension."""
-        array = np.ascontiguousarray(theta, dtype=np.float64)
-        if array.ndim == 0 or array.shape[-1] != self.parameter_count:
-            raise InputError(
-                f"theta: its last dimension must be P = {self.parameter_count} "
-                f"(hidden: {self.network.hidden}), found shape {array.shape}"
-            )
-        if not np.isfinite(array).all():
-            raise InputError("theta: every entry must be finite")
+        array = self.layout.parameters("theta", theta)
         return array.reshape(-1, self.parameter_count), array.shape[:-1]
 
 

@@ -278,7 +278,7 @@ def _write_nodes(
 @jit_inline
 def new_node_block(rule: Rule) -> Array:
     """Allocate a block for :func:`write_nodes`."""
-    return aligned_zeros(row_count(_nodes_alone(rule)) + DEPTH, rule.nodes)
+    return aligned_zeros(row_count(nodes_alone(rule)) + DEPTH, rule.nodes)
 
 
 @jit
@@ -288,13 +288,71 @@ def write_nodes(rule: Rule, left: float, right: float, m: np.int64, block: Array
     The block comes from :func:`new_node_block`. ``m`` is a piece of the targets not right of the
     panel, which lies in one piece; that is returned.
     """
-    return _write_nodes(rule, left, right, _nodes_alone(rule), m, block)
+    return _write_nodes(rule, left, right, nodes_alone(rule), m, block)
 
 
 @jit_inline
-def _nodes_alone(rule: Rule) -> Shape:
+def nodes_alone(rule: Rule) -> Shape:
     """Return the shape of blocks without a network: one without neurons."""
     return Shape(1, 0, rule.outputs, rule.activation)
+
+
+@jit_inline
+def network_shape(rule: Rule, parameters: int) -> Shape:
+    """Return the shape of networks with this number of parameters."""
+    return shape_of(parameters, 1, rule.outputs, rule.activation)
+
+
+@jit
+def place_inputs(rule: Rule, nodes: Array, row: np.uint64) -> None:
+    """Replace uniform numbers u in a row by inputs F⁻¹(u), by Newton's method within brackets."""
+    low, high = rule.packed[rule.cuts.edges[0]], rule.packed[rule.cuts.edges[1] - 1]
+    at_low = _antiderivative(rule, low)
+    for q in range(Index(nodes.shape[1])):
+        u, left, right = nodes[row, q], low, high
+        x = low + (high - low) * u
+        # Bisection alone would need 53 rounds; Newton's method takes few.
+        for _ in range(64):
+            excess = (_antiderivative(rule, x) - at_low) - u
+            if excess > 0.0:
+                right = x
+            else:
+                left = x
+            nearer = x - excess / density_at(rule, x)
+            if not left < nearer < right:
+                nearer = 0.5 * (left + right)
+            if abs(nearer - x) <= 1e-15 * (high - low):
+                break
+            x = nearer
+        nodes[row, q] = x
+
+
+@jit_inline
+def _antiderivative(rule: Rule, x: float) -> float:
+    """Return ∫_0^x of the density's polynomial, by Horner's scheme."""
+    value = 0.0
+    for power in range(rule.density[1] - rule.density[0], 0, -1):
+        value = (value + rule.packed[rule.density[0] + power - 1] / power) * x
+    return float(value)
+
+
+@jit
+def write_inputs(rule: Rule, nodes: Array, row: np.uint64) -> None:
+    """Write the inputs that a row places into row 0, and the targets there from row 2 on."""
+    count, stack = Index(nodes.shape[1]), nodes.shape[0] - DEPTH
+    pieces, edges = rule.cuts.edges[1] - rule.cuts.edges[0] - 1, rule.cuts.edges[0]
+    for q in range(count):
+        nodes[0, q] = nodes[row, q]
+    for k in range(rule.outputs):
+        for m in range(pieces):
+            start = rule.codes[k * pieces + m]
+            # Pieces of a formula mostly share its program, which has then run already.
+            if m > 0 and start == rule.codes[k * pieces + m - 1]:
+                continue
+            _run(rule.codes, rule.packed, rule.operands, start, count, nodes, stack)
+            for q in range(count):
+                if m == 0 or nodes[0, q] > rule.packed[edges + m]:
+                    nodes[2 + k, q] = nodes[stack, q]
 
 
 @jit_inline

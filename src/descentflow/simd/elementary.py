@@ -5,7 +5,7 @@ bits. Errors are relative, in units of u = 2⁻⁵³, half a unit in the last pl
 
 | function | for | error |
 |---|---|---|
-| :func:`exp_expm1`: e^x | −708 ≤ x ≤ 0 | 2.5 u |
+| :func:`exp_expm1`: e^x | x ≤ 0 | 2.5 u |
 | :func:`exp_expm1`: e^x − 1 | x ≤ 0 | 3.5 u |
 | :func:`log1p`: ln(1 + x) | 0 ≤ x ≤ 1 | 4 u |
 | :func:`erfcx`: e^(x²) erfc x | 0 ≤ x ≤ 28 | 23 u |
@@ -14,8 +14,7 @@ bits. Errors are relative, in units of u = 2⁻⁵³, half a unit in the last pl
 | :func:`sine_cosine` | abs x ≤ 2²⁰ | 3 u |
 | :func:`sine_cosine` | all finite x | 6 u |
 
-For x < −708, e^x is subnormal or 0 and its absolute error is below 2⁻¹⁰²². Results of the other
-functions below 2⁻¹⁰²² have an additional error of one smallest subnormal number.
+Results below 2⁻¹⁰²² have an additional error of one smallest subnormal number.
 ``tests/unit/simd/test_elementary.py`` derives each bound by adding up the errors of all operations.
 
 Every polynomial interpolates at Chebyshev nodes; its coefficients were computed with 60 digits and
@@ -39,8 +38,10 @@ from descentflow.simd.vectors import (
 
 ROUNDER = 1.5 * 2.0**52
 """Adding it to a number below 2⁵¹ rounds that number to an integer, held in the last bits."""
-MIN_EXPONENT = -709.09
-"""For smaller x, e^x is set to 0: e^x < 2^−1022.99 there, and 2^k, k = −1023, has the bits of 0."""
+DEEP_EXPONENT, DEEP = -700.0, 64
+"""For smaller x, e^x 2^DEEP is computed and then scaled: 2^k itself has no bits for k < −1022."""
+MIN_EXPONENT = -746.0
+"""For smaller x, e^x is less than half the smallest subnormal number, 2^−1075."""
 ONE_OVER_LN_2 = 1.4426950408889634
 LN_2 = (0.6931471805598903, 5.497923018708371e-14)
 """ln 2 as a sum: its first 42 bits, so that multiples up to 2¹¹ are exact, and the remainder."""
@@ -180,10 +181,12 @@ def exp_expm1(x: Lanes) -> tuple[Lanes, Lanes]:
     # The first product and difference are exact: only the small second term rounds.
     r = (clamped - k * LN_2[0]) - k * LN_2[1]
     p = r + (r * r) * polynomial(r, EXPONENTIAL_TERMS)
-    scale = power_of_two(shifted)
+    deep = clamped < DEEP_EXPONENT
+    scale = power_of_two(shifted + select(deep, splat(float(DEEP)), splat(0.0)))
     product = scale * p
+    power = (scale + product) * select(deep, splat(0.5**DEEP), splat(1.0))
     # For k = 0, scale − 1 is 0, and e^x − 1 keeps all digits of p.
-    return scale + product, (scale - 1.0) + product
+    return power, (scale - 1.0) + product
 
 
 @jit_inline

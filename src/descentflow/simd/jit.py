@@ -9,6 +9,7 @@ scripts, are compiled in every process.
 import fcntl
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +105,16 @@ class _Cache(FunctionCache):
     """
 
     _impl_class = _CacheImpl
+    _told = False
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Load the machine code of one signature; say, once a process, where it must be compiled."""
+        loaded = super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        if loaded is None and not _Cache._told:
+            _Cache._told = True
+            text = "descentflow: compiling kernels for this processor, once; about a minute"
+            print(text, file=sys.stderr, flush=True)
+        return loaded
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store the machine code of one signature, under a lock on the whole cache."""

@@ -8,3 +8,9 @@ import os
 
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
+
+STAGES = ("sample", "train", "aggregate", "draw", "judge", "show_claims")
+"""The modules of this folder that do jobs."""
+
+TRAINERS = ("descent", "flow", "optimizer", "deep_descent", "deep_gram")
+"""The modules of ``stages.trainers`` that the stage ``train`` calls."""

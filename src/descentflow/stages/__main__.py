@@ -17,9 +17,7 @@ from pathlib import Path
 
 from descentflow.runtime import fork_server, result_cache
 from descentflow.runtime.kernel_scratch import local_kernels
-
-TRAINERS = ("descent", "flow", "deep_descent", "deep_gram")
-STAGES = ("sample", "train", "aggregate", "draw", "judge", "show_claims")
+from descentflow.stages import STAGES, TRAINERS
 
 
 def main() -> None:

@@ -3,19 +3,13 @@
 import argparse
 import json
 import os
-import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
-from tqdm import tqdm
-
 from descentflow.errors import InputError
 from descentflow.schema.model import Model, parse
-
-LOG_SECONDS = 15.0  # between two lines of progress
 
 Spec = TypeVar("Spec", bound=Model)
 
@@ -91,26 +85,3 @@ def _job(text: str) -> dict[str, Any]:
     if not isinstance(job, dict):
         raise InputError("--job: a JSON object with a 'spec' is needed")
     return job
-
-
-class Progress:
-    """A progress bar on a terminal, else a line in the log every LOG_SECONDS."""
-
-    def __init__(self, total: int, unit: str) -> None:
-        self._bar = tqdm(total=total, unit=unit, delay=2.0) if sys.stderr.isatty() else None
-        self._total, self._unit, self._done = total, unit, 0
-        self._next = time.monotonic() + LOG_SECONDS
-
-    def __call__(self, finished: int) -> None:
-        """Count ``finished`` more units as done, and show it."""
-        self._done += finished
-        if self._bar is not None:
-            self._bar.update(finished)
-        elif time.monotonic() >= self._next:
-            self._next = time.monotonic() + LOG_SECONDS
-            print(f"{self._done} of {self._total} {self._unit}", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        """Leave the bar's last state on the screen."""
-        if self._bar is not None:
-            self._bar.close()

@@ -10,8 +10,10 @@ import xarray as xr
 
 from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile, InputError
-from descentflow.stages.command import Progress, Stage, Task
-from descentflow.stages.trainers.trainer import TRAINERS, Trainer
+from descentflow.runtime.progress import Progress
+from descentflow.stages import TRAINERS
+from descentflow.stages.command import Stage, Task
+from descentflow.stages.trainers.trainer import Trainer
 from descentflow.training.recording import describe
 
 

@@ -1,7 +1,7 @@
 """Run many initialisations on threads: check the start, split it into blocks of rows, and compute."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
 
 import numba
@@ -13,20 +13,17 @@ from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
 
 Progress = Callable[[int], object]
-"""A function called with the number of initialisations finished since the last call."""
+"""A function called with the number of initialisations finished since the last call, 0 each second."""
 
 
-def check_start(problem: Problem, theta0: ArrayLike) -> Array:
-    """Copy θ₀ into an array (K, P); raise InputError unless it is finite and has that shape."""
-    start = np.array(theta0, dtype=np.float64, ndmin=2)
-    if start.ndim != 2 or start.shape[1] != problem.parameter_count:
-        raise InputError(
-            f"theta0: the shape must be (K, P) with P = {problem.parameter_count}, "
-            f"found {np.shape(theta0)}"
-        )
-    if not np.isfinite(start).all():
-        raise InputError("theta0: every entry must be finite")
-    return start
+def check_start(problem: Problem, theta0: ArrayLike | None) -> Array:
+    """Copy θ₀ into an array (K, P), K at least 1; θ₀ (P,) is one start. Raises InputError."""
+    if theta0 is None:
+        raise InputError("theta0: missing")
+    start = np.atleast_2d(problem.layout.parameters("theta0", theta0))
+    if start.ndim != 2 or not len(start):
+        raise InputError(f"theta0: the shape must be (K, P) with K > 0, found {start.shape}")
+    return start.copy()
 
 
 def run_blocks(
@@ -40,7 +37,13 @@ def run_blocks(
     edges = [*range(0, count, block), count]
     blocks = [slice(first, end) for first, end in pairwise(edges)]
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-        # Reading the results also raises the exception of a kernel that failed.
-        for rows, _ in zip(blocks, pool.map(kernel, blocks), strict=True):
-            if progress is not None:
-                progress(rows.stop - rows.start)
+        futures = [pool.submit(kernel, rows) for rows in blocks]
+        try:
+            for rows, future in zip(blocks, futures, strict=True):
+                while progress is not None and not wait([future], timeout=1.0).done:
+                    progress(0)
+                future.result()  # raises the exception of a kernel that failed
+                if progress is not None:
+                    progress(rows.stop - rows.start)
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -7,6 +7,7 @@ row's result depends on no other row. Its last bits depend on the number of thre
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
@@ -17,6 +18,7 @@ from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.networks import split
 from descentflow.functions.targets import EDGE
 from descentflow.risk.problem import Problem
+from descentflow.schema.arguments import real_array
 from descentflow.simd.arrays import Array
 from descentflow.training.flow import flow
 from descentflow.training.recording import as_dataset, describe
@@ -89,7 +91,7 @@ def refine_critical_points(
     ------
     InputError if ``theta`` is no (K, P) array or ``records`` has another number of flows.
     """
-    start = np.array(theta, dtype=np.float64)
+    start = problem.layout.parameters("theta", theta).copy()
     if start.ndim != 2:
         raise InputError(f"theta: must have shape (K, P), found {start.shape}")
     diverging = np.zeros(len(start), np.bool_)
@@ -117,7 +119,7 @@ def is_diverging(times: ArrayLike, norms: ArrayLike, gradient_norms: ArrayLike) 
     by √10. A flow that leaves a saddle fails as its slopes grow; so do flows that repeat their last
     state and flows with nan.
     """
-    t, size, grad = (np.asarray(a, dtype=np.float64) for a in (times, norms, gradient_norms))
+    t, size, grad = _records(times, norms=norms, gradient_norms=gradient_norms)
     last, middle = _last_decade(t), math.sqrt(0.1) * t[-1]
     halves = (last & (t <= middle * (1.0 + 1e-9)), last & (t >= middle * (1.0 - 1e-9)))
     if min(half.sum() for half in halves) < 2:
@@ -137,7 +139,7 @@ def exponents(times: ArrayLike, norms: ArrayLike, risks: ArrayLike) -> tuple[Arr
 
     They are exponents of growth and decay if :func:`is_diverging`; nan if a record is not positive.
     """
-    t, size, risk = (np.asarray(a, dtype=np.float64) for a in (times, norms, risks))
+    t, size, risk = _records(times, norms=norms, risks=risks)
     last = _last_decade(t)
     return _loglog_slope(t[last], size[:, last]), _loglog_slope(t[last], risk[:, last])
 
@@ -329,6 +331,21 @@ def _balanced(theta: Array) -> Array:
 def _length(rows: Array) -> Array:
     """Return the Euclidean norms of vectors (.., P), shape (..)."""
     return np.asarray(np.sqrt((rows * rows).sum(axis=-1)))
+
+
+def _records(times: ArrayLike, **columns: ArrayLike) -> Iterator[Array]:
+    """Yield times (R,) and columns (K, R), which may hold nan; raise InputError for other shapes."""
+    t = real_array("times", times)
+    if t.ndim != 1 or not t.size:
+        raise InputError(f"times: the shape must be (R,) with R > 0, found {t.shape}")
+    yield t
+    count = np.shape(next(iter(columns.values())))[:1]
+    for name, column in columns.items():
+        values = real_array(name, column, finite=False)
+        if values.shape != (*count, t.size):
+            shape = (*(count or ("K",)), t.size)
+            raise InputError(f"{name}: the shape must be {shape}, found {values.shape}")
+        yield values
 
 
 def _last_decade(times: Array) -> Flags:

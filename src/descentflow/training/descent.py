@@ -7,16 +7,29 @@ stopped and continued has the bits of one that was not.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
 from descentflow.errors import InputError
 from descentflow.risk.problem import Problem
+from descentflow.runtime.progress import bar_if_watched
+from descentflow.schema.arguments import real_array
+from descentflow.schema.model import Whole
 from descentflow.simd.arrays import Array
 from descentflow.simd.vectors import LANES
 from descentflow.training.batches import Progress, check_start, run_blocks
+from descentflow.training.continuation import (
+    Settings,
+    attributes,
+    column,
+    continued_settings,
+    settings_of,
+    with_earlier_records,
+)
 from descentflow.training.descent_kernel import Batch, Schedule, descend_rows
 from descentflow.training.descent_vectorized import descend_lanes
 from descentflow.training.norms import GRADIENT_NORM, LYAPUNOV, PARAMETER_NORM, RISK
@@ -26,8 +39,10 @@ from descentflow.training.recording import (
     Steps,
     Variables,
     as_dataset,
+    describe,
     record_steps,
     snapshot_steps,
+    within,
 )
 
 __all__ = ["DescentState", "Progress", "Records", "advance", "descend", "descent_dataset"]
@@ -61,69 +76,140 @@ class DescentState:
         )
 
 
+class StepSettings(Settings):
+    """The settings of a method that takes steps."""
+
+    horizon: ClassVar[str] = "steps"
+
+    steps: Whole = Field(ge=1, le=MAX_STEPS)
+    records_per_decade: Whole = Field(default=20, ge=1, le=1000)
+    save_at: tuple[Whole, ...] = ()
+
+    @property
+    def grids(self) -> dict[str, Steps]:
+        """The steps of all records and of all snapshots, by dimension."""
+        kept_at = self.snapshot_grid(snapshot_steps(self.steps))
+        recorded = record_steps(self.steps, self.records_per_decade)
+        if self.save_at:
+            recorded = np.union1d(recorded, kept_at)
+        return {"step": recorded, "snapshot": kept_at}
+
+
+class DescentSettings(StepSettings):
+    """The settings of gradient descent."""
+
+    title: ClassVar[str] = "Gradient descent"
+
+    method: Literal["gd"] = "gd"
+
+
 def descend(
     problem: Problem,
-    theta0: ArrayLike,
+    theta0: ArrayLike | None = None,
     *,
-    step_size: ArrayLike,
     steps: int,
-    records_per_decade: int = 20,
-    snapshots: int = 0,
+    step_size: ArrayLike | None = None,
+    records_per_decade: int | None = None,
+    snapshots: int | None = None,
+    save_at: ArrayLike | None = None,
+    continue_from: xr.Dataset | None = None,
 ) -> xr.Dataset:
-    """Run gradient descent from each row of ``theta0``.
+    """Run gradient descent from each row of ``theta0``, or on from the end of an earlier run.
 
     Parameters
     ----------
     theta0 : (K, P), the initial parameters.
-    step_size : γ > 0, a scalar or one per initialisation (K,).
     steps : number of steps, at least 1.
-    records_per_decade : density of the log-spaced records.
-    snapshots : number of initialisations whose θ is kept at steps 0, 1, 10, 100, .. and the last.
+    step_size : γ > 0, a scalar or one per initialisation (K,).
+    records_per_decade : density of the log-spaced records, 20 unless given.
+    snapshots : number of initialisations whose θ is kept, the first ones; 0 unless given, and with
+        ``save_at`` all of them.
+    save_at : steps at which θ is kept, and which are recorded; 0, 1, 10, 100, .. and the last unless
+        given.
+    continue_from : a dataset of ``descend`` with fewer steps. Beside ``steps`` only ``save_at`` is
+        given then, to save more steps; all else is as in that run. The result is that of all
+        ``steps`` in one go, bit by bit.
 
     Returns
     -------
     Dataset with dims (initialization, step): ``risk``, ``gradient_norm``, ``parameter_norm``, and
-    for constant targets ``lyapunov``; per initialisation ``parameters``, ``stopped_at``, ``status``
-    and for constant targets ``lyapunov_increase``; ``snapshots`` when asked for, nan for the
-    initialisations without. A run that leaves the finite numbers stops, has nan in its further records
-    and does not affect the others. ``numba.get_num_threads()`` threads share the initialisations.
+    for constant targets ``lyapunov``; per initialisation ``parameters``, ``stopped_at``, ``status``,
+    ``step_size`` and for constant targets ``lyapunov_increase``; ``snapshots`` when asked for, nan for
+    the initialisations without. A run that leaves the finite numbers stops, has nan in its further
+    records and does not affect the others. The attribute ``spec`` holds problem and settings as JSON.
+    ``numba.get_num_threads()`` threads share the initialisations.
 
     Raises
     ------
     InputError for shapes that do not fit, and step sizes or counts that are not positive.
 
     """
-    start = check_start(problem, theta0)
-    check_whole("steps", steps, 1)
-    check_whole("records_per_decade", records_per_decade, 1)
-    check_whole("snapshots", snapshots, 0)
-    sizes = check_step_sizes(step_size, len(start))
-    state, records = advance(
-        problem,
-        DescentState.start(start),
-        sizes,
-        record_steps(steps, records_per_decade),
-        snapshot_steps(steps),
-        min(snapshots, len(start)),
+    given = {
+        "steps": steps,
+        "records_per_decade": records_per_decade,
+        "snapshots": snapshots,
+        "save_at": save_at,
+    }
+    if continue_from is None:
+        start = check_start(problem, theta0)
+        settings = settings_of(DescentSettings, len(start), given)
+        state, sizes = DescentState.start(start), check_step_sizes(step_size, len(start))
+    else:
+        given |= {"theta0": theta0, "step_size": step_size}
+        settings = continued_settings(DescentSettings, problem, continue_from, given)
+        state, sizes = _state_after(problem, continue_from)
+    first, grids = state.step, settings.grids
+    numbers = run_numbers(len(sizes), continue_from)
+    with bar_if_watched(len(sizes), "runs") as progress:
+        state, records = advance(
+            problem,
+            state,
+            sizes,
+            within(grids["step"], first),
+            within(grids["snapshot"], first),
+            int((numbers < settings.snapshots).sum()),
+            progress,
+        )
+    dataset = descent_dataset(problem, state, records)
+    dataset["step_size"] = ("initialization", sizes, describe("step_size"))
+    if continue_from is not None:
+        dataset = with_earlier_records(continue_from, dataset, first, grids)
+    return dataset.assign_attrs(attributes(problem, settings))
+
+
+def run_numbers(count: int, continued: xr.Dataset | None) -> NDArray[np.int64]:
+    """Return the numbers of the initialisations (K,)."""
+    if continued is None:
+        return np.arange(count)
+    return column(continued, "initialization", ("initialization",), np.int64)
+
+
+def _state_after(problem: Problem, run: xr.Dataset) -> tuple[DescentState, Array]:
+    """Return the state at the end of a run, and the step sizes (K,)."""
+    each = ("initialization",)
+    parameters = column(run, "parameters", ("initialization", "parameter"))
+    increase = np.full(len(parameters), -np.inf)
+    if problem.lyapunov_centre.size:
+        increase = column(run, "lyapunov_increase", each)
+    state = DescentState(
+        parameters=problem.layout.parameters("continue_from: parameters", parameters),
+        step=int(column(run, "step", ("step",), np.int64)[-1]),
+        status=column(run, "status", each, np.int8),
+        stopped_at=column(run, "stopped_at", each, np.int64),
+        lyapunov_increase=increase,
     )
-    return descent_dataset(problem, state, records)
+    return state, column(run, "step_size", each)
 
 
-def check_whole(name: str, value: int, minimum: int) -> None:
-    """Raise InputError unless ``value`` is a whole number from ``minimum`` to 1e13."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or not minimum <= value <= MAX_STEPS:
-        text = f"a whole number from {minimum} to 1e13 is needed"
-        raise InputError(f"{name}: {text}, found {value!r}")
-
-
-def check_step_sizes(step_size: ArrayLike, count: int) -> Array:
+def check_step_sizes(step_size: ArrayLike | None, count: int) -> Array:
     """Return step sizes (count,) from a scalar or one each; raise InputError unless positive."""
-    sizes = np.asarray(step_size, dtype=np.float64)
+    if step_size is None:
+        raise InputError("step_size: missing")
+    sizes = real_array("step_size", step_size)
     if sizes.shape not in ((), (count,)):
         raise InputError(f"step_size: a scalar or shape ({count},) is needed, found {sizes.shape}")
-    if not (np.isfinite(sizes) & (sizes > 0)).all():
-        raise InputError(f"step_size: must be positive and finite, found {step_size!r}")
+    if not (sizes > 0).all():
+        raise InputError(f"step_size: must be positive, found {step_size!r}")
     return np.broadcast_to(sizes, (count,)).copy()
 
 

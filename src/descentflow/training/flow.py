@@ -6,27 +6,42 @@ neither on the others nor on the number of threads. Its budget counts steps, not
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import numba
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
-from descentflow.errors import InputError
 from descentflow.functions.networks import Layout
 from descentflow.risk.problem import Problem
+from descentflow.runtime.progress import bar_if_watched
+from descentflow.schema.model import Number, Whole
 from descentflow.simd.arrays import Array
 from descentflow.training import flow_kernel as kernel
 from descentflow.training import norms
 from descentflow.training.active_neurons import KernelLayout
 from descentflow.training.batches import Progress, check_start, run_blocks
+from descentflow.training.continuation import (
+    Settings,
+    attributes,
+    column,
+    continued_settings,
+    settings_of,
+    with_earlier_records,
+)
 from descentflow.training.recording import (
     Output,
     Records,
     Variables,
     as_dataset,
+    describe,
+    last_restart,
     record_times,
     restart_times,
+    snapshot_times,
+    within,
 )
 
 __all__ = ["FlowState", "Progress", "Records", "Tolerances", "advance", "flow", "flow_dataset"]
@@ -34,7 +49,6 @@ __all__ = ["FlowState", "Progress", "Records", "Tolerances", "advance", "flow", 
 STEP_FRACTION = 0.1
 """The error of a step must stay below this fraction of the tolerance, which is for the whole flow."""
 MAX_TIME = 1e15
-DEFAULT_MAX_STEPS = 100_000
 MAX_BLOCK = 16
 """Threads take at most this number of initialisations at a time."""
 
@@ -77,29 +91,58 @@ class Tolerances:
     max_steps: int
 
 
-def flow(
+class FlowSettings(Settings):
+    """The settings of gradient flow; ``atol`` is ``rtol`` unless given."""
+
+    title: ClassVar[str] = "Gradient flow"
+    horizon: ClassVar[str] = "until"
+
+    method: Literal["gf"] = "gf"
+    until: Number = Field(gt=0.0, le=MAX_TIME)
+    rtol: Number = Field(default=1e-9, ge=1e-14, le=1e-1)
+    atol: Number | None = Field(default=None, ge=1e-300, le=1e3)
+    gradient_tolerance: Number = Field(default=0.0, ge=0.0)
+    max_steps: Whole = Field(default=100_000, ge=1, le=10**12)
+    records_per_decade: Whole = Field(default=10, ge=1, le=1000)
+
+    @property
+    def tolerances(self) -> Tolerances:
+        """The tolerances and the budget."""
+        absolute = self.rtol if self.atol is None else self.atol
+        return Tolerances(self.rtol, absolute, self.gradient_tolerance, self.max_steps)
+
+
+def flow(  # noqa: PLR0913  # keywords of a public function
     problem: Problem,
-    theta0: ArrayLike,
+    theta0: ArrayLike | None = None,
     *,
     until: float,
-    rtol: float = 1e-9,
+    rtol: float | None = None,
     atol: float | None = None,
-    gradient_tolerance: float = 0.0,
-    max_steps: int = DEFAULT_MAX_STEPS,
-    records_per_decade: int = 10,
-    snapshots: int = 0,
+    gradient_tolerance: float | None = None,
+    max_steps: int | None = None,
+    records_per_decade: int | None = None,
+    snapshots: int | None = None,
+    save_at: ArrayLike | None = None,
+    continue_from: xr.Dataset | None = None,
 ) -> xr.Dataset:
-    """Integrate the gradient flow from each row of ``theta0``.
+    """Integrate the gradient flow from each row of ``theta0``, or on from an earlier flow.
 
     Parameters
     ----------
     theta0 : (K, P), the initial parameters.
     until : final time, dimensionless like θ.
-    rtol, atol : tolerances per component of θ; ``atol`` is ``rtol`` unless given.
-    gradient_tolerance : a flow with ‖G‖ at or below it stops; 0 never stops one early.
-    max_steps : budget of steps (refused ones count) per initialisation.
-    records_per_decade : density of the log-spaced records.
-    snapshots : number of initialisations whose θ is kept at times 1, 10, 100, .. and the ends.
+    rtol, atol : tolerances per component of θ; ``rtol`` is 1e-9 and ``atol`` is ``rtol`` unless given.
+    gradient_tolerance : a flow with ‖G‖ at or below it stops; 0, the default, never stops one early.
+    max_steps : budget of steps (refused ones count) per initialisation, 100,000 unless given.
+    records_per_decade : density of the log-spaced records, 10 unless given.
+    snapshots : number of initialisations whose θ is kept, the first ones; 0 unless given, and with
+        ``save_at`` all of them.
+    save_at : times at which θ is kept, and which are recorded; 0, 1, 10, 100, .. and the last unless
+        given. Steps end at these times, so that other times change last digits within the tolerance.
+    continue_from : a dataset of ``flow`` to an earlier time. Beside ``until`` only ``save_at`` is
+        given then, to save more times; all else is as in that flow. The result is that of one flow
+        to ``until``, bit by bit; what is computed starts at the last power of ten of the earlier one.
 
     Returns
     -------
@@ -107,39 +150,98 @@ def flow(
     ``dissipated`` (∫‖G‖²), for (leaky) ReLU ``balance_drift``, and then for constant targets
     ``lyapunov`` and ``integrated_risk``; per initialisation ``parameters``, ``stopped_at``, ``status``,
     ``risk_increase``, ``step_count`` and ``refused_count``; ``snapshots`` when asked for. A flow
-    stopped by ``gradient_tolerance`` repeats its last state, one that spent its budget has nan.
+    stopped by ``gradient_tolerance`` repeats its last state, one that spent its budget has nan. The
+    attribute ``spec`` holds problem and settings as JSON; ``balances``,
+    ``restart_parameters`` and ``restart_sums`` are what a longer flow continues from.
 
     Raises
     ------
     InputError (a ValueError) for shapes that do not fit, for numbers out of range, and for deep
     networks with more than 1,000 parameters, whose Hessians take too long.
     """
-    start = check_start(problem, theta0)
-    absolute = rtol if atol is None else atol
-    for name, value, minimum, maximum in (
-        ("until", until, 0.0, MAX_TIME),
-        ("rtol", rtol, 1e-14, 1e-1),
-        ("atol", absolute, 1e-300, 1e3),
-        ("gradient_tolerance", gradient_tolerance, 0.0, np.inf),
-        ("max_steps", max_steps, 1, 10**12),
-        ("records_per_decade", records_per_decade, 1, 1000),
-        ("snapshots", snapshots, 0, 10**9),
-    ):
-        if isinstance(value, bool) or not minimum <= value <= maximum or value != value:
-            limits = f"must lie between {minimum:g} and {maximum:g}"
-            raise InputError(f"{name}: {limits}, found {value!r}")
-    if until == 0.0:
-        raise InputError("until: must be positive, found 0")
+    given = {
+        "until": until,
+        "rtol": rtol,
+        "atol": atol,
+        "gradient_tolerance": gradient_tolerance,
+        "max_steps": max_steps,
+        "records_per_decade": records_per_decade,
+        "snapshots": snapshots,
+        "save_at": save_at,
+    }
+    if continue_from is None:
+        start = check_start(problem, theta0)
+        settings = settings_of(FlowSettings, len(start), given)
+        state, numbers = FlowState.start(start, problem.layout), np.arange(len(start))
+    else:
+        settings = continued_settings(
+            FlowSettings, problem, continue_from, given | {"theta0": theta0}
+        )
+        state = _state_at_restart(problem, continue_from)
+        numbers = continue_from["initialization"].values
     if text := problem.flow_limit:
         raise InputError(f"network.hidden: {text}")
-    state, records = advance(
-        problem,
-        FlowState.start(start, problem.layout),
-        Tolerances(rtol, absolute, gradient_tolerance, int(max_steps)),
-        record_times(float(until), int(records_per_decade)),
-        min(int(snapshots), len(start)),
+    kept_at = settings.snapshot_grid(snapshot_times(settings.until))
+    recorded = np.union1d(record_times(settings.until, settings.records_per_decade), kept_at)
+    kept = int((numbers < settings.snapshots).sum())
+    dataset = _integrate(
+        problem, state, settings, within(recorded, state.time), within(kept_at, state.time), kept
     )
-    return flow_dataset(problem, state, records)
+    if continue_from is not None:
+        grids = {"time": recorded, "snapshot": kept_at}
+        dataset = with_earlier_records(continue_from, dataset, state.time, grids)
+    return dataset.assign_attrs(attributes(problem, settings))
+
+
+def _state_at_restart(problem: Problem, run: xr.Dataset) -> FlowState:
+    """Return the state of flows at the last restart, from which others continue.
+
+    A flow that stopped later was running there; one that stopped at this very time would stop again.
+    """
+    each, time = ("initialization",), last_restart(float(column(run, "time", ("time",))[-1]))
+    stopped_at, status = column(run, "stopped_at", each), column(run, "status", each, np.int8)
+    parameters = column(run, "restart_parameters", ("initialization", "parameter"))
+    return FlowState(
+        parameters=problem.layout.parameters("continue_from: restart_parameters", parameters),
+        time=time,
+        status=np.where(stopped_at > time, np.int8(kernel.RUNNING), status),
+        stopped_at=np.minimum(stopped_at, time),
+        sums=column(run, "restart_sums", ("initialization", "sum")),
+        balances=column(run, "balances", ("initialization", "neuron")),
+    )
+
+
+def _integrate(
+    problem: Problem,
+    state: FlowState,
+    settings: FlowSettings,
+    times: Array,
+    kept_at: Array,
+    kept: int,
+) -> xr.Dataset:
+    """Continue to the last of ``times``; the dataset also has the state at the last restart."""
+    restart_time = last_restart(settings.until)
+    at_restart, parts = state, []
+    for beside in (np.less_equal, np.greater):
+        part, saved = (at[beside(at, restart_time)] for at in (times, kept_at))
+        if part.size:
+            with bar_if_watched(len(state.parameters), f"flows to {part[-1]:g}") as progress:
+                state, records = advance(
+                    problem, state, settings.tolerances, part, saved, kept, progress
+                )
+            parts.append(records)
+        if beside is np.less_equal:
+            at_restart = state
+    dataset = flow_dataset(problem, state, Records.joined(parts))
+    return dataset.assign(
+        balances=(("initialization", "neuron"), state.balances, describe("balances")),
+        restart_parameters=(
+            ("initialization", "parameter"),
+            at_restart.parameters,
+            describe("restart_parameters"),
+        ),
+        restart_sums=(("initialization", "sum"), at_restart.sums, describe("restart_sums")),
+    )
 
 
 def advance(
@@ -147,21 +249,23 @@ def advance(
     state: FlowState,
     tolerances: Tolerances,
     times: Array,
+    snapshots_at: Array,
     snapshots: int,
     progress: Progress | None = None,
 ) -> tuple[FlowState, Records]:
     """Continue from ``state`` through ``times`` (R,), recording at each of them.
 
     The integrator restarts at powers of ten. These join the times and leave the records again unless
-    asked for. θ of the first ``snapshots`` initialisations is kept there and at the ends.
+    asked for. ``snapshots_at`` is a subset of the times, at which θ of the first ``snapshots``
+    initialisations is kept.
     """
     restart_at = restart_times(float(times[-1]))
     restart_at = restart_at[restart_at > state.time]
-    # Exact equality suffices: record times have six digits, so powers of ten among them are exact.
+    # Exact equality suffices: powers of ten among the times are exact.
     every_time = np.union1d(times, restart_at)
     restarts = np.isin(every_time, restart_at)
     recorded = np.isin(every_time, times)
-    at_snapshot = recorded & (restarts | (every_time == 0.0) | (every_time == times[-1]))
+    at_snapshot = np.isin(every_time, snapshots_at)
     batch = kernel.Batch(
         thetas=state.parameters.copy(),
         status=state.status.copy(),

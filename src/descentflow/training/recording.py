@@ -1,5 +1,7 @@
 """Choose when runs are recorded, and turn their records into datasets."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -23,6 +25,7 @@ STATUS = {
 
 LONG_NAMES = {
     "risk": "risk L(theta) = E|N(X) - f(X)|^2",
+    "batch_loss": "loss on the batch of the next step, at the recorded theta",
     "gradient_norm": "Euclidean norm of the generalised gradient G(theta)",
     "parameter_norm": "Euclidean norm of theta",
     "lyapunov": "Lyapunov function V(theta) = |theta|^2 + |c - 2 xi|^2",
@@ -36,6 +39,9 @@ LONG_NAMES = {
     "integrated_risk": "integral of the risk from 0",
     "balance_drift": "largest change of |w_i|^2 + b_i^2 - |v_i|^2, constant along the exact flow",
     "risk_increase": "largest increase of the risk over one step of the integrator",
+    "buffers": "the optimiser's averages of gradients and of their squares",
+    "restart_parameters": "theta at the last of the times 1, 10, 100, .. of the flow, else at 0",
+    "restart_sums": "what dissipated, integrated_risk and risk_increase go on from there",
     "sums": "what dissipated, integrated_risk and risk_increase go on from",
     "balances": "|w_i|^2 + b_i^2 - |v_i|^2 at time 0",
     "step_count": "steps the integrator tried",
@@ -67,6 +73,16 @@ class Records:
     snapshots_at: Array | Steps
     snapshots: Array
 
+    @classmethod
+    def joined(cls, parts: Sequence["Records"]) -> "Records":
+        """Join the records of the same runs over successive steps or times."""
+        return cls(
+            np.concatenate([part.at for part in parts]),
+            np.concatenate([part.values for part in parts], axis=1),
+            np.concatenate([part.snapshots_at for part in parts]),
+            np.concatenate([part.snapshots for part in parts], axis=1),
+        )
+
     def snapshot_variables(self) -> Variables:
         """Return the variables of the snapshots, nan for runs without; an empty dict if all are."""
         if not len(self.snapshots):
@@ -95,6 +111,16 @@ def record_steps(until: int, per_decade: int) -> Steps:
 def snapshot_steps(until: int) -> Steps:
     """Return the steps of the snapshots: 0, the powers of ten, and ``until``."""
     return record_steps(until, 1)
+
+
+def last_restart(until: float) -> float:
+    """Return the last restart up to and including ``until``, else 0."""
+    return float(np.max(restart_times(math.nextafter(until, math.inf)), initial=0.0))
+
+
+def snapshot_times(until: float) -> Array:
+    """Return the times of the snapshots: 0, 1, 10, 100, .., and ``until``."""
+    return np.array([0.0, *restart_times(until), until])
 
 
 def within(grid: Grid, start: float) -> Grid:

@@ -6,6 +6,7 @@ Everything is dimensionless.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from descentflow.errors import InputError
 from descentflow.risk.problem import Problem
@@ -25,16 +26,17 @@ def least_lyapunov(problem: Problem) -> float:
     return float((centre_of(problem) ** 2).sum() / 2.0)
 
 
-def lyapunov(problem: Problem, theta: Array) -> Array:
+def lyapunov(problem: Problem, theta: ArrayLike) -> Array:
     """Return V(θ) = |θ|² + |c − 2ξ|² for θ (..., P): shape (...)."""
-    centre = centre_of(problem)
+    centre, theta = centre_of(problem), problem.layout.parameters("theta", theta)
     distance = theta[..., -len(centre) :] - centre
     return np.asarray((theta * theta).sum(axis=-1) + (distance * distance).sum(axis=-1))
 
 
-def lyapunov_gradient(problem: Problem, theta: Array) -> Array:
+def lyapunov_gradient(problem: Problem, theta: ArrayLike) -> Array:
     """Return ∇V(θ) for θ (..., P): the same shape. ⟨∇V, G⟩ = 8L for every θ and every law (1.1)."""
-    grad, centre = 2.0 * theta, centre_of(problem)
+    centre, theta = centre_of(problem), problem.layout.parameters("theta", theta)
+    grad = 2.0 * theta
     grad[..., -len(centre) :] += 2.0 * (theta[..., -len(centre) :] - centre)
     return grad
 

@@ -20,8 +20,8 @@ NAMES = list(ACTIVATIONS)
 ULPS = 12
 """Errors in units of 2^-53 of the sizes in :mod:`sigmas`: up to five functions and ten operations."""
 
-SMALLEST = 2.0**-1022
-"""Below the smallest normal number σ keeps absolute accuracy only."""
+SMALLEST = 2.0**-1074
+"""The smallest subnormal number: what an exponential is off by, before factors 1, z or z²."""
 
 
 def jet(name: str, *z: float) -> Array:
@@ -30,7 +30,10 @@ def jet(name: str, *z: float) -> Array:
 
 
 def points() -> list[float]:
-    """Signed numbers from the smallest to 800, those next to kinks, and even ones around 0."""
+    """Signed numbers from the smallest to 800, those next to kinks, and even ones around 0.
+
+    Some are where the exponentials of one of the functions leave the normal numbers.
+    """
     rng = np.random.default_rng(5)
     sizes = np.concatenate(
         [
@@ -41,6 +44,9 @@ def points() -> list[float]:
             rng.uniform(40, 800, 40),
             np.nextafter([0.0, 1.0, 1.0], [1.0, 0.0, 2.0]),
             [0.0, 0.5, 1.0, 2.0**-30, 700.0],
+            [709.0, *np.linspace(707.0, 747.0, 40)],
+            [*np.linspace(353.0, 373.0, 20), *np.linspace(26.5, 27.4, 20)],
+            np.linspace(37.5, 38.7, 20),
         ]
     )
     return [*sizes.tolist(), *(-sizes).tolist()]
@@ -58,6 +64,17 @@ def test_against_mpmath(name: str) -> None:
                 off = abs(mp.mpf(float(computed[row, j])) - exact.values[row])
                 allowed = ULPS * (UNIT * exact.sizes[row] + SMALLEST * (1 + abs(at)) ** 2)
                 assert off <= allowed, (at, row, float(off / allowed))
+
+
+def test_tails_do_not_vanish_early() -> None:
+    """Values far above the smallest normal number whose exponential is below it."""
+    assert jet("swish", -709.0)[0, 0] == pytest.approx(-8.6268e-306, rel=1e-4)
+    assert jet("swish", 709.0)[2, 0] == pytest.approx(-8.602e-306, rel=1e-3)
+    assert jet("tanh", 354.6)[1, 0] == pytest.approx(4 * np.exp(-709.2), rel=1e-12)
+    with mp.workdps(40):
+        bend = float(SIGMAS["gelu"](mp.mpf(-37.66)).values[2])
+    assert abs(bend) > 1e-306
+    assert jet("gelu", -37.66)[2, 0] == pytest.approx(bend, rel=1e-11)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -515,3 +515,27 @@ def test_batches_have_the_bits_of_single_points(case: str, hidden: int) -> None:
         flipped = np.asarray(function(theta[::-1]))[::-1]
         assert flipped.tobytes() == batch.tobytes()
     assert theta.tobytes() == before
+
+
+# ---- what docs/exactness.md says of neurons that are hardly active
+
+
+@pytest.mark.parametrize("length", [1e-2, 1e-4, 1e-6, 1e-8, 1e-10])
+def test_short_active_lengths(length: float) -> None:
+    """The rounding of the kink 1 - length shows: 2^-53/length relative, no more than a few times.
+
+    A bound without the kink's term, a few hundred units of the integral of the terms, would be broken.
+    """
+    rng = np.random.default_rng(12)
+    mapping = mapping_of("affine", 1)
+    problem = df.Problem.from_mapping(mapping)
+    unit, relative = 2.0**-53, []
+    for kink in 1.0 - length * rng.uniform(0.9, 1.1, 200):
+        w = rng.uniform(0.5, 2.0)
+        theta = np.array([w, -w * kink, 1.0, 0.3])
+        exact = Exact(mapping, theta)
+        off = distance(problem.gradient(theta), exact.gradient)
+        assert (off <= (8 + 40) * unit * exact.gradient_size).all()
+        relative.append(off[:3] / np.abs([float(g) for g in exact.gradient[:3]]))
+    worst = np.max(relative)
+    assert 0.2 * unit / length <= worst <= 40 * unit / length

@@ -34,7 +34,7 @@ def sample_of(rng: np.random.Generator, activation: str, d: int, o: int, n: int)
     table = np.concatenate(
         [rng.normal(size=(d, n)), [weights / weights.sum()], rng.normal(size=(o, n))]
     )
-    return Sample(table, d, o, ACTIVATIONS[activation].code)
+    return Sample(table, d, o, ACTIVATIONS[activation].code, np.cumsum(table[d]))
 
 
 def everything(model: Any, theta: Array) -> tuple[Array, Array, Array]:

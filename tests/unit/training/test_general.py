@@ -224,11 +224,11 @@ def test_flow_cut_and_on(name: str) -> None:
     problem, theta = PROBLEMS[name], starts(name, 7)
     tolerances, times = Tolerances(1e-8, 1e-8, 0.0, 100_000), record_times(100.0, 5)
     start = FlowState.start(theta, problem.layout)
-    state, records = advance(problem, start, tolerances, times, 2)
+    state, records = advance(problem, start, tolerances, times, times[:0], 2)
     whole = flow_dataset(problem, state, records)
     with threads(1):
-        half, _ = advance(problem, start, tolerances, times[times <= 10.0], 2)
-        state, records = advance(problem, half, tolerances, times[times > 10.0], 2)
+        half, _ = advance(problem, start, tolerances, times[times <= 10.0], times[:0], 2)
+        state, records = advance(problem, half, tolerances, times[times > 10.0], times[:0], 2)
         cut = flow_dataset(problem, state, records)
     late = whole.sel(time=times[times > 10.0])
     for variable in ("parameters", "step_count", "refused_count", "risk_increase", "status"):

@@ -30,6 +30,8 @@ for name, target, hidden in (("closed_form", hat, 6), ("quadrature", parabola, 3
     theta = np.random.default_rng(5).standard_normal((4, problem.parameter_count))
     found = [problem.risk(theta), problem.gradient(theta), problem.hessian(theta)]
     found += list(df.descend(problem, theta, step_size=0.05, steps=2000).data_vars.values())
+    sampled = df.optimize(problem, theta, method="adam", step_size=0.01, steps=200, batch=9)
+    found += list(sampled.data_vars.values())
     if name == "closed_form":
         found += list(df.flow(problem, theta, until=100.0).data_vars.values())
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(f).tobytes() for f in found))

@@ -53,12 +53,13 @@ def start(spec: Spec, samples: xr.Dataset) -> list[State]:
     """Return the states at step 0 of every step size."""
     theta = samples["parameters"].values
     return [
-        State(_step_sizes(spec, size, theta), DescentState.start(theta))
+        State(step_sizes_of(spec, size, theta), DescentState.start(theta))
         for size in spec.training.step_sizes
     ]
 
 
-def _step_sizes(spec: Spec, size: StepSize, theta: Array) -> Array:
+def step_sizes_of(spec: ShallowSpec, size: StepSize, theta: Array) -> Array:
+    """Return γ for every initialisation (K,)."""
     if isinstance(size, LyapunovFraction):
         return size.lyapunov_fraction * step_size_bound(spec, lyapunov(spec, theta))
     return np.full(len(theta), float(size))

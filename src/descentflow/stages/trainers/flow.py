@@ -10,7 +10,7 @@ from descentflow.config.experiment import Flow
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
 from descentflow.training import flow
 from descentflow.training.flow import FlowState, Records, Tolerances, flow_dataset
-from descentflow.training.recording import describe, record_times, within
+from descentflow.training.recording import describe, record_times, snapshot_times, within
 
 title = "Training, one segment"
 samples = True
@@ -56,6 +56,7 @@ def advance(
         state,
         Tolerances(training.rtol, training.rtol, training.gradient_tolerance, training.max_steps),
         within(record_times(last, training.records_per_decade), first),
+        within(snapshot_times(last), first),
         spec.kept(training.snapshots),
         progress,
     )

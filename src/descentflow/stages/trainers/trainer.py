@@ -11,9 +11,6 @@ import xarray as xr
 
 from descentflow.stages.specs import ChunkSpec
 
-TRAINERS = ("descent", "flow", "deep_descent", "deep_gram")
-"""The modules of this folder that are trainers."""
-
 
 class Trainer(Protocol):
     """What a module of this folder offers.

@@ -9,7 +9,9 @@ docs/mathematics.md, 5.3 to 5.7. Everything is dimensionless.
 import numpy as np
 from numpy.typing import ArrayLike
 
+from descentflow.deep.step_sizes import symmetric
 from descentflow.errors import InputError
+from descentflow.schema.arguments import real_array
 from descentflow.simd.arrays import Array
 
 CONCENTRATION_EXPONENT = -0.5
@@ -34,9 +36,10 @@ FULLY_CONNECTED_DEPTH = {2: 5.4e-2, 16: 6e-9}
 """λ_min(K^(H)) of the fully connected softplus network at them, by H (5.5)."""
 
 
-def loss(residuals: Array) -> Array:
+def loss(residuals: ArrayLike) -> Array:
     """½ Σ (u_i - y_i)² for residuals u - y (..., n): shape (...)."""
-    return np.asarray(0.5 * (residuals * residuals).sum(axis=-1))
+    array = real_array("residuals", residuals, finite=False)
+    return np.asarray(0.5 * (array * array).sum(axis=-1))
 
 
 def loss_bound(first_loss: float, least: float, step_size: float, steps: ArrayLike) -> Array:
@@ -50,31 +53,41 @@ def loss_bound(first_loss: float, least: float, step_size: float, steps: ArrayLi
             f"loss_bound: 0 < step_size*least/2 < 1 with least > 0 is needed, found step_size "
             f"{step_size!r} and least {least!r}"
         )
-    return np.asarray(first_loss * np.exp(np.asarray(steps, np.float64) * np.log1p(-product)))
+    return np.asarray(first_loss * np.exp(real_array("steps", steps) * np.log1p(-product)))
 
 
-def first_order_change(gram_sum: Array, residual: Array, step_size: float) -> Array:
+def first_order_change(gram_sum: ArrayLike, residual: ArrayLike, step_size: float) -> Array:
     """u(k+1) - u(k) up to O(η²): -η ΣG (u - y), with ΣG (n, n) the sum of all layers' (5.2): (n,)."""
-    return np.asarray(-step_size * (gram_sum @ residual))
+    matrix, vector = _system(gram_sum, residual)
+    return np.asarray(-step_size * (matrix @ vector))
 
 
 def linearised_residuals(
-    gram_sum: Array, residual: Array, step_size: float, steps: ArrayLike
+    gram_sum: ArrayLike, residual: ArrayLike, step_size: float, steps: ArrayLike
 ) -> Array:
     """(I - ηΣG)^k (u(0) - y) at the steps k (R,), from ΣG (n, n) at step 0: shape (R, n) (5.6).
 
     Grows without bound for η above :func:`descentflow.deep.step_sizes.stability_limit`, to values that
     are not finite where k is large.
     """
-    values, vectors = np.linalg.eigh(gram_sum)
+    matrix, vector = _system(gram_sum, residual)
+    values, vectors = np.linalg.eigh(matrix)
     with np.errstate(over="ignore", invalid="ignore"):
-        factors = (1.0 - step_size * values) ** np.asarray(steps)[:, None]
-        return np.asarray((factors * (vectors.T @ residual)) @ vectors.T)
+        factors = (1.0 - step_size * values) ** real_array("steps", steps)[:, None]
+        return np.asarray((factors * (vectors.T @ vector)) @ vectors.T)
 
 
-def fastest_mode(gram_sum: Array) -> Array:
+def _system(gram_sum: ArrayLike, residual: ArrayLike) -> tuple[Array, Array]:
+    """Return ΣG (n, n) and u - y (n,) as arrays; raise InputError for other shapes."""
+    matrix, vector = symmetric("gram_sum", gram_sum), real_array("residual", residual, finite=False)
+    if vector.shape != matrix.shape[:1]:
+        raise InputError(f"residual: the shape must be {matrix.shape[:1]}, found {vector.shape}")
+    return matrix, vector
+
+
+def fastest_mode(gram_sum: ArrayLike) -> Array:
     """The unit eigenvector (n,) of λ_max(ΣG): ⟨it, u(k) - y⟩ is multiplied by 1 - ηλ_max per step."""
-    return np.asarray(np.linalg.eigh(gram_sum)[1][:, -1])
+    return np.asarray(np.linalg.eigh(symmetric("gram_sum", gram_sum))[1][:, -1])
 
 
 def depth_inputs() -> Array:

@@ -8,7 +8,9 @@ docs/mathematics.md, 0.6 and 2.2 to 2.5. Everything is dimensionless.
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from descentflow.errors import InputError
 from descentflow.functions.networks import split
 from descentflow.functions.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 from descentflow.risk.problem import Problem
@@ -64,7 +66,7 @@ def plateaus(problem: Problem) -> list[float]:
     return risks
 
 
-def rank_at_zero_risk(problem: Problem, theta: Array, merge: float) -> int:
+def rank_at_zero_risk(problem: Problem, theta: ArrayLike, merge: float) -> int:
     """Compute the rank of the Hessian at a zero-risk point θ (P,) from its active sets alone (2.3).
 
     It is dim span({1} ∪ {1_I, x 1_I : v ≠ 0} ∪ {relu : v = 0}) over the neurons with non-empty active
@@ -73,7 +75,7 @@ def rank_at_zero_risk(problem: Problem, theta: Array, merge: float) -> int:
     """
     hidden = problem.network.hidden
     low, high = problem.interval
-    w, b, v, _ = split(theta, hidden)
+    w, b, v, _ = split(_one(problem, theta), hidden)
     kinks = _interior_kinks(w, b, low, high)
     cuts = [low]
     for kink in sorted(kinks.values()):
@@ -102,14 +104,14 @@ ALGEBRAIC_SLOPE = -3.0
 """d log L_n/d log n if two kinks merge at a knot, or one tends to an end of the interval (2.4)."""
 
 
-def farthest_bend(problem: Problem, theta: Array, merge: float, negligible: float) -> float:
+def farthest_bend(problem: Problem, theta: ArrayLike, merge: float, negligible: float) -> float:
     """Return the largest distance between a bend of N_θ and the knot or end nearest to it; 0 if none.
 
     Kinks closer than ``merge`` are one group. The network bends at a group if the slope changes v |w|
     of its kinks add up to more than ``negligible`` in size, so kinks that cancel do not count.
     """
     hidden = problem.network.hidden
-    w, b, v, _ = split(theta, hidden)
+    w, b, v, _ = split(_one(problem, theta), hidden)
     kinks = _interior_kinks(w, b, *problem.interval)
     groups: list[tuple[float, float]] = []  # the last kink of each, and its slope change
     for i, kink in sorted(kinks.items(), key=lambda item: item[1]):
@@ -120,6 +122,14 @@ def farthest_bend(problem: Problem, theta: Array, merge: float, negligible: floa
     knots = problem.target_table[EDGE]
     bends = (kink for kink, change in groups if abs(change) > negligible)
     return float(max((np.abs(knots - kink).min() for kink in bends), default=0.0))
+
+
+def _one(problem: Problem, theta: ArrayLike) -> Array:
+    """Return one θ (P,) as an array; raise InputError for several."""
+    one = problem.layout.parameters("theta", theta)
+    if one.ndim != 1:
+        raise InputError(f"theta: the shape must be (P,), found {one.shape}")
+    return one
 
 
 def _interior_kinks(w: Array, b: Array, low: float, high: float) -> dict[int, float]:

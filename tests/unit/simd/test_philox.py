@@ -1,0 +1,89 @@
+"""The generator against its authors' test vectors, against Python's integers, and by statistics."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from descentflow.simd.arrays import Array
+from descentflow.simd.jit import jit
+from descentflow.simd.philox import philox, write_uniforms
+
+KEY = 0xA4093822, 0x299F31D0
+FALSE_ALARM = 1e-6
+"""Of each statistical test; seeds are fixed, so a test passes always or never."""
+
+# Random123, the authors' library: kat_vectors, philox4x32 10.
+VECTORS = [
+    ("00000000" * 4, "00000000" * 2, "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+    ("ffffffff" * 4, "ffffffff" * 2, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+    ("243f6a8885a308d313198a2e03707344", "a4093822299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
+]
+
+
+@jit
+def four_words(counter: Array, key: Array) -> Array:
+    """Call the generator for words in arrays."""
+    words = philox((counter[0], counter[1], counter[2], counter[3]), (key[0], key[1]))
+    return np.array([words[0], words[1], words[2], words[3]])
+
+
+def words_of(text: str) -> Array:
+    """Split hexadecimal digits into words of 32 bits."""
+    return np.array([int(text[k : k + 8], 16) for k in range(0, len(text), 8)], np.uint64)
+
+
+@pytest.mark.parametrize(("counter", "key", "expected"), VECTORS)
+def test_published_vectors(counter: str, key: str, expected: str) -> None:
+    found = four_words(words_of(counter), words_of(key))
+    assert " ".join(f"{word:08x}" for word in found) == expected
+
+
+def uniforms(count: int, run: int = 0, step: int = 0) -> Array:
+    """Numbers of one batch."""
+    out = np.empty((1, count))
+    write_uniforms(np.array(KEY, np.uint64), run, step, out, np.uint64(0))
+    return out[0]
+
+
+@pytest.mark.parametrize("count", [2, 8, 64])
+@pytest.mark.parametrize(("run", "step"), [(0, 0), (3, 2**32 + 5), (10**8, 10**13)])
+def test_uniforms_are_the_counters_words(count: int, run: int, step: int) -> None:
+    expected = []
+    for j in range(count // 2):
+        counter = np.array([j, step % 2**32, step >> 32, run], np.uint64)
+        a, b, c, d = map(int, four_words(counter, np.array(KEY, np.uint64)))
+        for upper, lower in ((a, b), (c, d)):
+            expected.append((2 * ((upper << 32 | lower) >> 12) + 1) / 2**53)
+    assert uniforms(count, run, step).tolist() == expected
+
+
+def test_numbers_are_uniform() -> None:
+    numbers = np.concatenate([uniforms(1000, run, step) for run in range(20) for step in range(20)])
+    assert stats.kstest(numbers, "uniform").pvalue > FALSE_ALARM
+    # The last bits too: the 52 bits' lowest eight, as numbers from 0 to 255.
+    lowest = (np.round(numbers * 2**53).astype(np.uint64) >> np.uint64(1)) % np.uint64(256)
+    counts = np.bincount(lowest.astype(int), minlength=256)
+    assert stats.chisquare(counts).pvalue > FALSE_ALARM
+
+
+@pytest.mark.parametrize("neighbour", ["run", "step", "entry"])
+def test_neighbours_are_independent(neighbour: str) -> None:
+    """Pairs fill 16 × 16 cells equally often."""
+    table = np.array([[uniforms(64, run, step) for step in range(40)] for run in range(40)])
+    axis = ("run", "step", "entry").index(neighbour)
+    moved = np.moveaxis(table, axis, 0)
+    # Every second pair only: pairs that share a number are not independent of one another.
+    keep = np.arange(len(moved) - 1) % 2 == 0
+    left = (moved[:-1][keep] * 16).astype(int).ravel()
+    right = (moved[1:][keep] * 16).astype(int).ravel()
+    counts = np.bincount(16 * left + right, minlength=256)
+    assert stats.chisquare(counts).pvalue > FALSE_ALARM
+
+
+def test_numbers_stay_inside_the_unit_interval() -> None:
+    from descentflow.simd.philox import _uniform
+
+    ends = jit(lambda upper, lower: _uniform(upper, lower))
+    full = np.uint64(2**32 - 1)
+    assert ends(np.uint64(0), np.uint64(0)) == 2.0**-53
+    assert ends(full, full) == 1.0 - 2.0**-53
