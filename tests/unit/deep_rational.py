@@ -65,6 +65,12 @@ def dsigma(name: str, z: Fraction) -> Fraction:
     return Fraction(1) if z > 0 else Fraction(LEAKY_SLOPE) if name == "leaky_relu" else Fraction(0)
 
 
+def _moved_back(factors: Sequence[Fraction], errors: Sequence[Polynomial]) -> Polynomial:
+    """The sum of factor times polynomial."""
+    terms = [[f * c for c in e] for f, e in zip(factors, errors, strict=True)]
+    return [sum(column, Fraction(0)) for column in zip(*terms, strict=True)]
+
+
 class Exact:
     """One network of one input and some outputs, exactly."""
 
@@ -158,10 +164,7 @@ class Exact:
                 if depth < len(middle) - 1:
                     weights = self.layers[depth + 1][0]
                     errors = [
-                        [
-                            slopes[depth][i] * sum(row[i] * e[n] for row, e in zip(weights, errors, strict=True))
-                            for n in range(len(errors[0]))
-                        ]
+                        _moved_back([row[i] * slopes[depth][i] for row in weights], errors)
                         for i in range(self.widths[depth + 1])
                     ]
                 block = [
@@ -201,14 +204,16 @@ class Exact:
 
     def differences(self, step: Fraction) -> list[list[Fraction]]:
         """Central differences of the exact gradient, error O(step²): the rows of the Hessian."""
-        theta = [x for weights, biases in self.layers for x in [*sum(weights, []), *biases]]
+        theta = [
+            x
+            for weights, biases in self.layers
+            for x in [*(w for row in weights for w in row), *biases]
+        ]
         rows = []
         for p in range(len(theta)):
             shifted = []
             for sign in (1, -1):
                 moved = [*theta[:p], theta[p] + sign * step, *theta[p + 1 :]]
-                shifted.append(
-                    Exact(self.widths, self.activation, moved, self.targets).gradient
-                )
+                shifted.append(Exact(self.widths, self.activation, moved, self.targets).gradient)
             rows.append([(a - b) / (2 * step) for a, b in zip(*shifted, strict=True)])
         return rows

@@ -39,9 +39,9 @@ class ExperimentType:
     targets: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
-    deep: bool = False
     constraints: tuple[Check, ...] = ()
     required_experiments: RequiredExperiments | None = None
+    deep: bool = False
 
     @property
     def words(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:

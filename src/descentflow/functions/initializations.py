@@ -25,8 +25,9 @@ class InitializationLaw(PublicModel):
         description="`normal`: every entry normal with standard deviation `scale`. `uniform`: every "
         "entry uniform on [-scale, scale]. `he`: w and v normal with variances 2/d and 2/H times "
         "scale², b = c = 0. `xavier`: w and v uniform with variances 2/(d+H) and 2/(H+o) times "
-        "scale², b = c = 0; deep networks likewise, layer by layer. `around`: initialisation k is the (k mod n)-th of the n `points`, "
-        "counted from 0, plus normal noise of standard deviation `scale` in every entry",
+        "scale², b = c = 0. In deep networks `he` and `xavier` do so layer by layer. `around`: "
+        "initialisation k is the (k mod n)-th of the n `points`, counted from 0, plus normal noise of "
+        "standard deviation `scale` in every entry",
     )
     scale: Positive = Field(
         default=1.0, le=1e6, description="the size of the entries, or of the noise"

@@ -117,9 +117,7 @@ class Layout(Model):
         Gradient flow conserves them if σ(az) = aσ(z) for a > 0 (docs/mathematics.md, 0.5 and 9.2).
         """
         pairs = pairwise(self.layers(theta))
-        parts = [
-            (w * w).sum(axis=-1) + b * b - (v * v).sum(axis=-2) for (w, b), (v, _) in pairs
-        ]
+        parts = [(w * w).sum(axis=-1) + b * b - (v * v).sum(axis=-2) for (w, b), (v, _) in pairs]
         return np.concatenate(parts, axis=-1)
 
 
@@ -167,6 +165,11 @@ class Network(PublicModel):
     def widths(self) -> tuple[int, ...]:
         """The widths of the hidden layers."""
         return _widths(self.hidden)
+
+    @property
+    def neurons(self) -> int:
+        """The number of hidden neurons."""
+        return sum(self.widths)
 
     @property
     def deep(self) -> bool:

@@ -1,9 +1,9 @@
-"""The engine of deep networks with a piecewise linear σ and one input: exact pieces, any width and depth.
+"""The engine of deep networks with a piecewise linear σ and one input, on exact pieces.
 
-Risk, gradient and Hessian are exact to rounding for piecewise linear and polynomial targets and densities
-up to degree 31 in all, and else as good as 16 Gauss-Legendre nodes on every piece of the network and of
-the target. The risk keeps its digits when it is small if the law is uniform and the targets are piecewise
-linear. The room for pieces grows with the network's need; beyond MAX_PIECES results are nan. Source:
+Risk, gradient and Hessian are exact to rounding if targets and density are piecewise polynomials and
+r² times the density has at most degree 31; else they are as good as 16 Gauss-Legendre nodes on every
+piece of network and target. A small risk keeps its digits if the law is uniform and the targets are
+piecewise linear. The room for pieces grows as needed; from MAX_PIECES on results are nan. Source:
 docs/mathematics.md, 9.1 and 9.4.
 """
 
@@ -41,6 +41,21 @@ from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import padded
 from descentflow.simd.vectors import LANES
 
+__all__ = [
+    "Pieces",
+    "Scratch",
+    "breakpoints",
+    "derivatives",
+    "gradient",
+    "kink_regions",
+    "network_shape",
+    "new_pieces",
+    "new_scratch",
+    "place_inputs",
+    "risk",
+    "write_inputs",
+]
+
 
 def new_pieces(
     widths: Sequence[int],
@@ -49,7 +64,7 @@ def new_pieces(
     activation: Activation,
     tables: Sequence[Array],
 ) -> Pieces:
-    """Build the model; ``tables`` are those of the targets if the closed form can take them, else ()."""
+    """Build the model; ``tables`` are those of piecewise linear targets under a uniform law."""
     slopes = [LEAKY_SLOPE if activation.jumps[0] < 1.0 else 0.0]
     slopes += np.cumsum([slopes[0] + activation.jumps[0], *activation.jumps[1:]]).tolist()
     # σ is continuous at its kinks.
@@ -170,7 +185,7 @@ def write_inputs(model: Pieces, nodes: Array, row: np.uint64) -> None:
 
 @jit
 def _last_partition(model: Pieces, theta: Array) -> Array:
-    """Return the ends of the pieces of θ, those of the interval included; none if there are too many."""
+    """Return the ends of the pieces of θ, the interval's included; none if they are too many."""
     scratch = _with_pieces(model, theta, new_scratch(model, theta.size))
     last = model.widths.size - 2
     return scratch.ends[last, : np.int64(scratch.counts[last]) + 1].copy()
@@ -250,9 +265,9 @@ def _at_kink(
     model: Pieces,
     theta: Array,
     x: float,
-    layer: np.uint64,
-    i: np.uint64,
-    after: np.uint64,
+    layer: int | np.uint64,
+    i: int | np.uint64,
+    after: int | np.uint64,
     scratch: Scratch,
     block: Array,
     tangents: Array,

@@ -1,4 +1,4 @@
-"""The empirical engine of deep networks: finitely many weighted inputs in any dimension, any activation.
+"""The empirical engine of deep networks: finitely many weighted inputs, any dimension, any σ.
 
 Where an input passes a kink of a neuron the gradient jumps, which no Hessian predicts.
 """
@@ -61,9 +61,7 @@ def gradient(model: DeepSample, theta: Array, scratch: Scratch, out: Array) -> N
 
 
 @jit
-def derivatives(
-    model: DeepSample, theta: Array, scratch: Scratch, grad: Array, out: Array
-) -> None:
+def derivatives(model: DeepSample, theta: Array, scratch: Scratch, grad: Array, out: Array) -> None:
     """Write G(θ) into ``grad`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
     memory = new_hessian_scratch(model.nodes.widths, theta.size)
     derivatives_at(model.nodes, theta, scratch, memory, grad, out)

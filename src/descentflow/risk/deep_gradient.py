@@ -3,8 +3,8 @@
 With δ_l = Σ_k r_k ∂N_k/∂z_l, constant times r on each final piece, ∂L/∂W_l = 2E[δ_l σ_{l−1}(x)ᵀ], where
 σ_{l−1} is affine on the pieces of partition l − 1. So two moments of δ_l, 2∫ δ_l p and 2∫ x δ_l p with
 the density p, on each piece of partition l − 1 give the gradient exactly. They are sums of those of
-layer l + 1, times W_{l+1} and σ', over the pieces of partition l inside. The work is that of a network
-evaluated at twice as many points as the layer *before* has pieces, not at nodes of the finest partition.
+layer l + 1, times W_{l+1} and σ', over the pieces of partition l inside. So a layer costs as much as
+at two points on each piece of the layers *before* it, not on each piece of the finest partition.
 
 ``moments`` holds two rows a piece: the moments of 1 and of x, a column for each neuron; the first half
 of the array is for layer l, the second for layer l − 1, and they exchange their roles.
@@ -44,15 +44,20 @@ def write_gradient(model: Pieces, theta: Array, scratch: Scratch, out: Array) ->
 
 
 @jit_inline
-def moment_row(scratch: Scratch, half: np.uint64, piece: np.uint64) -> np.uint64:
+def moment_row(scratch: Scratch, half: int | np.uint64, piece: int | np.uint64) -> np.uint64:
     """Return the row of the moments of 1 of a piece; those of x are in the next."""
     return Index(2) * (half * Index(scratch.room) + piece)
 
 
 @jit_inline
-def _output_moments(model: Pieces, layers: np.uint64, scratch: Scratch) -> None:
+def _output_moments(model: Pieces, layers: int | np.uint64, scratch: Scratch) -> None:
     """Write the moments of the residuals of piecewise linear targets under the uniform law."""
-    ends, arguments, moments, tables = scratch.ends, scratch.arguments, scratch.moments, model.tables
+    ends, arguments, moments, tables = (
+        scratch.ends,
+        scratch.arguments,
+        scratch.moments,
+        model.tables,
+    )
     edges = Index(tables.shape[2] - 1)
     factor = 2.0 / (tables[0, EDGE, edges] - tables[0, EDGE, 0])
     last = layers - Index(1)
@@ -82,7 +87,7 @@ def _output_moments(model: Pieces, layers: np.uint64, scratch: Scratch) -> None:
 
 
 @jit
-def _output_moments_at_nodes(model: Pieces, layers: np.uint64, scratch: Scratch) -> None:
+def _output_moments_at_nodes(model: Pieces, layers: int | np.uint64, scratch: Scratch) -> None:
     """Write the moments of the residuals by the rule, piece by piece."""
     ends, arguments, moments, rule = scratch.ends, scratch.arguments, scratch.moments, model.rule
     block, edges, last = scratch.block, rule.cuts.edges, layers - Index(1)
@@ -110,18 +115,21 @@ def _output_moments_at_nodes(model: Pieces, layers: np.uint64, scratch: Scratch)
 
 @jit_inline
 def _write_layer(
-    start: np.uint64,
-    before: np.uint64,
-    width: np.uint64,
-    layer: np.uint64,
-    half: np.uint64,
+    start: int | np.uint64,
+    before: int | np.uint64,
+    width: int | np.uint64,
+    layer: int | np.uint64,
+    half: int | np.uint64,
     scratch: Scratch,
     out: Array,
 ) -> None:
     """Write G of W_l and b_l, whose entries begin at ``start``, from the moments of δ_l."""
     values, moments = scratch.values, scratch.moments
     stride, pieces = Index(values.shape[1] // LANES), scratch.counts[layer - Index(1)]
-    first, source = moment_row(scratch, half, Index(0)), line_row(scratch, layer - Index(1), Index(0))
+    first, source = (
+        moment_row(scratch, half, Index(0)),
+        line_row(scratch, layer - Index(1), Index(0)),
+    )
     for at in range(vectors_of(before)):
         entry = at * Index(LANES)
         count = min(Index(LANES), before - entry)
@@ -144,11 +152,11 @@ def _write_layer(
 @jit_inline
 def _move_back(
     theta: Array,
-    start: np.uint64,
-    before: np.uint64,
-    width: np.uint64,
-    layer: np.uint64,
-    half: np.uint64,
+    start: int | np.uint64,
+    before: int | np.uint64,
+    width: int | np.uint64,
+    layer: int | np.uint64,
+    half: int | np.uint64,
     scratch: Scratch,
 ) -> None:
     """Write the moments of δ_{l−1} = σ' W_lᵀ δ_l on partition l − 2 into the other half."""

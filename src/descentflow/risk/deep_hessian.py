@@ -1,4 +1,4 @@
-"""The Hessian of deep networks at weighted nodes, see :mod:`descentflow.risk.deep_nodes` for the formulas.
+"""The Hessian of deep networks at weighted nodes, by :mod:`descentflow.risk.deep_nodes`.
 
 For each of the eight nodes of a vector, ``tangents`` (8, n, P) holds ∂z/∂θ and ``adjoints`` (8, n, P)
 ∂δ/∂θ of all n neurons, hidden layers first and outputs last. Each row of the Hessian is then a sum of
@@ -51,7 +51,10 @@ def derivatives_at(
     grad: Array,
     out: Array,
 ) -> None:
-    """Write the gradient of Σ weight |r|² into ``grad`` (P,), the lower triangle of Hess into ``out``."""
+    """Write the gradient of Σ weight |r|² into ``grad`` (P,); add its Hessian to ``out`` (P, P).
+
+    Of the Hessian it writes the lower triangle.
+    """
     table, widths, block = nodes.table, nodes.widths, scratch.block
     for first in range(Index(0), Index(table.shape[1]), Index(BLOCK)):
         vectors = evaluate(theta, widths, nodes.activation, table, first, block)
@@ -66,8 +69,8 @@ def add_hessian(
     theta: Array,
     widths: Numbers,
     table: Array,
-    first: np.uint64,
-    vectors: np.uint64,
+    first: int | np.uint64,
+    vectors: int | np.uint64,
     block: Array,
     scratch: HessianScratch,
     out: Array,
@@ -91,8 +94,8 @@ def write_tangents(
     theta: Array,
     widths: Numbers,
     table: Array,
-    first: np.uint64,
-    q: np.uint64,
+    first: int | np.uint64,
+    q: int | np.uint64,
     block: Array,
     tangents: Array,
 ) -> None:
@@ -119,7 +122,12 @@ def write_tangents(
 
 @jit_inline
 def _add_row(
-    out: Array, row: np.uint64, factor: float, rows: Array, source: np.uint64, count: np.uint64
+    out: Array,
+    row: int | np.uint64,
+    factor: float,
+    rows: Array,
+    source: int | np.uint64,
+    count: int | np.uint64,
 ) -> None:
     """Add ``factor`` times the first ``count`` entries of a row to another."""
     for p in range(count):
@@ -131,10 +139,10 @@ def _write_adjoints(
     theta: Array,
     widths: Numbers,
     weight: float,
-    q: np.uint64,
+    q: int | np.uint64,
     block: Array,
     scratch: HessianScratch,
-    lane: np.uint64,
+    lane: int | np.uint64,
 ) -> None:
     """Write ∂δ/∂θ, times the node's weight, at column q of the block into ``adjoints[lane]``."""
     tangents, adjoints = scratch.tangents[lane], scratch.adjoints[lane]
@@ -171,8 +179,8 @@ def _write_adjoints(
 def _add_rows(
     widths: Numbers,
     table: Array,
-    first: np.uint64,
-    q: np.uint64,
+    first: int | np.uint64,
+    q: int | np.uint64,
     block: Array,
     scratch: HessianScratch,
     out: Array,
@@ -207,7 +215,7 @@ def _add_rows(
 
 
 @jit
-def add_kink(weight: float, tangents: Array, neuron: np.uint64, out: Array) -> None:
+def add_kink(weight: float, tangents: Array, neuron: int | np.uint64, out: Array) -> None:
     """Add ``weight`` · ∂z ∂zᵀ of a neuron to the lower triangle of ``out`` (P, P)."""
     for p in range(Index(out.shape[0])):
         factor = weight * tangents[neuron, p]

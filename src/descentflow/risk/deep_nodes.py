@@ -6,12 +6,12 @@ With z_l = W_l a_{l−1} + b_l, a_l = σ(z_l), a_0 = x and r = z_{D+1} − f,
 
 by back-propagation: δ_{D+1} = r, e_l = W_{l+1}ᵀ δ_{l+1}, δ_l = σ'(z_l) e_l. Derivatives of these
 equations along every θ_p give the Hessian without further formulas: ∂z_l/∂θ on the way up, ∂δ_l/∂θ on
-the way down. ∂a_{l−1}/∂θ is zero from the parameters of layer l on, which are the last ones: so the lower
-triangle needs of ∂δ_l/∂θ the layers up to l alone.
+the way down. ∂a_{l−1}/∂θ is zero from the parameters of layer l on, which are the last ones: so the
+lower triangle needs of ∂δ_l/∂θ the layers up to l alone.
 
-Storage: ``table`` (d+1+o, n) has the nodes' coordinates, weights and targets, n a multiple of 8; a block
-of at most BLOCK columns is evaluated at a time. Rows of ``block``: for each hidden layer σ, σ', σ'' and
-δ, h_l rows each; then the o residuals. Order: as in :mod:`descentflow.risk.sums`.
+Storage: ``table`` (d+1+o, n) has the nodes' coordinates, weights and targets, n a multiple of 8. At
+most BLOCK columns are evaluated at a time. Rows of ``block``: for each hidden layer σ, σ', σ'' and δ,
+h_l rows each; then the o residuals. Order: as in :mod:`descentflow.risk.sums`.
 """
 
 from typing import NamedTuple
@@ -41,7 +41,7 @@ class Nodes(NamedTuple):
 
 
 class NodeScratch(NamedTuple):
-    """The ``block`` and the ``sums`` of :mod:`descentflow.risk.sums`, a row of 8 lanes for every entry."""
+    """The ``block``, and ``sums`` as in :mod:`descentflow.risk.sums`: 8 lanes for every parameter."""
 
     block: Array
     sums: Array
@@ -85,7 +85,7 @@ def new_block(widths: Numbers) -> Array:
 
 @jit
 def evaluate(
-    theta: Array, widths: Numbers, code: int, table: Array, first: np.uint64, block: Array
+    theta: Array, widths: Numbers, code: int, table: Array, first: int | np.uint64, block: Array
 ) -> np.uint64:
     """Evaluate the network at the nodes from column ``first`` on; return the number of vectors."""
     stride, across = Index(block.shape[1] // LANES), Index(table.shape[1] // LANES)
@@ -121,7 +121,7 @@ def evaluate(
 
 @jit
 def _apply_sigma(
-    code: int, row: np.uint64, width: np.uint64, vectors: np.uint64, block: Array
+    code: int, row: int | np.uint64, width: int | np.uint64, vectors: int | np.uint64, block: Array
 ) -> None:
     """Replace z by σ and write σ' and σ'' into the rows of a layer that begin at ``row``."""
     stride = Index(block.shape[1] // LANES)
@@ -145,7 +145,7 @@ def residual_row(widths: Numbers) -> np.uint64:
 
 @jit
 def add_risk(
-    widths: Numbers, table: Array, first: np.uint64, vectors: np.uint64, block: Array
+    widths: Numbers, table: Array, first: int | np.uint64, vectors: int | np.uint64, block: Array
 ) -> float:
     """Return Σ weight |r|² over the block."""
     stride, across = Index(block.shape[1] // LANES), Index(table.shape[1] // LANES)
@@ -162,8 +162,8 @@ def propagate_back(
     theta: Array,
     widths: Numbers,
     table: Array,
-    first: np.uint64,
-    vectors: np.uint64,
+    first: int | np.uint64,
+    vectors: int | np.uint64,
     block: Array,
 ) -> None:
     """Replace the residuals by weight r, and write weight δ into the rows of δ."""
@@ -196,8 +196,8 @@ def propagate_back(
 def add_gradient(
     widths: Numbers,
     table: Array,
-    first: np.uint64,
-    vectors: np.uint64,
+    first: int | np.uint64,
+    vectors: int | np.uint64,
     block: Array,
     sums: Array,
 ) -> None:

@@ -77,7 +77,7 @@ def usual_room(widths: Numbers) -> int:
     """Return how many pieces there is room for at first; random networks have fewer."""
     neurons = 0
     for width in widths[1:-1]:
-        neurons += np.int64(width)
+        neurons += int(np.int64(width))
     return neurons + 16
 
 
@@ -87,7 +87,7 @@ def scratch_for(model: Pieces, room: int) -> Scratch:
     widths = model.widths
     depth, columns, rows, parameters, before = widths.size - 1, 0, 0, 0, -1
     for unsigned in widths:
-        width = np.int64(unsigned)
+        width = int(np.int64(unsigned))
         columns, rows = max(columns, padded(width)), rows + width
         parameters += width * (before + 1)
         before = width
@@ -110,13 +110,13 @@ def scratch_for(model: Pieces, room: int) -> Scratch:
 
 
 @jit_inline
-def line_row(scratch: Scratch, layer: np.uint64, piece: np.uint64) -> np.uint64:
+def line_row(scratch: Scratch, layer: int | np.uint64, piece: int | np.uint64) -> np.uint64:
     """Return the row of a slope in ``arguments`` or ``values``; that of the offset is the next."""
     return Index(2) * (layer * Index(scratch.room) + piece)
 
 
 @jit_inline
-def vectors_of(width: np.uint64) -> np.uint64:
+def vectors_of(width: int | np.uint64) -> np.uint64:
     """Return the number of vectors that hold a number for each of ``width`` neurons."""
     return (width + Index(LANES - 1)) // Index(LANES)
 
@@ -148,10 +148,10 @@ def find_pieces(model: Pieces, theta: Array, scratch: Scratch) -> bool:
 @jit_inline
 def _transpose(
     theta: Array,
-    start: np.uint64,
-    before: np.uint64,
-    width: np.uint64,
-    first_row: np.uint64,
+    start: int | np.uint64,
+    before: int | np.uint64,
+    width: int | np.uint64,
+    first_row: int | np.uint64,
     transposed: Array,
 ) -> None:
     """Write the transpose of W, which begins at ``start``, into the rows from ``first_row`` on."""
@@ -163,11 +163,11 @@ def _transpose(
 @jit_inline
 def _write_arguments(
     theta: Array,
-    start: np.uint64,
-    before: np.uint64,
-    width: np.uint64,
-    layer: np.uint64,
-    first_row: np.uint64,
+    start: int | np.uint64,
+    before: int | np.uint64,
+    width: int | np.uint64,
+    layer: int | np.uint64,
+    first_row: int | np.uint64,
     scratch: Scratch,
 ) -> None:
     """Write the lines z = W σ + b of a layer on the pieces of the partition before."""
@@ -192,9 +192,9 @@ def _write_arguments(
 @jit_inline
 def _write_output(
     theta: Array,
-    start: np.uint64,
-    before: np.uint64,
-    layer: np.uint64,
+    start: int | np.uint64,
+    before: int | np.uint64,
+    layer: int | np.uint64,
     scratch: Scratch,
 ) -> None:
     """Do what :func:`_write_arguments` does for one neuron alone: a sum over vectors, not of them."""
@@ -214,7 +214,7 @@ def _write_output(
 
 
 @jit_inline
-def _cut(model: Pieces, width: np.uint64, layer: np.uint64, scratch: Scratch) -> bool:
+def _cut(model: Pieces, width: int | np.uint64, layer: int | np.uint64, scratch: Scratch) -> bool:
     """Cut the pieces at the breakpoints of a layer and write its values; False if room is lacking."""
     ends, parents = scratch.ends, scratch.parents
     room, first = Index(scratch.room), Index(0)
@@ -236,10 +236,10 @@ def _cut(model: Pieces, width: np.uint64, layer: np.uint64, scratch: Scratch) ->
 @jit_inline
 def _find_breakpoints(
     model: Pieces,
-    width: np.uint64,
-    layer: np.uint64,
-    piece: np.uint64,
-    first: np.uint64,
+    width: int | np.uint64,
+    layer: int | np.uint64,
+    piece: int | np.uint64,
+    first: int | np.uint64,
     scratch: Scratch,
 ) -> np.uint64:
     """Write the breakpoints inside a piece behind ``ends[layer, first]``, sorted; return how many.
@@ -292,10 +292,10 @@ def sigma_lines(model: Pieces, z: Lanes) -> tuple[Lanes, Lanes]:
 @jit_inline
 def _write_values(
     model: Pieces,
-    width: np.uint64,
-    layer: np.uint64,
-    piece: np.uint64,
-    cut: np.uint64,
+    width: int | np.uint64,
+    layer: int | np.uint64,
+    piece: int | np.uint64,
+    cut: int | np.uint64,
     scratch: Scratch,
 ) -> None:
     """Write σ' and the lines of σ(z) on piece ``cut`` of a partition, which lies in ``piece``."""

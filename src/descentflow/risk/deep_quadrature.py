@@ -1,10 +1,10 @@
-"""The engine of deep networks with a smooth σ and one input: Gauss-Legendre panels, halved where needed.
+"""The engine of deep networks with a smooth σ and one input: panels, halved where needed.
 
-A panel is fine enough if the last three of its 16 Legendre coefficients of every hidden neuron's σ and σ'
-are at most RESOLVED, for σ relative to its size. For analytic functions these coefficients fall like a
-power of the degree, and the rule is exact to twice the degree: so the error of integrals is about the
-square of RESOLVED, 1e-16 (docs/mathematics.md, 9.5). The targets' pieces bound panels, so targets and
-density are resolved too. If the panels are too many, results are nan. Source: L. N. Trefethen,
+A panel of 16 Gauss-Legendre nodes is fine enough if the last three Legendre coefficients of each hidden
+neuron's σ and σ' on it are at most RESOLVED, for σ relative to its size. If σ is analytic, these fall
+like a power of the degree, and the rule is exact to twice the degree: the error of integrals is about
+the square of RESOLVED, 1e-16 (docs/mathematics.md, 9.5). Pieces of the targets bound panels, so targets
+and density are resolved too. If the panels are too many, results are nan. Source: L. N. Trefethen,
 Approximation theory and approximation practice (2013), chapters 8 and 19.
 """
 
@@ -35,7 +35,7 @@ from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import load
-from descentflow.simd.vectors import LANES, lane_of, magnitude, select, splat, total
+from descentflow.simd.vectors import LANES, lane_of, magnitude, select, total
 
 RESOLVED = 1e-8
 """The largest of the last coefficients of a panel that is not halved."""
@@ -48,7 +48,7 @@ MAX_PANELS = 2**14
 
 
 class Panels(NamedTuple):
-    """The engine's model: ``widths`` 1, h_1, .., h_D, o, the rule of 16 nodes, and ``analysis`` (3, 16).
+    """The engine's model: ``widths`` 1, h_1, .., h_D, o, the rule, and ``analysis`` (3, 16).
 
     Row j of ``analysis`` times the values at the nodes of a panel is one of its last coefficients.
     """

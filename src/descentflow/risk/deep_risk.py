@@ -2,11 +2,11 @@
 
 The pieces are those of :mod:`descentflow.risk.deep_pieces`; the lines on them are computed once more as
 pairs of doubles, so that the residual, a difference of numbers of the size of the network's terms, has
-errors of 1e-32 times their size and a small risk keeps its digits (docs/mathematics.md, 0.4). Breakpoints
-stay doubles: one that is off by δ changes the residual by the change of slope times δ on a length δ.
+errors of 1e-32 times their size and a small risk keeps its digits (docs/mathematics.md, 0.4).
+Breakpoints stay doubles: one off by δ moves the residual by the change of slope times δ on a length δ.
 
-``argument_pairs`` and ``value_pairs`` hold four rows a piece: the slope and its tail, the offset and its
-tail. They belong to one layer at a time.
+``argument_pairs`` and ``value_pairs`` hold four rows a piece: the slope and its tail, the offset and
+its tail. They belong to one layer at a time.
 """
 
 import numpy as np
@@ -73,11 +73,11 @@ def _write_pairs(model: Pieces, theta: Array, scratch: Scratch) -> None:
 @jit
 def _write_argument_pairs(
     theta: Array,
-    bias: np.uint64,
-    before: np.uint64,
-    width: np.uint64,
-    layer: np.uint64,
-    first_row: np.uint64,
+    bias: int | np.uint64,
+    before: int | np.uint64,
+    width: int | np.uint64,
+    layer: int | np.uint64,
+    first_row: int | np.uint64,
     scratch: Scratch,
 ) -> None:
     """Write the lines z = W σ + b of a layer, whose b begins at ``bias``."""
@@ -112,7 +112,9 @@ def _add_scaled(high: Lanes, low: Lanes, a: float, a_tail: float, w: Lanes) -> t
 
 
 @jit
-def _write_value_pairs(model: Pieces, width: np.uint64, layer: np.uint64, scratch: Scratch) -> None:
+def _write_value_pairs(
+    model: Pieces, width: int | np.uint64, layer: int | np.uint64, scratch: Scratch
+) -> None:
     """Write the lines of σ(z) of a layer on its partition."""
     pairs, values = scratch.argument_pairs, scratch.value_pairs
     stride = Index(pairs.shape[1] // LANES)
@@ -136,7 +138,7 @@ def _write_value_pairs(model: Pieces, width: np.uint64, layer: np.uint64, scratc
 
 
 @jit
-def _square(model: Pieces, k: np.uint64, scratch: Scratch) -> float:
+def _square(model: Pieces, k: int | np.uint64, scratch: Scratch) -> float:
     """Return E[r_k²] of output k, a sum of h (r_l² + r_l r_r + r_r²)/3 without cancellation."""
     ends, pairs, tables = scratch.ends, scratch.argument_pairs, model.tables
     last, m, total = Index(model.widths.size - 2), Index(0), 0.0
@@ -163,7 +165,7 @@ def _square(model: Pieces, k: np.uint64, scratch: Scratch) -> float:
             if edge >= end:
                 break
             m += Index(1)
-    return total / (3.0 * (ends[0, 1] - ends[0, 0]))
+    return float(total / (3.0 * (ends[0, 1] - ends[0, 0])))
 
 
 @jit_inline

@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike
 from pydantic import Discriminator, Field, Tag
 
 from descentflow.errors import ConfigurationError, InputError
+from descentflow.functions import activations
 from descentflow.functions.input_laws import InputLaw, Points, Uniform
 from descentflow.functions.networks import Layout, Network
 from descentflow.functions.targets import Constant, Linear, PiecewiseForm, Target
+from descentflow.schema.arguments import real_array
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import UNION_TAGS, check, parse
@@ -232,6 +234,39 @@ class Problem(PublicModel):
     def layers(self, theta: Array) -> list[tuple[Array, Array]]:
         """Split θ (..., P) into views W (..., out, in), b (..., out) for each affine map."""
         return self.layout.layers(theta)
+
+    def realization(self, theta: ArrayLike, x: ArrayLike) -> Array:
+        """Evaluate N_θ(x): θ (..., P), x (N,) or (N, d) -> (..., N), (..., o, N) for o > 1 outputs.
+
+        Raises InputError for other shapes.
+        """
+        points, dimension = real_array("x", x), self.inputs.dimension
+        points = points[:, None] if points.ndim == 1 and dimension == 1 else points
+        if points.ndim != 2 or points.shape[1] != dimension:
+            raise InputError(f"x: shape (N, {dimension}) is needed, found {points.shape}")
+        *hidden, (weights, biases) = self.layers(self.layout.parameters("theta", theta))
+        values = points.T
+        for w, b in hidden:
+            values = activations.value(self.network.activation, w @ values + b[..., None])
+        result = weights @ values + biases[..., None]
+        return np.asarray(result if self.network.outputs > 1 else result[..., 0, :])
+
+    def breakpoints(self, theta: ArrayLike) -> Array:
+        """Find the inputs where neurons bend: θ (..., P) -> (..., B), ascending, filled up with nan.
+
+        They lie strictly inside the inputs' interval; smooth activations have none. Raises InputError
+        for inputs that are not on an interval.
+        """
+        rows, shape = self._rows(theta)
+        if not self.network.sigma.piecewise_linear:
+            return np.empty((*shape, 0))
+        from descentflow.risk import deep
+
+        form, sigma = Constant(0.0).piecewise_form(*self.interval), self.network.sigma
+        model = deep.new_pieces(
+            self.layout.widths, [form] * self.network.outputs, (1.0,), sigma, ()
+        )
+        return deep.breakpoints(model, rows).reshape(*shape, -1)
 
     def risk(self, theta: ArrayLike) -> Array:
         """Compute L(θ), dimensionless: θ (..., P) -> (...).

@@ -21,7 +21,7 @@ Indices = NDArray[np.int64]
 
 
 class KernelLayout(NamedTuple):
-    """The layout of θ: ``widths`` are the numbers of inputs, of neurons of each layer, and of outputs."""
+    """The layout of θ: ``widths`` are d, the widths of the hidden layers, and o."""
 
     widths: Indices
 
@@ -35,7 +35,8 @@ class KernelLayout(NamedTuple):
 def active_indices(model: Model, theta: Array, scratch: Scratch, layout: KernelLayout) -> Indices:
     """Return the indices of θ that belong to active neurons or to c, ascending.
 
-    In deep networks all do: a neuron without effect may gain one when others move. The row of v_i alone does not decide: it holds E[σ_i²], and w_i = b_i = 0 makes tanh zero
+    In deep networks all do: a neuron without effect may gain one when others move. In shallow ones
+    the row of v_i alone does not decide: it holds E[σ_i²], and w_i = b_i = 0 makes tanh zero
     everywhere although its parameters move. Needs P² numbers of memory, once a restart.
     """
     widths = layout.widths
@@ -76,7 +77,7 @@ def _neuron(p: int, layout: KernelLayout) -> int:
     inputs, hidden = layout.widths[0], layout.widths[1]
     first_b = inputs * hidden
     # b and each row of v run over the neurons, hence the remainder.
-    return p // inputs if p < first_b else (p - first_b) % hidden
+    return int(p // inputs if p < first_b else (p - first_b) % hidden)
 
 
 @jit_inline

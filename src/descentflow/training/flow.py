@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
+from descentflow.errors import InputError
 from descentflow.functions.networks import Layout
 from descentflow.risk.problem import Problem
 from descentflow.runtime.progress import bar_if_watched

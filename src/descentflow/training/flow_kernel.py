@@ -341,7 +341,7 @@ def _regions(parameters: int, layout: KernelLayout) -> int:
 def _drift(theta: Array, balance: Array, layout: KernelLayout) -> float:
     """Return the largest change of |w_i|² + b_i² − |v_i|² from the ``balance`` (H,) at time 0.
 
-    w_i and b_i are the parameters of a hidden neuron, v_i the weights by which it enters the next layer.
+    w_i and b_i are a hidden neuron's parameters, v_i the weights by which it enters the next layer.
     """
     widths, drift, first, neuron = layout.widths, 0.0, 0, 0
     for layer in range(1, widths.size - 1):

@@ -1,7 +1,6 @@
 """σ, σ', σ'' of every activation against mpmath and against automatic differentiation."""
 
-from collections.abc import Callable
-from typing import Any, get_args
+from typing import get_args
 
 import mpmath as mp
 import numpy as np

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +58,12 @@ def everything(model: Any, theta: Array) -> tuple[Array, Array, Array]:
 def numbers(widths: Sequence[int], outputs: int, seed: int, count: int) -> Array:
     """Random θ of multiples of 1/64."""
     sizes = (1, *widths, outputs)
-    parameters = sum((a + 1) * b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    parameters = sum((a + 1) * b for a, b in pairwise(sizes))
     draws = np.random.default_rng(seed).normal(size=(count, parameters))
     return np.asarray(np.round(64 * draws) / 64)
 
 
-def exact_of(
-    widths: Sequence[int], activation: str, theta: Array, targets: Sequence[str]
-) -> Exact:
+def exact_of(widths: Sequence[int], activation: str, theta: Array, targets: Sequence[str]) -> Exact:
     pieces = [TARGETS[name][1] for name in targets]
     return Exact((1, *widths, len(targets)), activation, theta, pieces)
 
@@ -110,7 +109,7 @@ def test_hessian(widths: tuple[int, ...], activation: str) -> None:
         assert len(exact.breakpoints) >= 2
 
 
-def placed(widths: Sequence[int], **layers: tuple[list[list[float]], list[float]]) -> Array:
+def placed(**layers: tuple[list[list[float]], list[float]]) -> Array:
     """θ (1, P) from W and b of each affine map."""
     parts = [part for w, b in layers.values() for part in (np.ravel(w), np.ravel(b))]
     return np.concatenate(parts)[None]
@@ -119,21 +118,18 @@ def placed(widths: Sequence[int], **layers: tuple[list[list[float]], list[float]
 SPECIAL = {
     # Twins bend in one point, on the knot 1/2; the third bends at the end 0, the fourth at the end 1.
     "ties": placed(
-        (4, 2),
         one=([[1.0], [1.0], [2.0], [-1.0]], [-0.5, -0.5, 0.0, 1.0]),
         two=([[1.0, -2.0, 0.5, 1.0], [1.0, -2.0, 0.5, 1.0]], [-0.25, -0.25]),
         out=([[1.0, -3.0]], [0.125]),
     ),
     # Layer 1 is off on all of [0, 1]; layer 2 is then constant, one neuron at the kink itself.
     "dead layer": placed(
-        (2, 3),
         one=([[1.0], [-1.0]], [-2.0, -0.5]),
         two=([[1.0, 1.0], [2.0, 1.0], [-1.0, 3.0]], [0.5, 0.0, -1.0]),
         out=([[1.0, 2.0, 3.0]], [-0.25]),
     ),
     # A neuron of layer 2 touches 0 where neurons of layer 1 bend, and another is 0 on a whole piece.
     "touching": placed(
-        (2, 2),
         one=([[1.0], [-1.0]], [-0.5, 0.5]),
         two=([[1.0, 1.0], [1.0, 0.0]], [0.0, 0.0]),
         out=([[1.0, 1.0]], [0.0]),
@@ -157,7 +153,6 @@ def test_special_places(name: str, activation: str) -> None:
 def test_small_risks_keep_their_digits(size: float) -> None:
     """|x − 1/2| as a network of depth 2, up to ``size``: risks down to 1e-26."""
     theta = placed(
-        (2, 2),
         one=([[3.0], [-3.0]], [-1.5, 1.5]),
         two=([[1.0, 1.0], [7.0, 0.0]], [0.1, 0.0]),
         out=([[1 / 3, size]], [-0.1 / 3]),
@@ -187,7 +182,7 @@ def tent(times: int) -> Array:
     for w, _ in layers.values():
         w[0], w[1] = [2.0, -4.0], [2.0, -4.0]
     first = ([[1.0], [1.0]], [0.0, -0.5])
-    return placed((2,) * times, first=first, **layers, out=([[2.0, -4.0]], [0.0]))
+    return placed(first=first, **layers, out=([[2.0, -4.0]], [0.0]))
 
 
 @pytest.mark.parametrize("times", [2, 6, 11])
@@ -207,7 +202,7 @@ def test_too_many_pieces() -> None:
     problem = df.Problem(
         inputs=df.Uniform(0, 1), target=df.Constant(0.0), network=df.Network([2] * 16)
     )
-    assert 2**16 > MAX_PIECES
+    assert MAX_PIECES < 2**16
     assert np.isnan(problem.risk(tent(16))).all()
     assert np.isnan(problem.gradient(tent(16))).all()
 
@@ -237,7 +232,7 @@ def by_jax(
 
     def risk(theta: Any) -> Any:
         values, start = nodes, 0
-        for k, (before, width) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for k, (before, width) in enumerate(pairwise(widths)):
             w = theta[start : start + before * width].reshape(width, before)
             start += before * width
             values = w @ values + theta[start : start + width, None]
@@ -328,6 +323,39 @@ def test_published_networks(name: str) -> None:
         network=df.Network([10, 20, 10], given["activation"]),
     )
     assert problem.risk(theta) == pytest.approx(given["exact_risk"], rel=1e-8)
+
+
+# ---- what a network is
+
+
+@pytest.mark.parametrize("activation", ["relu", "clipping", "tanh"])
+def test_realization_and_breakpoints(activation: str) -> None:
+    """The oracle's network at some points, and its breakpoints in order."""
+    theta = numbers((4, 4), 1, 8, 5)
+    problem = df.Problem.from_mapping(
+        {
+            "inputs": {"law": "uniform"},
+            "target": HAT,
+            "network": {"hidden": [4, 4], "activation": activation},
+        }
+    )
+    found = problem.breakpoints(theta)
+    if activation == "tanh":
+        assert found.shape == (5, 0)
+        return
+    x = np.linspace(0, 1, 9)
+    values = problem.realization(theta, x)
+    most = 0
+    for row, value, places in zip(theta, values, found, strict=True):
+        exact = exact_of((4, 4), activation, row, ["hat"])
+        wanted = [float(exact.arguments(Fraction(point))[-1][0]) for point in x.tolist()]
+        np.testing.assert_allclose(value, wanted, rtol=1e-13, atol=1e-13)
+        places = places[~np.isnan(places)]
+        bends = sorted({float(place) for place, *_ in exact.breakpoints})
+        np.testing.assert_allclose(places, bends, rtol=1e-12)
+        most = max(most, len(bends))
+    assert found.shape == (5, most)
+    assert most >= 2
 
 
 # ---- layout and limits
