@@ -630,7 +630,7 @@ def test_draw_refuses_the_figure_of_an_absent_experiment(
     command = Command("draw", drawing.job, drawing.inputs, (tmp_path / "dimensions.pdf",))
     monkeypatch.chdir(finished.root)
     message = stopped(command)
-    assert message.startswith(f"error: {tmp_path}/dimensions.pdf: needs the experiment dimensions")
+    assert message.startswith(f"error: {tmp_path}/dimensions: needs the experiment dimensions")
     assert not list(tmp_path.iterdir())
 
 

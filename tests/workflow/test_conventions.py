@@ -1,5 +1,6 @@
 """What others' tools say about the files: the CF checker finds no error in them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ def test_the_cf_checker_finds_no_errors(finished: Checkout) -> None:
     command = [Path(sys.executable).parent / "compliance-checker", "--test=cf:1.11"]
     ended = subprocess.run(
         [*command, "--criteria=lenient", *files, *sorted(results.glob("datasets/*.nc"))],
+        # Its main module lies beside the command, where a safe path does not look.
+        env={name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"},
         capture_output=True,
         text=True,
         check=False,

@@ -15,6 +15,7 @@ import pytest
 from checkout import Checkout, Command, Ended
 from faults import environment
 
+from descentflow.runtime import digest_list
 from descentflow.runtime import fork_server as warm_process
 
 PATIENCE = 60.0
@@ -93,7 +94,8 @@ def test_same_bytes(
     ended = run(warm, command.into(tmp_path / "new"), only_warm(warm, tmp_path, variables))
     assert (ended.code, ended.text) == (0, "")
     for path in command.outputs:
-        assert (tmp_path / "new" / path.name).read_bytes() == (warm.root / path).read_bytes()
+        if path.suffix != digest_list.SUFFIX:  # it names files as seen from its folder
+            assert (tmp_path / "new" / path.name).read_bytes() == (warm.root / path).read_bytes()
 
 
 def only_warm(checkout: Checkout, folder: Path, variables: Mapping[str, str]) -> Mapping[str, str]:

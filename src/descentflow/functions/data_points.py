@@ -17,7 +17,7 @@ from descentflow.errors import ConfigurationError, InputError
 from descentflow.functions import data_files
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
-from descentflow.schema.model import MAGNITUDE, Model, Number, check
+from descentflow.schema.model import NUMBER_SCHEMA, Model, Number, check
 from descentflow.simd.arrays import Array
 
 MAX_COORDINATE = 1e6
@@ -30,11 +30,10 @@ def _coordinates(value: object) -> object:
     return (value,) if isinstance(value, int | float | str) else value
 
 
-_NUMBER = {"type": "number", "minimum": -MAGNITUDE, "maximum": MAGNITUDE}
 Point = Annotated[
     tuple[Number, ...],
     BeforeValidator(_coordinates),
-    WithJsonSchema({"anyOf": [_NUMBER, {"type": "array", "items": _NUMBER}]}),
+    WithJsonSchema({"anyOf": [NUMBER_SCHEMA, {"type": "array", "items": NUMBER_SCHEMA}]}),
 ]
 
 

@@ -215,6 +215,9 @@ def _integer(value: object) -> int:
 
 MAGNITUDE = 1e100  # the largest absolute value of a number
 Number = Annotated[float, BeforeValidator(parse_number), Field(ge=-MAGNITUDE, le=MAGNITUDE)]
+NUMBER_SCHEMA = {"type": "number", "minimum": -MAGNITUDE, "maximum": MAGNITUDE}
+"""What the JSON schema says of a ``Number`` that stands where its validator cannot tell."""
+
 Positive = Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=MAGNITUDE)]
 Whole = Annotated[int, BeforeValidator(_integer)]
 

@@ -112,9 +112,14 @@ REFUSED: list[tuple[Mapping, Any, Mapping, str]] = [
         {"law": "gauss"},
         CONSTANT,
         {},
-        r"^inputs.law: .*allowed: uniform, polynomial_density, points",
+        r"^inputs.law: .*allowed: uniform, polynomial_density, normal, points",
     ),
-    (SQUARE, AFFINE, {}, r"^target.kind: inputs of dimension 2 need constant, found affine"),
+    (
+        SQUARE,
+        AFFINE,
+        {},
+        r"^target.kind: inputs of dimension 2 need constant, expression or values",
+    ),
     (SQUARE, [CONSTANT, AFFINE], {"outputs": 2}, r"^target\[1\].kind: inputs of dimension 2"),
     (UNIFORM, AFFINE, {"outputs": 2}, r"^target: the network has 2 output\(s\).* found 1"),
     (UNIFORM, [AFFINE] * 3, {"outputs": 2}, r"^target: the network has 2 output\(s\).* found 3"),
@@ -151,7 +156,7 @@ REFUSED: list[tuple[Mapping, Any, Mapping, str]] = [
     ),
     (UNIFORM, AFFINE, {"activation": "rleu"}, r"^network.activation: .*did you mean 'relu'"),
     (UNIFORM, AFFINE, {"outputs": 65}, r"^network.outputs: .*64"),
-    ({**DENSITY, "coefficients": [1, -1]}, AFFINE, {}, r"^inputs.coefficients: .*positive"),
+    ({**DENSITY, "coefficients": [1, -2]}, AFFINE, {}, r"^inputs.coefficients: .*positive"),
 ]
 
 

@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 
 import descentflow as df
 from descentflow.simd.arrays import Array
-from descentflow.training.descent import DescentState, descent_dataset
+from descentflow.training.descent import DescentState, StepSizes, descent_dataset
 from descentflow.training.descent import advance as advance_descent
 from descentflow.training.flow import FlowState, Tolerances, advance, flow_dataset
 from descentflow.training.recording import record_steps, record_times, snapshot_steps
@@ -123,7 +123,7 @@ def test_descent_cut_and_on(name: str) -> None:
             steps = record_steps(until, 20)
             steps = steps[steps >= state.step]
             state, records = advance_descent(
-                problem, state, sizes, steps, snapshot_steps(until)[:0], 0
+                problem, state, StepSizes(sizes), steps, snapshot_steps(until)[:0], 0
             )
             ends.append(descent_dataset(problem, state, records))
     assert state.parameters.tobytes() == whole["parameters"].values.tobytes()
