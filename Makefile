@@ -72,7 +72,7 @@ reference: env ## write config/schema.json and docs/configuration.md, made from 
 	$(BIN)/descentflow reference > docs/configuration.md
 
 # Snakemake writes the file piece by piece: it gets its name when it is whole.
-report: env ## the workflow, then results/report.html: figures, claims, run times in one file
+report: $(VENV)/report.stamp ## the workflow, then results/report.html: figures, claims, run times in one file
 	$(BIN)/descentflow run --cores $(CORES) --configfile $(CONFIG)
 	@mkdir -p $(dir $(REPORT))
 	$(BIN)/descentflow run --cores 1 --configfile $(CONFIG) --report $(REPORT:.html=.part.html)
@@ -115,7 +115,7 @@ verify: env ## recompute everything into results/verify, compare with figures/MA
 	  --results results/verify --figures results/verify/figures
 
 archive: env ## one file with results, figures, sources and how they were made
-	$(BIN)/descentflow run --cores $(CORES) --configfile $(CONFIG)
+	$(BIN)/descentflow run --cores $(CORES) --configfile $(CONFIG) -- everything
 	$(BIN)/descentflow archive $(CONFIG)
 
 clean: ## remove results and figures, keep the environment
@@ -134,6 +134,10 @@ $(VENV)/run.stamp: envs/requirements.lock pyproject.toml | $(BIN)/python
 
 $(VENV)/develop.stamp: envs/develop.lock $(VENV)/run.stamp
 	$(INSTALL) --require-hashes --requirement envs/develop.lock
+	@touch $@
+
+$(VENV)/report.stamp: envs/report.lock $(VENV)/run.stamp
+	$(INSTALL) --require-hashes --requirement envs/report.lock
 	@touch $@
 
 $(VENV)/cluster.stamp: envs/cluster.lock $(VENV)/run.stamp

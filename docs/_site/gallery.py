@@ -16,7 +16,12 @@ ROOT = Path(__file__).parents[2]
 MAX_WIDTH = 1500
 COLOURS = 96
 MARKS = ("<!-- claims: written by make gallery -->", "<!-- end of claims -->")
-VERDICTS = {"yes": "hold", "NO": "fail", "not measured": "not measured"}
+VERDICTS = {
+    "holds": "hold",
+    "fails": "fail",
+    "too_small": "too small to judge",
+    "not_measured": "not measured",
+}
 
 
 def shrink(figure: Path, picture: Path) -> None:
@@ -37,7 +42,8 @@ def counted(claims: Path) -> str:
         rows = [(row["study"], VERDICTS[row["holds"]]) for row in csv.DictReader(file)]
     counts = Counter(rows)
     studies = list(dict.fromkeys(study for study, _ in rows))
-    lines = ["| claims about | " + " | ".join(VERDICTS.values()) + " |", "|---|---|---|---|"]
+    titles = " | ".join(VERDICTS.values())
+    lines = [f"| claims about | {titles} |", f"|---{'|---' * len(VERDICTS)}|"]
     for study in studies:
         cells = [str(counts[study, verdict]) for verdict in VERDICTS.values()]
         lines.append(f"| [`{study}`](docs/{study}.md) | " + " | ".join(cells) + " |")

@@ -4,6 +4,9 @@
 
 import argparse
 import json
+import os
+import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,26 +14,33 @@ from pathlib import Path
 from descentflow import __version__
 from descentflow.config import validate
 from descentflow.datasets.whole_file import atomic_path
-from descentflow.errors import ConfigurationError, InputError
+from descentflow.errors import ConfigurationError, InputError, printable
+from descentflow.planning import versions
 from descentflow.planning.identity import canonical
 from descentflow.planning.jobs import Jobs, lock_digest
-from descentflow.runtime import snakemake_lock
+from descentflow.runtime import session, snakemake_lock
+from descentflow.schema import yaml_file
 
 LOCK = "envs/requirements.lock"
 MANIFEST = Path("figures/MANIFEST.json")
+ALLOW = "--allow-versions"
 
 
 def main() -> None:
     """Run the command; print an InputError or OSError as one line and end with status 1."""
     try:
         if sys.argv[1:2] == ["run"] and sys.argv[2:] != ["--help"]:  # Snakemake parses the rest
-            sys.exit(snakemake_lock.run_snakemake(sys.argv[2:]))
+            sys.exit(_run(sys.argv[2:]))
         arguments = _parser().parse_args()
         arguments.run(arguments)
+        sys.stdout.flush()
     except InputError as refusal:
-        sys.exit(f"error: {refusal}")
+        sys.exit(f"error: {printable(str(refusal))}")
+    except BrokenPipeError:  # a reader such as head has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
-        sys.exit(f"error: {error.filename or 'files'}: {error.strerror}")
+        sys.exit(printable(f"error: {error.filename or 'files'}: {error.strerror}"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,10 +60,12 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    add(check, config=True)
+    help_text = "print the configuration instead, with all that it extends"
+    add(check, config=True).add_argument("--resolved", action="store_true", help=help_text)
     add(index, config=True)
     add(estimate, config=True).add_argument("--calibration", type=Path, metavar="FILE")
     commands.add_parser("run", help=RUN, description=RUN, usage="descentflow run ARGUMENT ...")
+    add(check_results, config=True)
     add(manifest, config=True).add_argument("--manifest", type=Path, default=MANIFEST)
     command = add(compare, config=True)
     command.add_argument("--manifest", type=Path, default=MANIFEST)
@@ -66,11 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--recompute",
         metavar="PART",
-        help="a study, the id of a run, or claims",
+        help="a study, the id of a run, claims, or all",
         action="append",
         default=[],
     )
     command.add_argument("--sha256", help="the digest that was published for the file")
+    add(verify_certificate, config=False).add_argument("certificate", type=Path)
     command = add(claims_page, config=False)
     command.add_argument("claims", type=Path, nargs="?", default=Path("results/claims.csv"))
     command.add_argument("page", type=Path, nargs="?", default=Path("docs/claims.md"))
@@ -79,17 +92,45 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-RUN = "run Snakemake with the arguments that follow, clearing what a killed run left"
+RUN = (
+    f"run Snakemake with the arguments that follow, clearing what a killed run left; {ALLOW} goes on "
+    "with packages other than the lock file's, and the datasets say so"
+)
 
 
-def _jobs(arguments: argparse.Namespace) -> Jobs:
-    """Return the jobs of the configuration, with --results and --figures in place of its outputs."""
-    lock, mapping = lock_digest(arguments.lock), validate.load(arguments.config)
+def _run(arguments: Sequence[str]) -> int:
+    """Run Snakemake in the folder that its arguments name; return its exit status."""
+    from descentflow.config.command_line import given
+
+    if ALLOW in arguments:
+        os.environ[versions.ALLOWED] = "1"
+        arguments = [argument for argument in arguments if argument != ALLOW]
+    session.own_variables()
+    session.check_session()
+    folder = given(arguments).folder
+    return snakemake_lock.run_snakemake(arguments, folder)
+
+
+def _jobs(arguments: argparse.Namespace, *, ids: bool = True) -> Jobs:
+    """Return the jobs of the configuration, with --results and --figures in place of its outputs.
+
+    Without ``ids``, in which the lock file has a part, that file may be absent.
+    """
+    mapping, lock, differing = validate.load(arguments.config), "", {}
+    if arguments.lock.exists():
+        lock, differing = lock_digest(arguments.lock), versions.differing(arguments.lock)
+    elif ids:
+        raise InputError(
+            f"{arguments.lock}: not found, and ids depend on it; run this at the top of a checkout, "
+            "or name the file with --lock"
+        )
     keys = (key for key in ("results", "figures") if getattr(arguments, key, None))
     if folders := {key: getattr(arguments, key) for key in keys}:
         mapping = {**mapping, "outputs": {**mapping.get("outputs", {}), **folders}}
     try:
-        return Jobs.from_mapping(mapping, lock)
+        jobs = Jobs.from_mapping(mapping, lock, differing)
+        jobs.check_folders()
+        return jobs
     except ConfigurationError as error:
         count = len(str(error).splitlines())
         problems = "1 problem" if count == 1 else f"{count} problems"
@@ -98,9 +139,12 @@ def _jobs(arguments: argparse.Namespace) -> Jobs:
 
 def check(arguments: argparse.Namespace) -> None:
     """Validate a configuration and count its runs."""
-    jobs = _jobs(arguments)
+    jobs = _jobs(arguments, ids=False)
+    if arguments.resolved:
+        print(yaml_file.as_yaml(validate.load(arguments.config)), end="")
+        return
     for study, runs in jobs.runs.items():
-        files, figures = len(jobs.aggregate(study).inputs), len(jobs.draw(study).outputs)
+        files, figures = len(jobs.aggregate(study).inputs), len(jobs.draw(study).artefacts)
         print(f"{study}: {len(runs)} runs in {files} files, {figures} figure files")
 
 
@@ -117,9 +161,23 @@ def estimate(arguments: argparse.Namespace) -> None:
     from descentflow.planning import estimate as estimates
 
     calibration = costs.load(arguments.calibration or costs.SHIPPED)
-    print(estimates.table(estimates.estimate(_jobs(arguments), calibration)))
+    print(estimates.table(estimates.estimate(_jobs(arguments, ids=False), calibration)))
     machine = ", ".join(f"{key} {value}" for key, value in calibration.measured.items())
     print(f"\nProcessor time on {machine}.")
+
+
+def check_results(arguments: argparse.Namespace) -> None:
+    """Read all results of a configuration and check their digests; status 1 where one is wrong."""
+    from descentflow.archive import results
+
+    jobs = _jobs(arguments)
+    problems = list(results.damaged(jobs))
+    for problem in problems:
+        print(printable(problem))
+    count = sum(len(job.outputs) for job in jobs.all())
+    if problems:
+        sys.exit(f"error: {len(problems)} of {count} files; delete them and run again")
+    print(f"{count} files: every digest is right")
 
 
 def manifest(arguments: argparse.Namespace) -> None:
@@ -162,13 +220,18 @@ def verify(arguments: argparse.Namespace) -> None:
     """Check every byte of an archive; compute parts of it again."""
     from descentflow.archive.verify import check
 
+    if arguments.archive.exists() and not arguments.archive.is_file():  # a pipe would be waited for
+        raise InputError(f"{arguments.archive}: not a file")
+    expected = None if arguments.sha256 is None else arguments.sha256.strip().lower()
+    if expected is not None and not re.fullmatch("[0-9a-f]{64}", expected):
+        raise InputError("--sha256: 64 hexadecimal digits are needed")
     report = check(arguments.archive)
     print(f"{arguments.archive}: {report.files} files")
     print(f"sha256    {report.sha256}")
     print(f"contents  {report.contents}")
-    for problem in report.problems:
-        print(problem)
-    if arguments.sha256 and arguments.sha256.strip().lower() != report.sha256:
+    for line in (*report.notes, *report.problems):
+        print(printable(line))
+    if expected not in (None, report.sha256):
         print("altered: the file is not the one that was published")
         sys.exit(1)
     if report.problems:
@@ -181,20 +244,35 @@ def verify(arguments: argparse.Namespace) -> None:
 def _recompute(path: Path, parts: Sequence[str]) -> None:
     """Compute parts of an archive again, print each file's comparison; status 1 where one differs."""
     from descentflow.archive import compare as artefacts
-    from descentflow.archive import verify as archives
+    from descentflow.archive import recompute as archives
+    from descentflow.archive.verify import jobs_of
 
     with archives.unpacked(path) as root:
-        jobs = archives.jobs_of(root)
+        jobs = jobs_of(root)
         chosen = archives.jobs_behind(jobs, parts)
         for note in archives.notes(root, chosen):
             print(note)
         comparisons = []
         for comparison in archives.recompute(jobs, root, chosen):
             comparisons.append(comparison)
-            print(artefacts.table([comparison]).splitlines()[0], flush=True)
+            print(printable(artefacts.table([comparison]).splitlines()[0]), flush=True)
+    if left := archives.parts_left_out(jobs, chosen):
+        print(f"not computed again, or not all of it: {', '.join(left)}")
     print(artefacts.table(comparisons).splitlines()[-1])
     if not artefacts.all_good(comparisons):
         sys.exit(1)
+
+
+def verify_certificate(arguments: argparse.Namespace) -> None:
+    """Check a certificate of critical risks, without the programs that made it."""
+    from descentflow.landscape.checker.verify import verify
+
+    report = verify(arguments.certificate)
+    print(f"{arguments.certificate}: {report.levels} levels are critical, their bounds are right")
+    if report.undecided:
+        print(f"the list is complete but for the patterns {', '.join(report.undecided)}")
+        sys.exit(1)
+    print(f"the list is complete: {report.patterns} patterns, {report.boxes} boxes")
 
 
 def claims_page(arguments: argparse.Namespace) -> None:

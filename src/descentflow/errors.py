@@ -1,6 +1,16 @@
 """What the package refuses, and says so: every refusal is a ``ValueError`` a person can act on."""
 
 
+def printable(text: str) -> str:
+    """Return a text for a terminal: all that is not printable, but for line ends, is escaped.
+
+    Names in an archive, and file names, are written by others, and may hold control characters.
+    """
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 class InputError(ValueError):
     """Bad input: the message says what was found, where, and what is allowed."""
 

@@ -1,4 +1,4 @@
-"""A made-up table of claims: three that hold, one that fails, one that was not measured."""
+"""A made-up table of claims: three that hold, and one with each other verdict."""
 
 import csv
 from pathlib import Path
@@ -12,6 +12,7 @@ CLAIMS = (
     Claim("blow_up", "three", "gamma^2 > 0", "affine", "derived", "no start", "all", None),
     Claim("blow_up", "four", "a word " * 30, "random", "predicted here", "1", "1", True),
     Claim("blow_up", "five", "risk to 0", "random", "predicted here", "1", "1", True),
+    Claim("blow_up", "six", "|v| ~ t", "affine", "derived", "2", "1", False, "t >= 1e8"),
 )
 
 

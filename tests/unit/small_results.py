@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from descentflow.archive import checkout
 from descentflow.datasets import netcdf
 from descentflow.planning.jobs import Job, Jobs, lock_digest
+from descentflow.runtime import digest_list
 from descentflow.studies import style
 
 REPOSITORY = Path(__file__).parents[2]
@@ -94,7 +95,10 @@ def dataset(run: str = "", noise: float = 0.0, measured: float = 0.0) -> xr.Data
 
 def _result(job: Job, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if job.stage == "judge":
+    if path.suffix == digest_list.SUFFIX:
+        made = [path.parents[2] / artefact for artefact in job.artefacts]
+        path.write_text(digest_list.text(path, made))
+    elif job.stage == "judge":
         claims(path)
     elif path.suffix == ".html":
         path.write_text("<p>claims</p>")
@@ -108,7 +112,7 @@ def _result(job: Job, path: Path) -> None:
         netcdf.write(numbers, path, job.spec, "Small")
 
 
-def claims(path: Path, measured: str = "0.1", holds: str = "yes", ending: str = "\n") -> None:
+def claims(path: Path, measured: str = "0.1", holds: str = "holds", ending: str = "\n") -> None:
     """A table of one claim."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator=ending)

@@ -1,16 +1,22 @@
-"""Small datasets of the five studies, made from formulas: the variables that figures read.
+"""Small datasets of the studies: the variables that figures read, made from formulas.
 
 Runs differ in length and number as in real datasets, and the rest is NaN. Theory comes from the
-studies' own modules, so that figures can be compared with theory coded independently.
+studies' own modules, so that figures can be compared with theory coded independently. The dataset of
+``optimizers`` comes from small runs.
 """
 
 import json
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+import yaml
+from in_process import do_all
 
+from descentflow.planning.jobs import Jobs
 from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
 from descentflow.studies.blow_up import minimiser_theory
@@ -19,6 +25,7 @@ from descentflow.studies.gradient_flows import theory as flow_theory
 from descentflow.studies.random_initializations import theory as success_theory
 
 UNIFORM = {"law": "uniform", "low": 0.0, "high": 1.0}
+REPOSITORY = Path(__file__).resolve().parents[2]
 AFFINE = {"kind": "affine", "slope": 1.0, "intercept": 0.0}
 RNG = np.random.default_rng(20261122)
 
@@ -195,6 +202,11 @@ def gradient_flows() -> xr.Dataset:
     )
 
 
+def _target(name: str) -> str:
+    """A target as JSON."""
+    return json.dumps(minimiser_theory.TARGETS[name].model_dump(mode="json"))
+
+
 RUNS = (
     ("diverging", "relu", 2, "step", 0.0, 1),
     ("descent", "relu", 2, "", np.nan, 2),
@@ -246,9 +258,10 @@ def blow_up() -> xr.Dataset:
             "decay_ratio": (every, 1.0 - risks),
             "growth_ratio": (every, 1.0 + risks),
             "snapshot_at": (("run", "snapshot"), np.tile([0.0, 10.0], (count, 1))),
-            "realization": (("run", "snapshot", "x"), np.tile(ramps, (count, 1, 1))),
-        },
-        coords={"x": x},
+            "realization": (("run", "snapshot", "point"), np.tile(ramps, (count, 1, 1))),
+            "realization_at": (("run", "snapshot", "point"), np.tile(x, (count, 2, 1))),
+            "target": ("run", [_target(run[3] or "step") for run in RUNS]),
+        }
     )
 
 
@@ -303,7 +316,75 @@ def overparameterized() -> xr.Dataset:
     )
 
 
+def explore() -> xr.Dataset:
+    """Two widths and two step sizes; the last setting has fewer runs, one of which diverged."""
+    hidden, gamma, counts = [2, 2, 4, 4], [0.1, 0.4, 0.1, 0.4], [8, 8, 8, 6]
+    step, at, x = axis(1e3), [0.0, 1.0, 10.0, 100.0, 1e3], np.linspace(0.0, 1.0, 41)
+    risks = padded([falling(step, count) for count in counts])
+    risks[:, 0, -1] = 1e-3
+    risks[3, 1, -3:] = np.nan
+    status = np.zeros((4, 8), np.int8)
+    status[3] = [0, 1, 0, 0, 0, 0, -1, -1]
+    curves = np.stack([np.sort(risk[:6], axis=0)[[0, 2, 5]] for risk in risks])
+    curves[3, 2, -3:] = np.inf
+    quantile = ("run", "quantile", "record")
+    key = "configuration key"
+    return xr.Dataset(
+        {
+            "experiment": ("run", ["corner"] * 4),
+            "count": ("run", counts),
+            "step": (("run", "record"), np.tile(step, (4, 1))),
+            "risk": (("run", "initialization", "record"), risks),
+            "final_risk": (("run", "initialization"), risks[:, :, -1]),
+            "status": (("run", "initialization"), status),
+            "gamma": ("run", gamma),
+            "risk_quantiles": (quantile, curves),
+            "parameter_norm_quantiles": (quantile, 2.0 + curves),
+            "gradient_norm_quantiles": (quantile, curves),
+            "critical_risk": (("run", "level"), padded([[0.0, 0.002], [0.002], [], [0.002]])),
+            "snapshot_at": (("run", "snapshot"), padded([at, at, at, at])),
+            "distance_to_end": (
+                ("run", "first", "snapshot"),
+                padded([RNG.uniform(0, 1, (3, 5))] * 4),
+            ),
+            "snapshot_spectrum": (
+                ("run", "first", "snapshot", "eigenvalue"),
+                padded([RNG.uniform(1, 9, (3, 5, 3 * h + 1)) for h in hidden]),
+            ),
+            "grid": (("run", "x"), np.tile(x, (4, 1))),
+            "target_input": (("run", "place"), np.tile(x, (4, 1))),
+            "target_value": (("run", "output", "place"), np.tile(abs(x - 0.5), (4, 1, 1))),
+            "realization": (
+                ("run", "first", "snapshot", "output", "x"),
+                padded([RNG.uniform(-1, 1, (3, 5, 1, 41))] * 4),
+            ),
+            "kink": (
+                ("run", "first", "kink"),
+                padded([RNG.uniform(0, 1, (3, h)) for h in hidden]),
+            ),
+        },
+        coords={
+            "network_hidden": ("run", hidden, {"long_name": f"{key} network.hidden"}),
+            "training_step_size": ("run", gamma, {"long_name": f"{key} training.step_size"}),
+        },
+    )
+
+
+def optimizers() -> xr.Dataset:
+    """The dataset of the small configuration, made by the stages."""
+    small = yaml.safe_load((REPOSITORY / "config" / "smoke.yaml").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = {"results": f"{folder}/results", "figures": f"{folder}/figures"}
+        block = {"optimizers": small["studies"]["optimizers"]}
+        jobs = Jobs.from_mapping({"seed": 1, "outputs": outputs, "studies": block}, "0" * 64)
+        do_all(jobs, "sample", "train", "aggregate")
+        return xr.load_dataset(jobs.aggregate("optimizers").outputs[0])
+
+
 def datasets() -> dict[str, xr.Dataset]:
     """Every study's dataset by its name."""
-    makers = (constant_targets, random_initializations, gradient_flows, blow_up, overparameterized)
+    makers = (
+        *(constant_targets, random_initializations, gradient_flows),
+        *(blow_up, overparameterized, optimizers, explore),
+    )
     return {make.__name__: make() for make in makers}

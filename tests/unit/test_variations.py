@@ -11,7 +11,7 @@ from descentflow.errors import ConfigurationError
 from descentflow.planning.jobs import Jobs
 
 EXAMPLES = int(os.environ.get("DESCENTFLOW_VARIATIONS", "4"))
-STUDIES = ("constant_targets", "random_initializations", "gradient_flows", "blow_up")
+STUDIES = ("constant_targets", "random_initializations", "gradient_flows", "blow_up", "explore")
 DEEP = ("overparameterized",)
 
 

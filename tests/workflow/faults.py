@@ -3,18 +3,19 @@
 import hashlib
 import os
 import random
-import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 from checkout import CALLER, Checkout, Ended
 
 SEED = 20221115
 LAUNCH = "from descentflow.cli import main; main()"
-ARGUMENTS = ("run", "--cores", "2", "--configfile", "tiny.yaml")
+ARGUMENTS = ("run", "--configfile", "tiny.yaml", "--cores")
 
-WHOLE, WORKER, REMOVED = "the run killed (kill -9)", "a worker killed (kill -9)", "files removed"
+REMOVED = "files removed, as the run was done before its moment came"
 
 
 def environment(checkout: Checkout) -> dict[str, str]:
@@ -29,12 +30,12 @@ def environment(checkout: Checkout) -> dict[str, str]:
     }
 
 
-def launch(checkout: Checkout) -> subprocess.Popen[bytes]:
+def launch(checkout: Checkout, cores: int = 2, **variables: str) -> subprocess.Popen[bytes]:
     """The command behind ``make figures``, in a process group of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", LAUNCH, *ARGUMENTS],
+        [sys.executable, "-c", LAUNCH, *ARGUMENTS, str(cores)],
         cwd=checkout.root,
-        env=environment(checkout),
+        env={**environment(checkout), **variables},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,
@@ -42,9 +43,23 @@ def launch(checkout: Checkout) -> subprocess.Popen[bytes]:
     )
 
 
-def rerun(checkout: Checkout) -> Ended:
+def rerun(checkout: Checkout, **variables: str) -> Ended:
     """The same command, to its end."""
-    return checkout.python("-c", LAUNCH, *ARGUMENTS)
+    return checkout.python("-c", LAUNCH, *ARGUMENTS, "2", **variables)
+
+
+def limited(checkout: Checkout, limit: str, *arguments: str) -> Ended:
+    """Run the interpreter under a limit of the shell, such as ``-f 1``: no file above a block."""
+    process = subprocess.run(
+        ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh", sys.executable, *arguments],
+        cwd=checkout.root,
+        env=environment(checkout),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Ended(process.returncode, process.stdout)
 
 
 def digests(checkout: Checkout) -> dict[str, str]:
@@ -57,38 +72,58 @@ def digests(checkout: Checkout) -> dict[str, str]:
     return found
 
 
-def kill(checkout: Checkout, chance: random.Random, longest: float) -> str:
-    """Start a run, and kill it or one of its workers within ``longest`` seconds; say which.
+def kill(
+    checkout: Checkout, chance: random.Random, longest: float, cores: int = 2, **variables: str
+) -> str:
+    """Start a run, and kill a part of it within ``longest`` seconds; say which, a key of TARGETS.
 
-    A run that ends before loses some of its files, so that there is work to be killed in.
+    A run that ends before loses some of its files, so that there is work to be killed in. Nothing of
+    the run may live on.
     """
-    process, moment = launch(checkout), chance.uniform(0.3, longest)
+    process, moment = launch(checkout, cores, **variables), chance.uniform(0.3, longest)
     try:
         process.wait(timeout=moment)
     except subprocess.TimeoutExpired:
-        if chance.random() < 0.3 and kill_a_worker(process, chance):
-            process.wait(timeout=600)
-            return WORKER
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return WHOLE
+        head = psutil.Process(process.pid)
+        family = [head, *head.children(recursive=True)]
+        target = chance.choice(list(TARGETS))
+        chosen = TARGETS[target](family)
+        target, chosen = (target, chosen) if chosen else (GROUP, family)
+        for victim in [chance.choice(chosen)] if target == WORKER else chosen:
+            with suppress(psutil.NoSuchProcess):
+                victim.kill()
+        process.wait(timeout=600)
+        _, alive = psutil.wait_procs(family, timeout=20)
+        assert not alive, (target, alive)
+        return target
     remove_some(checkout, chance)
     return REMOVED
 
 
-def kill_a_worker(process: subprocess.Popen[bytes], chance: random.Random) -> bool:
-    """Kill a stage's command, a fork that does its work, or the process that forks.
+def running(words: str) -> Callable[[list[psutil.Process]], list[psutil.Process]]:
+    """The processes of a run with these words in their command."""
 
-    False where there is none. Snakemake lives on.
-    """
-    try:
-        children = psutil.Process(process.pid).children(recursive=True)
-        stages = [c for c in children if "descentflow.stages" in " ".join(c.cmdline())]
-        if stages:
-            chance.choice(stages).kill()
-    except psutil.NoSuchProcess:
-        return False
-    return bool(stages)
+    def find(family: list[psutil.Process]) -> list[psutil.Process]:
+        found = []
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                if words in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+    return find
+
+
+HEAD, WORKER, SERVER = "the head alone", "a worker", "the fork server and its forks"
+SNAKEMAKE, GROUP = "Snakemake alone", "all at once"
+TARGETS: dict[str, Callable[[list[psutil.Process]], list[psutil.Process]]] = {
+    HEAD: lambda family: family[:1],
+    WORKER: running("descentflow.stages"),
+    SERVER: running("descentflow.runtime.fork_server"),
+    SNAKEMAKE: running("-m snakemake"),
+    GROUP: lambda family: family,
+}
+"""What is killed of a run, with SIGKILL: a worker is a stage's command or a shell around it."""
 
 
 def remove_some(checkout: Checkout, chance: random.Random) -> None:

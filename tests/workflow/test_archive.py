@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import tarfile
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from checkout import REPOSITORY, Checkout
+from checkout import REPOSITORY, Checkout, rules
+from conftest import TINY_JOBS
 from rocrate.rocrate import ROCrate
 
 from descentflow.archive import bundle, checkout, crate
+from descentflow.archive.build import EVERYTHING
 from descentflow.archive.bundle import FIRST, Archive
 from descentflow.archive.verify import check
 from descentflow.planning.jobs import Jobs, lock_digest
@@ -152,3 +155,22 @@ def a_study_is_computed_again(archived: Path, warm: Checkout, tmp_path: Path) ->
     assert lines[-1].endswith("0 content equal, 0 within tolerance, 0 different"), lines
     assert not any(line.startswith("note") for line in lines), lines
     assert list(elsewhere.iterdir()) == []
+
+
+def test_the_advice_about_missing_files_makes_them(warm: Checkout) -> None:
+    """A finished run needs no intermediate files, an archive does: its command asks for them."""
+    shutil.rmtree(warm.root / "results" / "runs")
+    assert warm.planned() == []
+    ended = warm.python("-c", MAIN, "archive", "tiny.yaml", "--output", "../one.tar")
+    assert ended.code == 1
+    advised = re.search(r"\.nc: missing; `descentflow (.*)` makes", ended.text)
+    assert advised, ended.text
+    before, _, target = advised[1].rpartition(" -- ")
+    assert "--configfile tiny.yaml" in before
+    arguments = (*before.split(), "--dry-run", "--", target)
+    assert rules(warm.python("-c", MAIN, *arguments).jobs)["train"] == TINY_JOBS["train"]
+
+
+def test_make_archive_asks_for_every_file() -> None:
+    lines = (REPOSITORY / "Makefile").read_text().split("\narchive:")[1].splitlines()[1:3]
+    assert lines[0].endswith(f"--configfile $(CONFIG) -- {EVERYTHING}")

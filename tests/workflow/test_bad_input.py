@@ -116,6 +116,15 @@ BAD = {
     "knots-and-values": Bad(
         in_success("target", "knots", value=[0, 1]), f"{SUCCESS}.target", ("2", "3")
     ),
+    "capitals": Bad(
+        in_success("network", "activation", value="Relu"),
+        f"{SUCCESS}.network.activation",
+        ("did you mean 'relu'",),
+    ),
+    "decimal-comma": Bad(
+        in_success("inputs", "high", value="1,5"), f"{SUCCESS}.inputs.high", ("decimal point",)
+    ),
+    "minus": Bad(in_success("inputs", "low", value="−1"), f"{SUCCESS}.inputs.low", ("minus sign",)),
     "kind": Bad(
         in_success("target", "kind", value="constan"),
         f"{SUCCESS}.target.kind",
@@ -611,6 +620,33 @@ def test_draw_refuses_other_figures(
     drawing = stage_of(finished, "draw")
     command = Command("draw", drawing.job, drawing.inputs, (Path(name),))
     refuses_job(finished, command, command.job, tmp_path / "out", monkeypatch)
+
+
+def test_draw_refuses_the_figure_of_an_absent_experiment(
+    finished: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tiny dataset lacks the experiment ``dimensions``."""
+    drawing = next(c for c in finished.commands() if c.rule == "constant_targets")
+    command = Command("draw", drawing.job, drawing.inputs, (tmp_path / "dimensions.pdf",))
+    monkeypatch.chdir(finished.root)
+    message = stopped(command)
+    assert message.startswith(f"error: {tmp_path}/dimensions.pdf: needs the experiment dimensions")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stage_that_writes_one_file_refuses_to_be_given_two(
+    finished: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.root)
+    for stage in ("sample", "train", "aggregate", "judge"):
+        command = stage_of(finished, stage)
+        two = (tmp_path / "one", tmp_path / "two")
+        message = stopped(Command(stage, command.job, command.inputs, two))
+        assert message == "error: --output: 1 file is needed, found 2"
+    command = stage_of(finished, "draw")
+    both = command.into(tmp_path).reading(*command.inputs, *command.inputs)
+    assert stopped(both) == "error: --input: 1 file is needed, found 2"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_shell_sees_a_message_and_no_traceback(warm: Checkout) -> None:

@@ -26,7 +26,14 @@ PAGES = sorted(
     )
 )
 PARTS = (
-    *("Makefile", "pyproject.toml", "CITATION.cff", "LICENSE", "envs/develop.lock"),
+    *(
+        "Makefile",
+        "pyproject.toml",
+        "CITATION.cff",
+        "LICENSE",
+        "envs/develop.lock",
+        "envs/report.lock",
+    ),
     *("config", "docs", "benchmarks"),
 )
 

@@ -24,7 +24,7 @@ def test_the_notebook_runs(
         output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
     )
     assert "quadrature largest energy error" in printed
-    assert (fresh.root / "results/explore/datasets/constant_targets.nc").exists()
+    assert (fresh.root / "results/explore/datasets/explore.nc").exists()
 
 
 def test_the_notebook_is_kept_without_outputs() -> None:

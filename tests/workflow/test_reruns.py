@@ -159,6 +159,16 @@ def test_one_study_by_name(warm: Checkout) -> None:
     assert all(after[path] == before[path] for path in after)
 
 
+def test_the_claims_of_one_study_by_name(warm: Checkout) -> None:
+    """``snakemake judge_<study>`` makes the rows that the table of all studies has."""
+    assert rules(warm.executed(f"judge_{RANDOM}")) == {f"judge_{RANDOM}": 1}
+    header, *everything = (warm.root / "results/claims.csv").read_text().splitlines()
+    own = [line for line in everything if line.startswith(f"{RANDOM},")]
+    table = (warm.root / f"results/claims/{RANDOM}.csv").read_text().splitlines()
+    assert own
+    assert table == [header, *own]
+
+
 def test_a_deleted_dataset_is_rebuilt_without_training(warm: Checkout) -> None:
     """With the bytes it had, after which nothing else is out of date."""
     path = f"results/datasets/{CONSTANT}.nc"

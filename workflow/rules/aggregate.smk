@@ -28,6 +28,7 @@ rule judge:
             category=CLAIMS,
             labels={"table": "as csv"},
         ),
+        JOBS.judge().digests,
     log:
         f"{RESULTS}/logs/claims.log",
     localrule: True
@@ -38,3 +39,25 @@ rule judge:
     shell:
         "python -m descentflow.stages --job {params.job:q} --input {input:q} "
         "--output {output:q} 2> {log:q}"
+
+
+# `snakemake judge_constant_targets` judges the claims of that study alone.
+for study in STUDIES:
+
+    rule:
+        name:
+            f"judge_{study}"
+        input:
+            JOBS.judge(study).inputs,
+        output:
+            JOBS.judge(study).outputs,
+        log:
+            f"{RESULTS}/logs/claims/{study}.log",
+        localrule: True
+        conda:
+            "../../envs/descentflow.yaml"
+        params:
+            job=JOBS.judge(study).json,
+        shell:
+            "python -m descentflow.stages --job {params.job:q} --input {input:q} "
+            "--output {output:q} 2> {log:q}"

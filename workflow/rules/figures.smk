@@ -10,12 +10,13 @@ for study in STUDIES:
             [
                 in_report(
                     path,
-                    caption=CAPTIONS.template(study, Path(path).stem),
+                    caption=CAPTIONS.template(study, path),
                     category=CAPTIONS.category(study),
-                    labels=CAPTIONS.labels(study, Path(path).stem),
+                    labels=CAPTIONS.labels(study, path),
                 )
-                for path in JOBS.draw(study).outputs
+                for path in JOBS.draw(study).artefacts
             ],
+            JOBS.draw(study).digests,
         log:
             f"{RESULTS}/logs/figures/{study}.log",
         localrule: True
@@ -43,8 +44,9 @@ rule claims:
                     )
                 },
             )
-            for path in JOBS.show_claims().outputs
+            for path in JOBS.show_claims().artefacts
         ],
+        JOBS.show_claims().digests,
     log:
         f"{RESULTS}/logs/figures/claims.log",
     localrule: True

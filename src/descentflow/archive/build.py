@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,16 @@ from descentflow.archive import bundle, checkout, crate, manifest
 from descentflow.archive.bundle import FIRST, Member
 from descentflow.archive.checkout import LOCK, MANIFEST
 from descentflow.archive.content import sha256
+from descentflow.config import extends
 from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile, InputError
 from descentflow.planning.jobs import Job, Jobs
+from descentflow.runtime import digest_list
 
 ENVIRONMENT, ABOUT = "environment.json", "archive.json"
-FORMAT = 1
-FOLDER = f"descentflow-{__version__}"
+FORMAT = 2
+EVERYTHING = "everything"
+"""The rule that asks for every file of every job, as an archive does."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,21 @@ def build(jobs: Jobs, config: str, target: Path, root: Path = Path()) -> Archive
     """
     planned = list(jobs.all())
     members = [Member(path, root / path) for job in planned for path in job.outputs]
-    digests = {member.name: _checked_digest(member) for member in members}
+    try:
+        digests = {member.name: _checked_digest(member) for member in members}
+        _check_lists(root, jobs)
+        records = _records(root, planned, digests)
+    except InputError as refusal:
+        command = f"descentflow run --cores all --configfile {config} -- {EVERYTHING}"
+        raise InputError(f"{refusal}; `{command}` makes what is missing or old") from None
     _check_manifest(root, jobs, digests)
-    members += _records(root, planned, digests)
+    members += records
     members += _sources(root, jobs, config)
-    about = {"format": FORMAT, "version": __version__, "config": config}
-    members += [Member(ENVIRONMENT, _json(checkout.environment(root))), Member(ABOUT, _json(about))]
+    day = checkout.date(root)
+    told = about(config, int(day.timestamp()), [m.name for m in members if m.executable])
+    members += [Member(ENVIRONMENT, _json(checkout.environment(root))), Member(ABOUT, _json(told))]
     for member in members:
         digests.setdefault(member.name, member.sha256())
-    day = checkout.date(root)
     files = {member.name: (digests[member.name], member.size) for member in members}
     citation, date = checkout.citation(root), day.date().isoformat()
     described = crate.metadata(planned, files, config, LOCK, citation, date)
@@ -55,9 +65,20 @@ def build(jobs: Jobs, config: str, target: Path, root: Path = Path()) -> Archive
     digests[crate.NAME] = members[-1].sha256()
     members.sort(key=lambda member: member.name)
     listed = Member(FIRST, listing(digests).encode())
-    bundle.write(target, FOLDER, [listed, *members], int(day.timestamp()))
+    bundle.write(target, folder(__version__), [listed, *members], told["time"])
     size = target.stat().st_size
     return ArchiveSummary(target, sha256(target), size, len(members) + 1, contents_digest(digests))
+
+
+def about(config: str, time: int, executable: Iterable[str]) -> dict[str, Any]:
+    """Return what an archive says about itself: all that is in its headers beside names and sizes."""
+    named = {"format": FORMAT, "version": __version__, "config": config}
+    return {**named, "time": time, "executable": sorted(executable)}
+
+
+def folder(version: str) -> str:
+    """Return the name of the folder that a version of the package puts an archive's files into."""
+    return f"descentflow-{version}"
 
 
 def listing(digests: dict[str, str]) -> str:
@@ -79,13 +100,22 @@ def _checked_digest(result: Member) -> str:
     """Return the digest of a result; a netCDF file's content is checked on the way."""
     assert isinstance(result.source, Path)
     if not result.source.is_file():
-        raise InputError(f"{result.name}: missing; run `make figures`")
+        raise InputError(f"{result.name}: missing")
     if result.source.suffix == ".nc":
         try:
             netcdf.read(result.source)
         except DamagedFile as damage:
             raise InputError(str(damage)) from None
     return sha256(result.source)
+
+
+def _check_lists(root: Path, jobs: Jobs) -> None:
+    """Refuse tables, pages and figures that are not what the lists of their digests tell."""
+    for outputs in jobs.listed():
+        *files, path = (root / output for output in outputs)
+        for file in digest_list.altered(path, files):
+            name = file.relative_to(root)
+            raise InputError(f"{name}: altered since it was made; run `make figures`")
 
 
 def _records(root: Path, jobs: Iterable[Job], digests: dict[str, str]) -> list[Member]:
@@ -103,7 +133,8 @@ def _records(root: Path, jobs: Iterable[Job], digests: dict[str, str]) -> list[M
 def _sources(root: Path, jobs: Jobs, config: str) -> list[Member]:
     outputs = jobs.configuration.outputs
     names = checkout.sources(root, (outputs.results, outputs.figures))
-    for needed in (config, LOCK, crate.WORKFLOW):
+    read = (os.path.relpath(path, root) for path in extends.files(root / config))
+    for needed in (*read, LOCK, crate.WORKFLOW):
         if needed not in names:
             raise InputError(f"{needed}: not among the sources; an archive must hold it")
     paths = {name: root / name for name in names}

@@ -9,6 +9,7 @@ header, padding or end is found like a changed member.
 import hashlib
 import io
 import tarfile
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -62,13 +63,21 @@ def _digest(stream: IO[bytes]) -> str:
 def write(path: Path, folder: str, members: Iterable[Member], time: int) -> None:
     """Write the members, in their order, below ``folder`` with the same modification time.
 
-    Raises InputError for names that lead outside or do not fit, and files that change meanwhile.
+    Raises InputError for names that lead outside, do not fit or are too much alike, and for files that
+    change meanwhile.
     """
+    known: dict[str, str] = {}
     with atomic_path(path) as temporary, tarfile.open(temporary, "w:", **FORM) as tar:
         for member in members:
             if not safe(member.name):
                 raise InputError(
                     f"{member.name}: cannot be archived: it lies outside of the checkout"
+                )
+            if (
+                other := known.setdefault(same_everywhere(member.name), member.name)
+            ) != member.name:
+                raise InputError(
+                    f"{member.name}: some systems do not tell it from {other}; rename one"
                 )
             header = _header(f"{folder}/{member.name}", member.size, member.executable, time)
             with member.open() as stream:
@@ -112,6 +121,8 @@ class Archive:
             raise self._wrong("not an archive of descentflow")
         if names[1:] != sorted(names[1:]) or len(names) != len(entries):
             raise self._wrong("its files are not in order")
+        if len({same_everywhere(name) for name in names}) != len(names):
+            raise self._wrong("holds names that some systems do not tell apart")
 
     @classmethod
     @contextmanager
@@ -170,10 +181,20 @@ class Archive:
                     raise self._wrong(f"damaged at {entry.name}") from None
         return digest.sha256.hexdigest()
 
-    def extract(self, target: Path) -> Path:
-        """Write all members below ``target``, an empty folder of ours; return their folder."""
-        self._tar.extractall(target, self._tar.getmembers(), filter="data")
+    def executables(self) -> list[str]:
+        """Return the names of the members whose mode says that they can be run."""
+        return [name for name, entry in self.members.items() if entry.mode == MODES[True]]
+
+    def extract(self, target: Path, names: Iterable[str]) -> Path:
+        """Write members below ``target``, a folder of ours; return their folder."""
+        chosen = [self.members[name] for name in names]
+        self._tar.extractall(target, chosen, filter="data")
         return target / self.folder
+
+
+def same_everywhere(name: str) -> str:
+    """Return what names have in common that a file system may take for one."""
+    return unicodedata.normalize("NFKC", name.casefold())
 
 
 def safe(name: str) -> bool:

@@ -134,14 +134,14 @@ def read_record(root: Path, output: str) -> Record:
     try:
         record = json.loads((root / record_name(output)).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        raise InputError(f"{output}: Snakemake has no record of it; run `make figures`") from None
+        raise InputError(f"{output}: Snakemake has no record of it; delete it") from None
     if (
         not isinstance(record, dict)
         or not isinstance(record.get("params"), list)
         or not isinstance(record.get("input_checksums"), dict | None)
         or record.get("incomplete")
     ):
-        raise InputError(f"{output}: incomplete; run `make figures`")
+        raise InputError(f"{output}: incomplete")
     return record
 
 
@@ -157,12 +157,11 @@ def check_record(output: str, record: Record, job: str, digests: Mapping[str, st
     """
     if not is_of(record, job):
         raise InputError(
-            f"{output}: made by another configuration, code, lock file or Python; "
-            "run `make figures`"
+            f"{output}: made by another configuration, code, lock file, Python or packages"
         )
     for source, checksum in (record.get("input_checksums") or {}).items():
         if str(checksum).removeprefix("sha256:") != digests.get(source):
-            raise InputError(f"{output}: made from another {source}; run `make figures`")
+            raise InputError(f"{output}: made from another {source}")
 
 
 def environment(root: Path) -> dict[str, Any]:

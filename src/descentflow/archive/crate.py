@@ -213,7 +213,7 @@ class _Crate:
     def add_run(self, jobs: Sequence[Job], config: str, lock: str) -> None:
         """Add the run of the workflow, and of every job in it."""
         outputs = [
-            (path, OUTPUTS[j.stage]) for j in jobs if j.stage in OUTPUTS for path in j.outputs
+            (path, OUTPUTS[j.stage]) for j in jobs if j.stage in OUTPUTS for path in j.artefacts
         ]
         for path, name in outputs:
             self.entities[path]["exampleOfWork"] = {"@id": f"{WORKFLOW}#{name}-files"}

@@ -17,10 +17,11 @@ from descentflow import __version__
 from descentflow.archive import content
 from descentflow.archive.content import Entry
 from descentflow.datasets.whole_file import atomic_path
-from descentflow.errors import InputError
+from descentflow.errors import DamagedFile, InputError
 from descentflow.planning.identity import canonical
 from descentflow.planning.jobs import Job, Jobs
 from descentflow.planning.shallow_runs import Run
+from descentflow.runtime import digest_list
 
 FORMAT = 1
 Manifest = dict[str, Any]
@@ -49,7 +50,7 @@ def artefacts(jobs: Jobs) -> Iterator[Artefact]:
     """Yield all datasets, figures and the claims of a configuration, each after those it is made of."""
     for job in jobs.all():
         if job.planned is None:
-            paths = map(Path, job.outputs)
+            paths = map(Path, job.artefacts)
             yield from (Artefact(job, path) for path in paths if path.suffix != ".html")
 
 
@@ -76,6 +77,10 @@ def code_digests(jobs: Jobs) -> dict[str, str]:
 
 def describe(jobs: Jobs, root: Path = Path()) -> Manifest:
     """Describe a finished configuration; raises DamagedFile naming a file that is missing or broken."""
+    for outputs in jobs.listed():
+        *files, path = (root / output for output in outputs)
+        for file in digest_list.altered(path, files):
+            raise DamagedFile(f"{file}: altered since it was made; run the workflow again")
     return {
         "format": FORMAT,
         "package": "descentflow",

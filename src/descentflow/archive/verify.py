@@ -1,45 +1,46 @@
-"""Check an archive, and compute chosen parts of it again.
+"""Check an archive: every digest, every header, and that it is what its writer writes for its content.
 
-Checking looks at every byte and writes nothing. Recomputed jobs run as the workflow runs them, as
-commands of the installed package, in a temporary folder. Training starts from the archived samples and
-figures are drawn from the recomputed dataset, so that each step is judged by itself; the samples are
-drawn again too, and compared.
+Checking looks at every byte and leaves nothing behind. Digests, lists and crate are compared with each
+other; names, headers, records and crate with those that :mod:`descentflow.archive.build` makes for the
+archived configuration. Only that last part depends on the version of the package.
 """
 
-import contextlib
+import datetime
 import json
-import re
-import subprocess
-import sys
+import posixpath
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from descentflow.archive import checkout, compare, content, crate
-from descentflow.archive.build import ABOUT, contents_digest, listing
+from descentflow import __version__
+from descentflow.archive import checkout, content, crate
+from descentflow.archive.build import ABOUT, ENVIRONMENT, about, contents_digest, folder, listing
 from descentflow.archive.bundle import FIRST, Archive, safe
-from descentflow.archive.checkout import LOCK
-from descentflow.archive.compare import Comparison, Outcome
-from descentflow.archive.manifest import exact_runs
-from descentflow.config import validate
-from descentflow.errors import DamagedFile, InputError
+from descentflow.archive.checkout import LOCK, MANIFEST, RECORDS
+from descentflow.config import extends, validate
+from descentflow.errors import InputError
 from descentflow.planning.jobs import Job, Jobs, lock_digest
+from descentflow.runtime import digest_list
 
-CLAIMS = "claims"
-"""The part of an archive that belongs to no study: the table of claims, its page and picture."""
-
-_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+CITATION = "CITATION.cff"
+NEEDED = (ABOUT, ENVIRONMENT, crate.NAME, crate.WORKFLOW, LOCK, CITATION)
+"""Members of every archive, beside its configuration and results."""
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Problems of an archive, a line each; the digests of its file and contents, its file count."""
+    """Problems of an archive, a line each; the digests of its file and contents, its file count.
+
+    ``notes`` say what could not be checked.
+    """
 
     problems: list[str]
     sha256: str
     contents: str
     files: int
+    notes: list[str] = field(default_factory=list)
 
 
 def check(path: Path) -> CheckReport:
@@ -47,21 +48,27 @@ def check(path: Path) -> CheckReport:
     sha256 = content.sha256(path)
     with Archive.open(path) as archive:
         digests = {name: archive.sha256(name) for name in archive.members if name != FIRST}
-        problems = [*_against_list(archive, digests), *_against_crate(archive, digests)]
+        problems = [*against_list(archive, digests), *_against_crate(archive, digests)]
+        problems += _against_digest_lists(archive, digests)
         if archive.rewritten() != sha256:
             problems.append("altered: bytes between the files")
-        return CheckReport(problems, sha256, contents_digest(digests), len(archive.members))
+        notes: list[str] = []
+        if missing := [f"missing: {name}" for name in NEEDED if name not in digests]:
+            problems += missing
+        else:
+            problems += _against_writer(archive, digests, notes)
+        unique = list(dict.fromkeys(problems))
+        return CheckReport(unique, sha256, contents_digest(digests), len(archive.members), notes)
 
 
-def _against_list(archive: Archive, digests: Mapping[str, str]) -> Iterator[str]:
+def against_list(archive: Archive, digests: Mapping[str, str]) -> Iterator[str]:
+    """Compare the digests of the members with the archive's list."""
     text = archive.text(FIRST)
-    listed: dict[str, str] = {}
-    for number, line in enumerate(text.split("\n")[:-1], 1):
-        match = _LINE.fullmatch(line)
-        if match is None:
-            yield f"altered: {FIRST}, line {number}"
-            return
-        listed[match[2]] = match[1]
+    try:
+        listed = digest_list.parse(text)
+    except ValueError as error:
+        yield f"altered: {FIRST}, {error}"
+        return
     if text != listing(listed):
         yield f"altered: {FIRST}"
     for name in sorted(listed.keys() | digests.keys()):
@@ -87,14 +94,102 @@ def _against_crate(archive: Archive, digests: Mapping[str, str]) -> Iterator[str
             yield f"altered: {name} (not as {crate.NAME} tells)"
 
 
-@contextlib.contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
-    """Give an archive's files in a temporary folder; check the archive first."""
-    with (
-        tempfile.TemporaryDirectory(prefix="descentflow-") as folder,
-        Archive.open(path) as archive,
-    ):
-        yield archive.extract(Path(folder))
+def _against_digest_lists(archive: Archive, digests: Mapping[str, str]) -> Iterator[str]:
+    """Compare with the lists that jobs have written of their tables, pages and figures."""
+    for path in archive.members:
+        if not path.endswith(digest_list.SUFFIX):
+            continue
+        try:
+            listed = digest_list.parse(archive.text(path))
+        except ValueError as error:
+            yield f"altered: {path}, {error}"
+            continue
+        for relative, digest in listed.items():
+            name = posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))
+            if digests.get(name) != digest:
+                yield f"altered: {name} (not as {path} tells)"
+
+
+def _against_writer(
+    archive: Archive, digests: Mapping[str, str], notes: list[str]
+) -> Iterator[str]:
+    """Compare with what this version of the package writes for the archive's content."""
+    with tempfile.TemporaryDirectory(prefix="descentflow-") as temporary:
+        small = [name for name in archive.members if name.startswith(f"{RECORDS}/")]
+        root = archive.extract(Path(temporary), [*small, *NEEDED])
+        try:
+            told = about_of(root)
+            if told.get("version") != __version__:
+                version = str(told.get("version"))
+                notes.append(f"note: made by version {version}, which knows if it is complete")
+                return
+            config = str(told["config"])
+            if config not in digests:
+                yield f"missing: {config}"
+                return
+            archive.extract(Path(temporary), [config])
+            jobs = jobs_of(root)
+        except InputError as refusal:
+            yield f"altered: {str(refusal).splitlines()[0]}"
+            return
+        if told != about(config, archive.time, archive.executables()):
+            yield f"altered: {ABOUT}, or modes and times of the files"
+        if archive.folder != folder(__version__):
+            yield f"altered: the folder's name, {archive.folder}"
+        yield from _against_jobs(jobs, digests)
+        yield from _crate_of(archive, digests, jobs, root, config)
+
+
+def _against_jobs(jobs: Jobs, digests: Mapping[str, str]) -> Iterator[str]:
+    """Compare the names of results and records with those that the jobs make."""
+    made = {path for job in jobs.all() for path in job.outputs}
+    made |= {checkout.record_name(path) for path in made}
+    yield from (f"missing: {name}" for name in sorted(made - digests.keys()))
+    outputs = jobs.configuration.outputs
+    computed = tuple(f"{part.rstrip('/')}/" for part in (outputs.results, outputs.figures, RECORDS))
+    for name in sorted(digests.keys() - made - {MANIFEST}):
+        if name.startswith(computed):
+            yield f"added: {name} (no job makes it)"
+
+
+def _crate_of(
+    archive: Archive, digests: Mapping[str, str], jobs: Jobs, root: Path, config: str
+) -> Iterator[str]:
+    """Compare the crate with that of these files, where the installed code has made them."""
+    try:
+        planned = list(jobs.all())
+        if not all(_is_of_installed_code(root, job) for job in planned):
+            described = crate.digests_of(archive.text(crate.NAME))
+            named = {path for job in planned for path in job.outputs}
+            yield from (
+                f"missing: {name} (in {crate.NAME})" for name in sorted(named - described.keys())
+            )
+            return
+        files = {name: (digests[name], archive.members[name].size) for name in digests}
+        del files[crate.NAME]
+        day = datetime.datetime.fromtimestamp(archive.time, datetime.UTC).date().isoformat()
+        citation = checkout.citation(root)
+        expected = crate.metadata(planned, files, config, LOCK, citation, day)
+    except (InputError, ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
+        yield f"altered: {crate.NAME} (cannot be made of these files)"
+        return
+    if archive.text(crate.NAME).encode() != expected:
+        yield f"altered: {crate.NAME} (not what is written for these files)"
+
+
+def _is_of_installed_code(root: Path, job: Job) -> bool:
+    return checkout.is_of(checkout.read_record(root, job.outputs[0]), job.json)
+
+
+def about_of(root: Path) -> dict[str, Any]:
+    """Read what an unpacked archive says about itself; raises InputError."""
+    try:
+        told = json.loads((root / ABOUT).read_text(encoding="utf-8"))
+        if isinstance(told, dict) and isinstance(told["config"], str) and safe(told["config"]):
+            return told
+    except (OSError, ValueError, KeyError, RecursionError):
+        pass
+    raise InputError(f"{ABOUT}: not readable, or names a configuration outside of the archive")
 
 
 def jobs_of(root: Path) -> Jobs:
@@ -102,95 +197,15 @@ def jobs_of(root: Path) -> Jobs:
 
     Raises InputError, also for outputs that would lie outside of the archive.
     """
+    config = about_of(root)["config"]
     try:
-        about = json.loads((root / ABOUT).read_text(encoding="utf-8"))
-        named = root / str(about["config"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{ABOUT}: missing or not readable") from None
-    if not named.resolve().is_relative_to(root.resolve()):
-        raise InputError(f"{ABOUT}: names a configuration outside of the archive")
-    jobs = Jobs.from_mapping(validate.load(named), lock_digest(root / LOCK))
+        for file in extends.files(root / config):
+            if not file.resolve().is_relative_to(root.resolve()):
+                raise InputError(f"{config}: extends a file outside of the archive")
+        jobs = Jobs.from_mapping(validate.load(root / config), lock_digest(root / LOCK))
+    except InputError as refusal:
+        text = str(refusal).replace(f"{root}/", "")
+        raise InputError(text if text.startswith(config) else f"{config}: {text}") from None
     if not all(safe(output) for job in jobs.all() for output in job.outputs):
-        raise InputError(f"{about['config']}: its outputs lie outside of the archive")
+        raise InputError(f"{config}: its outputs lie outside of the archive")
     return jobs
-
-
-def jobs_behind(jobs: Jobs, parts: Sequence[str]) -> list[Job]:
-    """Return the jobs behind names of studies, ids of runs or the claims, each after those it needs.
-
-    Raises InputError naming what there is.
-    """
-    everything = list(jobs.all())
-    named = [_parts(job) for job in everything]
-    for part in parts:
-        if not any(part in names for names in named):
-            raise InputError(
-                f"--recompute: the archive has no '{part}'; studies: {', '.join(jobs.blocks)}; "
-                f"or {CLAIMS}; run ids are the folders of its runs"
-            )
-    wanted = [job for job, names in zip(everything, named, strict=True) if names & set(parts)]
-    needed = {path for job in wanted if job.trainer for path in job.inputs}
-    return [job for job in everything if job in wanted or needed & set(job.outputs)]
-
-
-def _parts(job: Job) -> set[str]:
-    """Return the names of the parts that a job belongs to."""
-    return {job.study or CLAIMS} | ({job.planned.id} if job.trainer and job.planned else set())
-
-
-def notes(root: Path, jobs: Sequence[Job]) -> list[str]:
-    """Return a line where the installed package is not the one that made the archived files."""
-    other = {
-        job.stage
-        for job in jobs
-        if not checkout.is_of(checkout.read_record(root, job.outputs[0]), job.json)
-    }
-    stages = ", ".join(sorted(other))
-    return [f"note: made by another version of the package or Python: {stages}"] if other else []
-
-
-def recompute(jobs: Jobs, root: Path, chosen: Sequence[Job]) -> Iterator[Comparison]:
-    """Run jobs one after the other and compare each file with the archived one."""
-    with tempfile.TemporaryDirectory(prefix="descentflow-") as folder:
-        new = Path(folder)
-        findings: dict[str, Comparison] = {}
-        for job in chosen:
-            fresh = (
-                new / p if (new / p).exists() and not _is_sample(p) else root / p
-                for p in job.inputs
-            )
-            run_command(job, list(fresh), [new / path for path in job.outputs])
-            exact = exact_runs(jobs, job.study)
-            loose = compare.deviates(job.inputs, findings)
-            for path in job.outputs:
-                findings[path] = _compared(job, path, (root, new), exact, loose=loose)
-            yield from compare.like_their_png({path: findings[path] for path in job.outputs})
-
-
-def run_command(job: Job, inputs: Sequence[Path], outputs: Sequence[Path]) -> None:
-    """Run one job as its command; raises InputError with the stage's own words."""
-    command = [sys.executable, "-m", job.modules[0], "--job", job.json]
-    command += ["--input", *map(str, inputs)] if inputs else []
-    command += ["--output", *map(str, outputs)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ended.returncode != 0:
-        words = ended.stderr.strip().splitlines() or ["no message"]
-        raise InputError(f"{job.outputs[0]}: recomputing failed: {words[-1]}")
-
-
-def _is_sample(path: str) -> bool:
-    return Path(path).parent.parent.name == "samples"
-
-
-def _compared(
-    job: Job, path: str, roots: tuple[Path, Path], exact: set[str], *, loose: bool
-) -> Comparison:
-    wanted, made = (root / path for root in roots)
-    try:
-        if made.suffix == ".nc":
-            strict = job.planned is not None and job.planned.id in exact
-            return compare.datasets(path, wanted, made, exact, strict=strict)
-        entries = (content.describe(file, exact) for file in (wanted, made))
-        return compare.judge(path, *entries, loose=loose)
-    except DamagedFile as damage:
-        return Comparison(path, Outcome.DIFFERENT, str(damage))

@@ -1,22 +1,31 @@
 """An experiment of the shallow studies: a problem, its initialisations and its training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    Tag,
+)
 
 from descentflow.config.optimizer import MethodName, OptimizerOptions, unfit_batches
+from descentflow.errors import ConfigurationError
 from descentflow.functions.initializations import InitializationLaw
+from descentflow.functions.networks import PARTS, Part
+from descentflow.functions.step_schedules import StepSchedule
 from descentflow.risk.problem import Problem
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import (
     UNION_TAGS,
+    ExtendedModel,
     Model,
     Number,
     Positive,
     Whole,
     check,
-    number_or_mapping,
 )
 
 MAX_BYTES = 2**36
@@ -29,6 +38,12 @@ SNAPSHOTS = (
 )
 
 
+SAVE_AT = (
+    "increasing {} at which these parameters are kept, and which are recorded, in place of those"
+)
+MAX_SAVED = 1000
+
+
 class LyapunovFraction(Model):
     """A step size relative to the bound 2/((1 + E|X|²) V(θ₀) + 2) of each initialisation (1.3)."""
 
@@ -38,24 +53,58 @@ class LyapunovFraction(Model):
     )
 
 
+def _kind_of_step_size(value: object) -> str:
+    if isinstance(value, Mapping):
+        relative = "lyapunov_fraction" in value
+    else:
+        relative = isinstance(value, LyapunovFraction)
+    mapping = LyapunovFraction if relative else StepSchedule
+    return mapping.__name__ if isinstance(value, Mapping | Model) else UNION_TAGS[0]
+
+
 StepSize = Annotated[
-    Annotated[Positive, Tag(UNION_TAGS[0])] | Annotated[LyapunovFraction, Tag(UNION_TAGS[1])],
-    Discriminator(number_or_mapping),
+    Annotated[Positive, Tag(UNION_TAGS[0])]
+    | Annotated[LyapunovFraction, Tag(LyapunovFraction.__name__)]
+    | Annotated[StepSchedule, Tag(StepSchedule.__name__)],
+    Discriminator(_kind_of_step_size),
 ]
-"""γ itself, or relative to the bound."""
+"""γ itself, relative to the bound, or a schedule."""
 
 
-class Descent(Model):
+def _ordered(parts: tuple[Part, ...] | None) -> tuple[Part, ...] | None:
+    """Return parts in the order of θ, None for all of them; refuse one that is named twice."""
+    if parts is None or len(parts) == len(set(parts)) == len(PARTS):
+        return None
+    if len(set(parts)) < len(parts):
+        raise ConfigurationError("names a part twice")
+    return tuple(part for part in PARTS if part in parts)
+
+
+Trained = Annotated[
+    Annotated[tuple[Part, ...], Field(min_length=1)] | None, AfterValidator(_ordered)
+]
+TRAINED = "the parts of θ that move, some of w, b, v, c; the others stay. All of them if left out"
+
+
+class Descent(ExtendedModel):
     """Gradient descent: step size γ, number of steps, what is recorded."""
 
+    added: ClassVar[tuple[str, ...]] = ("save_at", "train")
     trainer: ClassVar[str] = "descent"
     """The module of ``stages.trainers`` that does it."""
 
     method: Literal["gd"] = Field(description="gradient descent Θ → Θ − γG(Θ)")
-    step_size: StepSize = Field(description="γ, or `{lyapunov_fraction: ..}`")
-    steps: Whole = Field(ge=1, le=10**13, description="number of steps; longer runs extend shorter")
+    step_size: StepSize = Field(
+        description="γ, or `{lyapunov_fraction: ..}`, or a schedule such as `{initial: 0.1, power: "
+        "0.5}` or `{initial: 0.1, factor: 0.5, every: 500}`"
+    )
+    steps: Whole = Field(ge=1, le=10**13, description="number of steps")
     records_per_decade: Whole = Field(default=20, ge=1, le=1000, description=RECORDS)
     snapshots: Whole = Field(default=0, ge=0, le=1000, description=SNAPSHOTS.format("steps"))
+    save_at: tuple[Annotated[Whole, Field(ge=0)], ...] = Field(
+        default=(), max_length=MAX_SAVED, description=SAVE_AT.format("steps")
+    )
+    train: Trained = Field(default=None, description=TRAINED)
 
     @property
     def horizon(self) -> int:
@@ -63,13 +112,14 @@ class Descent(Model):
         return self.steps
 
 
-class Flow(Model):
+class Flow(ExtendedModel):
     """Gradient flow: final time, tolerances, budget of steps, what is recorded."""
 
+    added: ClassVar[tuple[str, ...]] = ("save_at", "train")
     trainer: ClassVar[str] = "flow"
 
     method: Literal["gf"] = Field(description="gradient flow Θ' = −G(Θ)")
-    until: Positive = Field(le=1e15, description="final time; longer flows extend shorter ones")
+    until: Positive = Field(le=1e15, description="final time")
     rtol: Positive = Field(
         default=1e-9,
         ge=1e-14,
@@ -90,6 +140,10 @@ class Flow(Model):
     )
     records_per_decade: Whole = Field(default=10, ge=1, le=1000, description=RECORDS)
     snapshots: Whole = Field(default=0, ge=0, le=1000, description=SNAPSHOTS.format("times"))
+    save_at: tuple[Annotated[Number, Field(ge=0)], ...] = Field(
+        default=(), max_length=MAX_SAVED, description=SAVE_AT.format("times")
+    )
+    train: Trained = Field(default=None, description=TRAINED)
 
     @property
     def horizon(self) -> float:
@@ -119,6 +173,12 @@ class Initialization(InitializationLaw):
         description="how many of them one job takes; chunks are computed whole",
     )
 
+    @property
+    def law_alone(self) -> InitializationLaw:
+        """The law without count and chunk size, which do not change θ₀."""
+        fields = {name: getattr(self, name) for name in InitializationLaw.model_fields}
+        return InitializationLaw.model_validate(fields)
+
 
 class Experiment(Problem):
     """A problem, its initialisations and its training."""
@@ -138,9 +198,20 @@ class Experiment(Problem):
         fraction = isinstance(self.training, Descent) and isinstance(
             self.training.step_size, LyapunovFraction
         )
-        if fraction and not self.lyapunov_centre.size:
-            text = "needs constant targets and activation relu or leaky_relu"
+        if fraction and not (self.lyapunov_centre.size and self.training.train is None):
+            text = "needs constant targets, activation relu or leaky_relu, and all of θ trained"
             yield ("training", "step_size", "lyapunov_fraction"), text
+
+    @check("training")
+    def _saved_on_the_way(self) -> Iterator[ConfigProblem]:
+        training, path = self.training, ("training", "save_at")
+        saved = training.save_at
+        if saved and not training.snapshots:
+            yield path, "needs snapshots of at least 1, found 0"
+        if any(first >= second for first, second in pairwise(saved)):
+            yield path, "must increase"
+        elif saved and saved[-1] > training.horizon:
+            yield path, f"{saved[-1]:g} is after the end, {training.horizon:g}"
 
     @check("inputs", "training")
     def _batches_fit(self) -> Iterator[ConfigProblem]:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from descentflow.config.catalogue import STUDIES
-from descentflow.config.study import ExperimentType
-from descentflow.config.sweeps import MAX_RUNS, UNSWEPT
+from descentflow.config.study import ANY_NAME, NAME_PATTERN, ExperimentType
+from descentflow.config.sweeps import MAX_RUNS, unswept
 from descentflow.config.validate import configuration_model
 from descentflow.schema.model import TEXT_PATTERN, Model
 
@@ -37,7 +37,12 @@ def json_schema() -> Schema:
             model = kind.model.__name__
             definitions[model] = _experiment(kind.model)
             limited = [{"$ref": f"#/$defs/{model}"}, *_limits(kind)]
-            block["properties"][name] = {"anyOf": [{"allOf": limited}, {"type": "null"}]}
+            experiment = {"anyOf": [{"allOf": limited}, {"type": "null"}]}
+            if name == ANY_NAME:
+                block |= {"patternProperties": {NAME_PATTERN: experiment}}
+                block["additionalProperties"] = False
+            else:
+                block["properties"][name] = experiment
     dialect = "https://json-schema.org/draft/2020-12/schema"
     title = "descentflow configuration, explained in docs/configuration.md"
     whole = {"$schema": dialect, "title": title, **schema, "$defs": definitions}
@@ -104,7 +109,7 @@ def _experiment(model: type[Model]) -> Schema:
     relaxed = _map(strict, _relaxed)
     values: dict[str, list[Schema]] = {}
     for key, schema in _dotted_keys(relaxed):
-        if key not in UNSWEPT and schema not in values.setdefault(key, []):
+        if not unswept(key) and schema not in values.setdefault(key, []):
             values[key].append(schema)
     lists = {
         key: {"type": "array", "minItems": 1, "maxItems": MAX_RUNS, "items": {"anyOf": schemas}}

@@ -1,5 +1,6 @@
 """docs/configuration.md: every key of the configuration, made from the schema of its models."""
 
+import copy
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -7,10 +8,13 @@ from typing import Any
 from descentflow.config.catalogue import STUDIES
 from descentflow.config.json_schema import Schema, model_schema
 from descentflow.config.study import ExperimentType, Study
-from descentflow.config.sweeps import MAX_RUNS, UNSWEPT
+from descentflow.config.sweeps import ABOUT_ALL, MAX_RUNS, UNSWEPT
 from descentflow.config.validate import Configuration
 from descentflow.schema.messages import number, number_range
 from descentflow.schema.model import MAGNITUDE, Model
+
+TAGS = ("law", "kind", "method", "measure")
+"""Keys that tell the kinds of a block apart."""
 
 _INTRODUCTION = """\
 # Configuration reference
@@ -47,7 +51,8 @@ _SWEEP = f"""\
 Every experiment may have the key `sweep`: a mapping of dotted keys to lists of values, of which every
 combination is a setting, at most {MAX_RUNS:,} of them. A swept key need not be given elsewhere. A
 value may be a whole mapping (`network: [{{hidden: 1}}, {{hidden: 2}}]`). No setting may occur twice.
-These cannot be swept, since the largest value contains the others: {", ".join(UNSWEPT)}."""
+These cannot be swept, since the largest value contains the others: {", ".join(UNSWEPT)};
+nor can these, since they are about all settings: {", ".join(ABOUT_ALL)}."""
 
 
 def markdown() -> str:
@@ -58,8 +63,9 @@ def markdown() -> str:
         parts += _study(study)
         models = frozenset(kind.model for kind in study.experiments.values())
         families.setdefault(models, []).append(study)
+    known: dict[str, Schema] = {}
     for studies in families.values():
-        parts += _family(studies)
+        parts += _family(studies, known)
     return "\n\n".join([*parts, _SWEEP]) + "\n"
 
 
@@ -93,8 +99,11 @@ def _requirements(kind: ExperimentType) -> Iterator[str]:
         yield f"beside it {kind.required_experiments.description}"
 
 
-def _family(studies: Sequence[Study]) -> Iterator[str]:
-    """Yield the keys of an experiment of these studies, which have the same models."""
+def _family(studies: Sequence[Study], known: dict[str, Schema]) -> Iterator[str]:
+    """Yield the keys of an experiment of these studies, which have the same models.
+
+    Blocks that are ``known`` from a family before are named alone; others join these.
+    """
     yield f"## An experiment of {_words(study.name for study in studies)}"
     names: dict[type[Model], list[str]] = {}
     for name, kind in studies[0].experiments.items():
@@ -104,7 +113,13 @@ def _family(studies: Sequence[Study]) -> Iterator[str]:
     if len(names) > 1:
         rows = [(_words(names[m]), _missing(schemas[m], fullest)) for m in names]
         yield _table(("experiments", "keys beside `sweep`"), rows)
+    same = [name for name in fullest if known.get(name) == fullest[name]]
+    if same:
+        yield f"{_words(same)}: as above. Beside them:"
     for name, block in fullest.items():
+        if name in same:
+            continue
+        known.setdefault(name, copy.deepcopy(block))
         yield f"### `{name}`"
         yield _sentence(block["description"])
         yield from _block(block)
@@ -121,10 +136,20 @@ def _missing(model: Schema, fullest: Schema) -> str:
 
 
 def _block(block: Schema) -> Iterator[str]:
-    """Yield a table for each kind of a block."""
+    """Yield a table for each kind of a block, before them one of the keys that all kinds have."""
     members = _members(block)
+    first, *others = [member["properties"] for member in members] or [{}]
+    common = {
+        key: schema
+        for key, schema in first.items()
+        if others and all(other.get(key) == schema for other in others)
+    }
+    if common:
+        yield "Keys of every kind:"
+        yield _keys({**members[0], "properties": common})
     for member in members:
-        tag = next((key for key in ("law", "kind", "method") if key in member["properties"]), "")
+        member["properties"] = {k: v for k, v in member["properties"].items() if k not in common}
+        tag = next((key for key in TAGS if key in member["properties"]), "")
         if len(members) > 1 and tag:
             kind = member["properties"].pop(tag)
             allowed = f"`{tag}: {kind['const']}`: " if "const" in kind else ""
@@ -170,13 +195,18 @@ def _options(schema: Schema) -> list[Schema]:
 
 def _type(schema: Schema) -> str:
     """Say what is written for a key."""
-    names = {"integer": "whole number", "string": "text", "object": "mapping"}
+    names = {
+        "boolean": "truth value",
+        "integer": "whole number",
+        "string": "text",
+        "object": "mapping",
+    }
     types = []
     for option in _options(schema):
         if option["type"] == "array":
-            inner = _type(option["items"])
-            plural = inner.replace("list", "lists", 1) if "list" in inner else f"{inner}s"
-            types.append(f"list of {plural}")
+            inner = _type(option["items"]).split(" or ")
+            plurals = [t.replace("list", "lists", 1) if "list" in t else f"{t}s" for t in inner]
+            types.append(f"list of {' or '.join(plurals)}".replace("texts", "names"))
         else:
             words = "enum" in option or "const" in option
             types.append("word" if words else names.get(option["type"], "number"))
@@ -186,6 +216,10 @@ def _type(schema: Schema) -> str:
 def _allowed(schema: Schema) -> str:
     """Say which words or numbers are allowed for a key."""
     option, *_ = _options(schema)
+    if option["type"] == "boolean":
+        return "`true`, `false`"
+    if option["type"] == "array" and "enum" in option["items"]:
+        option = option["items"]
     if "enum" in option:
         return _words(option["enum"])
     bounds = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
@@ -200,6 +234,10 @@ def _default(schema: Schema) -> str:
     value: Any = schema.get("default")
     if value in (None, []):
         return "none"
+    if isinstance(value, list):
+        return ", ".join(map(number, value))
+    if isinstance(value, bool):
+        return f"`{value}`".lower()
     return f"`{value}`" if isinstance(value, str) else number(value)
 
 

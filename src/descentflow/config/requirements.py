@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from descentflow.config.experiment import MAX_BYTES, Descent, Experiment
 from descentflow.config.study import required
 from descentflow.functions.input_laws import Uniform
+from descentflow.functions.step_schedules import StepSchedule
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import Check
 
@@ -63,6 +64,17 @@ def snapshots_of_all(run: Experiment) -> Iterator[ConfigProblem]:
         most = next(bound.le for bound in bounds if hasattr(bound, "le"))
         advice = "" if count <= most else f"; allowed are {most}: lower initialization.count"
         yield ("training", "snapshots"), f"{text}, found {snapshots}{advice}"
+
+
+@constraint("training")
+def plain_training(run: Experiment) -> Iterator[ConfigProblem]:
+    """All of θ trained, by steps of one size"""
+    if run.training.train is not None:
+        text = f"this experiment trains all of θ, found {', '.join(run.training.train)}"
+        yield ("training", "train"), f"{text}; leave it out"
+    if isinstance(run.training, Descent) and isinstance(run.training.step_size, StepSchedule):
+        text = "this experiment needs a number or a lyapunov_fraction, found a schedule"
+        yield ("training", "step_size"), text
 
 
 def room_for_hessians(most: int = 10**9) -> Check:

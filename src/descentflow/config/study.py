@@ -4,6 +4,7 @@ Each folder ``descentflow/studies/<name>/`` declares one: its ``__init__`` a :cl
 ``STUDY``, its module ``experiments`` a mapping ``EXPERIMENTS`` from names to :class:`ExperimentType`.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,12 @@ from typing import Any
 
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import Check, Model
+
+ANY_NAME = "<any name>"
+"""The name under which a study declares experiments that may be named freely."""
+
+NAME_PATTERN = r"^[a-z][a-z0-9_]{0,59}$"
+"""Such names are those of folders and rows of tables."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,9 @@ class ExperimentType:
     """What may be configured under the name of an experiment: a model, and what it is limited to.
 
     Empty ``targets``, ``activations`` or ``methods`` allow all of them. The docstring of each further
-    constraint's function says in its first line what is required.
+    constraint's function says in its first line what is required. ``find_together`` yields the
+    problems of all settings together, paths relative to the experiment. ``drawn`` lists the figures
+    of an experiment that is named freely.
     """
 
     model: type[Model]
@@ -41,6 +50,8 @@ class ExperimentType:
     methods: tuple[str, ...] = ()
     constraints: tuple[Check, ...] = ()
     required_experiments: RequiredExperiments | None = None
+    find_together: Callable[[Sequence[Any]], Iterable[ConfigProblem]] | None = None
+    drawn: Callable[[Sequence[Any]], Sequence[str]] | None = None
 
     @property
     def words(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
@@ -80,7 +91,7 @@ def required(allowed: Sequence[str], value: object) -> str:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: the experiment that it is drawn from, and its name for people.
+    """A figure: the experiment that it is drawn from, or any, and its name for people.
 
     The function of the figure's name in the study's module ``figures`` draws it; the template of that
     name in the study's folder ``captions`` is its caption.
@@ -113,3 +124,23 @@ class Study:
         module = import_module(f"descentflow.studies.{self.name}.experiments")
         experiments: Mapping[str, ExperimentType] = module.EXPERIMENTS
         return experiments
+
+    def experiment_type(self, name: str) -> ExperimentType | None:
+        """Return what may be configured under a name; None if the study has no such experiment."""
+        kind = self.experiments.get(ANY_NAME)
+        if kind is not None:
+            return kind if re.fullmatch(NAME_PATTERN, name) else None
+        return self.experiments.get(name)
+
+    def drawings(self, block: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+        """Yield the names of the figures of configured experiments, paths below the study's folder.
+
+        Figures of experiments that are named freely lie in a folder for each.
+        """
+        for name, figure in self.figures.items():
+            if figure.experiment in block:
+                yield name
+        for experiment, settings in block.items():
+            kind = self.experiment_type(experiment)
+            if kind is not None and kind.drawn is not None:
+                yield from (f"{experiment}/{name}" for name in kind.drawn(settings))

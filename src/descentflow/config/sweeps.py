@@ -20,6 +20,23 @@ MAX_FAILURES = 200
 UNSWEPT = ("training.steps", "training.until", "initialization.count", "initialization.chunk")
 """Keys that are not swept, as the run with the largest value contains the others."""
 
+ABOUT_ALL = ("measures", "figures", "expect")
+"""Blocks that are about all settings of an experiment together."""
+
+WHOLE_KEYS = ("inputs", "target", "labels")
+"""Blocks that are compared and shown as one value each."""
+
+UNLISTED = (
+    "initialization.count",
+    "initialization.chunk",
+    "training.steps",
+    "training.until",
+    "training.max_steps",
+    "training.records_per_decade",
+    "training.snapshots",
+)
+"""Keys that say how much is computed and kept: they name no run in datasets, figures and claims."""
+
 _Problems = list[ConfigProblem]
 
 
@@ -56,6 +73,24 @@ def expand(
     return ([] if problems else settings), list(dict.fromkeys(problems))
 
 
+def unswept(key: str) -> str:
+    """Say why a dotted key cannot be swept; empty if it can."""
+    if key in UNSWEPT:
+        return "the largest value contains the others"
+    return "it is about all settings" if key.split(".")[0] in ABOUT_ALL else ""
+
+
+def flat_keys(setting: Model) -> dict[str, Any]:
+    """Return the keys of a setting, dotted, with their values as JSON holds them."""
+    flat: dict[str, Any] = {}
+    for key, value in setting.model_dump(mode="json", exclude=set(ABOUT_ALL)).items():
+        if isinstance(value, dict) and key not in WHOLE_KEYS:
+            flat |= {f"{key}.{inner}": v for inner, v in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
 def _read_lists(
     sweep: Mapping[Any, Any], model: type[Model]
 ) -> tuple[dict[str, list[Any]], _Problems]:
@@ -67,15 +102,15 @@ def _read_lists(
         path: Path = ("sweep", name)
         block = name.split(".")[0]
         if block not in model.model_fields:
-            hint = nearest(block, list(model.model_fields))
-            allowed = ", ".join(model.model_fields)
+            blocks = [field for field in model.model_fields if field not in ABOUT_ALL]
+            hint, allowed = nearest(block, blocks), ", ".join(blocks)
             problems.append((path, f"unknown key{hint}; allowed: keys below {allowed}"))
             continue
         if not isinstance(values, list) or not values:
             text = f"a list of at least one value is needed, found {shown(values)}"
             problems.append((path, text))
-        if name in UNSWEPT:
-            problems.append((path, "cannot be swept: the largest value contains the others"))
+        if refusal := unswept(name):
+            problems.append((path, f"cannot be swept: {refusal}"))
             continue
         for later in names[number + 1 :]:
             if name.startswith(f"{later}."):

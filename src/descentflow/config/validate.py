@@ -1,21 +1,50 @@
 """The configuration: what a person may write in ``config.yaml``, checked before any job starts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import AfterValidator, Field, ValidationError, create_model
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.config.experiment import Experiment as Experiment
+from descentflow.config.extends import load as load
+from descentflow.config.study import ANY_NAME, ExperimentType
 from descentflow.config.sweeps import expand
 from descentflow.errors import ConfigurationError
-from descentflow.schema.messages import ConfigProblem, explain, report
+from descentflow.schema.messages import ConfigProblem, explain, report, shown
 from descentflow.schema.model import Model, Whole
-from descentflow.schema.yaml_file import load as load
 from descentflow.schema.yaml_file import size_problem, unsupported_values
 
-Folder = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f{}]+$")]
+SOURCES = (
+    *("benchmarks", "config", "docs", "envs", "examples", "profiles", "src", "tests", "workflow"),
+)
+SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "sbin", "sys", "usr")
+
+
+def _own_folder(text: str) -> str:
+    """Return a folder that results may be written into; raises ValueError for one of other things."""
+    path = PurePosixPath(text)
+    first, *_ = (*path.parts[path.is_absolute() :], "")
+    if "://" in text:
+        raise ValueError("a folder is needed, no address")
+    if text.startswith("~") or "$" in text:
+        raise ValueError("~ and $ are the shell's and mean nothing here; write the folder out")
+    if ".." in path.parts or not first:
+        raise ValueError("a folder of its own is needed, such as results/mine")
+    if path.is_absolute() and first in SYSTEM:
+        raise ValueError("a folder of its own is needed, not the system's")
+    if not path.is_absolute() and (first in SOURCES or first.startswith(".")):
+        raise ValueError("a folder of its own is needed, not one of the sources or a hidden one")
+    return text
+
+
+Folder = Annotated[
+    str,
+    Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f{}]+$"),
+    AfterValidator(_own_folder),
+]
 """Braces would be wildcards of Snakemake."""
 
 
@@ -44,7 +73,10 @@ def configuration_model() -> type[Configuration]:
     studies = {}
     for study in STUDIES.values():
         experiments: Any = dict.fromkeys(study.experiments, (Any, None))
-        block = create_model(study.name, __base__=Model, **experiments)
+        free = ANY_NAME in experiments  # then names are checked with the study
+        block: Any = (
+            dict[Any, Any] if free else create_model(study.name, __base__=Model, **experiments)
+        )
         description = f"{study.description}, {study.paper}"
         studies[study.name] = (block | None, Field(default=None, description=description))
     fields: Any = studies
@@ -92,17 +124,33 @@ def _check_study(study: str, written: Mapping[str, Any]) -> tuple[Block, list[Co
     problems: list[ConfigProblem] = []
     invalid: set[str] = set()
     types = STUDIES[study].experiments
-    for name, kind in types.items():
-        if written.get(name) is None:
-            continue
+    for name, kind in _written(study, written, problems):
         block[name], inner = expand(written[name], kind.model, kind.checks)
+        if not inner and kind.find_together is not None:
+            inner = list(kind.find_together(block[name]))
         problems += [((name, *path), text) for path, text in inner]
         invalid |= {name} if inner else set()
-    if not block and set(written) <= set(types):
+    if not block and not problems and (ANY_NAME in types or set(written) <= set(types)):
         problems.append(((), f"no experiment given; allowed: {', '.join(types)}"))
     # What an experiment requires of others is checked once it and they are valid by themselves.
-    for name in (name for name in block if name not in invalid):
+    for name in (name for name in block if name in types and name not in invalid):
         others = types[name].required_experiments
         if others is not None and not invalid & set(others.names):
             problems += others.find(block)
     return block, problems
+
+
+def _written(
+    study: str, written: Mapping[Any, Any], problems: list[ConfigProblem]
+) -> Iterator[tuple[str, ExperimentType]]:
+    """Yield the experiments that are given, in the study's order; add names that cannot be free."""
+    types = STUDIES[study].experiments
+    if ANY_NAME not in types:
+        yield from ((name, kind) for name, kind in types.items() if written.get(name) is not None)
+        return
+    for name, value in written.items():
+        if not isinstance(name, str) or STUDIES[study].experiment_type(name) is None:
+            text = f"the name {shown(name)} is not allowed"
+            problems.append(((), f"{text}; allowed: up to 60 of a-z, 0-9 and _, a letter first"))
+        elif value is not None:
+            yield name, types[ANY_NAME]

@@ -23,7 +23,7 @@ from descentflow.planning.runs import RunClasses
 Small = dict[str, xr.Variable]
 """Variables of one run, without the dimension ``run``."""
 
-MAX_KEPT = {"minimum": 128}
+MAX_KEPT = {"minimum": 128, "first": 1000}
 """Dimensions along which the chunks of a run are joined, and the most entries kept."""
 
 

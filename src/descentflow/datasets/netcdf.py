@@ -21,8 +21,13 @@ from descentflow import __version__
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import CannotWrite, DamagedFile
 from descentflow.planning.identity import canonical
+from descentflow.planning.stored import RUNNING, Stored
 
 DIGEST = "content_digest"
+AGAIN = "delete it and run again"
+RUN_TABLE = {"run_id": Stored(("run",), "text"), "experiment": Stored(("run",), "text")}
+"""What every study's dataset has."""
+
 SLAB = 2**20
 """Numbers of a large variable that are read and hashed at a time, about."""
 
@@ -124,6 +129,8 @@ def as_full_disk(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[xr.Dataset]:
     """Open a file without reading its values; raises DamagedFile, naming it."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise DamagedFile(f"{path}: not a file")
     try:
         dataset = xr.open_dataset(path, engine="netcdf4", cache=False, **_UNDECODED)
     except FileNotFoundError:
@@ -149,32 +156,75 @@ def read(path: Path) -> xr.Dataset:
 def opened_study(path: Path, study: str) -> Iterator[xr.Dataset]:
     """Open and check a study's dataset; its values stay in the file until they are used.
 
-    Raises DamagedFile if the file is not the study's dataset.
+    Raises DamagedFile if the file is not the study's dataset, and where the block does not find a
+    variable in it.
     """
     with _opened(path) as dataset:
         _check(dataset, path)
-        _check_study(dataset, path, study)
-        yield dataset
+        if spec_of(dataset, path).get("study") != study:
+            raise DamagedFile(f"{path}: is not the dataset of {study}")
+        check_variables(dataset, path, RUN_TABLE, {"run": max(1, dataset.sizes.get("run", 0))})
+        try:
+            yield dataset
+        except KeyError as missing:
+            raise DamagedFile(f"{path}: has no variable {missing}; {AGAIN}") from missing
 
 
 def _check(dataset: xr.Dataset, path: Path) -> None:
-    if DIGEST not in dataset.attrs:
-        raise DamagedFile(f"{path}: not written by descentflow (no {DIGEST})")
+    if not isinstance(dataset.attrs.get(DIGEST), str):
+        raise DamagedFile(f"{path}: not written by descentflow (no text {DIGEST})")
     try:
         digest = content_digest(dataset)
     except Exception as error:  # as above: the values of an open file are read here
         raise _unreadable(path, error) from None
     if digest != dataset.attrs[DIGEST]:
-        raise DamagedFile(f"{path}: its content does not match its digest; delete it and run again")
+        raise DamagedFile(f"{path}: its content does not match its digest; {AGAIN}")
 
 
 def _unreadable(path: Path, error: Exception) -> DamagedFile:
     return DamagedFile(f"{path}: not a readable netCDF-4 file ({error})")
 
 
-def _check_study(dataset: xr.Dataset, path: Path, study: str) -> None:
-    if json.loads(dataset.attrs["spec"]).get("study") != study:
-        raise DamagedFile(f"{path}: is not the dataset of {study}")
+def spec_of(dataset: xr.Dataset, path: Path) -> dict[str, Any]:
+    """Return the spec that a file carries; raises DamagedFile where it is no JSON object."""
+    try:
+        spec = json.loads(dataset.attrs["spec"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        spec = None
+    if not isinstance(spec, dict):
+        raise DamagedFile(f"{path}: has no usable spec; {AGAIN}")
+    return spec
+
+
+def check_variables(
+    dataset: xr.Dataset, path: Path, variables: Mapping[str, Stored], sizes: Mapping[str, int]
+) -> None:
+    """Check dimensions, type, lengths and finiteness of variables; raises DamagedFile.
+
+    A digest tells that a file is as it was written, not that it was written by this package: kernels
+    must never see arrays of other shapes, whoever has made the file.
+    """
+    for name, stored in variables.items():
+        if name not in dataset.variables:
+            raise DamagedFile(f"{path}: has no variable '{name}'; {AGAIN}")
+        variable = dataset.variables[name]
+        dtype = "text" if variable.dtype.kind in "OUT" else str(variable.dtype)
+        found = dtype, dict(zip(variable.dims, variable.shape, strict=True))
+        needed = stored.dtype, {dim: sizes.get(dim, 1) for dim in stored.dims}
+        if found != needed or variable.dims != stored.dims:
+            raise DamagedFile(f"{path}: '{name}' must be {needed}, found {found}; {AGAIN}")
+        if stored.finite and not _finite(dataset, variable, stored.finite):
+            raise DamagedFile(f"{path}: '{name}' holds nan or infinite numbers; {AGAIN}")
+
+
+def _finite(dataset: xr.Dataset, variable: xr.Variable, which: str) -> bool:
+    if which == "all":
+        return bool(np.isfinite(variable.values).all())
+    running = dataset["status"].values == RUNNING
+    if which == "running":
+        return bool(np.isfinite(variable.values[running]).all())
+    numbers = variable.values[running]
+    return numbers.size == 0 or not bool(np.isnan(numbers).all())
 
 
 def _text(attributes: Mapping[Any, Any]) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from descentflow.config.sweeps import UNLISTED, flat_keys
 from descentflow.datasets.padding import named
 from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.planning.identity import canonical
@@ -39,17 +40,6 @@ ALWAYS = (
     "target",
 )
 """Keys that are coordinates even where they do not differ."""
-WHOLE_KEYS = ("inputs", "target", "labels")
-"""Keys that are compared and shown as one value each."""
-UNLISTED = (
-    "initialization.count",
-    "initialization.chunk",
-    "training.steps",
-    "training.until",
-    "training.max_steps",
-    "training.records_per_decade",
-    "training.snapshots",
-)
 
 
 def recorded(row: TrainedRun) -> xr.Dataset:
@@ -104,12 +94,7 @@ def _shown(values: Sequence[Any]) -> list[Any]:
 
 def _flat(row: TrainedRun) -> Mapping[str, Any]:
     """Return the setting's keys, dotted, with the row's own step size."""
-    flat: dict[str, Any] = {}
-    for key, value in row.run.setting.model_dump(mode="json").items():
-        if isinstance(value, dict) and key not in WHOLE_KEYS:
-            flat |= {f"{key}.{inner}": v for inner, v in value.items()}
-        else:
-            flat[key] = value
+    flat = flat_keys(row.run.setting)
     if row.step_size is not None:
         flat["training.step_size"] = row.step_size
     return flat

@@ -65,8 +65,10 @@ def _join(run: PlannedRun, chunk: str, paths: Sequence[Path]) -> xr.Dataset:
         raise DamagedFile(f"--input: files of run {run.id}, chunk {chunk} are missing")
     for path, segment in zip(paths, run.segments, strict=True):
         part = netcdf.read(path)
-        if part.attrs["spec"] != canonical(run.file_spec(chunk, segment)):
+        spec = part.attrs.get("spec")
+        if not isinstance(spec, str) or spec != canonical(run.file_spec(chunk, segment)):
             raise DamagedFile(f"{path}: holds another run than its name says")
+        check_training_file(part, path, run, segment)
         parts.append(part.drop_vars(run.carried, errors="ignore").drop_attrs(deep=False))
     if run.axis is None:
         return parts[0]
@@ -77,6 +79,17 @@ def _join(run: PlannedRun, chunk: str, paths: Sequence[Path]) -> xr.Dataset:
     if run.snapshot_grid().size:
         pieces.append(_snapshots(parts, run.snapshot_grid().tolist()))
     return xr.merge(pieces, combine_attrs="override", join="exact")
+
+
+def check_training_file(
+    part: xr.Dataset, path: Path, run: PlannedRun, segment: tuple[float, float]
+) -> None:
+    """Check what the stages read of a run's file; raises DamagedFile."""
+    records = run.records(segment)
+    lengths = run.lengths if run.axis is None else {**run.lengths, run.axis: len(records)}
+    netcdf.check_variables(part, path, run.stored, lengths)
+    if run.axis is not None and not np.array_equal(part[run.axis].values, records):
+        raise DamagedFile(f"{path}: '{run.axis}' is not that of the segment; {netcdf.AGAIN}")
 
 
 def _snapshots(parts: Sequence[xr.Dataset], grid: Sequence[float]) -> xr.Dataset:

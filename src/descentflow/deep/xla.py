@@ -1,8 +1,7 @@
 """XLA as deep networks use it: float64, one thread, on a GPU if there is one.
 
-JAX reads the variables below when it first touches a device; import this module before. With several
-threads the bits of XLA's sums may depend on the machine's load, so parallelism is left to jobs. Some
-versions of XLA ignore the flag for single-threaded products; all obey the number of processors.
+JAX reads the variables below when it first touches a device; import this module before. Flags of
+the session stay, but for those that it sets otherwise.
 """
 
 import os
@@ -11,10 +10,11 @@ from typing import Any, TypeVar, cast
 
 import jax
 
-FLAGS = ("--xla_cpu_multi_thread_eigen=false", "--xla_gpu_deterministic_ops=true")
+from descentflow.runtime.session import SET
 
-os.environ["PJRT_NPROC"] = "1"
-os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS]).strip()
+os.environ["PJRT_NPROC"] = SET["PJRT_NPROC"]
+if not os.environ.get("XLA_FLAGS", "").endswith(SET["XLA_FLAGS"]):  # the last of a flag holds
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {SET['XLA_FLAGS']}".strip()
 jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -1,4 +1,6 @@
-"""Formulas of one variable, such as ``x**4*sin(x)`` or ``where(x < 1/2, 0, x)``, as programs.
+"""Formulas such as ``x**4*sin(x)``, ``where(x < 1/2, 0, x)`` or ``x1*x2``, as programs.
+
+The variable of one input is x; those of several are x1, x2, ...
 
 :func:`parse` reads a small grammar of its own, never Python: a text can only become a
 :class:`Program`, a list of the operations below, or a ConfigurationError that names the column.
@@ -6,7 +8,8 @@
 
 Programs are postfix: an instruction takes its arguments from the top of a stack and leaves its value
 there. They run in NumPy here and compiled in :mod:`descentflow.risk.formula_kernel`; the bits differ
-in functions of the C library alone (exp, sin, ..., powers that are not integer).
+in functions of the C library alone (exp, sin, ..., powers that are not integer). Formulas of several
+variables run in NumPy alone.
 
 Where an abs, max, min, comparison, square root or non-integer power is not smooth, one of the
 program's ``switches`` changes sign; :mod:`descentflow.functions.breakpoints` looks for these places.
@@ -27,7 +30,7 @@ from descentflow.errors import ConfigurationError
 from descentflow.simd.arrays import Array
 
 END, CONST, X, ADD, SUB, MUL, DIV, NEG, INTEGER_POWER, POWER, ABS, MAX, MIN = range(13)
-LESS, LESS_EQUAL, WHERE, SQRT, EXP, LOG, SIN, COS, TAN, TANH, ARCTAN = range(13, 24)
+LESS, LESS_EQUAL, WHERE, SQRT, EXP, LOG, SIN, COS, TAN, TANH, ARCTAN, ERF = range(13, 25)
 """Instructions. LESS and LESS_EQUAL give 1, 0 or nan; WHERE takes that and two values."""
 
 DEPTH = 32
@@ -54,6 +57,11 @@ def _where(condition: Array, then: Array, otherwise: Array) -> Array:
     return np.where(np.isnan(condition), np.nan, chosen)
 
 
+def _erf(u: Array) -> Array:
+    # SciPy has it too, but takes long to import, and the bits of its own.
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(u), np.float64)
+
+
 def _compared(holds: NDArray[np.bool_], fails: NDArray[np.bool_]) -> Array:
     return np.where(holds, 1.0, np.where(fails, 0.0, np.nan))
 
@@ -62,6 +70,7 @@ FUNCTIONS = {
     "abs": Operation(ABS, 1, abs, np.abs),
     "arctan": Operation(ARCTAN, 1, math.atan, np.arctan),
     "cos": Operation(COS, 1, math.cos, np.cos),
+    "erf": Operation(ERF, 1, math.erf, _erf),
     "exp": Operation(EXP, 1, math.exp, np.exp),
     "log": Operation(LOG, 1, math.log, np.log),
     "max": Operation(MAX, 2, max, np.maximum),
@@ -74,6 +83,7 @@ FUNCTIONS = {
 }
 CONSTANTS = {"e": math.e, "pi": math.pi}
 NAMES = sorted([*FUNCTIONS, *CONSTANTS, "x"])
+_VARIABLE = re.compile("x([1-9][0-9]{0,2})?")
 
 _OPERATORS = {
     "+": Operation(ADD, 2, operator.add, np.add),
@@ -92,8 +102,9 @@ class Program:
     """A formula as instructions.
 
     ``code`` ends in END; ``operands`` has the value of every CONST, the exponent of every
-    INTEGER_POWER and POWER, and 0 elsewhere. ``switches`` are programs outside whose sign changes
-    this one is smooth wherever it is defined, poles apart; those that others contain come first.
+    INTEGER_POWER and POWER, the number of the coordinate of every X, from 0 on, and 0 elsewhere.
+    ``switches`` are programs outside whose sign changes this one is smooth wherever it is defined,
+    poles apart; those that others contain come first.
     """
 
     code: NDArray[np.int64]
@@ -102,14 +113,17 @@ class Program:
 
     def __call__(self, x: Array) -> Array:
         """Evaluate the formula in NumPy, entry by entry: nan or inf where it has no value."""
-        x = np.asarray(x, np.float64)
+        return self.at(np.asarray(x, np.float64)[None])
+
+    def at(self, points: Array) -> Array:
+        """Evaluate a formula of several variables at points (d, ...): (...)."""
         stack: list[Array] = []
         with np.errstate(all="ignore"):
             for code, operand in zip(self.code.tolist(), self.operands.tolist(), strict=True):
                 if code == CONST:
-                    stack.append(np.full(x.shape, operand))
+                    stack.append(np.full(points.shape[1:], operand))
                 elif code == X:
-                    stack.append(x.copy())
+                    stack.append(points[int(operand)].copy())
                 elif code == INTEGER_POWER:
                     stack.append(integer_power(stack.pop(), int(operand)))
                 elif code == POWER:
@@ -131,14 +145,14 @@ def integer_power(base: Any, exponent: int) -> Any:
     return 1.0 / result if exponent < 0 else result
 
 
-def parse(text: str) -> Program:
-    """Read a formula.
+def parse(text: str, inputs: int | None = 1) -> Program:
+    """Read a formula in x or, for several ``inputs``, in x1, x2, ..; None allows any number of them.
 
     Raises ConfigurationError for any other text, with the column where it stops being a formula.
     """
     if len(text) > MAX_LENGTH:
         _refuse(MAX_LENGTH + 1, f"a formula has at most {MAX_LENGTH} characters, found {len(text)}")
-    term = _Parser(text).formula()
+    term = _Parser(text, inputs).formula()
     # Equal switches change sign at equal places: each is needed once.
     switches = tuple(switch.program() for switch in dict.fromkeys(term.switches))
     return replace(term.program(), switches=switches)
@@ -212,7 +226,7 @@ def _tokens(text: str) -> Iterator[_Token]:
             hint = next((_HINTS[signs] for signs in _HINTS if text[at] in signs), _SIGNS)
             _refuse(at + 1, f"unknown character {_quoted(text[at])}; {hint}")
         kind, word = str(match.lastgroup), match.group()
-        if kind == "name" and word not in NAMES:
+        if kind == "name" and word not in NAMES and not _VARIABLE.fullmatch(word):
             near = difflib.get_close_matches(word.lower(), NAMES, n=1)
             hint = f" (did you mean '{near[0]}'?)" if near else ""
             _refuse(at + 1, f"unknown name {_quoted(word)}{hint}; allowed: {', '.join(NAMES)}")
@@ -225,8 +239,9 @@ def _tokens(text: str) -> Iterator[_Token]:
 class _Parser:
     """A recursive descent with Python's precedence: ``-x**2`` is ``-(x**2)``."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, inputs: int | None) -> None:
         self.tokens = list(_tokens(text))
+        self.inputs = inputs
         self.at = 0
         self.nesting = 0
 
@@ -312,7 +327,17 @@ class _Parser:
             return _folded(token, float, token.text)
         if token.text in FUNCTIONS:
             return self.call(token)
-        return _constant(CONSTANTS[token.text]) if token.text in CONSTANTS else _Term((X,), (0.0,))
+        if token.text in CONSTANTS:
+            return _constant(CONSTANTS[token.text])
+        return self.variable(token)
+
+    def variable(self, token: _Token) -> _Term:
+        """Read x or x1, x2, .., which must be an input."""
+        number, inputs = token.text[1:], self.inputs
+        if inputs is not None and (int(number or 1) > inputs or (inputs > 1 and not number)):
+            names = "x" if inputs == 1 else f"x1 to x{inputs}"
+            _refuse(token.column, f"{token} is no input; the formula's inputs here: {names}")
+        return _Term((X,), (int(number or 1) - 1.0,))
 
     def call(self, name: _Token) -> _Term:
         """Read a function's arguments in brackets."""

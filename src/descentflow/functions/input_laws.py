@@ -5,25 +5,33 @@ cube [low, high]^d *is* the finite measure of a fixed rule. Inputs are dimension
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.polynomial import polynomial
-from pydantic import Field
+from pydantic import (
+    Field,
+)
 
 from descentflow.errors import InputError
 from descentflow.functions import gauss_legendre
+from descentflow.functions.data_points import MAX_COORDINATE, MAX_POINTS, Points, second_moment_of
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
-from descentflow.schema.model import Number, Whole, check
+from descentflow.schema.model import Number, Positive, Whole, check
 from descentflow.simd.arrays import Array
 
-MAX_COORDINATE = 1e6
-"""Inputs stay where double precision leaves room for their cubes."""
-MAX_POINTS = 1_000_000
+REACH = 20.0
+"""In standard deviations; the square of x^64 has all but 1e-27 of its mean within."""
+END_TOLERANCE = 1e-6
+"""A density that vanishes at an end must be positive at this fraction of the interval from it."""
 MAX_TENSOR_NODES = 1000
 """In every direction; finding Gauss-Legendre nodes takes ten seconds at this number, squared in it."""
+
+
+Weight = Callable[[Array], Array]
+"""A function that multiplies targets, entry by entry."""
 
 
 class Interval(PublicModel):
@@ -44,6 +52,11 @@ class Interval(PublicModel):
         if not self.ordered:
             text = f"must exceed low = {self.low:g} by 1e-9 of their size at least"
             yield ("high",), f"{text}, found {self.high:g}"
+
+    @property
+    def root_of_density(self) -> Weight | None:
+        """The root of the density where that is no polynomial: here it is one."""
+        return None
 
     @property
     def ordered(self) -> bool:
@@ -126,7 +139,7 @@ class Uniform(Interval):
     def second_moment(self) -> float:
         """E|X|², the constant X2 of the step size bound (1.3)."""
         if self.finite:
-            return _second_moment(*self.sample())
+            return second_moment_of(*self.sample())
         return (self.low * self.low + self.low * self.high + self.high * self.high) / 3.0
 
     def sample(self) -> tuple[Array, Array]:
@@ -146,9 +159,9 @@ class Uniform(Interval):
 
 
 class PolynomialDensity(Interval):
-    """The law on [low, high] whose density is a multiple of a positive polynomial.
+    """The law on [low, high] whose density is a multiple of a polynomial that is positive inside.
 
-    ``coefficients``, lowest power first, need not be normalised.
+    ``coefficients``, lowest power first, need not be normalised. The polynomial may vanish at the ends.
     """
 
     dimension: ClassVar[int] = 1
@@ -160,7 +173,7 @@ class PolynomialDensity(Interval):
         min_length=1,
         max_length=9,
         description="of the density, lowest power first, 1 to 9 of them; need not be normalised, "
-        "but the polynomial must be positive on all of [low, high]",
+        "but the polynomial must be positive between low and high; at these ends it may be 0",
     )
 
     @constructor
@@ -173,14 +186,20 @@ class PolynomialDensity(Interval):
     ) -> None: ...
 
     @check("low", "high", "coefficients")
-    def _positive(self) -> Iterator[ConfigProblem]:
+    def _positive_inside(self) -> Iterator[ConfigProblem]:
         if not self.ordered:
             return
+        margin = END_TOLERANCE * (self.high - self.low)
+        low, high = self.low + margin, self.high - margin
         critical = polynomial.polyroots(polynomial.polyder(self.coefficients))
-        inside = [t.real for t in critical if abs(t.imag) < 1e-9 and self.low < t.real < self.high]
-        for x in (self.low, self.high, *inside):
-            if not polynomial.polyval(x, self.coefficients) > 0.0:
-                where = f"on [{self.low:g}, {self.high:g}], it is not at {x:g}"
+        inside = [t.real for t in critical if abs(t.imag) < 1e-9 and low < t.real < high]
+        for x in (self.low, self.high, low, high, *inside):
+            value = polynomial.polyval(x, self.coefficients)
+            # A root at an end, such as that of 1 - x/3 at 3, is one up to the rounding of its terms.
+            terms = polynomial.polyval(abs(x), np.abs(self.coefficients))
+            at_an_end = x in (self.low, self.high) and value >= -1e-15 * terms
+            if not (value > 0.0 or at_an_end):
+                where = f"inside [{self.low:g}, {self.high:g}], it is not at {x:g}"
                 yield ("coefficients",), f"the density must be positive {where}"
                 return
 
@@ -208,87 +227,62 @@ class PolynomialDensity(Interval):
         return math.fsum((half * weights * values).tolist())
 
 
-class Points(PublicModel):
-    """Finitely many ``points``, each a list of d coordinates, with probabilities or equally likely."""
+class Normal(PublicModel):
+    """The normal law with this ``mean`` and standard deviation ``scale``, of one input.
 
-    finite: ClassVar[bool] = True
+    It is cut off REACH standard deviations from the mean, where its density is 1e-87 of the largest.
+    """
 
-    law: Literal["points"] = Field(description="finitely many points")
-    points: tuple[tuple[Number, ...], ...] = Field(
-        min_length=1,
-        max_length=MAX_POINTS,
-        description="one list of coordinates per point, all of one length, within ±1e6",
-    )
-    weights: tuple[Number, ...] | None = Field(
-        default=None,
-        description="probabilities, one per point, at least 0, with sum 1 up to 1e-9; equal if left "
-        "out",
+    dimension: ClassVar[int] = 1
+    finite: ClassVar[bool] = False
+    size: ClassVar[int] = 0
+
+    law: Literal["normal"] = Field(description="the normal law, of one input")
+    mean: Number = Field(default=0.0, ge=-MAX_COORDINATE, le=MAX_COORDINATE, description="the mean")
+    scale: Positive = Field(
+        default=1.0,
+        le=MAX_COORDINATE,
+        description="the standard deviation, at least 1e-9 · abs(mean)",
     )
 
     @constructor
-    def __init__(
-        self,
-        points: Sequence[Sequence[float]] | Array,
-        weights: Sequence[float] | Array | None = None,
-    ) -> None: ...
+    def __init__(self, mean: float = 0.0, scale: float = 1.0) -> None: ...
 
-    @check("points")
-    def _same_dimension(self) -> Iterator[ConfigProblem]:
-        for number, point in enumerate(self.points):
-            if not point:
-                yield ("points", number), "a point needs at least one coordinate, found []"
-            elif len(point) != self.dimension:
-                text = f"{len(point)} coordinates, the first has {self.dimension}"
-                yield ("points",), f"point {number} has {text}"
-            elif max(map(abs, point)) > MAX_COORDINATE:
-                yield ("points",), f"point {number}: coordinates reach to {MAX_COORDINATE:g}"
-
-    @check("points", "weights")
-    def _one_weight_each(self) -> Iterator[ConfigProblem]:
-        if self.weights is not None and len(self.weights) != len(self.points):
-            text = f"needs one per point, found {len(self.weights)} for {len(self.points)}"
-            yield ("weights",), text
-
-    @check("weights")
-    def _probabilities(self) -> Iterator[ConfigProblem]:
-        weights = self.weights
-        if weights is None:
-            return
-        total = math.fsum(weights)
-        if min(weights, default=0.0) < 0.0 or abs(total - 1.0) > 1e-9:
-            text = "must be probabilities, at least 0, that add up to 1"
-            yield ("weights",), f"{text}, the sum is {total:g}"
+    @check("mean", "scale")
+    def _not_too_narrow(self) -> Iterator[ConfigProblem]:
+        if self.scale < 1e-9 * abs(self.mean):
+            text = f"must be at least 1e-9 of the mean {self.mean:g}"
+            yield ("scale",), f"{text}, found {self.scale:g}"
 
     @property
-    def dimension(self) -> int:
-        """Number of coordinates."""
-        return len(self.points[0])
+    def low(self) -> float:
+        """Where the law begins."""
+        return self.mean - REACH * self.scale
 
     @property
-    def size(self) -> int:
-        """Number of points."""
-        return len(self.points)
+    def high(self) -> float:
+        """Where the law ends."""
+        return self.mean + REACH * self.scale
 
     @property
     def density(self) -> tuple[float, ...]:
-        """Raise InputError: the law has no density."""
-        raise InputError("inputs: a law with a density is needed")
+        """Mean, inverse standard deviation and largest value of the density."""
+        return self.mean, 1.0 / self.scale, 1.0 / (self.scale * math.sqrt(2.0 * math.pi))
+
+    @property
+    def root_of_density(self) -> Weight:
+        """The root of the density, 1 at the mean, entry by entry."""
+        return lambda x: np.exp(-((0.5 * (x - self.mean) / self.scale) ** 2))
 
     @property
     def second_moment(self) -> float:
         """E|X|²."""
-        return _second_moment(*self.sample())
+        return self.mean * self.mean + self.scale * self.scale
 
     def sample(self) -> tuple[Array, Array]:
-        """Return points (d, n) and probabilities (n,), which are rescaled to add up to 1."""
-        points = np.array(self.points).T
-        if self.weights is None:
-            return points, np.full(points.shape[1], 1.0 / points.shape[1])
-        return points, np.array(self.weights) / math.fsum(self.weights)
+        """Raise InputError: the law lives on an interval."""
+        raise InputError("inputs: a law on finitely many points is needed")
 
 
-InputLaw = Annotated[Uniform | PolynomialDensity | Points, Field(discriminator="law")]
-
-
-def _second_moment(points: Array, weights: Array) -> float:
-    return math.fsum(((points * points).sum(axis=0) * weights).tolist())
+IntervalLaw = Uniform | PolynomialDensity | Normal
+InputLaw = Annotated[Uniform | PolynomialDensity | Normal | Points, Field(discriminator="law")]

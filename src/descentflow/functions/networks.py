@@ -4,7 +4,7 @@ With d inputs, H hidden neurons and o outputs, θ = (w, b, v, c) holds w (H×d, 
 v (o×H, row by row) and c (o): P = H(d + 1 + o) + o numbers, and N_θ(x) = c + Σ v_i σ(⟨w_i, x⟩ + b_i).
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,10 @@ from descentflow.schema.arguments import real_array
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.model import Model, Whole
 from descentflow.simd.arrays import Array
+
+Part = Literal["w", "b", "v", "c"]
+PARTS: tuple[Part, ...] = get_args(Part)
+"""The parts of θ, in their order."""
 
 MAX_WIDTH = 65_536
 MAX_OUTPUTS = 64

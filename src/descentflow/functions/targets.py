@@ -1,4 +1,6 @@
-"""Targets f: piecewise linear functions, polynomials and formulas of one input; constants of any.
+"""Targets f of one input: piecewise linear functions, polynomials and formulas.
+
+Constants are for any number of inputs, formulas and values for finitely many points of any dimension.
 
 A target of one input has a piecewise form on an interval: pieces on which it is smooth, each with the
 postfix program (see :mod:`descentflow.functions.formulas`) that evaluates it there. A piecewise linear
@@ -17,9 +19,11 @@ from numpy.typing import ArrayLike
 from pydantic import Field
 
 from descentflow.errors import ConfigurationError
-from descentflow.functions.breakpoints import kinks, resolve
+from descentflow.functions.breakpoints import Function, kinks, resolve
 from descentflow.functions.formulas import ADD, CONST, END, MUL, Program, X, parse
 from descentflow.functions.gauss_legendre import NODES
+from descentflow.functions.input_laws import Weight
+from descentflow.functions.labels import Values
 from descentflow.schema.arguments import real_array
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
@@ -48,18 +52,51 @@ class PiecewiseForm:
     degree: int | None
 
 
-class Linear(PublicModel, ABC):
+class _Target(PublicModel, ABC):
+    """A target on finitely many points."""
+
+    @abstractmethod
+    def evaluate(self, x: ArrayLike) -> Array:
+        """Evaluate f(x), entry by entry: the left limit where f jumps, nan where f is undefined."""
+
+    def at_points(self, points: Array, _output: int = 0) -> Array:
+        """Evaluate the target at points (d, n), for this output of the network: (n,).
+
+        Raises ConfigurationError unless it is defined for that many coordinates.
+        """
+        if len(points) > 1:
+            kind = getattr(self, "kind", "")
+            raise ConfigurationError(
+                f"inputs of dimension {len(points)} need constant, expression or values, found {kind}",
+                ("kind",),
+            )
+        return self.evaluate(points[0])
+
+
+class FunctionTarget(_Target, ABC):
+    """A target on an interval."""
+
+    @abstractmethod
+    def piecewise_form(
+        self, low: float, high: float, weight: Weight | None = None
+    ) -> PiecewiseForm:
+        """Cut the target on [low, high] into smooth pieces that quadrature resolves.
+
+        ``weight`` is the root of the density where that is no polynomial: f times it is resolved.
+        Raises ConfigurationError where the target is undefined or cannot be integrated.
+        """
+
+
+class Linear(FunctionTarget, ABC):
     """A piecewise linear target."""
 
     @abstractmethod
     def target_table(self, low: float, high: float) -> Array:
         """Tabulate the target on [low, high]; raise ConfigurationError if it is undefined there."""
 
-    @abstractmethod
-    def evaluate(self, x: ArrayLike) -> Array:
-        """Evaluate f(x), entry by entry: the left limit where f jumps, nan where f is undefined."""
-
-    def piecewise_form(self, low: float, high: float) -> PiecewiseForm:
+    def piecewise_form(
+        self, low: float, high: float, _weight: Weight | None = None
+    ) -> PiecewiseForm:
         """Cut the target on [low, high] at its knots; raise ConfigurationError as the table does."""
         table = self.target_table(low, high)
         lines = table[[TARGET_INTERCEPT, TARGET_SLOPE], :-1].T
@@ -82,6 +119,10 @@ class Constant(Linear):
     def evaluate(self, x: ArrayLike) -> Array:
         """Repeat the value for every entry of x."""
         return np.full(real_array("x", x).shape, self.value)
+
+    def at_points(self, points: Array, _output: int = 0) -> Array:
+        """Repeat the value for every point (d, n): (n,)."""
+        return self.evaluate(points[0])
 
 
 class Affine(Linear):
@@ -191,7 +232,7 @@ class Step(Linear):
         return np.where(real_array("x", x) > self.at, self.above, self.below)
 
 
-class Polynomial(PublicModel):
+class Polynomial(FunctionTarget):
     """f(x) = Σ coefficients[k] x^k, lowest power first."""
 
     kind: Literal["polynomial"] = Field(description="f(x) = Σ coefficients[k] x^k")
@@ -204,10 +245,13 @@ class Polynomial(PublicModel):
     @constructor
     def __init__(self, coefficients: Sequence[float] | Array) -> None: ...
 
-    def piecewise_form(self, low: float, high: float) -> PiecewiseForm:
+    def piecewise_form(
+        self, low: float, high: float, weight: Weight | None = None
+    ) -> PiecewiseForm:
         """Cut [low, high] until quadrature resolves the polynomial on every piece."""
         program = horner(self.coefficients)
-        edges = tuple(np.asarray(resolve(program, [low, high], NODES)).tolist())
+        weighted = _product(program, weight)
+        edges = tuple(np.asarray(resolve(weighted, [low, high], NODES)).tolist())
         return PiecewiseForm(edges, (program,) * (len(edges) - 1), len(self.coefficients) - 1)
 
     def evaluate(self, x: ArrayLike) -> Array:
@@ -215,10 +259,15 @@ class Polynomial(PublicModel):
         return horner(self.coefficients)(real_array("x", x))
 
 
-class Expression(PublicModel):
-    """f given by a ``formula`` in x, see :mod:`descentflow.functions.formulas` for its grammar."""
+class Expression(FunctionTarget):
+    """f given by a ``formula`` in x, see :mod:`descentflow.functions.formulas` for its grammar.
 
-    kind: Literal["expression"] = Field(description="a formula in x")
+    With several inputs it is a formula in x1, x2, ..
+    """
+
+    kind: Literal["expression"] = Field(
+        description="a formula in x or, for several inputs, in x1, x2, .."
+    )
     formula: str = Field(
         description="such as `where(x < 1/2, 0, sqrt(x - 1/2))`; the grammar is in config/README.md"
     )
@@ -229,18 +278,21 @@ class Expression(PublicModel):
     @check("formula")
     def _readable(self) -> Iterator[ConfigProblem]:
         try:
-            parse(self.formula)
+            parse(self.formula, None)
         except ConfigurationError as error:
             yield ("formula",), error.text
 
-    def piecewise_form(self, low: float, high: float) -> PiecewiseForm:
+    def piecewise_form(
+        self, low: float, high: float, weight: Weight | None = None
+    ) -> PiecewiseForm:
         """Cut [low, high] at the formula's kinks, and finer where the formula is rough.
 
         Raises ConfigurationError if the formula has no finite value at a point or is not integrable.
         """
-        program = parse(self.formula)
+        program = self._program(1)
         try:
-            edges = resolve(program, [low, *kinks(program, low, high), high], NODES)
+            places = [low, *kinks(program, low, high), high]
+            edges = resolve(_product(program, weight), places, NODES)
         except ConfigurationError as error:
             raise ConfigurationError(error.text, ("formula",)) from None
         ends = tuple(np.asarray(edges).tolist())
@@ -250,9 +302,24 @@ class Expression(PublicModel):
         """Evaluate f(x), entry by entry: nan where the formula has no value."""
         return parse(self.formula)(real_array("x", x))
 
+    def at_points(self, points: Array, _output: int = 0) -> Array:
+        """Evaluate the formula at points (d, n): (n,), nan where it has no value."""
+        return self._program(len(points)).at(points)
+
+    def _program(self, inputs: int) -> Program:
+        try:
+            return parse(self.formula, inputs)
+        except ConfigurationError as error:
+            raise ConfigurationError(error.text, ("formula",)) from None
+
+
+def _product(program: Program, weight: Weight | None) -> Function:
+    """Return the function f times ``weight``; f itself where there is none."""
+    return program if weight is None else lambda x: program(x) * weight(x)
+
 
 Target = Annotated[
-    Constant | Affine | PiecewiseLinear | Step | Polynomial | Expression,
+    Constant | Affine | PiecewiseLinear | Step | Polynomial | Expression | Values,
     Field(discriminator="kind"),
 ]
 

@@ -9,9 +9,13 @@ from typing import Any, ClassVar
 
 from descentflow.deep.experiment import AtStart, Descending, Limit
 from descentflow.planning.runs import Grid, PlannedRun, RunClasses, halved_decades, segments_of
-from descentflow.training.recording import record_steps
+from descentflow.planning.stored import RUNS, Stored
+from descentflow.training.recording import record_steps, within
 
 SEGMENT_SECONDS = 600.0
+GRAM = Stored(("initialization", "row", "column"), finite="all")
+DIGESTS = Stored(("initialization",), "text")
+
 SECONDS_PER_WEIGHT, SECONDS_PER_PRODUCT = 2e-9, 3e-10
 """What planning assumes of a step, per weight, and per weight and input (and pixel)."""
 
@@ -52,6 +56,16 @@ class GramRun(PlannedRun):
     setting: AtStart
 
     @property
+    def stored(self) -> dict[str, Stored]:
+        """What the variables of its files must be."""
+        return {"last_gram": GRAM, "weights_digest": DIGESTS}
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Lengths of the dimensions of these variables."""
+        return {**super().lengths, **dict.fromkeys(("row", "column"), self.setting.inputs.number)}
+
+    @property
     def spec(self) -> dict[str, Any]:
         """What decides the run's numbers, as JSON can hold it."""
         inputs = self.setting.inputs.model_dump(mode="json")
@@ -87,6 +101,34 @@ class DescentRun(PlannedRun):
     def record_grid(self) -> Grid:
         """Steps of the records up to the horizon."""
         return record_steps(self.horizon, self.setting.training.records_per_decade)
+
+    def records(self, segment: tuple[float, float]) -> Grid:
+        """Steps that the file of a segment records."""
+        first, last = map(int, segment)
+        return within(record_steps(last, self.setting.training.records_per_decade), first)
+
+    @property
+    def stored(self) -> dict[str, Stored]:
+        """What the variables of its files must be."""
+        recorded = (*RUNS, "step")
+        layers = Stored((*recorded, "layer"), finite="some")
+        return {
+            "step": Stored(("step",), "int64"),
+            "status": Stored(RUNS, "int8"),
+            "stopped_at": Stored(RUNS, "int64"),
+            "step_size": Stored(RUNS),
+            "loss": Stored(recorded, finite="some"),
+            "residuals": Stored((*recorded, "row"), finite="some"),
+            **dict.fromkeys(("least", "greatest", "gram_change", "weight_change"), layers),
+            **dict.fromkeys(("last_gram", "gram_sum"), GRAM),
+            "weights_digest": DIGESTS,
+        }
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Lengths of the dimensions of these variables, but for records."""
+        rows = dict.fromkeys(("row", "column"), self.setting.inputs.number)
+        return {**super().lengths, **rows, "layer": self.setting.network.depth + 1}
 
     @property
     def stores_weights(self) -> bool:

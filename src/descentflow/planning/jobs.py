@@ -11,23 +11,27 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from descentflow.config import validate
 from descentflow.config.catalogue import FIGURE_FORMATS, STUDIES
+from descentflow.config.exploration import Exploration
 from descentflow.config.validate import Block, Configuration
 from descentflow.errors import ConfigurationError, InputError
 from descentflow.planning import code_digest, deep_runs, shallow_runs
 from descentflow.planning.identity import canonical
 from descentflow.planning.job_limits import too_many_jobs
 from descentflow.planning.runs import Planned, PlannedRun, check_shared, plan_runs
+from descentflow.runtime import digest_list
 from descentflow.schema.messages import report
 
 RUN_CLASSES = {**shallow_runs.RUN_CLASSES, **deep_runs.RUN_CLASSES}
 
+NOT_MEASURED = {"figures", "expect"}
+"""Keys of experiments that draw and judge, and do not change a dataset."""
 
 STUDY_MODULES = {
     "aggregate": (".experiments", ".measures"),
@@ -43,7 +47,7 @@ class Job:
     """One command of the workflow: a stage with its spec, the files it reads and those it writes.
 
     ``study`` is empty for jobs about all studies, ``planned`` is the run or start behind the files of
-    ``sample`` and ``train``.
+    ``sample`` and ``train``. ``versions`` are those of packages that differ from the lock file's.
     """
 
     stage: str
@@ -54,6 +58,17 @@ class Job:
     study: str = ""
     trainer: str = ""
     planned: Planned | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def artefacts(self) -> tuple[str, ...]:
+        """The outputs but for the list of their digests."""
+        return tuple(path for path in self.outputs if not path.endswith(digest_list.SUFFIX))
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The list of the outputs' digests, the last output where there is one."""
+        return self.outputs[len(self.artefacts) :]
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -77,7 +92,8 @@ class Job:
     @cached_property
     def json(self) -> str:
         """The job's identity, canonical JSON; its only parameter."""
-        named = {"trainer": self.trainer} if self.trainer else {}
+        named: dict[str, Any] = {"trainer": self.trainer} if self.trainer else {}
+        named |= {"versions": dict(self.versions)} if self.versions else {}
         return canonical(
             {
                 "stage": self.stage,
@@ -97,18 +113,37 @@ class Jobs:
     configuration: Configuration
     blocks: dict[str, Block]
     lock: str
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any], lock: str) -> "Jobs":
+    def from_mapping(
+        cls, mapping: Mapping[str, Any], lock: str, versions: Mapping[str, str] | None = None
+    ) -> "Jobs":
         """Check a configuration; ``lock`` is the digest of the lock file.
 
-        Raises ConfigurationError with one line per problem.
+        ``versions`` are those of installed packages that differ from the lock file's. Raises
+        ConfigurationError with one line per problem.
         """
-        jobs = cls(*validate.check(mapping), lock)
+        jobs = cls(*validate.check(mapping), lock, versions or {})
         if problems := list(too_many_jobs(jobs.runs)):
             raise ConfigurationError(report(problems))
         check_shared(run for runs in jobs.runs.values() for run in runs)
         return jobs
+
+    def check_folders(self) -> None:
+        """Look whether results and figures can have folders; raises ConfigurationError."""
+        problems = []
+        for key, folder in self.configuration.outputs:
+            for path in (*reversed(Path(folder).parents), Path(folder)):
+                if path.is_symlink() and not path.exists():
+                    text = f"{path} is a link to {path.readlink()}, which is not there"
+                elif path.exists() and not path.is_dir():
+                    text = f"a folder is needed, and {path} is a file"
+                else:
+                    continue
+                problems.append((("outputs", key), text))
+        if problems:
+            raise ConfigurationError(report(problems))
 
     @cached_property
     def runs(self) -> dict[str, list[PlannedRun]]:
@@ -144,8 +179,8 @@ class Jobs:
                 if (start.id, chunk) not in jobs:
                     path = str(self.results / "samples" / start.id / f"{chunk}.nc")
                     spec = {**start.spec, "chunk": chunk}
-                    jobs[start.id, chunk] = Job(
-                        "sample", spec, (), (path,), self.lock, study, planned=start
+                    jobs[start.id, chunk] = self._job(
+                        "sample", spec, (), (path,), study, planned=start
                     )
         return jobs
 
@@ -172,12 +207,22 @@ class Jobs:
             for number, segment in enumerate(segments):
                 output = (str(self.results / "runs" / run.id / f"{chunk}.{number}.nc"),)
                 file_spec = {**spec, "chunk": chunk, "segment": list(segment)}
-                yield (
-                    Job("train", file_spec, inputs, output, self.lock, study, run.trainer, run),
-                    chunk,
-                    number,
+                job = self._job(
+                    "train", file_spec, inputs, output, study, trainer=run.trainer, planned=run
                 )
+                yield job, chunk, number
                 inputs = output
+
+    def _job(
+        self,
+        stage: str,
+        spec: Mapping[str, Any],
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        study: str = "",
+        **of_run: Any,
+    ) -> Job:
+        return Job(stage, spec, inputs, outputs, self.lock, study, versions=self.versions, **of_run)
 
     def run_pattern(self, *, alone: bool) -> str:
         """Return a regular expression for the ids of runs that ask for resources alone, or do not."""
@@ -187,7 +232,7 @@ class Jobs:
     def aggregate(self, study: str) -> Job:
         """Return the job that makes a study's dataset."""
         experiments = {
-            name: [setting.model_dump(mode="json") for setting in settings]
+            name: [setting.model_dump(mode="json", exclude=NOT_MEASURED) for setting in settings]
             for name, settings in self.blocks[study].items()
         }
         spec = {"study": study, "seed": self.configuration.seed, "experiments": experiments}
@@ -198,40 +243,63 @@ class Jobs:
             for number in range(len(run.segments))
         )
         dataset = (str(self.results / "datasets" / f"{study}.nc"),)
-        return Job("aggregate", spec, files, dataset, self.lock, study)
+        return self._job("aggregate", spec, files, dataset, study)
 
     def draw(self, study: str) -> Job:
         """Return the job that draws a study's figures, in all formats; it may have no outputs."""
         figures = tuple(
             str(self._figures / study / f"{name}.{ending}")
-            for name, figure in STUDIES[study].figures.items()
-            if figure.experiment in self.blocks[study]
+            for name in STUDIES[study].drawings(self.blocks[study])
             for ending in FIGURE_FORMATS
         )
         dataset = self.aggregate(study).outputs
-        return Job("draw", {"study": study}, dataset, figures, self.lock, study)
+        outputs = self._listed(study, figures) if figures else ()
+        return self._job("draw", {"study": study}, dataset, outputs, study)
 
-    def judge(self) -> Job:
-        """Return the job that judges the claims of all studies."""
-        datasets = tuple(self.aggregate(study).outputs[0] for study in self.blocks)
-        table = (str(self.results / "claims.csv"),)
-        return Job("judge", {"studies": list(self.blocks)}, datasets, table, self.lock)
+    def judge(self, study: str = "") -> Job:
+        """Return the job that judges the claims of all studies, or of one, which is made on request."""
+        studies = [study] if study else list(self.blocks)
+        datasets = tuple(self.aggregate(name).outputs[0] for name in studies)
+        table = self.results / "claims" / f"{study}.csv" if study else self.results / "claims.csv"
+        statements = {name: _statements(self.blocks[name]) for name in studies}
+        expect = {name: written for name, written in statements.items() if written}
+        spec = {"studies": studies, **({"expect": expect} if expect else {})}
+        outputs = self._listed(f"judge_{study}" if study else "judge", (str(table),))
+        return self._job("judge", spec, datasets, outputs)
 
     def show_claims(self) -> Job:
         """Return the job that shows the claims: as a picture in all formats, and as a page."""
         pictures = (str(self._figures / f"claims.{ending}") for ending in FIGURE_FORMATS)
         page = str(self.results / "claims.html")
+        outputs = self._listed("show_claims", (*pictures, page))
         spec = {"studies": list(self.blocks)}
-        return Job("show_claims", spec, self.judge().outputs, (*pictures, page), self.lock)
+        return self._job("show_claims", spec, self.judge().outputs, outputs)
+
+    def _listed(self, name: str, files: tuple[str, ...]) -> tuple[str, ...]:
+        """Add the list of the files' digests, which have none of their own inside."""
+        return (*files, str(self.results / "digests" / f"{name}{digest_list.SUFFIX}"))
+
+    def listed(self) -> Iterator[tuple[str, ...]]:
+        """Yield the outputs of every job that ends with a list of their digests."""
+        yield from (job.outputs for job in self.all() if job.digests)
 
     def all(self) -> Iterator[Job]:
-        """Yield every job once, each after those it needs."""
+        """Yield every job of a whole run once, each after those it needs."""
         yield from self._samples.values()
         yield from self._trained.values()
         yield from map(self.aggregate, self.blocks)
         yield from (job for job in map(self.draw, self.blocks) if job.outputs)
         yield self.judge()
         yield self.show_claims()
+
+
+def _statements(block: Block) -> dict[str, list[Any]]:
+    """Return the statements that a study's experiments expect to hold, as JSON holds them."""
+    return {
+        name: [statement.model_dump(mode="json") for statement in settings[0].expect]
+        for name, settings in block.items()
+        if isinstance(settings[0], Exploration) and settings[0].expect
+    }
 
 
 def lock_digest(lock: Path) -> str:

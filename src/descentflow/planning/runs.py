@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from descentflow.errors import ConfigurationError
 from descentflow.planning.identity import canonical, identity
+from descentflow.planning.stored import Stored
 from descentflow.schema.model import Model
 
 Setting = TypeVar("Setting", bound=Model)
@@ -89,6 +90,23 @@ class PlannedRun(Planned):
 
     def snapshot_grid(self) -> Grid:
         """Steps or times at which parameters are kept; empty where none are."""
+        return np.empty(0)
+
+    @property
+    def stored(self) -> dict[str, Stored]:
+        """What the variables of its files must be; measures may read no others."""
+        return {}
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Lengths of the dimensions of these variables, but for records."""
+        return {
+            "size": len(self.step_sizes),
+            "initialization": int(self.setting.initialization.chunk),
+        }
+
+    def records(self, segment: tuple[float, float]) -> Grid:  # noqa: ARG002
+        """Steps or times that the file of a segment records."""
         return np.empty(0)
 
     @property

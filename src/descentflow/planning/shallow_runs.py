@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from descentflow.config.experiment import Experiment, Flow
+from descentflow.config.exploration import Exploration
 from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.networks import Layout
 from descentflow.planning.runs import (
@@ -19,12 +20,15 @@ from descentflow.planning.runs import (
     halved_decades,
     segments_of,
 )
+from descentflow.planning.stored import RUNS, Stored
 from descentflow.risk.problem import Problem
 from descentflow.training.recording import (
     record_steps,
     record_times,
     snapshot_steps,
     snapshot_times,
+    with_saved,
+    within,
 )
 
 SECONDS_PER_NEURON_STEP = 6e-9
@@ -39,9 +43,9 @@ SEGMENT_SECONDS = 600.0
 
 
 def law_of(law: InitializationLaw) -> dict[str, Any]:
-    """Return the law as JSON can hold it, without count and chunk size, which do not change θ₀."""
-    points = {"points"} if law.points else set()
-    return law.model_dump(mode="json", include={"law", "scale", *points})
+    """Return the law as JSON can hold it: its name, its scale, and what else is no default."""
+    written = law.model_dump(mode="json", exclude_defaults=True)
+    return {"law": law.law, "scale": law.scale, **written}
 
 
 @dataclass(frozen=True)
@@ -88,20 +92,23 @@ class Run(PlannedRun):
     @property
     def start(self) -> Start:
         """The initial parameters; shared with every run of the same seed, law and layout of θ."""
-        law = InitializationLaw(**law_of(self.setting.initialization))
+        law = self.setting.initialization.law_alone
         return Start(self.seed, self.lock, law, self.setting.layout)
 
     @cached_property
     def problem(self) -> Problem:
-        """The problem that is trained."""
-        return Problem.model_validate(
+        """The problem that is trained, with the parts of θ that move."""
+        problem = Problem.model_validate(
             self.setting.model_dump(include={"inputs", "target", "network"})
         )
+        return problem.train_only(self.setting.training.train)
 
     @property
     def spec(self) -> dict[str, Any]:
         """All that decides the run's numbers, without horizon and count: they only add to them."""
-        training = self.setting.training.model_dump(exclude={"steps", "until", "step_size"})
+        training = self.setting.training.model_dump(
+            mode="json", exclude={"steps", "until", "step_size"}
+        )
         if not self.flows:
             training["step_sizes"] = list(self.step_sizes)
         return {
@@ -118,19 +125,62 @@ class Run(PlannedRun):
 
     def record_grid(self) -> Grid:
         """Steps or times of the records up to the horizon."""
-        training = self.setting.training
-        if isinstance(training, Flow):
-            return record_times(training.until, training.records_per_decade)
-        return record_steps(training.steps, training.records_per_decade)
+        return self._grids(self.horizon)[0]
+
+    def records(self, segment: tuple[float, float]) -> Grid:
+        """Steps or times that the file of a segment records."""
+        return within(self._grids(segment[1])[0], segment[0])
+
+    @property
+    def stored(self) -> dict[str, Stored]:
+        """What the variables of its files must be."""
+        whole = "float64" if self.flows else "int64"
+        records, number = Stored((*RUNS, self.axis), finite="some"), Stored(RUNS)
+        variables = {
+            self.axis: Stored((self.axis,), whole),
+            "status": Stored(RUNS, "int8"),
+            "stopped_at": Stored(RUNS, whole),
+            "parameters": Stored((*RUNS, "parameter"), finite="all"),
+            **dict.fromkeys(("risk", "gradient_norm", "parameter_norm"), records),
+        }
+        problem = self.problem
+        lyapunov = problem.lyapunov_centre.size > 0
+        if not self.flows:
+            variables["step_size"] = number
+            extra = {"lyapunov": records}
+            if self.trainer == "descent":
+                extra["lyapunov_increase"] = number
+            else:
+                variables["batch_loss"] = records
+            return {**variables, **(extra if lyapunov else {})}
+        variables["dissipated"] = records
+        variables["risk_increase"] = number
+        variables |= dict.fromkeys(("step_count", "refused_count"), Stored(RUNS, "int64"))
+        if problem.network.sigma.homogeneous and problem.trains_all:
+            variables["balance_drift"] = records
+        return {
+            **variables,
+            **({"lyapunov": records, "integrated_risk": records} if lyapunov else {}),
+        }
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Lengths of the dimensions of these variables, but for records."""
+        return {**super().lengths, "parameter": self.setting.parameter_count}
 
     def snapshot_grid(self) -> Grid:
         """Steps or times at which θ is stored; empty without snapshots."""
+        kept_at = self._grids(self.horizon)[1].astype(np.float64)
+        return kept_at[: None if self.setting.training.snapshots else 0]
+
+    def _grids(self, until: float) -> tuple[Grid, Grid]:
+        """Steps or times of the records, and those at which θ is stored if it is."""
         training = self.setting.training
-        if not training.snapshots:
-            return np.empty(0)
         if isinstance(training, Flow):
-            return snapshot_times(training.until)
-        return snapshot_steps(training.steps).astype(np.float64)
+            times = record_times(until, training.records_per_decade)
+            return with_saved(times, snapshot_times(until), training.save_at)
+        steps = record_steps(int(until), training.records_per_decade)
+        return with_saved(steps, snapshot_steps(int(until)), training.save_at)
 
     @property
     def segments(self) -> list[tuple[float, float]]:
@@ -167,4 +217,4 @@ class Run(PlannedRun):
         return SECONDS_PER_NODE * nodes * (hidden + 1)
 
 
-RUN_CLASSES: RunClasses = {Experiment: Run}
+RUN_CLASSES: RunClasses = {Experiment: Run, Exploration: Run}

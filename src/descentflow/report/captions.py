@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from descentflow.config.catalogue import FOLDER, STUDIES
+from descentflow.config.study import ANY_NAME
 from descentflow.planning.jobs import Jobs
 from descentflow.report import settings
+from descentflow.schema.yaml_file import as_yaml
 from descentflow.studies import claims_table
-from descentflow.studies.claims_table import FAILS, UNKNOWN, WORDS, Row
+from descentflow.studies.claim import HOLDS
+from descentflow.studies.claims_table import WORDS, Row
 
 CLAIMS = "All claims"
 """The report's category of the claims; the first in the alphabet."""
@@ -38,20 +39,24 @@ class Captions:
         return study.replace("_", " ").capitalize()
 
     def template(self, study: str, figure: str) -> str:
-        """Path of the template of a figure's caption."""
-        return str(FOLDER / study / "captions" / f"{figure}.rst")
+        """Path of the template of the caption of a figure, given by its name or its file."""
+        return str(FOLDER / study / "captions" / f"{Path(figure).stem}.rst")
 
     def labels(self, study: str, figure: str) -> dict[str, str]:
-        """The report's labels of a figure.
+        """The report's labels of a figure, given by its name or its file.
 
         ``training`` and ``rule`` split the figures identically on purpose: Snakemake renders a label
         as a switch if it alone splits a list in two, and the switch hides figures or, for some lists,
         breaks the page.
         """
-        declared = STUDIES[study].figures[figure]
+        declared = STUDIES[study].figures[Path(figure).stem]
+        experiment, title = declared.experiment, declared.title
+        if experiment == ANY_NAME:
+            experiment = Path(figure).parent.name
+            title = f"{experiment}: {title}"
         # Where methods are compared, gradient descent comes first.
-        training = settings.training(self._jobs.blocks[study][declared.experiment][-1])
-        return {"figure": declared.title, "training": training, "rule": EQUATIONS[training]}
+        training = settings.training(self._jobs.blocks[study][experiment][-1])
+        return {"figure": title, "training": training, "rule": EQUATIONS[training]}
 
     def setting_and_claims(self, study: str, *experiments: str) -> str:
         """The end of a figure's caption: its experiments as configured, and the study's verdicts."""
@@ -60,11 +65,11 @@ class Captions:
         return f"**Setting.**\n\n{setting}\n\n**Claims of this study.** {verdicts}"
 
     def setting(self, study: str, *experiments: str) -> str:
-        """One reStructuredText bullet for each of the experiments that is configured."""
+        """One reStructuredText bullet for each of the experiments, or of all, that is configured."""
         block = self._jobs.blocks[study]
         return "\n".join(
             f"* ``{name}``: {_escaped(settings.sentence(block[name]))}"
-            for name in experiments
+            for name in experiments or block
             if name in block
         )
 
@@ -72,13 +77,13 @@ class Captions:
         """How many claims hold, of one study or of all; and those that do not, a bullet each."""
         rows = claims_table.read(Path(self._jobs.judge().outputs[0]))
         rows = [row for row in rows if study in ("", row["study"])]
-        bad = [row for row in rows if row["holds"] in (FAILS, UNKNOWN)]
+        bad = [row for row in rows if row["holds"] != HOLDS]
         return "\n".join([f"**{claims_table.tally(rows)}.**", "", *map(_bullet, bad)])
 
     @property
     def configuration(self) -> str:
         """The configuration as YAML."""
-        return yaml.safe_dump(_plain(self._mapping), sort_keys=False, width=90, allow_unicode=True)
+        return as_yaml(self._mapping)
 
     @property
     def studies(self) -> list[tuple[str, str, str]]:
@@ -95,10 +100,3 @@ def _bullet(row: Row) -> str:
 def _escaped(text: str) -> str:
     """Text that reStructuredText leaves as it is."""
     return "".join(f"\\{sign}" if sign in "\\*`|_" else sign for sign in text)
-
-
-def _plain(value: Any) -> Any:
-    """Mappings and lists of YAML's own types, without anchors to shared parts."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value

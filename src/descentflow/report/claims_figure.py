@@ -10,19 +10,20 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.studies import claims_table
-from descentflow.studies.claims_table import FAILS, HOLDS, UNKNOWN, WORDS, Row
+from descentflow.studies.claim import FAILS, HOLDS, NOT_MEASURED, TOO_SMALL
+from descentflow.studies.claims_table import WORDS, Row
 
 COLUMN, BETWEEN, MARGIN = 5.75, 0.25, 0.15
 """Inches: the width of one of the two columns, between them, and around both."""
 
-HEAD, STUDY, LINE, GAP = 0.55, 0.34, 0.115, 0.06
+HEAD, STUDY, LINE, GAP = 0.55, 0.46, 0.115, 0.06
 """Inches: the heights of the headline, of a study's title and of a line, and between claims."""
 
-BADGE, SIZE, CHARACTERS = 0.7, 6.3, 102
+BADGE, SIZE, CHARACTERS = 0.85, 6.3, 99
 """Inches that a badge takes, and points and characters of a line."""
 
-COLORS = {HOLDS: "#1b7837", FAILS: "#c4161c", UNKNOWN: "#6a6a6a"}
-TINTS = {FAILS: "#fde0dd", UNKNOWN: "#eeeeee"}
+COLORS = {HOLDS: "#1b7837", FAILS: "#c4161c", TOO_SMALL: "#8a6100", NOT_MEASURED: "#6a6a6a"}
+TINTS = {FAILS: "#fde0dd", TOO_SMALL: "#fdf1d6", NOT_MEASURED: "#eeeeee"}
 
 
 class Block(NamedTuple):
@@ -60,7 +61,7 @@ def claims(rows: Sequence[Row]) -> Figure:
 
 
 def _blocks(rows: Sequence[Row]) -> list[Block]:
-    """Return the blocks study by study, failed claims first, then those that were not measured."""
+    """Return the blocks study by study, failed claims first, then those that were not judged."""
     blocks = []
     for name, of_study in claims_table.by_study(rows).items():
         study, count = STUDIES[name], claims_table.tally(of_study)
@@ -97,8 +98,9 @@ def _columns(blocks: Sequence[Block]) -> list[list[Block]]:
 def _draw_title(panel: Axes, left: float, top: float, block: Block) -> None:
     base, (title, count) = top + STUDY - 0.1, block.lines
     panel.plot([left, left + COLUMN], [base + 0.035] * 2, color="black", linewidth=0.6)
-    panel.text(left, base, title, size=7.6, weight="bold", va="bottom")
-    panel.text(left + COLUMN, base, count, size=5.8, va="bottom", ha="right")
+    # Beside each other they would meet where many verdicts are counted.
+    panel.text(left, base - LINE, title, size=7.6, weight="bold", va="bottom")
+    panel.text(left, base, count, size=5.8, va="bottom")
 
 
 def _draw_claim(panel: Axes, left: float, top: float, block: Block) -> None:

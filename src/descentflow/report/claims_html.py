@@ -6,9 +6,10 @@ from html import escape
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.studies import claims_table
-from descentflow.studies.claims_table import FAILS, HOLDS, ORDER, UNKNOWN, WORDS, Row
+from descentflow.studies.claim import FAILS, HOLDS, NOT_MEASURED, TOO_SMALL
+from descentflow.studies.claims_table import ORDER, WORDS, Row
 
-CLASSES = {HOLDS: "holds", FAILS: "fails", UNKNOWN: "unknown"}
+CLASSES = {HOLDS: "holds", FAILS: "fails", TOO_SMALL: "small", NOT_MEASURED: "unknown"}
 HEADERS = ("verdict", "statement", "measured", "must be", "where", "whose")
 
 _NUMBER = re.compile(r"\d[\d.]*e-\d+")
@@ -18,6 +19,7 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 0; padding: 1rem; color: #
   background: #fff; }
 h1 { font-size: 1.35rem; margin: 0 0 .6rem; }
 h1.fails { color: #c4161c; } h1.holds { color: #1b7837; } h1.unknown { color: #555; }
+h1.small { color: #8a6100; }
 form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; margin-bottom: .8rem; }
 input[type=search] { flex: 1 1 14rem; min-width: 0; }
 input[type=search], select { font: inherit; padding: .3rem .5rem; border: 1px solid #999;
@@ -28,10 +30,12 @@ th { text-align: left; border-bottom: 2px solid #333; padding: .3rem .6rem .3rem
 td { vertical-align: top; border-bottom: 1px solid #ddd; padding: .4rem .6rem .4rem 0;
   overflow-wrap: break-word; }
 tr.fails td { background: #fde0dd; font-weight: 600; } tr.unknown td { background: #eee; }
+tr.small td { background: #fdf1d6; }
 .badge { display: inline-block; min-width: 6.4em; text-align: center; color: #fff; font-weight: 700;
   border-radius: .3rem; padding: .05rem .3rem; white-space: nowrap; }
 .badge.holds { background: #1b7837; } .badge.fails { background: #c4161c; }
 .badge.unknown { background: #6a6a6a; }
+.badge.small { background: #8a6100; white-space: normal; }
 code, .small { font-size: .85em; color: #444; } .small { display: block; }
 td.where, td.whose { font-size: .9em; min-width: 8em; } td.measured { min-width: 11em; }
 td.bound { min-width: 7em; }
@@ -87,7 +91,7 @@ def page(rows: Sequence[Row]) -> str:
 
 def _form(rows: Sequence[Row]) -> str:
     studies = "".join(
-        f'<option value="{study}">{study} ({len(claims)})</option>'
+        f'<option value="{escape(study)}">{escape(study)} ({len(claims)})</option>'
         for study, claims in claims_table.by_study(rows).items()
     )
     boxes = "".join(

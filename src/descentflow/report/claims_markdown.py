@@ -5,9 +5,15 @@ from itertools import starmap
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.studies import claims_table
-from descentflow.studies.claims_table import FAILS, HOLDS, UNKNOWN, Row
+from descentflow.studies.claim import FAILS, HOLDS, NOT_MEASURED, TOO_SMALL
+from descentflow.studies.claims_table import Row
 
-MARKS = {HOLDS: "✅ holds", FAILS: "❌ **FAILS**", UNKNOWN: "⚪ **not measured**"}
+MARKS = {
+    HOLDS: "✅ holds",
+    FAILS: "❌ **FAILS**",
+    TOO_SMALL: "🟡 **too small to judge**",
+    NOT_MEASURED: "⚪ **not measured**",
+}
 HEADERS = ("verdict", "statement", "measured", "must be", "where", "whose")
 SPECIAL = "&<>|*_`[]^~$\\"
 """Characters that some flavour of Markdown would not leave as they are."""

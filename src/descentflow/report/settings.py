@@ -6,7 +6,9 @@ from typing import Any
 from descentflow.config.experiment import Experiment, Flow, Optimizer
 from descentflow.deep.data import Images, Points, Sphere
 from descentflow.deep.experiment import Descending, Limit
-from descentflow.functions.input_laws import PolynomialDensity, Uniform
+from descentflow.functions.input_laws import Normal, PolynomialDensity, Uniform
+from descentflow.functions.labels import Values
+from descentflow.functions.step_schedules import StepSchedule
 from descentflow.functions.targets import Affine, Constant, PiecewiseLinear, Polynomial, Step
 
 MAX_LISTED = 8
@@ -74,6 +76,9 @@ def _target(target: Any) -> str:
     if isinstance(target, PiecewiseLinear):
         pairs = zip(target.knots, target.values, strict=True)
         return "piecewise linear through " + ", ".join(f"({x:g}, {y:g})" for x, y in pairs)
+    if isinstance(target, Values):
+        noise = f" with noise of scale {target.noise.scale:g}" if target.noise else ""
+        return f"{len(target.values or ())} given values{noise}"
     return str(target.formula)
 
 
@@ -92,6 +97,8 @@ def _polynomial(coefficients: Sequence[float]) -> str:
 
 
 def _law(law: Any) -> str:
+    if isinstance(law, Normal):
+        return f"X normal with mean {law.mean:g} and scale {law.scale:g}"
     if not isinstance(law, Uniform | PolynomialDensity):
         return f"X on {len(law.points)} points"
     interval = f"[{law.low:g}, {law.high:g}]"
@@ -116,11 +123,14 @@ def _starts(settings: Sequence[Experiment]) -> str:
         start = setting.initialization
         number = len(start.points)
         around = f"around {'one point' if number == 1 else f'{number} points'}"
-        laws.setdefault(around if number else start.law, []).append(start.scale)
+        law = around if number else start.law or "with laws of its parts"
+        laws.setdefault(law, []).append(start.scale)
     texts = []
     for law, scales in laws.items():
         if law == "normal" and set(scales) == {1.0}:
             texts.append("standard normal")
+        elif law.startswith("with"):
+            texts.append(law)
         else:
             texts.append(f"{law}, {_values(scales, 'noise ' if 'around' in law else 'scale ')}")
     return f"θ₀ {' or '.join(texts)}"
@@ -153,8 +163,11 @@ def _descents(settings: Sequence[Any], name: str, unit: str) -> list[str]:
     texts = []
     for steps, of in sizes.items():
         absolute = [size for size in of if isinstance(size, float)]
-        relative = [value for size in of if not isinstance(size, float) for _, value in size]
+        falling = [size.initial for size in of if isinstance(size, StepSchedule)]
+        others = [size for size in of if not isinstance(size, float | StepSchedule)]
+        relative = [value for size in others for _, value in size]
         parts = [_values(absolute, f"{name} = ")] if absolute else []
+        parts += [f"{name} falling from {_values(falling)}"] if falling else []
         parts += [f"{name} = {_values(relative)} {unit}"] if relative else []
         texts.append(f"{steps} with {' and '.join(parts)}")
     return texts

@@ -102,7 +102,15 @@ def kink_regions(
 
 @jit
 def _fill(theta: Array, shape: Shape, table: Array, first: int, block: Array) -> np.uint64:
-    """Load inputs from ``first`` on and evaluate the network there; return the number of vectors.
+    """Load inputs from ``first`` on and evaluate the network there; return the number of vectors."""
+    vectors = load_points(shape, table, first, block)
+    _evaluate(theta, shape, vectors, block)
+    return vectors
+
+
+@jit_inline
+def load_points(shape: Shape, table: Array, first: int, block: Array) -> np.uint64:
+    """Load inputs, probabilities and targets from ``first`` on; return the number of vectors.
 
     The last vector is filled up with copies of the last input, of weight 0.
     """
@@ -114,9 +122,7 @@ def _fill(theta: Array, shape: Shape, table: Array, first: int, block: Array) ->
             block[row, q] = table[row, min(first + q, last)]
     for q in range(last + 1 - first, count):
         block[shape.inputs, q] = 0.0
-    vectors = Index(count // LANES)
-    _evaluate(theta, shape, vectors, block)
-    return vectors
+    return Index(count // LANES)
 
 
 @jit

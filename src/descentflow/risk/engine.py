@@ -17,10 +17,13 @@ from numba.core import types
 from descentflow.risk import closed_form, empirical, quadrature
 from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit
+from descentflow.simd.jit import jit, jit_inline
 from descentflow.simd.vectors import as_intrinsic
 
-Model = Array | quadrature.Rule | empirical.Sample
+ENGINES: dict[type, ModuleType] = {quadrature.Rule: quadrature, empirical.Sample: empirical}
+"""The modules of engines whose models are tuples; :mod:`descentflow.risk.trained_parts` adds itself."""
+
+Model = Array | quadrature.Rule | empirical.Sample | Any
 Scratch = closed_form.Scratch | quadrature.Scratch | empirical.Scratch
 """Scratch memory of the model's engine."""
 
@@ -30,16 +33,20 @@ R = TypeVar("R")
 
 def engine_of(model: types.Type) -> ModuleType:
     """Return the module of the engine for a model of this Numba type."""
-    of_tuples: dict[type, ModuleType] = {quadrature.Rule: quadrature, empirical.Sample: empirical}
-    return of_tuples.get(getattr(model, "instance_class", type(None)), closed_form)
+    return ENGINES.get(getattr(model, "instance_class", type(None)), closed_form)
 
 
 def _per_engine(stub: Callable[P, R]) -> Callable[P, R]:
-    """Make a stub callable from kernels; the call goes straight to the engine's function."""
+    """Make a stub callable from kernels; the call goes straight to the engine's function.
+
+    Where the engine has none, the stub itself is compiled.
+    """
+    own = jit_inline(stub)
 
     # ``Any``: Numba's contexts, builders and signatures are untyped.
     def typed(typing: Any, *types_of_call: types.Type) -> Any:
-        function = types.Dispatcher(getattr(engine_of(types_of_call[0]), stub.__name__))
+        function = getattr(engine_of(types_of_call[0]), stub.__name__, own)
+        function = types.Dispatcher(function)
 
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             callee = context.get_function(function, signature)
@@ -99,6 +106,46 @@ def write_inputs(model: Model, nodes: Array, row: np.uint64) -> None:
     These are the rows of a block of :mod:`descentflow.risk.sums`; ``quadrature`` needs DEPTH more at
     the end of ``nodes``.
     """
+
+
+# What an engine needs only if its gradient jumps along flows, as risk.kinked_sample says.
+
+
+@_per_engine
+def start_flow(model: Model, _theta: Array, _scratch: Scratch) -> Model:
+    """Return the model that a flow follows from θ on."""
+    return model
+
+
+@_per_engine
+def crossing(_model: Model, _theta: Array, _point: Array, _scratch: Scratch) -> float:
+    """Return the part of the step from θ to the point after which an event comes; 1 without."""
+    return 1.0
+
+
+@_per_engine
+def settle(_model: Model, _theta: Array, _scratch: Scratch) -> bool:
+    """Change the model and, by rounding errors, θ after a step; return whether there was an event."""
+    return False
+
+
+@_per_engine
+def slides(_model: Model) -> bool:
+    """Return whether θ' differs from −G(θ)."""
+    return False
+
+
+# What an engine needs only if some parts of θ stay, as risk.trained_parts says.
+
+
+@_per_engine
+def clear_untrained(_model: Model, _grad: Array) -> None:
+    """Replace the entries of parts that stay by zeros."""
+
+
+@_per_engine
+def restore_untrained(_model: Model, _before: Array, _theta: Array) -> None:
+    """Copy the parts that stay from ``before`` to θ."""
 
 
 @jit

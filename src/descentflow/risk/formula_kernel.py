@@ -18,6 +18,7 @@ from descentflow.functions.formulas import (
     COS,
     DIV,
     END,
+    ERF,
     EXP,
     INTEGER_POWER,
     LESS,
@@ -175,6 +176,8 @@ def _function(code: int, stack: Array, row: np.uint64, nodes: np.uint64) -> None
             value = math.tanh(u)
         elif code == ARCTAN:
             value = math.atan(u)
+        elif code == ERF:
+            value = math.erf(u)
         else:
             value = np.nan
         stack[row, j] = value

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from descentflow.errors import ConfigurationError, InputError
-from descentflow.functions.input_laws import InputLaw, Points, Uniform
-from descentflow.functions.networks import Layout, Network
-from descentflow.functions.targets import Constant, Linear, PiecewiseForm, Target
+from descentflow.functions import realizations
+from descentflow.functions.data_points import Points
+from descentflow.functions.input_laws import InputLaw, IntervalLaw, Normal, Uniform
+from descentflow.functions.labels import Values
+from descentflow.functions.networks import PARTS, Layout, Network, Part
+from descentflow.functions.targets import Constant, FunctionTarget, Linear, PiecewiseForm, Target
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import UNION_TAGS, check, parse
@@ -35,6 +38,10 @@ Targets = Annotated[
 """One target, or a list with one for each output."""
 
 
+TAIL = 1e-10
+"""A target times the root of the density may be this large at the ends, relative to its maximum."""
+
+
 class Problem(PublicModel):
     """The risk L(θ) = E|N_θ(X) − f(X)|²: law μ of X, target f, network N. No factor ½.
 
@@ -45,9 +52,11 @@ class Problem(PublicModel):
     inputs: InputLaw = Field(description="μ, the law of X")
     target: Targets = Field(
         description="the function f; a network with several `outputs` takes a list with one target "
-        "for each; in more than one dimension targets are constant"
+        "for each; in more than one dimension targets are constants, formulas or values"
     )
     network: Network = Field(description="one hidden layer")
+
+    _train: tuple[Part, ...] = PrivateAttr(default=PARTS)
 
     @constructor
     def __init__(
@@ -68,7 +77,33 @@ class Problem(PublicModel):
         """
         before = super().model_copy(deep=deep)
         fields = {name: getattr(before, name) for name in type(self).model_fields}
-        return parse(type(self), {**fields, **(update or {})})
+        return parse(type(self), {**fields, **(update or {})}).train_only(self._train)
+
+    def train_only(self, parts: Sequence[Part] | None) -> Self:
+        """Return the problem whose other parts of θ stay: their entries of G and the Hessian are 0.
+
+        ``parts`` are of ``w``, ``b``, ``v``, ``c``; None are all of them. Raises InputError.
+        """
+        if parts is None or tuple(parts) == self._train:
+            return self
+        chosen = tuple(part for part in PARTS if part in parts)
+        if not chosen or len(chosen) != len(parts):
+            words = ", ".join(PARTS)
+            raise InputError(f"train: some of {words} are needed, each once; found {parts!r}")
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        other = parse(type(self), fields)
+        other._train = chosen
+        return other
+
+    @property
+    def trained(self) -> tuple[Part, ...]:
+        """The parts of θ that are trained."""
+        return self._train
+
+    @property
+    def trains_all(self) -> bool:
+        """Whether all parts of θ are trained."""
+        return self._train == PARTS
 
     @check("target", "network")
     def _one_target_each(self) -> Iterator[ConfigProblem]:
@@ -79,9 +114,19 @@ class Problem(PublicModel):
     @check("inputs", "target")
     def _targets_on_the_inputs(self) -> Iterator[ConfigProblem]:
         for index, target in enumerate(self.targets):
-            if message := _mismatch(self.inputs, target):
+            if message := _mismatch(self.inputs, target, index):
                 where, text = message
                 yield (*self._key_of(index), *where), text
+
+    @model_validator(mode="after")
+    def _files_are_read(self) -> Self:
+        """Write the numbers of files down, so that the problem stays what it is when files change."""
+        targets = [t.read(self.inputs) if isinstance(t, Values) else t for t in self.targets]
+        listed = isinstance(self.target, tuple)
+        vars(self)["target"] = tuple(targets) if listed else targets[0]
+        if isinstance(self.inputs, Points):
+            vars(self)["inputs"] = self.inputs.read()
+        return self
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
@@ -123,15 +168,36 @@ class Problem(PublicModel):
     def lyapunov_centre(self) -> Array:
         """2ξ (o,) if V(θ) = |θ|² + |c − 2ξ|² is a Lyapunov function (1.1), else empty.
 
-        V is one for constant targets ξ and activations with σ(az) = aσ(z) for a > 0.
+        V is one for constant targets ξ and activations with σ(az) = aσ(z) for a > 0, if all of θ moves.
         """
         values = [target.value for target in self.targets if isinstance(target, Constant)]
         exists = self.network.sigma.homogeneous and len(values) == len(self.targets)
+        exists &= self.trains_all
         return 2.0 * np.array(values if exists else [])
 
     @cached_property
     def model(self) -> "EngineModel":
-        """The laws and targets as the engine's kernels read them."""
+        """The laws and targets as the engine's kernels read them, and which parts of θ are trained."""
+        if self.trains_all:
+            return self.whole_model
+        from descentflow.risk.trained_parts import TrainedParts
+
+        trained = (part in self._train for part in PARTS)
+        return TrainedParts(self.whole_model, self.inputs.dimension, self.network.outputs, *trained)
+
+    @cached_property
+    def flow_model(self) -> "EngineModel":
+        """The model that gradient flows follow: on given points σ may have kinks that stop them."""
+        sigma = self.network.sigma
+        if not isinstance(self.inputs, Points) or not any(sigma.jumps):
+            return self.model
+        from descentflow.risk.kinked_sample import kinked
+
+        return kinked(self._sample(), *(part in self._train for part in PARTS))
+
+    @cached_property
+    def whole_model(self) -> "EngineModel":
+        """The model for all of θ."""
         if self.engine == "closed_form":
             return self.target_table
         return self._sample() if self.engine == "empirical" else self._rule()
@@ -149,30 +215,32 @@ class Problem(PublicModel):
     @property
     def interval(self) -> tuple[float, float]:
         """The ends of the inputs' interval; raises InputError for laws on points."""
-        return _ends(self.inputs)
+        law = _on_interval(self.inputs)
+        return law.low, law.high
 
     @cached_property
     def piecewise_forms(self) -> tuple[PiecewiseForm, ...]:
         """The targets on the inputs' interval, cut where they are not smooth."""
-        return tuple(target.piecewise_form(*self.interval) for target in self.targets)
+        law = _on_interval(self.inputs)
+        parts = law.low, law.high, law.root_of_density
+        return tuple(t.piecewise_form(*parts) for t in self.targets if not isinstance(t, Values))
 
     @property
     def _fields(self) -> tuple[object, ...]:
-        return type(self), *(getattr(self, name) for name in type(self).model_fields)
+        fields = (getattr(self, name) for name in type(self).model_fields)
+        return type(self), self._train, *fields
 
     def _key_of(self, index: int) -> tuple[str | int, ...]:
         """Return the keys that lead to a target."""
         return ("target", index) if isinstance(self.target, tuple) else ("target",)
 
-    def _values_at(self, points: Array) -> Array:
-        """Evaluate the targets at points (d, n), of which the first coordinate counts: (o, n)."""
-        return np.stack([target.evaluate(points[0]) for target in self.targets])
-
     def _sample(self) -> "Sample":
         from descentflow.risk.empirical import Sample
 
         points, weights = self.inputs.sample()
-        table = np.concatenate([points, weights[None], self._values_at(points)])
+        targets = [target.at_points(points, k) for k, target in enumerate(self.targets)]
+        # In this order of memory, for which kernels are compiled.
+        table = np.ascontiguousarray(np.concatenate([points, weights[None], np.stack(targets)]))
         shape = self.layout
         cumulative = np.cumsum(weights)
         return Sample(
@@ -182,7 +250,7 @@ class Problem(PublicModel):
     def _rule(self) -> "Rule":
         from descentflow.risk.quadrature import new_rule
 
-        return new_rule(self.piecewise_forms, self.inputs.density, self.network.sigma)
+        return new_rule(self.piecewise_forms, _on_interval(self.inputs), self.network.sigma)
 
     def risk(self, theta: ArrayLike) -> Array:
         """Compute L(θ), dimensionless: θ (..., P) -> (...).
@@ -215,6 +283,22 @@ class Problem(PublicModel):
         engine.hessians(self.model, rows, out)
         return out.reshape(*shape, count, count)
 
+    def realization(self, theta: ArrayLike, x: ArrayLike) -> Array:
+        """Evaluate N_θ(x): θ (..., P), x (N,) or (N, d) -> (..., N), (..., o, N) for o > 1 outputs."""
+        rows, shape = self._rows(theta)
+        points = np.asarray(x, dtype=np.float64)
+        values = realizations.realization(self.network, self.inputs.dimension, rows, points)
+        return values.reshape(*shape, *values.shape[1:])
+
+    def breakpoints(self, theta: ArrayLike) -> Array:
+        """Find the inputs where neurons bend, nan for those that do not: θ (..., P) -> (..., H·k).
+
+        k is the number of kinks of σ. Raises InputError for several inputs.
+        """
+        rows, shape = self._rows(theta)
+        places = realizations.breakpoints(self.network, self.inputs, rows)
+        return places.reshape(*shape, places.shape[1])
+
     def _rows(self, theta: ArrayLike) -> tuple[Array, tuple[int, ...]]:
         """Return θ as rows (K, P) with the shape before its last dimension."""
         array = self.layout.parameters("theta", theta)
@@ -222,28 +306,38 @@ class Problem(PublicModel):
 
 
 @lru_cache(maxsize=256)
-def _mismatch(inputs: InputLaw, target: Target) -> ConfigProblem | None:
+def _mismatch(inputs: InputLaw, target: Target, output: int) -> ConfigProblem | None:
     """Say why a target cannot be integrated over the inputs, with the path of the key in the target.
 
     Cached, because finding the kinks of a formula takes long and sweeps ask for the same pairs.
     """
-    if not inputs.finite:
-        try:
-            target.piecewise_form(*_ends(inputs))
-        except ConfigurationError as error:
-            return error.where, error.text
-        return None
-    if isinstance(target, Constant):
-        return None
-    if inputs.dimension > 1:
-        text = f"inputs of dimension {inputs.dimension} need constant, found {target.kind}"
-        return ("kind",), text
-    values = target.evaluate(inputs.sample()[0][0])
-    return None if np.isfinite(values).all() else ((), "no number at a point")
+    try:
+        if isinstance(target, Values):
+            target.read(inputs)
+        elif not inputs.finite:
+            law = _on_interval(inputs)
+            target.piecewise_form(law.low, law.high, law.root_of_density)
+            if isinstance(law, Normal):
+                _check_tails(law, target)
+        elif not np.isfinite(target.at_points(inputs.sample()[0], output)).all():
+            return (), "no number at a point"
+    except ConfigurationError as error:
+        return error.where, error.text
+    return None
 
 
-def _ends(inputs: InputLaw) -> tuple[float, float]:
-    """Return the ends of the inputs' interval; raise InputError for laws on points."""
+def _check_tails(law: Normal, target: FunctionTarget) -> None:
+    """Raise ConfigurationError if a target is large where a normal law is cut off."""
+    x = np.linspace(law.low, law.high, 2001)
+    weighted = np.abs(target.evaluate(x) * law.root_of_density(x))
+    if max(weighted[0], weighted[-1]) > TAIL * weighted.max():
+        raise ConfigurationError(
+            "grows too fast for the normal law: its risk lies far out or is infinite"
+        )
+
+
+def _on_interval(inputs: InputLaw) -> IntervalLaw:
+    """Return a law on an interval as it is; raise InputError for laws on points."""
     if isinstance(inputs, Points) or inputs.finite:
         raise InputError("inputs: a law on an interval is needed")
-    return inputs.low, inputs.high
+    return inputs

@@ -8,6 +8,7 @@ terms of moving kinks as in :mod:`descentflow.risk.closed_form_hessian`, with th
 of 1. Source: docs/mathematics.md, 0.2, 0.7.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 
 from descentflow.functions import gauss_legendre
 from descentflow.functions.activations import Activation
+from descentflow.functions.breakpoints import resolve
 from descentflow.functions.formulas import DEPTH
+from descentflow.functions.input_laws import IntervalLaw, Normal
 from descentflow.functions.targets import PiecewiseForm
 from descentflow.risk import formula_kernel, sums
 from descentflow.risk.panels import FINE, Cuts, cut, new_panel_edges
@@ -30,11 +33,14 @@ from descentflow.risk.sums import (
     target_row,
 )
 from descentflow.simd.arrays import Array
+from descentflow.simd.elementary import erfcx, exp_expm1
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import aligned_zeros, load, padded, store
-from descentflow.simd.vectors import LANES, Lanes, splat
+from descentflow.simd.vectors import LANES, Lanes, lane_of, splat
 
 Codes = NDArray[np.int64]
+
+ROOT_HALF = math.sqrt(0.5)
 
 _run, _evaluate = formula_kernel.evaluate, sums.evaluate
 _add_risk, _add_gradient, _add_hessian = sums.add_risk, sums.add_gradient, sums.add_hessian
@@ -49,7 +55,8 @@ class Rule(NamedTuple):
     coefficients, lowest power first; the kinks of σ and the jumps of σ' there; the jumps of the
     targets; the operands of the programs. A pair of indices (first, last + 1) bounds a part. ``codes``
     holds the start of each target's program on each piece, target by target, and then the programs;
-    the operand of ``codes[j]`` is ``packed[operands + j]``.
+    the operand of ``codes[j]`` is ``packed[operands + j]``. For a ``normal`` law the three numbers
+    of its density stand in place of coefficients.
     """
 
     packed: Array
@@ -57,6 +64,7 @@ class Rule(NamedTuple):
     nodes: int
     cuts: Cuts
     density: tuple[int, int]
+    normal: bool
     jumps: tuple[int, int]
     operands: int
     outputs: int
@@ -64,17 +72,19 @@ class Rule(NamedTuple):
 
 
 def new_rule(
-    piecewise_forms: Sequence[PiecewiseForm], density: Sequence[float], activation: Activation
+    piecewise_forms: Sequence[PiecewiseForm], law: IntervalLaw, activation: Activation
 ) -> Rule:
-    """Build the rule for targets on one interval, the law's density there, and an activation.
+    """Build the rule for targets on the law's interval and an activation.
 
     If the integrands are polynomial between kinks, the rule has as many nodes as make it exact.
     """
-    edges = np.unique(np.concatenate([form.edges for form in piecewise_forms]))
-    codes, operands = _programs(piecewise_forms, edges)
-    nodes, weights = _whole_vectors(
-        *gauss_legendre.rule(_node_count(piecewise_forms, density, activation))
+    normal, density = isinstance(law, Normal), law.density
+    edges = np.unique(
+        np.concatenate([_edges_of_law(law), *(form.edges for form in piecewise_forms)])
     )
+    codes, operands = _programs(piecewise_forms, edges)
+    count = gauss_legendre.NODES if normal else _node_count(piecewise_forms, density, activation)
+    nodes, weights = _whole_vectors(*gauss_legendre.rule(count))
     kinks = np.array([activation.kinks, activation.jumps], np.float64)
     parts = [nodes, weights, edges, np.array(density), *kinks, _jumps(piecewise_forms), operands]
     # ends[k] is where part k begins: nodes 0, weights 1, edges 2, density 3, kinks of σ 4,
@@ -91,11 +101,25 @@ def new_rule(
             decay_factor=activation.decay_factor,
         ),
         density=(ends[3], ends[4]),
+        normal=normal,
         jumps=(ends[6], ends[7]),
         operands=ends[7],
         outputs=len(piecewise_forms),
         activation=activation.code,
     )
+
+
+def _edges_of_law(law: IntervalLaw) -> Array:
+    """Return the ends of pieces on which 16 nodes resolve the density times polynomials."""
+    if not isinstance(law, Normal):
+        return np.array([law.low, law.high])
+
+    # The integrand holds the density, r² and x²: the root of the density times x² must be resolved.
+    def root(x: Array) -> Array:
+        z = (x - law.mean) / law.scale
+        return law.root_of_density(x) * (1.0 + z * z)
+
+    return resolve(root, [law.low, law.mean, law.high], gauss_legendre.NODES)
 
 
 def _programs(piecewise_forms: Sequence[PiecewiseForm], edges: Array) -> tuple[Codes, Array]:
@@ -299,8 +323,13 @@ def place_inputs(rule: Rule, nodes: Array, row: np.uint64) -> None:
 
 @jit_inline
 def _antiderivative(rule: Rule, x: float) -> float:
-    """Return ∫_0^x of the density's polynomial, by Horner's scheme."""
+    """Return an antiderivative of the density: by Horner's scheme if that is a polynomial."""
     value = 0.0
+    if rule.normal:
+        z = (x - rule.packed[rule.density[0]]) * rule.packed[rule.density[0] + 1] * ROOT_HALF
+        bell, _ = exp_expm1(splat(-(z * z)))
+        tail = 0.5 * lane_of(erfcx(splat(abs(z))) * bell, Index(0))
+        return float(1.0 - tail if z > 0.0 else tail)
     for power in range(rule.density[1] - rule.density[0], 0, -1):
         value = (value + rule.packed[rule.density[0] + power - 1] / power) * x
     return float(value)
@@ -350,21 +379,30 @@ def _evaluate_targets(
 
 
 @jit_inline
+def _density(rule: Rule, x: float) -> float:
+    """Return the density at one x."""
+    density: float = lane_of(_densities(rule, splat(x)), Index(0))
+    return density
+
+
+@jit  # a function of its own, so that other laws do not pay for the exponential
+def _bell(x: Lanes, mean: float, inverse: float, peak: float) -> Lanes:
+    """Return the normal density at eight x."""
+    z = (x - mean) * inverse
+    bell, _ = exp_expm1(splat(-0.5) * (z * z))
+    return bell * peak
+
+
+@jit_inline
 def _densities(rule: Rule, x: Lanes) -> Lanes:
-    """Return the density at eight x, by Horner's scheme."""
+    """Return the density at eight x, by Horner's scheme if it is a polynomial."""
+    packed, first = rule.packed, rule.density[0]
+    if rule.normal:
+        return _bell(x, packed[first], packed[first + 1], packed[first + 2])
     values = splat(0.0)
     for back in range(rule.density[1] - rule.density[0]):
         values = values * x + rule.packed[rule.density[1] - 1 - back]
     return values
-
-
-@jit_inline
-def _density(rule: Rule, x: float) -> float:
-    """Return the density at one x, by the same operations."""
-    value = 0.0
-    for back in range(rule.density[1] - rule.density[0]):
-        value = value * x + rule.packed[rule.density[1] - 1 - back]
-    return float(value)
 
 
 @jit

@@ -82,7 +82,7 @@ def row_count(shape: Shape) -> int:
 @jit
 def evaluate(theta: Array, shape: Shape, vectors: np.uint64, block: Array) -> None:
     """Write σ, σ', σ'' and the residuals at the nodes of the block's first ``vectors`` vectors."""
-    _write_arguments(theta, shape, vectors, block)
+    write_arguments(theta, shape, vectors, block)
     # A section is H rows: the way from σ of a neuron to its σ', and from there to σ''.
     stride, section = Index(block.shape[1] // LANES), Index(shape.hidden * block.shape[1] // LANES)
     for i in range(Index(shape.hidden)):
@@ -92,11 +92,11 @@ def evaluate(theta: Array, shape: Shape, vectors: np.uint64, block: Array) -> No
             store(block, at, sigma)
             store(block, at + section, dsigma)
             store(block, at + section + section, d2sigma)
-    _write_residuals(theta, shape, vectors, block)
+    write_residuals(theta, shape, vectors, block)
 
 
 @jit_inline
-def _write_arguments(theta: Array, shape: Shape, vectors: np.uint64, block: Array) -> None:
+def write_arguments(theta: Array, shape: Shape, vectors: np.uint64, block: Array) -> None:
     """Write z_i = ⟨w_i, x⟩ + b_i into the rows of σ, which replaces it there."""
     inputs, first_b = Index(shape.inputs), Index(shape.inputs * shape.hidden)
     stride = Index(block.shape[1] // LANES)
@@ -110,7 +110,7 @@ def _write_arguments(theta: Array, shape: Shape, vectors: np.uint64, block: Arra
 
 
 @jit_inline
-def _write_residuals(theta: Array, shape: Shape, vectors: np.uint64, block: Array) -> None:
+def write_residuals(theta: Array, shape: Shape, vectors: np.uint64, block: Array) -> None:
     """Write r = (c − f) + Σ v_i σ_i, added up in the order of the neurons."""
     hidden, stride = Index(shape.hidden), Index(block.shape[1] // LANES)
     first_v = Index(shape.hidden * (shape.inputs + 1))

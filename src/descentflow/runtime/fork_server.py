@@ -26,6 +26,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+from descentflow.runtime.lifetime import end_with_head
+
 VARIABLE = "DESCENTFLOW_FORK_SERVER"
 STREAMS = (0, 1, 2)
 LENGTH = struct.Struct("!I")
@@ -38,8 +40,11 @@ KILLED = "error: the process of this job was killed"
 
 
 @contextmanager
-def serve_forks() -> Iterator[dict[str, str]]:
-    """Keep a server for the block; give the variable by which commands find it, if any."""
+def serve_forks(*inherited: int) -> Iterator[dict[str, str]]:
+    """Keep a server for the block; give the variable by which commands find it, if any.
+
+    The server and its forks inherit these file descriptors, such as a lock's.
+    """
     if not sys.platform.startswith("linux"):
         yield {}
         return
@@ -49,7 +54,7 @@ def serve_forks() -> Iterator[dict[str, str]]:
         listener.listen(socket.SOMAXCONN)
         handle = listener.fileno()
         command = [sys.executable, "-m", "descentflow.runtime.fork_server", str(handle)]
-        server = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[handle])
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[handle, *inherited])
     try:
         yield {VARIABLE: f"{name}{os.pathsep}{sys.prefix}"}
     finally:
@@ -97,6 +102,7 @@ def _receive(connection: socket.socket, length: int) -> bytes:
 
 def _serve(listener: socket.socket) -> None:
     """Fork for every command that connects, until standard input is closed."""
+    end_with_head()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run's end closes standard input
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for jobs but their commands
     own = dict(os.environ)

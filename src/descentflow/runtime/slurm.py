@@ -17,7 +17,7 @@ import zlib
 from pathlib import Path
 
 from descentflow.errors import InputError
-from descentflow.runtime import fork_server
+from descentflow.runtime import fork_server, lifetime, session
 
 NAME = re.compile(r"descentflow_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Names of our jobs: the profile's prefix, then what the executor plugin puts behind it."""
@@ -30,18 +30,23 @@ SECONDS_BETWEEN_LOOKS = 2.0
 
 
 def prepare_environment(remote: bool) -> None:
-    """Set environment variables of jobs, and of the commands that watch them.
+    """Set and clear environment variables of jobs, and of the commands that watch them.
 
     Results are never written in place, but under a temporary name, so HDF5 need not lock files,
     which many network file systems refuse. ``remote`` says that this process runs a job on a node:
     its kernels and temporary files then go to the node's own disk, ``DESCENTFLOW_SCRATCH``, and no
     other process does its work.
     """
+    session.own_variables()
     os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
     # squeue shortens waiting tasks of an array to 7_[2-9], which the executor plugin cannot read.
     os.environ.setdefault("SQUEUE_ARRAY", "1")
     if remote:
-        os.environ.pop(fork_server.VARIABLE, None)  # a process of the head's machine
+        for variable in (
+            fork_server.VARIABLE,
+            lifetime.VARIABLE,
+        ):  # processes of the head's machine
+            os.environ.pop(variable, None)
         local = os.environ.get("SLURM_TMPDIR") or tempfile.gettempdir()
         os.environ.setdefault("DESCENTFLOW_SCRATCH", local)
 

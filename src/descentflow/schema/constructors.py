@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 from pydantic import ValidationError
 
-from descentflow.errors import ConfigurationError
+from descentflow.errors import ConfigurationError, InputError
 from descentflow.schema.messages import explain, report, shown
 from descentflow.schema.model import Model
 
@@ -23,14 +23,26 @@ class PublicModel(Model):
         hidden = _tags(type(self)).keys()
         for name in dict.fromkeys([*positional, *type(self).model_fields]):
             value, default = getattr(self, name), type(self).model_fields[name].default
-            text = repr(value) if isinstance(value, Model) else shown(value)
-            if name in positional:
-                arguments += [text] if value is not None else []
+            written = value.model_dump(exclude_none=True) if isinstance(value, Model) else value
+            text = repr(value) if isinstance(value, PublicModel) else shown(written)
+            if name in positional and value is None:
+                positional = []  # those behind it need their names
+            elif name in positional:
+                arguments.append(text)
             elif name not in hidden and value != default:
                 arguments.append(f"{name}={text}")
         return f"{type(self).__name__}({', '.join(arguments)})"
 
     __str__ = __repr__
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse to change a field, whose arrays and kernels exist already; raises InputError."""
+        if name in type(self).model_fields:
+            raise InputError(
+                f"{type(self).__name__}.{name}: cannot be changed; make another, as with "
+                f"model_copy(update={{'{name}': ...}})"
+            )
+        super().__setattr__(name, value)
 
 
 def constructor(init: Init) -> Init:

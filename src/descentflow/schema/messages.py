@@ -77,8 +77,9 @@ def _cut(text: str) -> str:
 
 def nearest(word: str, allowed: Sequence[str]) -> str:
     """Ask `` (did you mean 'x'?)``, or nothing where no allowed word is near."""
-    close = difflib.get_close_matches(word[:MAX_SHOWN], allowed, n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    folded = {name.casefold(): name for name in allowed}
+    close = difflib.get_close_matches(word[:MAX_SHOWN].casefold(), folded, n=1)
+    return f" (did you mean '{folded[close[0]]}'?)" if close else ""
 
 
 def explain(error: ValidationError, model: Any) -> list[ConfigProblem]:
@@ -300,7 +301,8 @@ def _descend(models: list[Any], part: str | int) -> tuple[list[Any], bool]:
     """Return the models one part of a location further down, and whether it is a key of the input."""
     if part in UNION_TAGS or str(part).startswith(("function-wrap[", "function-after[")):
         return models, False
-    tagged = [m for m in models if part in _tags(m)]
+    # A union and a list of it name their members twice.
+    tagged = list(dict.fromkeys(m for m in models if part in _tags(m)))
     if len(models) > 1 and tagged:
         return tagged, False
     named = [m for m in models if m.__name__ == part]

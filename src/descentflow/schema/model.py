@@ -16,9 +16,11 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import InitErrorDetails
@@ -89,6 +91,20 @@ class Model(BaseModel):
         return model
 
 
+class ExtendedModel(Model):
+    """A model with keys that came after its first results: ``added``, empty unless they are used.
+
+    It is written down without those that are empty, so that ids and files of before stay.
+    """
+
+    added: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = handler(self)
+        return {key: value for key, value in written.items() if value or key not in self.added}
+
+
 def _problems(model: BaseModel, checks: Iterable[Check], valid: set[str]) -> list[ConfigProblem]:
     return [
         problem
@@ -144,14 +160,14 @@ def _validation_error(
     return ValidationError.from_exception_data("problems", cast("list[InitErrorDetails]", details))
 
 
-_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_DECIMAL = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
-TEXT_PATTERN = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
+TEXT_PATTERN = r"^\s*[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
 """Numbers written as strings, for the JSON schema that editors use: ``_DECIMAL`` and blanks."""
 
 
-def _number(value: object) -> float:
+def parse_number(value: object) -> float:
     """Return a number, or a string that holds one, as a finite float; raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("a number is needed")
@@ -160,7 +176,7 @@ def _number(value: object) -> float:
         if _NOT_FINITE.fullmatch(text):
             raise ValueError("a finite number is needed")
         if not _DECIMAL.fullmatch(text):
-            raise ValueError("a number is needed")
+            raise ValueError(f"a number is needed{_advice(text)}")
         value = text
     try:
         number = float(value)
@@ -171,21 +187,35 @@ def _number(value: object) -> float:
     return number
 
 
+def _advice(text: str) -> str:
+    """Say how a word would be a number, where little is missing."""
+    point, minus = text.replace(",", "."), re.sub("[\u2010-\u2015\u2212]", "-", text)
+    digits = re.sub(r"^([+-]?)0+(?=[0-9])", r"\1", text)
+    for repaired, advice in (
+        (point, "written with a decimal point"),
+        (minus, "written with the minus sign of the keyboard"),
+        (digits, "written without leading zeros"),
+    ):
+        if _DECIMAL.fullmatch(repaired):
+            return f", {advice}: {repaired}"
+    return ""
+
+
 def _integer(value: object) -> int:
     """Return a whole number, a float without fraction, or a string of one; raises ValueError."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,39}", value.strip()):
+    if isinstance(value, str) and re.fullmatch(r"[+-]?(0|[1-9][0-9]{0,38})", value.strip()):
         return int(value)
-    number = _number(value)
+    number = parse_number(value)
     if number != math.floor(number):
         raise ValueError("a whole number is needed")
     return int(number)
 
 
 MAGNITUDE = 1e100  # the largest absolute value of a number
-Number = Annotated[float, BeforeValidator(_number), Field(ge=-MAGNITUDE, le=MAGNITUDE)]
-Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=MAGNITUDE)]
+Number = Annotated[float, BeforeValidator(parse_number), Field(ge=-MAGNITUDE, le=MAGNITUDE)]
+Positive = Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=MAGNITUDE)]
 Whole = Annotated[int, BeforeValidator(_integer)]
 
 

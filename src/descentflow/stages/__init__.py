@@ -1,16 +1,25 @@
 """The commands of the four stages, ``python -m descentflow.stages.<stage>``.
 
-BLAS and OpenMP get one thread each, before anything loads them: their bits depend on the number, and
-parallelism here means jobs, and Numba threads over initialisations.
+Variables and files of the session that would change results are set aside before anything reads them.
 """
 
-import os
+import sys
 
-for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = "1"
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    del sys.path[0]  # the working folder, whose numpy.py is not NumPy
+
+from descentflow.errors import InputError
+from descentflow.runtime.session import check_session, ignore_matplotlibrc, own_variables
 
 STAGES = ("sample", "train", "aggregate", "draw", "judge", "show_claims")
 """The modules of this folder that do jobs."""
 
 TRAINERS = ("descent", "flow", "optimizer", "deep_descent", "deep_gram")
 """The modules of ``stages.trainers`` that the stage ``train`` calls."""
+
+own_variables()
+try:
+    check_session()
+except InputError as refusal:
+    sys.exit(f"error: {refusal}")
+ignore_matplotlibrc()

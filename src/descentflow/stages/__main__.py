@@ -11,12 +11,14 @@ import argparse
 import json
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 
+from descentflow.errors import InputError
 from descentflow.runtime import fork_server, result_cache
 from descentflow.runtime.kernel_scratch import local_kernels
+from descentflow.runtime.lifetime import end_with_head
 from descentflow.stages import STAGES, TRAINERS
 
 
@@ -27,12 +29,17 @@ def main() -> None:
     parser.add_argument("--input", nargs="*", type=Path, default=[], metavar="FILE")
     parser.add_argument("--output", nargs="+", type=Path, required=True, metavar="FILE")
     arguments = parser.parse_args()
+    end_with_head()
     modules, code = _modules(arguments.job)
-    folder = os.environ.get("DESCENTFLOW_CACHE")
+    try:
+        cache = result_cache.folder()
+    except InputError as refusal:
+        sys.exit(f"error: {refusal}")
     key = ""
-    if folder and all(path.is_file() for path in arguments.input):
-        key = result_cache.key_of(arguments.job, arguments.input, arguments.output)
-        if result_cache.fetch(Path(folder), key, arguments.output):
+    if cache and all(path.is_file() for path in arguments.input):
+        with suppress(OSError):  # an input that cannot be read: the stage says so
+            key = result_cache.key_of(arguments.job, arguments.input, arguments.output)
+        if key and result_cache.fetch(cache, key, arguments.output):
             return
     scratch = os.environ.get("DESCENTFLOW_SCRATCH")
     status = None if scratch else fork_server.delegate(modules)
@@ -41,8 +48,8 @@ def main() -> None:
     if status is None:
         with local_kernels(Path(scratch), code) if scratch else nullcontext():
             import_module(modules[0]).STAGE.main()
-    if folder and key:
-        result_cache.store(Path(folder), key, arguments.output)
+    if cache and key:
+        result_cache.store(cache, key, arguments.output)
 
 
 def _modules(job: str) -> tuple[list[str], str]:
@@ -50,7 +57,7 @@ def _modules(job: str) -> tuple[list[str], str]:
     try:
         named = json.loads(job)
         stage, trainer, code = named["stage"], named.get("trainer"), named.get("code")
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         stage = trainer = code = None
     if stage not in STAGES:
         sys.exit(f"error: --job: needs a key 'stage', one of {', '.join(STAGES)}; found {stage!r}")

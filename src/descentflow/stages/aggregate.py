@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -32,19 +32,27 @@ def aggregate(task: Task[AggregateSpec]) -> None:
         chunks = read_chunks(runs, iter(task.inputs))
         dataset, columns = collect(measures, rows_of(runs), chunks, folder)
         dataset.attrs["references"] = study.paper
+        dataset.attrs |= _versions(task.job.get("versions", {}))
         write(dataset, columns, path, _without_chunks(task.written), study.title)
+
+
+def _versions(versions: object) -> dict[str, str]:
+    """Return an attribute that names packages other than the lock file's, if there are any."""
+    if not isinstance(versions, Mapping):
+        raise InputError(f"--job: 'versions' must be a mapping, found {versions!r}")
+    text = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    return {"versions_other_than_the_lock_file": text} if text else {}
 
 
 def _block(spec: AggregateSpec) -> dict[str, list[Model]]:
     """Parse the settings as the study's experiments; raises InputError."""
-    types = STUDIES[spec.study].experiments
-    if unknown := [name for name in spec.experiments if name not in types]:
-        allowed = ", ".join(types)
-        raise InputError(f"experiments: unknown experiment '{unknown[0]}'; allowed: {allowed}")
-    return {
-        name: [parse(types[name].model, setting) for setting in settings]
-        for name, settings in spec.experiments.items()
-    }
+    study, block = STUDIES[spec.study], {}
+    for name, settings in spec.experiments.items():
+        if (kind := study.experiment_type(name)) is None:
+            allowed = ", ".join(study.experiments)
+            raise InputError(f"experiments: unknown experiment '{name}'; allowed: {allowed}")
+        block[name] = [parse(kind.model, setting) for setting in settings]
+    return block
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from descentflow.config.catalogue import FIGURE_FORMATS, STUDIES
+from descentflow.config.study import ANY_NAME
 from descentflow.datasets import netcdf
 from descentflow.errors import InputError
 from descentflow.stages.command import Stage, Task
@@ -11,7 +12,10 @@ from descentflow.studies import style
 
 
 def draw(task: Task[DrawSpec]) -> None:
-    """Draw each figure named by the output files from the study's dataset."""
+    """Draw each figure named by the output files from the study's dataset.
+
+    A figure that any experiment has is drawn for the one that its folder is named after.
+    """
     study, outputs = task.spec.study, task.outputs
     for path in outputs:
         if path.stem not in STUDIES[study].figures or path.suffix[1:] not in FIGURE_FORMATS:
@@ -20,13 +24,22 @@ def draw(task: Task[DrawSpec]) -> None:
             raise InputError(f"{path}: no figure of {study}; allowed: {allowed} as {formats}")
     module = import_module(f"descentflow.studies.{study}.figures")
     with netcdf.opened_study(task.inputs[0], study) as dataset:
-        for figure in dict.fromkeys(path.stem for path in outputs):
+        present = set(dataset["experiment"].values.tolist())
+        for name in dict.fromkeys(path.with_suffix("") for path in outputs):
+            experiment, runs = STUDIES[study].figures[name.name].experiment, dataset
+            if experiment == ANY_NAME:
+                experiment = name.parent.name
+                runs = style.experiment(dataset, experiment)
+            if experiment not in present:
+                raise InputError(
+                    f"{name}: needs the experiment {experiment}, which {task.inputs[0]} lacks"
+                )
             with style.paper():
-                drawing = getattr(module, figure)(dataset)
-                style.save(drawing, [path for path in outputs if path.stem == figure])
+                drawing = getattr(module, name.name)(runs)
+                style.save(drawing, [path for path in outputs if path.with_suffix("") == name])
 
 
-STAGE = Stage(draw, DrawSpec, 1)
+STAGE = Stage(draw, DrawSpec, 1, one_output=False)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ def judge(task: Task[ClaimsSpec]) -> None:
     for study, path in zip(studies, inputs, strict=True):
         module = import_module(f"descentflow.studies.{study}.claims")
         with netcdf.opened_study(path, study) as dataset:
-            claims += module.judge(dataset)
+            statements = (task.spec.expect[study],) if study in task.spec.expect else ()
+            claims += module.judge(dataset, *statements)
     with atomic_path(task.outputs[0]) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)

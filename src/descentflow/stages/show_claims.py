@@ -27,7 +27,7 @@ def show_claims(task: Task[ClaimsSpec]) -> None:
         style.save(claims_figure.claims(rows), pictures)
 
 
-STAGE = Stage(show_claims, ClaimsSpec, 1)
+STAGE = Stage(show_claims, ClaimsSpec, 1, one_output=False)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from descentflow.config.catalogue import STUDIES
+from descentflow.config.exploration import Expectation
 from descentflow.errors import ConfigurationError
 from descentflow.schema.messages import nearest
 from descentflow.schema.model import Model, Whole
@@ -39,3 +40,5 @@ class ClaimsSpec(Model):
     """A job that judges the claims of studies, or shows them."""
 
     studies: tuple[StudyName, ...] = Field(min_length=1)
+    expect: dict[str, dict[str, tuple[Expectation, ...]]] = Field(default_factory=dict)
+    """Statements written in the configuration, by study and experiment."""

@@ -1,6 +1,5 @@
 """Stage train: one segment for one chunk of initialisations, by the trainer that the job names."""
 
-import json
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -10,11 +9,16 @@ import xarray as xr
 
 from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile, InputError
+from descentflow.planning.stored import Stored
 from descentflow.runtime.progress import Progress
 from descentflow.stages import TRAINERS
-from descentflow.stages.command import Stage, Task
+from descentflow.stages.command import Stage, Task, files_needed
 from descentflow.stages.trainers.trainer import Trainer
 from descentflow.training.recording import describe
+
+NUMBERED = {"initialization": Stored(("initialization",), "int64")}
+SAMPLED = {"parameters": Stored(("initialization", "parameter"), finite="all")}
+"""What every file of a chunk holds, and files of initial parameters."""
 
 
 def train(task: Task[Any]) -> None:
@@ -51,12 +55,12 @@ def _before(task: Task[Any], trainer: Trainer) -> xr.Dataset | None:
     start, written = task.spec.segment[0], task.written
     needed = int(start > 0 or trainer.samples)
     if len(task.inputs) != needed:
-        raise InputError(f"--input: {needed} files are needed, found {len(task.inputs)}")
+        raise InputError(f"--input: {files_needed(needed, len(task.inputs))}")
     if not needed:
         return None
     path = task.inputs[0]
     before = netcdf.read(path)
-    spec = json.loads(before.attrs["spec"])
+    spec = netcdf.spec_of(before, path)
     if start > 0:
         expected = {**written, "segment": [spec.get("segment", [None])[0], start]}
     else:
@@ -64,6 +68,13 @@ def _before(task: Task[Any], trainer: Trainer) -> xr.Dataset | None:
         expected["layout"] = task.spec.layout.model_dump()
     if spec != expected:
         raise DamagedFile(f"{path}: belongs to another run or segment; delete it and run again")
+    carried, lengths = trainer.carried(task.spec) if start > 0 else (SAMPLED, {})
+    if start == 0:
+        lengths = {"parameter": task.spec.parameter_count}
+    lengths = {**lengths, "size": task.spec.trajectories, "initialization": task.spec.count}
+    netcdf.check_variables(before, path, {**NUMBERED, **carried}, lengths)
+    if before["initialization"].values.tolist() != list(task.spec.numbers):
+        raise DamagedFile(f"{path}: other initialisations than {task.spec.chunk}; {netcdf.AGAIN}")
     return before
 
 

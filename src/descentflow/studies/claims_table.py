@@ -6,15 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from descentflow.config.catalogue import STUDIES
 from descentflow.errors import InputError
-from descentflow.studies.claim import COLUMNS, VERDICTS
+from descentflow.studies.claim import COLUMNS, FAILS, HOLDS, NOT_MEASURED, TOO_SMALL
 
 Row = dict[str, str]
 """A claim's cells by the names in COLUMNS."""
 
-HOLDS, FAILS, UNKNOWN = (VERDICTS[verdict] for verdict in (True, False, None))
-WORDS = {HOLDS: "holds", FAILS: "FAILS", UNKNOWN: "not measured"}
-ORDER = (FAILS, UNKNOWN, HOLDS)
+WORDS = {
+    HOLDS: "holds",
+    FAILS: "FAILS",
+    TOO_SMALL: "too small to judge",
+    NOT_MEASURED: "not measured",
+}
+ORDER = (FAILS, TOO_SMALL, NOT_MEASURED, HOLDS)
 """Verdicts, worst first: pages and pictures show claims in this order."""
 
 GREEK = {
@@ -37,31 +42,39 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True)
 class Tally:
-    """How many claims hold, fail, and could not be measured."""
+    """How many claims hold, fail, have too small an experiment, and could not be measured."""
 
     holds: int
     fails: int
+    too_small: int
     unknown: int
 
     @property
     def total(self) -> int:
         """All claims."""
-        return self.holds + self.fails + self.unknown
+        return self.holds + self.fails + self.too_small + self.unknown
 
     @property
     def verdict(self) -> str:
         """The worst verdict."""
-        return FAILS if self.fails else UNKNOWN if self.unknown else HOLDS
+        if self.fails:
+            return FAILS
+        if self.too_small:
+            return TOO_SMALL
+        return NOT_MEASURED if self.unknown else HOLDS
 
     def __str__(self) -> str:
         parts = [f"{self.holds} of {self.total} claims hold"]
         parts += [f"{self.fails} FAIL{'S' if self.fails == 1 else ''}"] if self.fails else []
+        parts += [f"{self.too_small} too small to judge"] if self.too_small else []
         parts += [f"{self.unknown} not measured"] if self.unknown else []
         return ", ".join(parts)
 
 
 def read(path: Path) -> list[Row]:
     """The claims of a table; raises InputError where it is none."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path}: not a file")
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -73,13 +86,15 @@ def read(path: Path) -> list[Row]:
     for row in rows:
         if row["holds"] not in WORDS:
             raise InputError(f"{path}: claim {row['id']}: no verdict but {row['holds']!r}")
+        if row["study"] not in STUDIES:
+            raise InputError(f"{path}: claim {row['id']}: no study but {row['study']!r}")
     return rows
 
 
 def tally(rows: Sequence[Row]) -> Tally:
     """Count verdicts."""
     verdicts = [row["holds"] for row in rows]
-    return Tally(*map(verdicts.count, (HOLDS, FAILS, UNKNOWN)))
+    return Tally(*map(verdicts.count, (HOLDS, FAILS, TOO_SMALL, NOT_MEASURED)))
 
 
 def by_study(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -1,6 +1,7 @@
 """Theme, palettes, sizes and file formats of the figures, and the panels that several studies draw."""
 
 import io
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -220,6 +221,50 @@ def legend_above(figure: Figure, panel: Axes, columns: int, title: str | None = 
     """Put the panel's legend above the whole figure, where it covers nothing."""
     handles, labels = panel.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=columns, title=title)
+
+
+def log_range(panel: Axes, *values: Any, floor: float) -> None:
+    """Make the y axis logarithmic around the positive ``values``, from ``floor`` at the lowest."""
+    flat = np.concatenate([np.ravel(value) for value in values])
+    flat = flat[np.isfinite(flat) & (flat > 0.0)]
+    low, high = max(floor, flat.min(initial=1.0)), max(floor, flat.max(initial=1e-300))
+    margin = max(2.0, (high / low) ** 0.05)
+    panel.set(yscale="log", ylim=(low / margin, high * margin))
+
+
+def empty(panel: Axes, text: str) -> None:
+    """Say in a panel why it has no data, and take its ticks away."""
+    panel.text(0.5, 0.5, text, transform=panel.transAxes, ha="center", va="center", size=7)
+    panel.set(xticks=[], yticks=[])
+
+
+def target_name(written: str) -> str:
+    """Return a target, given as JSON, for a title: ``f = 2x + 1``, ``step at 0.5``, a formula."""
+    target = json.loads(written)
+    kind = target["kind"]
+    if kind in ("constant", "affine", "polynomial"):
+        powers = target.get("coefficients") or [
+            target.get("value", target.get("intercept", 0.0)),
+            target.get("slope", 0.0),
+        ]
+        return f"$f={_polynomial(powers)}$"
+    if kind == "step":
+        return f"step at {target['at']:g}"
+    if kind == "expression":
+        return f"f = {target['formula']}".replace("$", r"\$")
+    points = zip(target["knots"], target["values"], strict=True)
+    return "–".join(f"({x:.3g}, {y:.3g})" for x, y in points)
+
+
+def _polynomial(powers: Sequence[float]) -> str:
+    """Write a polynomial, lowest power first, as mathematics: ``x^{2}-x+0.25``."""
+    text = ""
+    for power, factor in reversed(list(enumerate(powers))):
+        if factor:
+            size = "" if abs(factor) == 1.0 and power else f"{abs(factor):g}"
+            sign = "-" if factor < 0.0 else "+" if text else ""
+            text += sign + size + ("", "x", f"x^{{{power}}}")[min(power, 2)]
+    return text or "0"
 
 
 def joined(counts: Any) -> str:

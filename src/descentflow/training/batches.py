@@ -13,11 +13,15 @@ from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
 
 Progress = Callable[[int], object]
-"""A function called with the number of initialisations finished since the last call, 0 each second."""
+"""A function that is called with how many initialisations are done since the last call, often 0."""
+
+TICK_SECONDS = 1.0
 
 
 def check_start(problem: Problem, theta0: ArrayLike | None) -> Array:
     """Copy θ₀ into an array (K, P), K at least 1; θ₀ (P,) is one start. Raises InputError."""
+    if not isinstance(problem, Problem):
+        raise InputError(f"problem: a Problem is needed, found {type(problem).__name__}")
     if theta0 is None:
         raise InputError("theta0: missing")
     start = np.atleast_2d(problem.layout.parameters("theta0", theta0))
@@ -40,7 +44,7 @@ def run_blocks(
         futures = [pool.submit(kernel, rows) for rows in blocks]
         try:
             for rows, future in zip(blocks, futures, strict=True):
-                while progress is not None and not wait([future], timeout=1.0).done:
+                while progress is not None and not wait([future], timeout=TICK_SECONDS).done:
                     progress(0)
                 future.result()  # raises the exception of a kernel that failed
                 if progress is not None:

@@ -132,6 +132,8 @@ def attributes(problem: Problem, settings: Settings) -> dict[str, str]:
 def _problem_in(problem: Problem) -> dict[str, Any]:
     """Return the problem's mapping as JSON gives it back."""
     fields = problem.model_dump(mode="json", include=set(Problem.model_fields))
+    if not problem.trains_all:
+        fields["train"] = problem.trained
     mapping: dict[str, Any] = json.loads(json.dumps(fields))
     return mapping
 

@@ -1,4 +1,4 @@
-"""Gradient descent Θ_{n+1} = Θ_n − γ G(Θ_n) with constant step sizes, from many initialisations.
+"""Gradient descent Θ_{n+1} = Θ_n − γ_n G(Θ_n) from many initialisations.
 
 Every initialisation has arithmetic of its own, so its results depend neither on the others, nor on
 their order, nor on the number of threads. The state between two steps is θ alone, so a run that is
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from descentflow.errors import InputError
+from descentflow.functions.step_schedules import StepSchedule
 from descentflow.risk.problem import Problem
 from descentflow.runtime.progress import bar_if_watched
 from descentflow.schema.arguments import real_array
@@ -30,6 +31,7 @@ from descentflow.training.continuation import (
     settings_of,
     with_earlier_records,
 )
+from descentflow.training.decay import CONSTANT, Decay
 from descentflow.training.descent_kernel import Batch, Schedule, descend_rows
 from descentflow.training.descent_vectorized import descend_lanes
 from descentflow.training.norms import GRADIENT_NORM, LYAPUNOV, PARAMETER_NORM, RISK
@@ -84,6 +86,7 @@ class StepSettings(Settings):
     steps: Whole = Field(ge=1, le=MAX_STEPS)
     records_per_decade: Whole = Field(default=20, ge=1, le=1000)
     save_at: tuple[Whole, ...] = ()
+    schedule: StepSchedule | None = None
 
     @property
     def grids(self) -> dict[str, Steps]:
@@ -108,7 +111,7 @@ def descend(
     theta0: ArrayLike | None = None,
     *,
     steps: int,
-    step_size: ArrayLike | None = None,
+    step_size: ArrayLike | StepSchedule | None = None,
     records_per_decade: int | None = None,
     snapshots: int | None = None,
     save_at: ArrayLike | None = None,
@@ -120,7 +123,7 @@ def descend(
     ----------
     theta0 : (K, P), the initial parameters.
     steps : number of steps, at least 1.
-    step_size : γ > 0, a scalar or one per initialisation (K,).
+    step_size : γ > 0, a scalar or one per initialisation (K,), or a schedule.
     records_per_decade : density of the log-spaced records, 20 unless given.
     snapshots : number of initialisations whose θ is kept, the first ones; 0 unless given, and with
         ``save_at`` all of them.
@@ -149,18 +152,20 @@ def descend(
         "records_per_decade": records_per_decade,
         "snapshots": snapshots,
         "save_at": save_at,
+        "schedule": step_size if isinstance(step_size, StepSchedule) else None,
     }
     if continue_from is None:
         start = check_start(problem, theta0)
         settings = settings_of(DescentSettings, len(start), given)
-        state, sizes = DescentState.start(start), check_step_sizes(step_size, len(start))
+        state, sizes = DescentState.start(start), StepSizes.of(step_size, len(start))
     else:
-        given |= {"theta0": theta0, "step_size": step_size}
+        given = {"theta0": theta0, "step_size": step_size, **given}
         settings = continued_settings(DescentSettings, problem, continue_from, given)
-        state, sizes = _state_after(problem, continue_from)
+        state, gamma = _state_after(problem, continue_from)
+        sizes = StepSizes(gamma, decay_of(settings.schedule))
     first, grids = state.step, settings.grids
-    numbers = run_numbers(len(sizes), continue_from)
-    with bar_if_watched(len(sizes), "runs") as progress:
+    numbers = run_numbers(len(sizes.initial), continue_from)
+    with bar_if_watched(len(numbers), "runs") as progress:
         state, records = advance(
             problem,
             state,
@@ -171,7 +176,7 @@ def descend(
             progress,
         )
     dataset = descent_dataset(problem, state, records)
-    dataset["step_size"] = ("initialization", sizes, describe("step_size"))
+    dataset["step_size"] = ("initialization", sizes.initial, describe("step_size"))
     if continue_from is not None:
         dataset = with_earlier_records(continue_from, dataset, first, grids)
     return dataset.assign_attrs(attributes(problem, settings))
@@ -201,6 +206,28 @@ def _state_after(problem: Problem, run: xr.Dataset) -> tuple[DescentState, Array
     return state, column(run, "step_size", each)
 
 
+@dataclass(frozen=True)
+class StepSizes:
+    """The step sizes of K runs: γ before it falls, (K,), and how it falls with the steps."""
+
+    initial: Array
+    decay: Decay = CONSTANT
+
+    @classmethod
+    def of(cls, step_size: ArrayLike | StepSchedule | None, count: int) -> "StepSizes":
+        """Return them from a schedule, a scalar or one each; raise InputError unless positive."""
+        if not isinstance(step_size, StepSchedule):
+            return cls(check_step_sizes(step_size, count))
+        return cls(np.full(count, step_size.initial), decay_of(step_size))
+
+
+def decay_of(step_size: object) -> Decay:
+    """Return how a step size falls, which only a schedule's does."""
+    if not isinstance(step_size, StepSchedule):
+        return CONSTANT
+    return Decay(step_size.power, step_size.factor, step_size.every or 0)
+
+
 def check_step_sizes(step_size: ArrayLike | None, count: int) -> Array:
     """Return step sizes (count,) from a scalar or one each; raise InputError unless positive."""
     if step_size is None:
@@ -216,7 +243,7 @@ def check_step_sizes(step_size: ArrayLike | None, count: int) -> Array:
 def advance(
     problem: Problem,
     state: DescentState,
-    step_sizes: Array,
+    step_sizes: StepSizes,
     steps: Steps,
     snapshots_at: Steps,
     snapshots: int,
@@ -232,20 +259,22 @@ def advance(
         status=state.status.copy(),
         stopped_at=state.stopped_at.copy(),
         lyapunov_increase=state.lyapunov_increase.copy(),
-        step_sizes=step_sizes,
+        step_sizes=step_sizes.initial,
     )
     output = Output(
         values=np.full((len(batch.thetas), len(steps), 4), np.nan),
         snapshots=np.full((snapshots, len(snapshots_at), problem.parameter_count), np.nan),
     )
-    schedule, centre = Schedule(state.step, steps, snapshots_at), problem.lyapunov_centre
-    kernel: Callable[..., None] = descend_lanes if problem.engine == "closed_form" else descend_rows
+    schedule = Schedule(state.step, steps, snapshots_at, step_sizes.decay)
+    lanes = problem.engine == "closed_form" and problem.trains_all
+    kernel: Callable[..., None] = descend_lanes if lanes else descend_rows
+    model, centre = problem.model, problem.lyapunov_centre
 
     def run(rows: slice) -> None:
         # Slices are views: kernels write to the rows of the whole batch.
         part = Batch._make(field[rows] for field in batch)
         out = Output(output.values[rows], output.snapshots[rows])
-        kernel(problem.model, part, schedule, out, centre)
+        kernel(model, part, schedule, out, centre)
 
     run_blocks(run, len(batch.thetas), LANES, progress)
     state = replace(

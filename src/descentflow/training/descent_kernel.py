@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from descentflow.risk.engine import Model, gradient, new_scratch
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit, jit_inline
+from descentflow.training.decay import CONSTANT, NEVER, Decay, relative_step, unchanged_until
 from descentflow.training.norms import record
 from descentflow.training.recording import STATUS, Output, Steps
 
@@ -30,12 +31,13 @@ class Batch(NamedTuple):
 class Schedule(NamedTuple):
     """Runs go from step ``start`` to the last of ``steps`` (R,), recorded at each of them.
 
-    ``snapshots_at`` (Q,) is a subset of ``steps``.
+    ``snapshots_at`` (Q,) is a subset of ``steps``. ``decay`` says how step sizes fall with the steps.
     """
 
     start: int
     steps: Steps
     snapshots_at: Steps
+    decay: Decay = CONSTANT
 
 
 @jit
@@ -51,6 +53,8 @@ def descend_rows(
     status, steps, snapshots_at = batch.status, schedule.steps, schedule.snapshots_at
     values, snapshots = output.values, output.snapshots
     stopped_at = batch.stopped_at  # a field of a tuple costs a reference count at every use
+    decay = schedule.decay
+    falls = unchanged_until(decay, 0) < NEVER
     trial, grad = np.empty(batch.thetas.shape[1]), np.empty(batch.thetas.shape[1])
     for k in range(status.size):
         theta, n, s = batch.thetas[k], schedule.start, 0
@@ -59,7 +63,8 @@ def descend_rows(
         for r in range(steps.size):
             while status[k] == 0 and n < steps[r]:
                 gradient(model, theta, scratch, grad)
-                if not step(theta, grad, step_size, trial):
+                gamma = step_size * relative_step(decay, n) if falls else step_size
+                if not step(theta, grad, gamma, trial):
                     status[k] = LEFT_FINITE
                     break
                 if centre.size:

@@ -6,6 +6,7 @@ from descentflow.risk.closed_form import new_scratch
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit
 from descentflow.simd.vectors import LANES
+from descentflow.training.decay import relative_step, unchanged_until
 from descentflow.training.descent_kernel import LEFT_FINITE, Batch, Schedule
 from descentflow.training.norms import record
 from descentflow.training.recording import Output
@@ -28,6 +29,7 @@ def descend_lanes(
     steps, snapshots_at = schedule.steps, schedule.snapshots_at
     block = new_block(target_table, thetas)
     step_sizes, increase = np.zeros((1, LANES)), np.full((1, LANES), -np.inf)
+    current = np.zeros((1, LANES))  # the step sizes of step n
     for k in range(status.size):
         step_sizes[0, k], increase[0, k] = batch.step_sizes[k], batch.lyapunov_increase[k]
         if status[k] != 0:
@@ -39,8 +41,10 @@ def descend_lanes(
         # ``advance`` returns early when a lane stops, and the others go on from there. Once
         # all have stopped, every step size is 0.
         while n < steps[r] and step_sizes.any():
+            current[0] = step_sizes[0] * relative_step(schedule.decay, n)
+            count = min(steps[r], unchanged_until(schedule.decay, n)) - n
             now, taken, stopped = advance(
-                block, target_table, step_sizes, centre, increase, Index(now), steps[r] - n
+                block, target_table, current, centre, increase, Index(now), count
             )
             n += taken
             for k in range(status.size):

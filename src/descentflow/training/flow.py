@@ -148,10 +148,11 @@ def flow(  # noqa: PLR0913  # keywords of a public function
     Returns
     -------
     Dataset with dims (initialization, time): ``risk``, ``gradient_norm``, ``parameter_norm``,
-    ``dissipated`` (∫‖G‖²), for (leaky) ReLU ``balance_drift``, and then for constant targets
-    ``lyapunov`` and ``integrated_risk``; per initialisation ``parameters``, ``stopped_at``, ``status``,
-    ``risk_increase``, ``step_count`` and ``refused_count``; ``snapshots`` when asked for. A flow
-    stopped by ``gradient_tolerance`` repeats its last state, one that spent its budget has nan. The
+    ``dissipated`` (∫‖G‖²), for (leaky) ReLU with all of θ trained ``balance_drift``, and then for
+    constant targets ``lyapunov`` and ``integrated_risk``; per initialisation ``parameters``,
+    ``stopped_at``, ``status``, ``risk_increase``, ``step_count`` and ``refused_count``; ``snapshots``
+    when asked for. A flow stopped by ``gradient_tolerance`` repeats its last state, one that spent its
+    budget has nan. Where a flow slides along a kink (0.3b), G is its part that moves θ. The
     attribute ``spec`` holds problem and settings as JSON; ``balances``,
     ``restart_parameters`` and ``restart_sums`` are what a longer flow continues from.
 
@@ -285,11 +286,12 @@ def advance(
     schedule = kernel.Schedule(state.time, every_time, restarts, at_snapshot)
     shape, centre = problem.layout, problem.lyapunov_centre
     layout = KernelLayout(shape.inputs, shape.hidden, shape.outputs)
+    models = kernel.Models(problem.model, problem.flow_model, problem.whole_model)
 
     def run(rows: slice) -> None:
         part = kernel.Batch._make(field[rows] for field in batch)
         out = Output(output.values[rows], output.snapshots[rows])
-        kernel.flow_rows(problem.model, part, control, schedule, out, layout, centre)
+        kernel.flow_rows(models, part, control, schedule, out, layout, centre)
 
     # Smaller blocks where threads would idle at the end.
     block = max(1, min(MAX_BLOCK, len(batch.thetas) // (4 * numba.get_num_threads())))
@@ -326,7 +328,7 @@ def flow_dataset(problem: Problem, state: FlowState, records: Records) -> xr.Dat
         "parameter_norm": norms.PARAMETER_NORM,
         "dissipated": kernel.DISSIPATED,
     }
-    if problem.network.sigma.homogeneous:
+    if problem.network.sigma.homogeneous and problem.trains_all:
         columns["balance_drift"] = kernel.BALANCE_DRIFT
     if problem.lyapunov_centre.size:
         columns |= {"lyapunov": norms.LYAPUNOV, "integrated_risk": kernel.INTEGRATED_RISK}

@@ -11,7 +11,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.risk.engine import Model, Scratch, derivatives, kink_regions, new_scratch, risk
+from descentflow.risk.engine import (
+    Model,
+    Scratch,
+    crossing,
+    derivatives,
+    gradient,
+    kink_regions,
+    new_scratch,
+    risk,
+    settle,
+    slides,
+    start_flow,
+)
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import load, store
@@ -23,7 +35,7 @@ from descentflow.training.active_neurons import (
     scatter,
 )
 from descentflow.training.block_ldl import shifted_factor, solve
-from descentflow.training.norms import record, square
+from descentflow.training.norms import GRADIENT_NORM, record, square
 from descentflow.training.recording import STATUS, Output
 from descentflow.training.rosenbrock import (
     ENERGY,
@@ -95,9 +107,20 @@ class Schedule(NamedTuple):
     snapshots: NDArray[np.bool_]
 
 
+class Models(NamedTuple):
+    """The problem's model, the one that the flow follows, and the one of all parts of θ.
+
+    ``followed`` differs where G jumps along flows, ``whole`` where parts of θ stay.
+    """
+
+    model: Model
+    followed: Model
+    whole: Model
+
+
 @jit
 def flow_rows(
-    model: Model,
+    models: Models,
     batch: Batch,
     control: Control,
     schedule: Schedule,
@@ -111,7 +134,7 @@ def flow_rows(
     empty. At each restart the flow is restricted to the neurons active there; ``memory`` belongs to
     the restricted network and θ to the whole one.
     """
-    times, status = schedule.times, batch.status
+    times, status, model = schedule.times, batch.status, models.model
     # One flow at a time: no sum runs across flows, so each has its own bits.
     for k in range(status.size):
         theta, t, s = batch.thetas[k], schedule.start, 0
@@ -122,13 +145,15 @@ def flow_rows(
                 # of them. So a flow cut at a restart has the same bits.
                 if r == 0 or schedule.restarts[r - 1]:
                     step = max(FIRST_STEP, RESTART_FRACTION * t)
-                    active = active_indices(model, theta, scratch, layout)
+                    # A neuron whose parts all stay is inactive for the flow, but not for N.
+                    active = active_indices(models.whole, theta, scratch, layout)
                     hidden = (active.size - layout.outputs) // (layout.inputs + 1 + layout.outputs)
                     memory = new_memory(active.size, hidden)
-                    active_scratch = new_scratch(model, active.size)
+                    active_scratch = new_scratch(models.followed, active.size)
                     gather(theta, active, memory.theta)
+                    followed = start_flow(models.followed, memory.theta, active_scratch)
                 t, step, status[k] = _integrate_to(
-                    model, t, times[r], step, batch.sums[k], control, active_scratch, memory
+                    followed, t, times[r], step, batch.sums[k], control, active_scratch, memory
                 )
                 scatter(memory.theta, active, theta)
                 batch.stopped_at[k] = t
@@ -137,6 +162,9 @@ def flow_rows(
                 break
             values = output.values[k, r]
             record(model, theta, scratch, grad, centre, values)
+            if slides(followed):
+                gradient(followed, memory.theta, active_scratch, memory.grad_at_point)
+                values[GRADIENT_NORM] = np.sqrt(square(memory.grad_at_point))
             values[DISSIPATED] = batch.sums[k, ENERGY_SUM]
             values[BALANCE_DRIFT] = _drift(theta, batch.balances[k], layout)
             values[INTEGRATED_RISK] = batch.sums[k, RISK_SUM]
@@ -195,7 +223,7 @@ def _integrate_to(
     G and the Hessian at θ stay valid when a step is refused; ``stale`` says that θ has moved since.
     The regions of the kinks in row 0 always belong to θ.
     """
-    status, stale = RUNNING, True
+    status, stale, uncut = RUNNING, True, 0.0
     risk_before = risk(model, memory.theta, scratch)
     kink_regions(model, memory.theta, scratch, KINK_MARGIN, memory.kink_regions[0])
     while t < end:
@@ -226,6 +254,12 @@ def _integrate_to(
         if error <= 1.0:
             error = max(error, _discontinuity_error(model, scratch, control, memory))
         growth = _growth(error)
+        if error <= 1.0:
+            part = crossing(model, memory.theta, memory.point, scratch)
+            if part < 1.0:  # the step is cut, so as to end at an event
+                uncut, step = max(uncut, step), part * length
+                sums[REFUSED] += 1.0
+                continue
         if error > 1.0:
             sums[REFUSED] += 1.0
             step = length * min(growth, 0.9)
@@ -245,6 +279,8 @@ def _integrate_to(
         # A step cut short by a record does not shorten the next one.
         cut_short = length < step and growth >= 1.0
         step = max(step, length * growth) if cut_short else length * growth
+        if settle(model, memory.theta, scratch):
+            step, uncut = max(step, uncut), 0.0
         stale = True
     return t, step, status
 

@@ -5,10 +5,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.risk.engine import Model, gradient, network_shape, new_scratch
+from descentflow.risk.engine import (
+    Model,
+    clear_untrained,
+    gradient,
+    network_shape,
+    new_scratch,
+    restore_untrained,
+)
 from descentflow.risk.sums import residual_row
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit
+from descentflow.training.decay import NEVER, relative_step, unchanged_until
 from descentflow.training.descent_kernel import LEFT_FINITE, Schedule
 from descentflow.training.minibatch import (
     Batches,
@@ -73,6 +81,8 @@ def optimize_rows(
     buffers = memory[FIRST_BUFFER : FIRST_BUFFER + held, :size]
     shape, scratch = network_shape(model, size), new_scratch(model, size)
     drawn, row = new_drawn(model, batches, size), Index(residual_row(shape))
+    decay = schedule.decay
+    falls = unchanged_until(decay, 0) < NEVER
     # Fields of a tuple cost reference counts at every use.
     key, nodes, sums, simple = batches.key, drawn.nodes, drawn.sums, is_relu(shape)
     for k in range(status.size):
@@ -90,11 +100,14 @@ def optimize_rows(
                     relu_gradient(theta, nodes, sums, grad)
                 else:
                     batch_gradient(shape, theta, drawn, grad)
+                clear_untrained(model, grad)
+                gamma = step_size * relative_step(decay, n) if falls else step_size
                 n += 1
-                if not update(rule, n, step_size, memory):
+                if not update(rule, n, gamma, memory):
                     status[k] = LEFT_FINITE
                     theta[:] = before
                     break
+                restore_untrained(model, before, theta)
                 stopped_at[k] = n
             if status[k] != 0:
                 break

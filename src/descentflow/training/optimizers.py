@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from descentflow.config.optimizer import MethodName, OptimizerOptions, OptionKeywords, unfit_batches
 from descentflow.errors import ConfigurationError, InputError
 from descentflow.functions.formulas import DEPTH
+from descentflow.functions.step_schedules import StepSchedule
 from descentflow.risk.problem import Problem
 from descentflow.runtime.progress import bar_if_watched
 from descentflow.schema.model import Whole
@@ -29,7 +30,7 @@ from descentflow.training.continuation import (
     settings_of,
     with_earlier_records,
 )
-from descentflow.training.descent import StepSettings, check_step_sizes, run_numbers
+from descentflow.training.descent import StepSettings, StepSizes, decay_of, run_numbers
 from descentflow.training.descent_kernel import Schedule
 from descentflow.training.minibatch import Batches
 from descentflow.training.norms import GRADIENT_NORM, LYAPUNOV, PARAMETER_NORM, RISK
@@ -115,7 +116,7 @@ def optimize(  # noqa: PLR0913  (the names that a caller writes)
     *,
     steps: int,
     method: MethodName | None = None,
-    step_size: ArrayLike | None = None,
+    step_size: ArrayLike | StepSchedule | None = None,
     batch: int | None = None,
     seed: int | None = None,
     records_per_decade: int | None = None,
@@ -132,7 +133,7 @@ def optimize(  # noqa: PLR0913  (the names that a caller writes)
     steps : number of steps, at least 1.
     method : sgd, momentum, nesterov, adagrad, rmsprop, adam, amsgrad, adamax or adamw, with PyTorch's
         conventions.
-    step_size : γ > 0, a scalar or one per initialisation (K,).
+    step_size : γ > 0, a scalar or one per initialisation (K,), or a schedule.
     batch : number of random inputs in each step; without it the gradient is exact.
     seed : of the batches, 0 unless given; the batch of step n of row k is a function of (seed, k, n)
         alone.
@@ -160,25 +161,29 @@ def optimize(  # noqa: PLR0913  (the names that a caller writes)
         "records_per_decade": records_per_decade,
         "snapshots": snapshots,
         "save_at": save_at,
+        "schedule": step_size if isinstance(step_size, StepSchedule) else None,
         **options,
     }
     if continue_from is None:
         start = check_start(problem, theta0)
         settings = settings_of(OptimizerSettings, len(start), given)
     else:
-        given |= {"theta0": theta0, "step_size": step_size}
+        given = {"theta0": theta0, "step_size": step_size, **given}
         settings = continued_settings(OptimizerSettings, problem, continue_from, given)
     for where, text in unfit_batches(problem.inputs, settings):
         raise ConfigurationError(text, where)
     optimizer = Optimizer.of(problem, settings, settings.seed)
     if continue_from is None:
         state = OptimizerState.start(start, optimizer)
-        sizes = check_step_sizes(step_size, len(start))
+        sizes = StepSizes.of(step_size, len(start)).initial
     else:
         state, sizes = _state_after(problem, continue_from, optimizer)
     first, grids = state.step, settings.grids
     numbers = run_numbers(len(sizes), continue_from)
-    schedule = Schedule(first, within(grids["step"], first), within(grids["snapshot"], first))
+    decay = decay_of(settings.schedule)
+    schedule = Schedule(
+        first, within(grids["step"], first), within(grids["snapshot"], first), decay
+    )
     kept = int((numbers < settings.snapshots).sum())
     with bar_if_watched(len(sizes), "runs") as progress:
         state, records = advance(

@@ -123,6 +123,18 @@ def snapshot_times(until: float) -> Array:
     return np.array([0.0, *restart_times(until), until])
 
 
+def with_saved(recorded: Grid, kept: Grid, save_at: Sequence[float]) -> tuple[Grid, Grid]:
+    """Return grids of records and of kept θ: kept at ``save_at`` up to the last record, if given.
+
+    What is kept is recorded, too.
+    """
+    if not save_at:
+        return recorded, kept
+    chosen = np.array(save_at, recorded.dtype)
+    chosen = chosen[chosen <= recorded[-1]]
+    return np.union1d(recorded, chosen), chosen
+
+
 def within(grid: Grid, start: float) -> Grid:
     """Return the entries of a grid after a segment's start; in the first segment also 0."""
     part: Grid = grid[(grid > start) | (grid == start) & (start == 0)]

@@ -85,7 +85,7 @@ def test_figures_and_claims_deviate_only_with_their_data(root: Path, told: Manif
     rewrite(root, measured=1e-9)
     found = outcomes(told, root)
     assert {found[key] for key in keys} == {Outcome.TOLERANCE}
-    small.claims(root / "results/claims.csv", holds="NO")
+    small.claims(root / "results/claims.csv", holds="fails")
     small.picture(root / f"{FIGURE}.png", width=40.0)
     found = outcomes(told, root)
     assert {found[key] for key in keys} == {Outcome.DIFFERENT}

@@ -12,11 +12,13 @@ import small_results as small
 from in_process import do
 
 from descentflow import cli
-from descentflow.archive import verify
+from descentflow.archive import recompute, verify
 from descentflow.archive.build import build
+from descentflow.archive.bundle import Archive
 from descentflow.archive.compare import Outcome
 from descentflow.config import validate
 from descentflow.planning.jobs import Job, Jobs, lock_digest
+from descentflow.runtime import digest_list
 
 pytestmark = pytest.mark.filterwarnings("ignore:constrained_layout not applied")
 
@@ -43,6 +45,7 @@ SMALL: dict[str, Any] = {
         },
     },
 }
+LIST = "results/digests/judge.sha256"
 TRAINERS = {"descent", "flow", "deep_gram", "deep_descent"}
 
 
@@ -51,9 +54,12 @@ def do_quickly(job: Job, inputs: Iterable[Path] = (), outputs: Iterable[Path] = 
     if job.stage != "draw":
         do(job, inputs, outputs)
         return
-    for path in map(Path, outputs or job.outputs):
+    *drawn, listed = map(Path, outputs or job.outputs)
+    for path in (*drawn, listed):
         path.parent.mkdir(parents=True, exist_ok=True)
+    for path in drawn:
         small.picture(path)
+    listed.write_text(digest_list.text(listed, drawn))
 
 
 def archived(
@@ -106,20 +112,20 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """The jobs that are done again, in this process."""
     done: list[Job] = []
 
-    def run(job: Job, inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
+    def run(job: Job, inputs: Iterable[Path], outputs: Iterable[Path], _folder: Path) -> None:
         done.append(job)
         do_quickly(job, inputs, outputs)
 
-    monkeypatch.setattr(verify, "run_command", run)
+    monkeypatch.setattr(recompute, "run_command", run)
     return done
 
 
 def test_every_part_is_computed_again(made: tuple[Path, Jobs], in_process: list[Job]) -> None:
     """All jobs, each once; every byte is the same, and no code is another one."""
     path, jobs = made
-    lines = verified(path, *SMALL["studies"], "claims")
+    lines = verified(path, "all")
     assert in_process == list(jobs.all())
-    count = sum(len(job.outputs) for job in jobs.all())
+    count = sum(len(job.artefacts) for job in jobs.all())
     assert lines[-1] == f"{count} bytes equal, 0 content equal, 0 within tolerance, 0 different"
     assert len(lines) == count + 1
 
@@ -140,14 +146,41 @@ def test_the_claims_alone_are_judged_from_the_archived_datasets(made: tuple[Path
     """An altered table is different; page and picture are shown from the table judged anew."""
     path, _ = made
     assert verified(path, "claims")[-1].startswith("5 bytes equal")
-    with verify.unpacked(path) as root:
+    with recompute.unpacked(path) as root:
         jobs = verify.jobs_of(root)
         table = root / "results/claims.csv"
-        table.write_text(table.read_text().replace("yes", "NO"))
-        chosen = verify.jobs_behind(jobs, [verify.CLAIMS])
-        found = {f.key: f.outcome for f in verify.recompute(jobs, root, chosen)}
+        table.write_text(table.read_text().replace("holds", "fails"))
+        altered = digest_list.text(root / LIST, [table])
+        (root / LIST).write_text(altered)  # a forger changes the list as well
+        chosen = recompute.jobs_behind(jobs, [recompute.CLAIMS])
+        found = {f.key: f.outcome for f in recompute.recompute(jobs, root, chosen)}
     assert found.pop("results/claims.csv") is Outcome.DIFFERENT
     assert set(found.values()) == {Outcome.BYTES}
+
+
+def test_every_artefact_belongs_to_a_part(made: tuple[Path, Jobs]) -> None:
+    """Studies and claims together are all jobs, and each says what it leaves out."""
+    path, jobs = made
+    parts = [*jobs.blocks, recompute.CLAIMS]
+    chosen = recompute.jobs_behind(jobs, parts)
+    assert chosen == recompute.jobs_behind(jobs, ["all"]) == list(jobs.all())
+    assert recompute.parts_left_out(jobs, chosen) == []
+    with Archive.open(path) as archive:
+        outputs = {p for job in chosen for p in job.outputs}
+        computed = {n for n in archive.members if n.startswith(("results/", "figures/"))}
+    assert computed == outputs
+    claims = recompute.jobs_behind(jobs, ["claims"])
+    assert set(recompute.parts_left_out(jobs, claims)) == set(jobs.blocks)
+
+
+def test_a_command_imports_nothing_from_its_folder(tmp_path: Path) -> None:
+    """An archive may bring a numpy.py, and so may the folder in which it is verified."""
+    (tmp_path / "numpy.py").write_text("raise SystemExit('foreign code')")
+    jobs = Jobs.from_mapping(small.CONFIG, "lock")
+    job = next(job for job in jobs.all() if job.stage == "sample")
+    with contextlib.chdir(tmp_path):
+        recompute.run_command(job, [], [tmp_path / path for path in job.outputs], tmp_path)
+    assert (tmp_path / job.outputs[0]).exists()
 
 
 @pytest.fixture(scope="module")

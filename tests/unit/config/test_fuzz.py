@@ -195,13 +195,13 @@ FILES: dict[str, tuple[bytes, str]] = {
     "merges": (MERGES.encode(), "values, aliases included"),
     "endless": (b"seed: &a [*a]\n", "contains itself"),
     "deep": (b"seed: " + b"[" * 5000 + b"]" * 5000, "nested too deeply"),
-    "date": (b"seed: 2001-99-99\n", "cannot be read as YAML"),
+    "date": (b"seed: 2001-99-99\n", "is a date in YAML"),
     "digits": (b"seed: " + b"1" * 10_000, "cannot be read as YAML"),
-    "hexadecimal digits": (b"seed: 0x" + b"f" * 10_000, "moderate size"),
+    "hexadecimal digits": (b"seed: 0x" + b"f" * 10_000, "is not in base 10"),
     "set": (b"seed: 1\nstudies: !!set {blow_up}\n", "a YAML set"),
     "object": (b"seed: !!python/object/apply:os.getcwd []\n", "cannot be read as YAML"),
     "list as a key": (b"seed: 1\n? [1, 2]\n: 3\n", "cannot be read as YAML"),
-    "sexagesimal": (b"seed: 1:30\n", "studies: missing"),
+    "sexagesimal": (b"seed: 1:30\n", "line 1: '1:30' is a number of base 60"),
 }
 
 

@@ -1,6 +1,7 @@
 """Files that arrive whole, say what they are, and are checked when read."""
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -365,3 +366,9 @@ def test_two_writers_use_two_temporary_files(tmp_path: Path) -> None:
             names.add(temporary.name)
             temporary.touch()
     assert len(names) == 20
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.nc")
+    with pytest.raises(DamagedFile, match=r"pipe\.nc: not a file"):
+        netcdf.read(tmp_path / "pipe.nc")

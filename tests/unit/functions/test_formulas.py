@@ -126,7 +126,9 @@ def test_switches(text: str, switches: list[str]) -> None:
     assert found == [(s.code.tolist(), s.operands.tolist()) for s in map(parse, switches)]
 
 
-ALLOWED = "; allowed: abs, arctan, cos, e, exp, log, max, min, pi, sin, sqrt, tan, tanh, where, x"
+ALLOWED = (
+    "; allowed: abs, arctan, cos, e, erf, exp, log, max, min, pi, sin, sqrt, tan, tanh, where, x"
+)
 REFUSED = {
     "sin(sni(x))": "column 5: unknown name 'sni' (did you mean 'sin'?)" + ALLOWED,
     "2*X": "column 3: unknown name 'X' (did you mean 'x'?)" + ALLOWED,

@@ -8,6 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from scipy.integrate import quad
 
+import descentflow as df
 from descentflow.errors import InputError
 from descentflow.functions.input_laws import MAX_TENSOR_NODES, InputLaw
 
@@ -103,11 +104,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "far away": ({"law": "uniform", "high": 2e6}, "1000000"),
     "a density with a zero": (
         {"law": "polynomial_density", "coefficients": [0.25, -1.0, 1.0]},
-        "must be positive on .*, it is not at 0.5",
+        "must be positive inside .*, it is not at 0.5",
     ),
     "a density negative at an end": (
         {"law": "polynomial_density", "coefficients": [1.0, -2.0]},
-        "must be positive on .*, it is not at 1",
+        "must be positive inside .*, it is not at 1",
     ),
     "a negative density": (
         {"law": "polynomial_density", "coefficients": [-1.0]},
@@ -140,6 +141,46 @@ def test_refused(case: str) -> None:
     mapping, text = REFUSED[case]
     with pytest.raises(ValidationError, match=text):
         law(**mapping)
+
+
+VANISHING = {
+    "at both ends": ([0.0, 6.0, -6.0], 0.0, 1.0),
+    "twice at one end": ([0.0, 0.0, 1.0], 0.0, 2.0),
+    "but for rounding": ([1.0, -1.0 / 3.0], 0.0, 3.0),
+    "at ends of two signs": ([2.0, 1.0, -1.0], -1.0, 2.0),
+}
+
+
+@pytest.mark.parametrize("case", VANISHING)
+def test_densities_that_vanish_at_an_end(case: str) -> None:
+    """E|v relu(wx + b) + c − x|² and its gradient in c, as integrals of polynomials by fractions."""
+    coefficients, low, high = VANISHING[case]
+    problem = df.Problem(
+        inputs=df.PolynomialDensity(low, high, coefficients=coefficients),
+        target=df.Affine(1),
+        network=df.Network(1),
+    )
+    w, b, v, c = theta = [2.0, -0.5, -1.5, 0.25]
+    kink = Fraction(-b / w)
+
+    def integral(factors: list[list[float]], left: Fraction, right: Fraction) -> Fraction:
+        product = [Fraction(1)]
+        for factor in (coefficients, *factors):
+            longer = [Fraction(0)] * (len(product) + len(factor) - 1)
+            for i, p in enumerate(product):
+                for j, q in enumerate(factor):
+                    longer[i + j] += p * Fraction(q)
+            product = longer
+        powers = enumerate(product, 1)
+        return sum((p / k * (right**k - left**k) for k, p in powers), Fraction(0))
+
+    inactive, active = [c, -1.0], [c + v * b, v * w - 1.0]
+    parts = [(inactive, Fraction(low), kink), (active, kink, Fraction(high))]
+    mass = integral([], Fraction(low), Fraction(high))
+    risk = sum(integral([r, r], *ends) for r, *ends in parts) / mass
+    slope = sum(2 * integral([r], *ends) for r, *ends in parts) / mass
+    assert problem.risk(theta) == pytest.approx(float(risk), rel=1e-14)
+    assert problem.gradient(theta)[-1] == pytest.approx(float(slope), rel=1e-13)
 
 
 def test_narrow_dips_of_a_density_are_seen() -> None:

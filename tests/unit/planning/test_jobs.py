@@ -69,9 +69,9 @@ def test_files_fit_together(jobs: Jobs) -> None:
         assert written.isdisjoint(job.outputs), job
         written |= set(job.outputs)
     read = {path for job in jobs.all() for path in job.inputs}
-    assert {path for path in written - read if not path.startswith("figures/")} == {
-        "results/claims.html"
-    }
+    lists = {f"results/digests/{name}.sha256" for name in ("show_claims", *jobs.blocks)}
+    left = {path for path in written - read if not path.startswith("figures/")}
+    assert left == {"results/claims.html"} | lists
 
 
 def test_segments_start_from_the_one_before(jobs: Jobs) -> None:
@@ -91,7 +91,11 @@ def test_file_names_hold_the_wildcards(jobs: Jobs) -> None:
     assert jobs.train(run.id, "4-7", 1).outputs == (f"results/runs/{run.id}/4-7.1.nc",)
     assert jobs.sample(run.start.id, "0-3").outputs == (f"results/samples/{run.start.id}/0-3.nc",)
     assert jobs.aggregate("constant_targets").outputs == ("results/datasets/constant_targets.nc",)
-    assert jobs.judge().outputs == ("results/claims.csv",)
+    assert jobs.judge().outputs == ("results/claims.csv", "results/digests/judge.sha256")
+    assert jobs.judge().artefacts == ("results/claims.csv",)
+    alone = jobs.judge("constant_targets")
+    assert alone.artefacts == ("results/claims/constant_targets.csv",)
+    assert alone.inputs == jobs.aggregate("constant_targets").outputs
 
 
 def test_outputs_move_everything() -> None:
@@ -100,7 +104,7 @@ def test_outputs_move_everything() -> None:
     paths = [path for job in jobs.all() for path in job.outputs]
     assert all(path.startswith(("here/r/", "there/")) for path in paths)
     assert all(
-        path.startswith("there/") for study in jobs.blocks for path in jobs.draw(study).outputs
+        path.startswith("there/") for study in jobs.blocks for path in jobs.draw(study).artefacts
     )
 
 
@@ -134,7 +138,7 @@ def test_figures_in_every_format(jobs: Jobs, study: str) -> None:
         if figure.experiment in jobs.blocks[study]
         for ending in FIGURE_FORMATS
     }
-    assert set(jobs.draw(study).outputs) == expected
+    assert set(jobs.draw(study).artefacts) == expected
     assert len(expected) >= 2 * len(FIGURE_FORMATS)
 
 
@@ -142,7 +146,7 @@ def test_figures_of_missing_experiments_are_not_drawn() -> None:
     studies = {"constant_targets": {"step_sizes": CONSTANT}}
     jobs = Jobs.from_mapping(configuration(studies=studies), "lock")
     assert list(jobs.blocks) == ["constant_targets"]
-    drawn = jobs.draw("constant_targets").outputs
+    drawn = jobs.draw("constant_targets").artefacts
     assert {Path(path).stem for path in drawn} == {"step_size_phases"}
 
 

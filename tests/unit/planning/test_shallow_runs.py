@@ -214,6 +214,19 @@ def test_a_shorter_horizon_is_a_prefix(data: st.DataObject, hidden: int, chunk: 
     assert stop <= longer_stop
 
 
+def test_what_a_longer_horizon_computes_again() -> None:
+    """A run below ten minutes has one segment, from 0; a longer one keeps all but the last."""
+    short, longer = (segments(steps, hidden=8, chunk=64) for steps in (20_000, 40_000))
+    assert (short, longer) == ([(0, 20_000)], [(0, 40_000)])
+    seconds = shallow_runs.SECONDS_PER_NEURON_STEP * (8 + 8) * 64
+    steps = int(4 * shallow_runs.SEGMENT_SECONDS / seconds)
+    short, longer = (segments(count, hidden=8, chunk=64) for count in (steps, 2 * steps))
+    assert longer[0] == short[0]
+    assert longer[: len(short) - 1] == short[:-1]
+    flows = [one(training={"method": "gf", "until": until}).segments for until in (1e4, 1e8)]
+    assert flows == [[(0, 1e4)], [(0, 1e8)]]
+
+
 @pytest.mark.parametrize(("hidden", "chunk"), [(4, 16), (64, 256), (1000, 1024), (4, 10**6)])
 def test_segments_last_about_ten_minutes_at_most(hidden: int, chunk: int) -> None:
     """By the plan's own estimate."""

@@ -13,7 +13,8 @@ from descentflow.errors import InputError
 from descentflow.report.claims_figure import COLORS, TINTS, claims
 from descentflow.stages.show_claims import STAGE
 from descentflow.studies import style
-from descentflow.studies.claims_table import FAILS, HOLDS, UNKNOWN, Row
+from descentflow.studies.claim import FAILS, HOLDS, NOT_MEASURED, TOO_SMALL
+from descentflow.studies.claims_table import WORDS, Row
 
 JOB = {"spec": {"studies": ["constant_targets", "blow_up"]}}
 
@@ -38,10 +39,12 @@ def test_every_statement_has_a_badge_with_its_verdict() -> None:
     found = shown(figure)
     for part in ("V ≤ 1", "<b>bold</b> | bar", "γ² > 0", "risk to 0"):
         assert part in found
-    assert (found.count("holds"), found.count("FAILS"), found.count("not measured")) == (3, 1, 1)
+    assert [found.count(word) for word in WORDS.values()] == [3, 1, 1, 1]
     badges = [patch for patch in figure.axes[0].patches if isinstance(patch, FancyBboxPatch)]
     colors = sorted(to_hex(badge.get_facecolor()) for badge in badges)
-    assert colors == sorted([COLORS[HOLDS]] * 3 + [COLORS[FAILS], COLORS[UNKNOWN]])
+    assert colors == sorted(
+        [COLORS[HOLDS]] * 3 + [COLORS[FAILS], COLORS[TOO_SMALL], COLORS[NOT_MEASURED]]
+    )
     assert len({(badge.get_width(), badge.get_height()) for badge in badges}) == 1
 
 
@@ -54,7 +57,9 @@ def test_a_failing_claim_is_first_and_marked_and_explained() -> None:
     tints = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
     assert {to_hex(tint.get_facecolor()) for tint in tints} == set(TINTS.values())
     headline = texts(figure)[0]
-    assert headline.get_text() == "3 of 5 claims hold, 1 FAILS, 1 not measured"
+    assert (
+        headline.get_text() == "3 of 6 claims hold, 1 FAILS, 1 too small to judge, 1 not measured"
+    )
     assert headline.get_color() == COLORS[FAILS]
     assert texts(draw(rows()[:1]))[0].get_color() == COLORS[HOLDS]
 

@@ -11,7 +11,9 @@ from shown_claims import CLAIMS, rows, write
 
 from descentflow import cli
 from descentflow.archive import content, manifest
+from descentflow.errors import InputError
 from descentflow.report import claims_html, claims_markdown
+from descentflow.studies import claims_table
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,11 +42,24 @@ def test_the_filtered_page_holds_every_claim_failing_ones_first() -> None:
     page = claims_html.page(rows())
     cells = Cells()
     cells.feed(page)
-    assert cells.classes == ["fails", "unknown", "holds", "holds", "holds"]
+    assert cells.classes == ["fails", "small", "unknown", "holds", "holds", "holds"]
     first = cells.rows[0]
     assert first[:2] == ["FAILS", "<b>bold</b> | bartwo"]
     assert first[2:] == ["3", "2", "constant_targets, flow", "derivedarXiv:2102.09924"]
-    assert '<h1 class="fails">3 of 5 claims hold, 1 FAILS, 1 not measured</h1>' in page
+    assert (
+        '<h1 class="fails">3 of 6 claims hold, 1 FAILS, 1 too small to judge, 1 not measured</h1>'
+        in page
+    )
+
+
+def test_names_of_studies_are_escaped_and_foreign_ones_refused(tmp_path: Path) -> None:
+    """The table may come from somebody else, as in an archive."""
+    forged = [{**row, "study": row["study"].replace("blow_up", "<script>")} for row in rows()]
+    assert '<option value="&lt;script&gt;">&lt;script&gt; (' in claims_html._form(forged)
+    path = write(tmp_path / "claims.csv")
+    path.write_text(path.read_text().replace("\nblow_up,", "\n<script>,"))
+    with pytest.raises(InputError, match="claim three: no study but '<script>'"):
+        claims_table.read(path)
 
 
 def test_the_filtered_page_needs_nothing_else() -> None:
@@ -59,7 +74,7 @@ def test_the_page_of_the_documentation_holds_every_claim() -> None:
     assert len(lines) == len(CLAIMS)
     assert lines[0].startswith("| ❌ **FAILS** | &#60;b&#62;bold&#60;/b&#62; &#124; bar (`two`) |")
     assert all(line.count(" | ") == 5 for line in lines)
-    assert "**3 of 5 claims hold, 1 FAILS, 1 not measured.**" in page
+    assert "**3 of 6 claims hold, 1 FAILS, 1 too small to judge, 1 not measured.**" in page
     assert "](constant_targets.md)" in page
 
 
@@ -82,4 +97,4 @@ def test_the_tracked_page_is_of_the_tracked_results() -> None:
     assert fresh, "docs/claims.md is of other results; `make gallery` writes it"
     names = re.findall(r"\(`(\w+)`\) \|", page)
     assert sorted(names) == sorted(name for _, name, _ in told["verdicts"])
-    assert json.dumps(told["verdicts"]).count('"NO"') == page.count("❌")
+    assert json.dumps(told["verdicts"]).count('"fails"') == page.count("❌")

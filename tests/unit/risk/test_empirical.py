@@ -283,7 +283,7 @@ def test_an_interval_by_points_tends_to_the_interval() -> None:
     points = {"law": "uniform", "rule": "tensor", "nodes": 20}
     finite = df.Problem.from_mapping(mapping | {"inputs": points})
     theta = np.random.default_rng(46).normal(size=(4, 7))
-    rule = new_rule(smooth.piecewise_forms, smooth.inputs.density, smooth.network.sigma)
+    rule = new_rule(smooth.piecewise_forms, smooth.inputs, smooth.network.sigma)
     for one, other in zip(everything(rule, theta), everything(finite.model, theta), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-14 * (1 + np.abs(one).max()))
 

@@ -30,7 +30,7 @@ LIMIT = 16.0
 
 def rule_of(problem: df.Problem) -> Rule:
     """The rule, also where the problem has formulas."""
-    return new_rule(problem.piecewise_forms, problem.inputs.density, problem.network.sigma)
+    return new_rule(problem.piecewise_forms, problem.inputs, problem.network.sigma)
 
 
 def everything(rule: Rule, theta: Array) -> tuple[Array, Array, Array]:

@@ -1,16 +1,19 @@
 """The shared cache of the stages: what it finds, what it refuses, and that two may write at once."""
 
+import errno
 import itertools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from descentflow.errors import InputError
 from descentflow.planning.jobs import Jobs
 from descentflow.runtime import result_cache
 
@@ -72,6 +75,161 @@ def test_a_damaged_entry_is_noticed_and_made_again(tmp_path: Path, made: Path, d
     assert not entry.exists()
     result_cache.store(folder, key, [made])
     assert result_cache.fetch(folder, key, [copy])
+
+
+DENIED = "cache: {}: Permission denied\n"
+
+
+def entry_of(folder: Path, key: str) -> Path:
+    return folder / key[:2] / key
+
+
+@pytest.mark.parametrize("harm", ["deep", "long", "pipe", "pipe of digests", "link to a folder"])
+def test_an_entry_that_means_harm_is_damage(tmp_path: Path, made: Path, harm: str) -> None:
+    """No recursion, no memory, and nothing waits for a writer that never comes."""
+    folder, copy = tmp_path / "cache", tmp_path / "copy" / "0-7.nc"
+    key = result_cache.key_of(JOB, [], [made])
+    result_cache.store(folder, key, [made])
+    entry = entry_of(folder, key)
+    kept, listed = entry / made.name, entry / result_cache.DIGESTS
+    match harm:
+        case "deep":
+            listed.write_text("[" * 100_000)
+        case "long":
+            listed.write_text("[" + "1," * 10**6 + "1]")
+        case "pipe" | "pipe of digests":
+            path = kept if harm == "pipe" else listed
+            path.unlink()
+            os.mkfifo(path)
+        case "link to a folder":
+            kept.unlink()
+            kept.symlink_to(tmp_path)
+    assert not result_cache.fetch(folder, key, [copy])
+    assert not entry.exists()
+    assert not copy.exists()
+
+
+@pytest.mark.parametrize("fault", ["full disk", "no folder", "too many files", "not renamed"])
+def test_faults_of_the_reader_are_not_blamed_on_the_entry(
+    tmp_path: Path,
+    made: Path,
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, copy = tmp_path / "cache", tmp_path / "copy" / "0-7.nc"
+    key = result_cache.key_of(JOB, [], [made])
+    result_cache.store(folder, key, [made])
+
+    def fail(*_arguments: object, **_options: object) -> int:
+        number = errno.EMFILE if fault == "too many files" else errno.ENOSPC
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        match fault:
+            case "full disk":
+                patch.setattr(result_cache, "_copy", fail)
+            case "no folder":
+                copy.parent.write_text("a file where the folder should be")
+            case "too many files":
+                patch.setattr(os, "open", fail)
+            case "not renamed":
+                patch.setattr(Path, "replace", fail)
+        assert not result_cache.fetch(folder, key, [copy])
+    assert capsys.readouterr().err.startswith("cache: ")
+    copy.parent.unlink() if copy.parent.is_file() else None
+    assert not list(tmp_path.glob("copy/*"))
+    assert result_cache.fetch(folder, key, [copy])
+    assert copy.read_bytes() == made.read_bytes()
+
+
+def as_nobody(code: str, *arguments: object) -> str:
+    """Run a function of the cache as a user without rights; what it says."""
+    program = (
+        "import os, sys; from pathlib import Path; from descentflow.runtime import result_cache\n"
+        "os.umask(0o077); os.setgid(65534); os.setuid(65534)\n" + code
+    )
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Traceback" not in ended.stderr
+    return ended.stdout + ended.stderr
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may become another user")
+def test_permissions_are_told_and_survived(made: Path) -> None:
+    """Entries of another user with umask 077: in a shared folder all can read them."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        folder, key = Path(place) / "cache", result_cache.key_of(JOB, [], [made])
+        folder.mkdir()
+        folder.chmod(0o777)
+        source, copy = Path(place) / made.name, Path(place) / "mine" / made.name
+        source.write_bytes(made.read_bytes())
+        source.chmod(0o644)
+        store = "result_cache.store(Path(sys.argv[1]), sys.argv[2], [Path(sys.argv[3])])"
+        assert as_nobody(store, folder, key, source) == ""
+        assert entry_of(folder, key).stat().st_uid == 65534
+        assert entry_of(folder, key).stat().st_mode & 0o777 == 0o777
+        assert result_cache.fetch(folder, key, [copy])
+        for path in (entry_of(folder, key), folder / key[:2]):
+            path.chmod(0o700)
+            os.chown(path, 0, 0)
+            assert as_nobody(store, folder, key, source) in ("", DENIED.format(path / key))
+            fetch = "print(result_cache.fetch(Path(sys.argv[1]), sys.argv[2], [Path(sys.argv[3])]))"
+            said = as_nobody(fetch, folder, key, copy)
+            assert "False" in said
+            assert "Permission denied" in said
+        assert result_cache.fetch(folder, key, [copy])
+
+
+def test_what_killed_writers_leave_is_removed(tmp_path: Path, made: Path) -> None:
+    """But not the folder of a writer that is at work."""
+    folder, key = tmp_path / "cache", result_cache.key_of(JOB, [], [made])
+    shard = folder / key[:2]
+    left, busy = shard / f".{key}.0.part", shard / f".{key[:2]}aa.1.part"
+    for path in (left, busy):
+        path.mkdir(parents=True)
+        (path / "half").write_text("x")
+    with result_cache._locked(busy):
+        result_cache.store(folder, key, [made])
+        assert sorted(p.name for p in shard.iterdir()) == sorted([busy.name, key])
+    result_cache.store(folder, key, [made])
+    assert [p.name for p in shard.iterdir()] == [key]
+
+
+def test_a_folder_that_others_may_write_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.delenv(result_cache.FOLDER, raising=False)
+    assert result_cache.folder() is None
+    monkeypatch.setenv(result_cache.FOLDER, str(cache))
+    assert result_cache.folder() == cache
+    cache.mkdir()
+    for mode in (0o775, 0o757, 0o777):
+        cache.chmod(mode)
+        with pytest.raises(InputError, match="others may write into"):
+            result_cache.folder()
+    done = run_stage(JOB, tmp_path / "a/0-7.nc", cache)
+    assert done.returncode == 1
+    assert "error: DESCENTFLOW_CACHE: others may write" in done.stderr
+    monkeypatch.setenv(result_cache.TRUST, "1")
+    assert result_cache.folder() == cache
+    monkeypatch.delenv(result_cache.TRUST)
+    cache.chmod(0o755)
+    assert result_cache.folder() == cache
+
+
+def test_a_new_cache_is_its_owners(tmp_path: Path, made: Path) -> None:
+    """Also with a umask that lets the group write."""
+    folder, key = tmp_path / "cache", result_cache.key_of(JOB, [], [made])
+    before = os.umask(0o002)
+    try:
+        result_cache.store(folder, key, [made])
+    finally:
+        os.umask(before)
+    for path in (folder, folder / key[:2], entry_of(folder, key)):
+        assert path.stat().st_mode & 0o777 == 0o755
 
 
 def test_many_may_write_and_read_one_entry(tmp_path: Path, made: Path) -> None:

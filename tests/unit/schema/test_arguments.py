@@ -36,6 +36,10 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Any]] = {
         np.ones(1),
     ),
     "flow": (lambda x: df.flow(PROBLEM, x, until=1.0), np.ones((3, 7))),
+    "optimize": (
+        lambda x: df.optimize(PROBLEM, x, method="adam", step_size=0.1, steps=2),
+        np.ones((3, 7)),
+    ),
     "limit_gram": (lambda x: df.limit_gram(x, **GRAM), MATRIX),
     "realization": (lambda x: PROBLEM.network.realization(x, [0.5]), np.ones((3, 7))),
     "realization x": (lambda x: PROBLEM.network.realization(np.ones(7), x), TIMES),
@@ -170,3 +174,31 @@ def test_numbers_of_other_types() -> None:
         real_array("x", [1j])
     with pytest.raises(InputError, match="x: has masked entries"):
         real_array("x", np.ma.masked_less([1.0, 2.0], 1.5))
+
+
+START, HUGE = np.ones((1, 7)), 10**400
+ABSURD: dict[str, tuple[Callable[[], Any], str]] = {
+    "no problem": (lambda: df.descend(None, START, step_size=0.1, steps=1), "problem: a Problem"),
+    "no problem of a flow": (lambda: df.flow("x", START, until=1.0), "problem: .* found str"),
+    "step size": (lambda: df.descend(PROBLEM, START, step_size=HUGE, steps=1), "step_size: "),
+    "steps": (lambda: df.descend(PROBLEM, START, step_size=0.1, steps=HUGE), "steps: "),
+    "until": (lambda: df.flow(PROBLEM, START, until=HUGE), "until: a number of moderate size"),
+    "max_steps": (lambda: df.flow(PROBLEM, START, until=1.0, max_steps=HUGE), "max_steps: "),
+    "terabytes of records": (
+        lambda: df.descend(PROBLEM, START, step_size=0.1, steps=9, records_per_decade=10**13),
+        "records_per_decade: .*allowed: 1 to 1000",
+    ),
+    "a flow's": (
+        lambda: df.flow(PROBLEM, START, until=1.0, records_per_decade=10**13),
+        "records_per_decade: .*allowed: 1 to 1000",
+    ),
+    "depth": (lambda: df.limit_gram(MATRIX, **{**GRAM, "depth": HUGE}), "depth: "),
+    "slope": (lambda: df.Affine(HUGE), "slope: a number of moderate size"),
+}
+
+
+@pytest.mark.parametrize(("call", "says"), ABSURD.values(), ids=ABSURD.keys())
+def test_absurd_values_are_refused(call: Callable[[], Any], says: str) -> None:
+    """Before they overflow a double or ask for terabytes."""
+    with pytest.raises(InputError, match=says):
+        call()

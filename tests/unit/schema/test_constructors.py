@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from descentflow.errors import ConfigurationError
 from descentflow.functions.networks import Layout
 from descentflow.schema.model import parse
 
+DATA = Path(__file__).with_name("data.csv")
 CLASSES = [name for name in df.__all__ if name[0].isupper()]
 
 SAME: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -33,6 +35,24 @@ SAME: dict[str, tuple[Any, dict[str, Any]]] = {
         df.Points(np.array([[0.0, 1.0], [2.0, 3.0]]), [0.25, 0.75]),
         {"law": "points", "points": [[0, 1], [2, 3]], "weights": [0.25, 0.75]},
     ),
+    "Points of one coordinate": (
+        df.Points([1, 2.5]),
+        {"law": "points", "points": [[1], [2.5]]},
+    ),
+    "Points of a file": (
+        df.Points(file=str(DATA), columns={"inputs": ["x"]}),
+        {"law": "points", "file": str(DATA), "columns": {"inputs": ["x"]}},
+    ),
+    "Normal": (df.Normal(1, 2), {"law": "normal", "mean": 1, "scale": 2}),
+    "Values": (
+        df.Values(np.array([1.0, 2.0]), noise={"scale": 0.5, "seed": 1}),
+        {"kind": "values", "values": [1, 2], "noise": {"scale": 0.5, "seed": 1}},
+    ),
+    "Values of a column": (df.Values(column="y"), {"kind": "values", "column": "y"}),
+    "StepSchedule": (
+        df.StepSchedule(0.1, factor=0.5, every=3),
+        {"initial": 0.1, "factor": 0.5, "every": 3},
+    ),
     "Constant": (df.Constant(np.float32(0.5)), {"kind": "constant", "value": 0.5}),
     "Affine": (df.Affine(2), {"kind": "affine", "slope": 2}),
     "Affine with intercept": (df.Affine(2, 3), {"kind": "affine", "slope": 2, "intercept": 3}),
@@ -49,6 +69,10 @@ SAME: dict[str, tuple[Any, dict[str, Any]]] = {
         {"hidden": 3, "activation": "tanh", "outputs": 2},
     ),
     "InitializationLaw": (df.InitializationLaw("he", 0.5), {"law": "he", "scale": 0.5}),
+    "laws of parts": (
+        df.InitializationLaw(w={"law": "normal"}, c={"law": "constant", "scale": 2}),
+        {"w": {"law": "normal"}, "c": {"law": "constant", "scale": 2}},
+    ),
     "around": (
         df.InitializationLaw("around", points=[[1.0] * 4]),
         {"law": "around", "points": [[1.0] * 4]},
@@ -131,7 +155,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
             inputs=df.Constant(1), target=df.Affine(1), network=df.Network(1)
         ),
         "inputs: needs a key 'law', found Constant(1.0); allowed for it: uniform, "
-        "polynomial_density, points",
+        "polynomial_density, normal, points",
     ),
     (
         lambda: df.Problem(inputs=df.Uniform(), target=df.Step(2), network=df.Network(1)),
@@ -152,3 +176,10 @@ def test_refusals_are_those_of_mappings(build: Callable[[], Any], text: str) -> 
 def test_importing_the_package_loads_nothing() -> None:
     code = "import sys, descentflow; assert not {'numpy', 'pydantic', 'numba'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_field_cannot_be_changed_and_the_message_says_what_can() -> None:
+    problem = df.Problem(inputs=df.Uniform(0, 1), target=df.Affine(1), network=df.Network(hidden=2))
+    with pytest.raises(ValueError, match=r"^Problem\.inputs: cannot be changed; .*model_copy"):
+        problem.inputs = 3  # type: ignore[assignment, misc]
+    assert problem.inputs == df.Uniform(0, 1)

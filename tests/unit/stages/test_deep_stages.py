@@ -188,9 +188,9 @@ def test_other_segments_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_segments_need_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the first needs none."""
     jobs, planned, first = two_segments(tmp_path, monkeypatch)
-    with pytest.raises(InputError, match="1 files are needed, found 0"):
+    with pytest.raises(InputError, match="1 file is needed, found 0"):
         do(replace(jobs.train(planned, "0-2", 1), inputs=()), outputs=[tmp_path / "x.nc"])
-    with pytest.raises(InputError, match="0 files are needed, found 1"):
+    with pytest.raises(InputError, match="no file is needed, found 1"):
         do(jobs.train(planned, "0-2", 0), [first], [tmp_path / "x.nc"])
 
 

@@ -3,13 +3,15 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray as xr
 from shown_claims import CLAIMS, rows, write
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.errors import InputError
 from descentflow.studies import claims_table
-from descentflow.studies.claim import COLUMNS, Claim
+from descentflow.studies.claim import COLUMNS, Claim, lacks
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -17,7 +19,7 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     found = claims_table.read(write(tmp_path / "claims.csv"))
     assert [row["id"] for row in found] == [claim.id for claim in CLAIMS]
     assert all(row["paper"] == STUDIES[row["study"]].paper for row in found)
-    assert [row["holds"] for row in found].count("NO") == 1
+    assert [row["holds"] for row in found].count("fails") == 1
 
 
 @pytest.mark.parametrize(
@@ -39,10 +41,23 @@ def test_what_is_no_table_is_refused(tmp_path: Path, text: str | None, words: st
     assert str(path) in str(refusal.value)
 
 
+@pytest.mark.parametrize("holds", [True, False])
+def test_what_is_too_small_is_not_judged(holds: bool) -> None:
+    """Whatever came out; the bound says what is needed."""
+    claim = Claim("blow_up", "an_id", "s", "w", "paper", "m", "<= 1", holds, "t >= 1e8")
+    row = dict(zip(COLUMNS, claim.row(), strict=True))
+    assert (row["holds"], row["bound"]) == ("too_small", "<= 1; needs t >= 1e8")
+    times = xr.Dataset({"time": (("run", "record"), [[0.0, 1e4, np.nan], [0.0, 1e3, 1e8]])})
+    assert lacks(times, "time", 1e4) == ""
+    assert lacks(times, "time", 1e5) == "t >= 100000"
+    assert lacks(times.isel(run=0), "time", 1e8) == "t >= 1e+08"
+
+
 def test_verdicts_are_counted() -> None:
-    assert str(claims_table.tally(rows())) == "3 of 5 claims hold, 1 FAILS, 1 not measured"
+    words = "3 of 6 claims hold, 1 FAILS, 1 too small to judge, 1 not measured"
+    assert str(claims_table.tally(rows())) == words
     assert str(claims_table.tally(rows()[:1] * 2)) == "2 of 2 claims hold"
-    two = [row | {"holds": "NO"} for row in rows()[:2]]
+    two = [row | {"holds": "fails"} for row in rows()[:2]]
     assert str(claims_table.tally(two)) == "0 of 2 claims hold, 2 FAIL"
 
 

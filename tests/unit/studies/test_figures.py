@@ -3,8 +3,10 @@
 The datasets are small and made from formulas; no pixels are compared.
 """
 
+import json
 from collections.abc import Iterator
 from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,10 +18,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+import descentflow as df
 from descentflow.config.catalogue import STUDIES
 from descentflow.simd.arrays import Array
 from descentflow.studies import style
-from descentflow.studies.blow_up import figures
+from descentflow.studies.blow_up import figures, measures
+from descentflow.studies.blow_up import theory as blow_up_theory
+from descentflow.studies.explore import labels
 
 Datasets = dict[str, xr.Dataset]
 
@@ -84,7 +89,8 @@ def column(panel: Axes) -> int:
 )
 def test_every_axis_is_labelled(datasets: Datasets, study: str, figure: str) -> None:
     """Panels above others in a column may leave the x axis to the lowest one."""
-    panels = [p for p in draw(datasets, study, figure).axes if p.get_lines() or p.texts]
+    drawn = draw(datasets, study, figure)
+    panels = [p for p in drawn.axes if p.get_lines() or p.texts or p.patches]
     assert panels
     lowest = {column(panel): panel for panel in panels}
     for panel in panels:
@@ -199,7 +205,7 @@ def test_stairs_of_the_staircase(datasets: Datasets) -> None:
     panel = draw(datasets, "gradient_flows", "staircase").axes[0]
     np.testing.assert_allclose(levels(panel), [1 / 7500, 1 / 972, 1 / 12], rtol=1e-14)
     texts = {text.get_text(): text.get_position()[1] for text in panel.texts}
-    np.testing.assert_allclose([texts[f"${n}$"] for n in (4, 2, 0)], levels(panel))
+    np.testing.assert_allclose([texts[f"{n}"] for n in (4, 2, 0)], levels(panel))
     narrow, wide = (np.asarray(item.get_offsets()) for item in panel.collections)
     assert (len(narrow), len(wide)) == (5, 6)
     for points in (narrow, wide):
@@ -280,7 +286,8 @@ def test_other_targets_show_the_best_flow(datasets: Datasets) -> None:
     """One line per run, without the records of risk 0; more neurons are drawn thicker."""
     risk, norm = draw(datasets, "blow_up", "other_targets").axes
     names = (risk.get_title(), risk.get_ylabel(), norm.get_ylabel())
-    assert names == ("hinge", r"risk $\mathcal{L}$", r"norm $\Vert\Theta\Vert$")
+    title = "(0, 0)–(0.5, 0)–(1, 0.5)\n$H=1, 2$"
+    assert names == (title, r"risk $\mathcal{L}$", r"norm $\Vert\Theta\Vert$")
     runs = runs_of(datasets["blow_up"], "hinge")
     assert len(curves(risk)) == len(curves(norm)) == runs.sizes["run"] == 3
     widths = {}
@@ -300,10 +307,86 @@ def test_other_targets_show_the_best_flow(datasets: Datasets) -> None:
 
 def test_activations_look_different(datasets: Datasets) -> None:
     """No two of the thirteen share both colour and dashes."""
+    assert len(set(figures._looks(figures.ACTIVATIONS).values())) == 13
     panel = draw(datasets, "blow_up", "other_targets").axes[0]
     _, labels = panel.get_legend_handles_labels()
-    assert labels == [name.replace("_", " ") for name in figures.ACTIVATIONS]
-    assert len(set(figures._looks().values())) == len(labels) == 13
+    assert labels == ["relu", "leaky relu", "softplus"], "those that ran"
+
+
+def named(dataset: xr.Dataset, **coordinates: str) -> xr.Dataset:
+    """The dataset with other texts for all its runs."""
+    texts = {name: ("run", [text] * dataset.sizes["run"]) for name, text in coordinates.items()}
+    return dataset.assign(texts)
+
+
+def titles(figure: Figure) -> str:
+    return " ".join(legend.get_title().get_text() for legend in figure.legends)
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ({"kind": "affine", "slope": 1.0, "intercept": 0.0}, "$f=x$"),
+        ({"kind": "affine", "slope": -2.0, "intercept": 0.5}, "$f=-2x+0.5$"),
+        ({"kind": "polynomial", "coefficients": [0.0, 1.0, 1.0]}, "$f=x^{2}+x$"),
+        ({"kind": "polynomial", "coefficients": [-1.0, 0.0, 0.0, -0.5]}, "$f=-0.5x^{3}-1$"),
+        ({"kind": "constant", "value": 0.0}, "$f=0$"),
+        ({"kind": "expression", "formula": "where(x < 1/2, 0, sqrt(x - 1/2))"}, "sqrt(x - 1/2)"),
+    ],
+)
+def test_borrowed_experiments_are_titled_by_their_targets(
+    datasets: Datasets, target: dict[str, object], name: str
+) -> None:
+    borrowed = named(datasets["blow_up"], target=json.dumps(target))
+    assert name in titles(figures.affine(borrowed))
+    assert name in figures.other_targets(borrowed).axes[0].get_title()
+
+
+def test_an_activation_of_ones_own_is_drawn(datasets: Datasets) -> None:
+    own = named(datasets["blow_up"], network_activation="cosine")
+    assert {panel.get_title() for panel in figures.affine(own).axes} == {"cosine"}
+    _, labels = figures.other_targets(own).axes[0].get_legend_handles_labels()
+    assert labels == ["cosine"]
+    shown = [label.get_text() for label in figures.minimisers(own).axes[0].get_yticklabels()]
+    assert shown[-1] == "cosine"
+
+
+def test_panels_without_data_say_so(datasets: Datasets) -> None:
+    data_of = datasets["random_initializations"]
+    nothing = data_of.assign(
+        rate_measured=data_of["rate_measured"] * np.nan, decay_kind=data_of["decay_kind"] * 0
+    )
+    left, middle, _ = draw(
+        {"random_initializations": nothing}, "random_initializations", "rates"
+    ).axes
+    for panel, words in ((left, "no exponential run"), (middle, "no algebraic run")):
+        assert [text.get_text().startswith(words) for text in panel.texts] == [True]
+        assert not len(panel.get_xticks())
+
+
+def test_ranges_are_those_of_the_data() -> None:
+    _, (panel,) = style.new(1.0, 1.0)
+    style.log_range(panel, [1e-3, np.nan, 0.0], 5.0, floor=1e-9)
+    low, high = panel.get_ylim()
+    assert 1e-4 < low < 1e-3
+    assert 5.0 < high < 50.0
+    style.log_range(panel, [1e-30, 1e-2], floor=1e-9)
+    assert 1e-10 < panel.get_ylim()[0] < 1e-9
+
+
+def test_networks_are_drawn_at_their_kinks() -> None:
+    """A ramp narrower than the grid's cells has its slope; on the grid alone it was six times wider."""
+    width = 4e-4
+    problem = df.Problem(inputs=df.Uniform(), target=df.Step(0.5), network=df.Network(2))
+    theta = blow_up_theory.ramp(0.5, width)
+    snapshots = (("initialization", "snapshot", "parameter"), theta[None, None])
+    data_of = xr.Dataset({"snapshots": snapshots}, {"snapshot": [0.0]})
+    row = SimpleNamespace(run=SimpleNamespace(problem=problem), data=data_of)
+    drawn = measures._realizations(xr.Dataset(), row)  # type: ignore[arg-type]
+    x, network = drawn["realization_at"].values[0], drawn["realization"].values[0]
+    rise = np.diff(network)[np.diff(x) > 0] / np.diff(x)[np.diff(x) > 0]
+    assert rise.max() == pytest.approx(1.0 / width, rel=1e-9)
+    assert ((x >= 0.0) & (x <= 1.0)).all()
 
 
 def test_table_of_minimisers_has_a_cell_per_run(datasets: Datasets) -> None:
@@ -371,3 +454,95 @@ def test_stability_limit_of_the_step_sizes(datasets: Datasets) -> None:
     order = np.argsort(middle)
     np.testing.assert_allclose(x, middle[order], rtol=1e-14)
     np.testing.assert_array_equal(y, runs["diverged_share"].values[order])
+
+
+EXPLORE = ("risk_curves", "final_risks", "norms", "realizations", "sharpness", "kinks")
+
+
+@pytest.mark.parametrize("figure", EXPLORE)
+def test_free_experiments_have_a_panel_per_setting(datasets: Datasets, figure: str) -> None:
+    drawn = draw(datasets, "explore", figure)
+    titles = [panel.get_title() for panel in drawn.axes]
+    pairs = [(h, g) for h in (2, 4) for g in (0.1, 0.4)]
+    assert titles == [rf"$H$ = {h}, $\gamma$ = {g}" for h, g in pairs]
+    (legend,) = drawn.legends or [None]
+    assert legend is not None
+    assert legend.get_title().get_text().startswith("corner: 6, 8 initialisations")
+
+
+def test_free_experiments_show_what_was_measured(datasets: Datasets) -> None:
+    dataset = datasets["explore"]
+    first, *_, last = draw(datasets, "explore", "risk_curves").axes
+    x, y = line(first, "median")
+    np.testing.assert_array_equal(x, dataset["step"].values[0])
+    np.testing.assert_array_equal(y, dataset["risk_quantiles"].values[0, 1])
+    assert len(curves(last)) == 6 + 1, "every run and the median"
+    panels = draw(datasets, "explore", "final_risks").axes
+    for number in range(4):
+        finite = dataset["final_risk"].values[number]
+        finite = finite[np.isfinite(finite)]
+        heights = [bar.get_height() for bar in panels[number].patches if isinstance(bar, Rectangle)]
+        assert sum(heights) == len(finite)
+    assert "1 diverged" in [text.get_text() for text in panels[3].texts]
+    assert [data(item)[0][0] for item in curves(panels[1])] == [0.002]
+    panel = draw(datasets, "explore", "sharpness").axes[1]
+    assert levels(panel) == [2.0 / 0.4]
+    median = np.median(dataset["snapshot_spectrum"].values[1, :, :, 0], axis=0)
+    np.testing.assert_allclose(line(panel, "median of 3")[1], median)
+    panel = draw(datasets, "explore", "realizations").axes[0]
+    np.testing.assert_array_equal(line(panel, "target")[1], dataset["target_value"].values[0, 0])
+    shown = dataset["realization"].values[0, 0, -1, 0]
+    np.testing.assert_array_equal(line(panel, "run 0, $n=1000$")[1], shown)
+    texts = [panel.texts[0].get_text() for panel in draw(datasets, "explore", "kinks").axes]
+    assert texts == [f"{3 * hidden} kinks of 3 runs" for hidden in (2, 2, 4, 4)]
+
+
+def test_heat_maps_of_free_experiments_are_sorted(datasets: Datasets) -> None:
+    """The key with the most values lies along x; here both have two, so the first named does."""
+    shuffled = {"explore": datasets["explore"].isel(run=[3, 1, 2, 0])}
+    panel = draw(shuffled, "explore", "heat_map").axes[0]
+    ticks = [
+        [tick.get_text() for tick in axis.get_ticklabels()] for axis in (panel.xaxis, panel.yaxis)
+    ]
+    assert ticks == [["2", "4"], ["0.1", "0.4"]]
+    medians = datasets["explore"]["risk_quantiles"].values[:, 1, -1]
+    np.testing.assert_allclose(10.0 ** heat_map(panel), medians.reshape(2, 2).T, rtol=1e-12)
+
+
+def test_settings_beyond_twelve_are_chosen_evenly_and_told(datasets: Datasets) -> None:
+    many = xr.concat([datasets["explore"].isel(run=[0])] * 30, "run")
+    many = many.assign_coords(
+        network_hidden=("run", np.arange(1, 31), datasets["explore"]["network_hidden"].attrs)
+    )
+    drawn = draw({"explore": many}, "explore", "risk_curves")
+    titles = [panel.get_title() for panel in drawn.axes]
+    assert len(titles) == 12
+    assert (titles[0], titles[-1]) == ("$H$ = 1", "$H$ = 30")
+    assert "12 of 30 settings" in drawn.legends[0].get_title().get_text()
+
+
+def test_labels_of_settings_are_short_and_name_what_needs_a_name() -> None:
+    formulas = ["sin(2*pi*x) + cos(2*pi*x) + 1", "x"]
+    targets = [f'{{"formula":"{formula}","kind":"expression"}}' for formula in formulas]
+    targets += ['{"intercept":0.0,"kind":"affine","slope":1.0}', '{"at":0.5,"kind":"step"}']
+    key = "configuration key "
+    runs = xr.Dataset(
+        {"experiment": ("run", ["e"] * 4)},
+        coords={"target": ("run", targets, {"long_name": f"{key}target"})},
+    )
+    cut = f"1: {formulas[0][: labels.MAX_VALUE - 1]}…"
+    assert labels.settings(runs) == [cut, "x", "0 affine 1", "0.5 step"]
+    sizes = ["0.1", '{"lyapunov_fraction":0.5}', "", "0.1"]
+    methods, rtol = ["gd", "gd", "gf", "adam"], [np.nan, np.nan, 1e-9, np.nan]
+    swept = {"training.step_size": sizes, "training.method": methods, "training.rtol": rtol}
+    coords = {
+        name.replace(".", "_"): ("run", values, {"long_name": f"{key}{name}"})
+        for name, values in swept.items()
+    }
+    trained = runs.drop_vars("target").assign_coords(coords)
+    found = labels.settings(trained, labels.WORDS)
+    assert found == [
+        *("gamma = 0.1, gd", "gamma = lyapunov fraction 0.5, gd", "gf", "gamma = 0.1, adam"),
+    ]
+    assert labels.in_lines("a = 1, " * 9 + "b").count("\n") == 2
+    assert labels.in_lines(r"$\gamma$ = 0.1, $H$ = 3") == r"$\gamma$ = 0.1, $H$ = 3"

@@ -3,7 +3,7 @@
 Initialisations and step sizes run one at a time, so that no one's bits depend on the others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
@@ -22,6 +22,7 @@ from descentflow.deep.training import advance as train
 from descentflow.deep.training import start as first_state
 from descentflow.deep.weights import draw_weights, weights_digest
 from descentflow.errors import DamagedFile
+from descentflow.planning.stored import RUNS, Stored
 from descentflow.schema.model import Model, Whole
 from descentflow.simd.arrays import Array
 from descentflow.stages.specs import SegmentSpec
@@ -62,10 +63,20 @@ def start(_spec: Spec, _samples: None) -> None:
     """Return nothing: weights are drawn one initialisation at a time."""
 
 
+def carried(spec: Spec) -> tuple[Mapping[str, Stored], Mapping[str, int]]:
+    """Return what ``resume`` reads, and the number of weights."""
+    variables = {
+        "weights": Stored((*RUNS, "parameter"), finite="some"),
+        "status": Stored(RUNS, "int8"),
+        "stopped_at": Stored(RUNS, "int64"),
+        "step_size": Stored(RUNS, finite="all"),
+        "weights_digest": Stored(("initialization",), "text"),
+    }
+    return variables, {"parameter": spec.network.weights(spec.inputs.shape)}
+
+
 def resume(_spec: Spec, before: xr.Dataset) -> xr.Dataset:
     """Return the segment before, which holds the weights."""
-    if "weights" not in before:
-        raise DamagedFile("weights: missing in the segment before; delete it and run again")
     return before
 
 

@@ -1,6 +1,6 @@
 """Compute Gram matrices of deep networks at their initial weights: a trainer without a step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, NoReturn
 
 import jax
@@ -13,6 +13,7 @@ from descentflow.deep.gram_finite import last_gram
 from descentflow.deep.network import DeepNetwork
 from descentflow.deep.weights import draw_into, new_memory, weights_digest
 from descentflow.errors import InputError
+from descentflow.planning.stored import Stored
 from descentflow.simd.arrays import Array
 from descentflow.stages.specs import ChunkSpec
 from descentflow.stages.trainers.deep_records import describe_digests
@@ -37,6 +38,11 @@ class Spec(ChunkSpec):
 def start(spec: Spec, _samples: None) -> Array:
     """Draw the inputs x_1, .., x_n, (n, d) or (n, p, channels); raises InputError for a wrong shape."""
     return check_inputs(spec.inputs.draw(spec.seed), spec.network.architecture)
+
+
+def carried(_spec: Spec) -> tuple[Mapping[str, Stored], Mapping[str, int]]:
+    """Return nothing, since there is only one segment."""
+    return {}, {}
 
 
 def resume(_spec: Spec, _before: xr.Dataset) -> NoReturn:

@@ -1,6 +1,6 @@
 """Trainer of gradient descent: all step sizes of the run, one after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,13 +8,14 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from descentflow.config.experiment import Descent, LyapunovFraction, StepSize
+from descentflow.config.experiment import Descent, LyapunovFraction, StepSize, Trained
+from descentflow.planning.stored import RUNS, Stored
 from descentflow.schema.model import Model, Whole
 from descentflow.simd.arrays import Array
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
 from descentflow.training import descent
-from descentflow.training.descent import DescentState, Records, descent_dataset
-from descentflow.training.recording import describe, record_steps, snapshot_steps, within
+from descentflow.training.descent import DescentState, Records, StepSizes, decay_of, descent_dataset
+from descentflow.training.recording import describe, record_steps, snapshot_steps
 from descentflow.training.step_sizes import lyapunov, step_size_bound
 
 title = "Training, one segment"
@@ -28,6 +29,8 @@ class Training(Model):
     step_sizes: tuple[StepSize, ...] = Field(min_length=1)
     records_per_decade: Whole = Descent.model_fields["records_per_decade"].default
     snapshots: Whole = 0
+    save_at: tuple[Whole, ...] = ()
+    train: Trained = None
 
 
 class Spec(ShallowSpec):
@@ -45,7 +48,7 @@ class Spec(ShallowSpec):
 class State:
     """Where the runs at one step size γ (K,) stand."""
 
-    step_sizes: Array
+    step_sizes: StepSizes
     runs: DescentState
 
 
@@ -58,11 +61,25 @@ def start(spec: Spec, samples: xr.Dataset) -> list[State]:
     ]
 
 
-def step_sizes_of(spec: ShallowSpec, size: StepSize, theta: Array) -> Array:
-    """Return γ for every initialisation (K,)."""
+def step_sizes_of(spec: ShallowSpec, size: StepSize, theta: Array) -> StepSizes:
+    """Return γ for every initialisation (K,), and how it falls."""
     if isinstance(size, LyapunovFraction):
-        return size.lyapunov_fraction * step_size_bound(spec, lyapunov(spec, theta))
-    return np.full(len(theta), float(size))
+        bound = step_size_bound(spec, lyapunov(spec, theta))
+        return StepSizes(size.lyapunov_fraction * bound)
+    return StepSizes.of(size, len(theta))
+
+
+def carried(spec: Spec) -> tuple[Mapping[str, Stored], Mapping[str, int]]:
+    """Return what ``resume`` reads, and the length of θ."""
+    variables = {
+        "parameters": Stored((*RUNS, "parameter"), finite="all"),
+        "status": Stored(RUNS, "int8"),
+        "stopped_at": Stored(RUNS, "int64"),
+        "step_size": Stored(RUNS),
+    }
+    if spec.problem.lyapunov_centre.size:
+        variables["lyapunov_increase"] = Stored(RUNS)
+    return variables, {"parameter": spec.parameter_count}
 
 
 def resume(spec: Spec, before: xr.Dataset) -> list[State]:
@@ -73,9 +90,12 @@ def resume(spec: Spec, before: xr.Dataset) -> list[State]:
     else:
         increase = np.full(before["status"].shape, -np.inf)
     columns = [before[name].values for name in ("parameters", "status", "stopped_at", "step_size")]
+    decays = map(decay_of, spec.training.step_sizes)
     return [
-        State(gamma, DescentState(theta, step, status, stopped_at, most))
-        for theta, status, stopped_at, gamma, most in zip(*columns, increase, strict=True)
+        State(StepSizes(gamma, decay), DescentState(theta, step, status, stopped_at, most))
+        for theta, status, stopped_at, gamma, most, decay in zip(
+            *columns, increase, decays, strict=True
+        )
     ]
 
 
@@ -83,15 +103,18 @@ def advance(
     spec: Spec, state: list[State], progress: Callable[[int], object]
 ) -> tuple[list[State], list[Records]]:
     """Take the steps after segment[0] up to segment[1]."""
-    first, last = map(int, spec.segment)
+    last, problem = int(spec.segment[1]), spec.problem
+    steps, kept_at = spec.grids(
+        record_steps(last, spec.training.records_per_decade), snapshot_steps(last)
+    )
     ended, recorded = [], []
     for one in state:
         runs, records = descent.advance(
-            spec,
+            problem,
             one.runs,
             one.step_sizes,
-            within(record_steps(last, spec.training.records_per_decade), first),
-            within(snapshot_steps(last), first),
+            steps,
+            kept_at,
             spec.kept(spec.training.snapshots),
             progress,
         )
@@ -103,8 +126,8 @@ def advance(
 def dataset(spec: Spec, state: list[State], records: list[Records]) -> xr.Dataset:
     """Return the records and the ends, dims (size, initialization, step)."""
     parts = [
-        descent_dataset(spec, one.runs, recorded).assign(
-            step_size=("initialization", one.step_sizes, describe("step_size"))
+        descent_dataset(spec.problem, one.runs, recorded).assign(
+            step_size=("initialization", one.step_sizes.initial, describe("step_size"))
         )
         for one, recorded in zip(state, records, strict=True)
     ]

@@ -1,21 +1,31 @@
 """Trainer of gradient flow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
 import xarray as xr
 
 from descentflow.config.experiment import Flow
+from descentflow.planning.stored import RUNS, Stored
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
 from descentflow.training import flow
 from descentflow.training.flow import FlowState, Records, Tolerances, flow_dataset
-from descentflow.training.recording import describe, record_times, snapshot_times, within
+from descentflow.training.recording import describe, record_times, snapshot_times
 
 title = "Training, one segment"
 samples = True
 
-CARRIED = ("parameters", "status", "stopped_at", "sums", "balances")
+SUMS = 5
+"""Entries of ``FlowState.sums`` for each initialisation."""
+
+CARRIED = {
+    "parameters": Stored((*RUNS, "parameter"), finite="all"),
+    "status": Stored(RUNS, "int8"),
+    "stopped_at": Stored(RUNS),
+    "sums": Stored((*RUNS, "sum"), finite="running"),
+    "balances": Stored((*RUNS, "neuron"), finite="running"),
+}
 
 
 class Training(Flow):
@@ -40,6 +50,12 @@ def start(spec: Spec, samples: xr.Dataset) -> FlowState:
     return FlowState.start(samples["parameters"].values, spec.layout)
 
 
+def carried(spec: Spec) -> tuple[Mapping[str, Stored], Mapping[str, int]]:
+    """Return what ``resume`` reads, and the lengths of θ, of the sums and of the balances."""
+    lengths = {"parameter": spec.parameter_count, "sum": SUMS, "neuron": spec.network.hidden}
+    return CARRIED, lengths
+
+
 def resume(spec: Spec, before: xr.Dataset) -> FlowState:
     """Return the state that the segment before has kept."""
     values = {name: np.ascontiguousarray(before[name].values[0]) for name in CARRIED}
@@ -50,13 +66,12 @@ def advance(
     spec: Spec, state: FlowState, progress: Callable[[int], object]
 ) -> tuple[FlowState, Records]:
     """Integrate from segment[0] to segment[1]."""
-    training, (first, last) = spec.training, spec.segment
+    training, last = spec.training, spec.segment[1]
     return flow.advance(
-        spec,
+        spec.problem,
         state,
         Tolerances(training.rtol, training.rtol, training.gradient_tolerance, training.max_steps),
-        within(record_times(last, training.records_per_decade), first),
-        within(snapshot_times(last), first),
+        *spec.grids(record_times(last, training.records_per_decade), snapshot_times(last)),
         spec.kept(training.snapshots),
         progress,
     )
@@ -64,7 +79,7 @@ def advance(
 
 def dataset(spec: Spec, state: FlowState, records: Records) -> xr.Dataset:
     """Return the records and the ends, dims (size, initialization, time), size 1."""
-    dataset = flow_dataset(spec, state, records)
+    dataset = flow_dataset(spec.problem, state, records)
     dataset["sums"] = (("initialization", "sum"), state.sums, describe("sums"))
     dataset["balances"] = (("initialization", "neuron"), state.balances, describe("balances"))
     return dataset.expand_dims("size")

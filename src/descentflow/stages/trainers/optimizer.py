@@ -1,19 +1,20 @@
 """Trainer of stochastic optimisers: all step sizes of the run, one after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from descentflow.config.experiment import Descent, StepSize
+from descentflow.config.experiment import Descent, StepSize, Trained
 from descentflow.config.optimizer import OptimizerOptions
+from descentflow.planning.stored import RUNS, Stored
 from descentflow.schema.model import Whole
-from descentflow.simd.arrays import Array
 from descentflow.stages.trainers.descent import step_sizes_of
 from descentflow.stages.trainers.shallow_spec import ShallowSpec
 from descentflow.training import optimizers
+from descentflow.training.descent import StepSizes, decay_of
 from descentflow.training.descent_kernel import Schedule
 from descentflow.training.optimizers import Optimizer, OptimizerState, optimizer_dataset
 from descentflow.training.recording import (
@@ -21,13 +22,19 @@ from descentflow.training.recording import (
     describe,
     record_steps,
     snapshot_steps,
-    within,
 )
+from descentflow.training.update_rules import BUFFERS
 
 title = "Training, one segment"
 samples = True
 
-CARRIED = ("parameters", "buffers", "status", "stopped_at")
+CARRIED = {
+    "parameters": Stored((*RUNS, "parameter"), finite="all"),
+    "buffers": Stored((*RUNS, "buffer", "parameter"), finite="some"),
+    "status": Stored(RUNS, "int8"),
+    "stopped_at": Stored(RUNS, "int64"),
+    "step_size": Stored(RUNS),
+}
 
 
 class Training(OptimizerOptions):
@@ -36,6 +43,8 @@ class Training(OptimizerOptions):
     step_sizes: tuple[StepSize, ...] = Field(min_length=1)
     records_per_decade: Whole = Descent.model_fields["records_per_decade"].default
     snapshots: Whole = 0
+    save_at: tuple[Whole, ...] = ()
+    train: Trained = None
 
 
 class Spec(ShallowSpec):
@@ -58,7 +67,7 @@ class Spec(ShallowSpec):
 class State:
     """Where the runs at one step size γ (K,) stand."""
 
-    step_sizes: Array
+    step_sizes: StepSizes
     runs: OptimizerState
 
 
@@ -71,12 +80,19 @@ def start(spec: Spec, samples: xr.Dataset) -> list[State]:
     ]
 
 
+def carried(spec: Spec) -> tuple[Mapping[str, Stored], Mapping[str, int]]:
+    """Return what ``resume`` reads, and the lengths of θ and of the buffers."""
+    buffers = BUFFERS[spec.optimizer.rule.code]
+    return CARRIED, {"parameter": spec.parameter_count, "buffer": buffers}
+
+
 def resume(spec: Spec, before: xr.Dataset) -> list[State]:
     """Return the states at the end of the segment before."""
-    columns = [before[name].values for name in (*CARRIED, "step_size")]
+    columns = [before[name].values for name in CARRIED]
+    decays, step = map(decay_of, spec.training.step_sizes), int(spec.segment[0])
     return [
-        State(gamma, OptimizerState(theta, buffers, int(spec.segment[0]), status, stopped_at))
-        for theta, buffers, status, stopped_at, gamma in zip(*columns, strict=True)
+        State(StepSizes(gamma, decay), OptimizerState(theta, buffers, step, status, stopped_at))
+        for theta, buffers, status, stopped_at, gamma, decay in zip(*columns, decays, strict=True)
     ]
 
 
@@ -85,13 +101,20 @@ def advance(
 ) -> tuple[list[State], list[Records]]:
     """Take the steps after segment[0] up to segment[1]."""
     first, last = map(int, spec.segment)
-    steps = within(record_steps(last, spec.training.records_per_decade), first)
-    schedule = Schedule(first, steps, within(snapshot_steps(last), first))
+    recorded_at = record_steps(last, spec.training.records_per_decade)
+    schedule = Schedule(first, *spec.grids(recorded_at, snapshot_steps(last)))
     kept, numbers = spec.kept(spec.training.snapshots), np.array(spec.numbers)
     ended, recorded = [], []
     for one in state:
         runs, records = optimizers.advance(
-            spec, one.runs, spec.optimizer, one.step_sizes, numbers, schedule, kept, progress
+            spec.problem,
+            one.runs,
+            spec.optimizer,
+            one.step_sizes.initial,
+            numbers,
+            schedule._replace(decay=one.step_sizes.decay),
+            kept,
+            progress,
         )
         ended.append(State(one.step_sizes, runs))
         recorded.append(records)
@@ -101,8 +124,8 @@ def advance(
 def dataset(spec: Spec, state: list[State], records: list[Records]) -> xr.Dataset:
     """Return the records and the ends, dims (size, initialization, step)."""
     parts = [
-        optimizer_dataset(spec, one.runs, recorded).assign(
-            step_size=("initialization", one.step_sizes, describe("step_size"))
+        optimizer_dataset(spec.problem, one.runs, recorded).assign(
+            step_size=("initialization", one.step_sizes.initial, describe("step_size"))
         )
         for one, recorded in zip(state, records, strict=True)
     ]

@@ -4,11 +4,12 @@ A segment's job calls ``start`` or ``resume``, then ``advance``, then ``dataset`
 files is the stage's. The state between two segments is what ``dataset`` keeps and ``resume`` reads.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import xarray as xr
 
+from descentflow.planning.stored import Stored
 from descentflow.stages.specs import ChunkSpec
 
 
@@ -24,6 +25,9 @@ class Trainer(Protocol):
     """The title of its files."""
     samples: bool
     """Whether the first segment starts from a file of initial parameters."""
+
+    def carried(self, spec: Any, /) -> tuple[Mapping[str, Stored], Mapping[str, int]]:
+        """Return what ``resume`` reads, and the lengths of dimensions that only the trainer knows."""
 
     def start(self, spec: Any, samples: xr.Dataset | None, /) -> Any:
         """Return the state before the first step."""

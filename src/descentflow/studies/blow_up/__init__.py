@@ -11,7 +11,7 @@ STUDY = Study(
         "divergence": Figure("diverging", "Divergence and its power laws"),
         "realizations": Figure("diverging", "Networks that steepen to the step"),
         "flow_and_descent": Figure("descent", "Flow and descent, edge of stability"),
-        "affine": Figure("affine", "Blow-up of thirteen activations"),
+        "affine": Figure("affine", "Blow-up by activation"),
         "other_targets": Figure("hinge", "Step, hinge and parabola"),
         "minimisers": Figure("affine", "Who attains the infimum"),
     },

@@ -7,11 +7,13 @@ from descentflow.config.experiment import Experiment
 from descentflow.config.requirements import (
     RELU,
     constraint,
+    plain_training,
     room_for_hessians,
     snapshots_of_all,
     uniform_on_0_1,
 )
 from descentflow.config.study import ExperimentType, RequiredExperiments, required
+from descentflow.functions.initializations import InitializationLaw
 from descentflow.functions.targets import Step
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import Check
@@ -57,6 +59,13 @@ def at_half(run: Experiment) -> Iterator[ConfigProblem]:
         yield ("target", "at"), required(["0.5"], f"{run.target.at:g}")
 
 
+@constraint("target")
+def a_function(run: Experiment) -> Iterator[ConfigProblem]:
+    """A target that is not given by values"""
+    if any(target.kind == "values" for target in run.targets):
+        yield ("target", "kind"), required(["a function of x"], "values")
+
+
 @constraint("training")
 def a_snapshot(run: Experiment) -> Iterator[ConfigProblem]:
     """Snapshots of at least one initialisation"""
@@ -76,18 +85,18 @@ def _find_starts(block: Mapping[str, Sequence[Any]]) -> Iterator[ConfigProblem]:
         yield ("descent",), f"{text} initialization (law, scale and points)"
 
 
-def _law(run: Experiment) -> tuple[Any, ...]:
-    return run.initialization.law, run.initialization.scale, run.initialization.points
+def _law(run: Experiment) -> InitializationLaw:
+    return run.initialization.law_alone
 
 
 def _step(method: str, *constraints: Check, **others: Any) -> ExperimentType:
-    constraints = (uniform_on_0_1, from_0_to_1, one_output, room_for_hessians(), *constraints)
-    return ExperimentType(Experiment, ("step",), RELU, (method,), constraints, **others)
+    common = (uniform_on_0_1, from_0_to_1, one_output, plain_training, room_for_hessians())
+    return ExperimentType(Experiment, ("step",), RELU, (method,), (*common, *constraints), **others)
 
 
 def _any_target(*constraints: Check) -> ExperimentType:
-    constraints = (one_input, one_output, room_for_hessians(), *constraints)
-    return ExperimentType(Experiment, methods=("gf",), constraints=constraints)
+    common = (one_input, one_output, a_function, plain_training, room_for_hessians())
+    return ExperimentType(Experiment, methods=("gf",), constraints=(*common, *constraints))
 
 
 _STARTS = RequiredExperiments(

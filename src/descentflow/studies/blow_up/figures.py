@@ -1,5 +1,7 @@
 """Figures of the study ``blow_up``: each takes the study's dataset."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import seaborn as sns
 import xarray as xr
@@ -28,12 +30,7 @@ COLUMNS = {
     ("parabola", 1): "parabola\n$H=1$",
     ("parabola", 2): "parabola\n$H=2$",
 }
-TARGETS = {
-    "step_one": "step, $H=1$",
-    "step_two": "step, $H=2$",
-    "hinge": "hinge",
-    "parabola": "parabola",
-}
+OTHER_TARGETS = ("step_one", "step_two", "hinge", "parabola")
 VERDICTS = {
     "attained: least risk": "#c9dff2",
     r"blows up: $\Vert\Theta\Vert$, risk at the end": "#f6b48f",
@@ -42,6 +39,7 @@ VERDICTS = {
 """Name and colour of the values 0, 1 and 2 of ``verdict``."""
 
 SMALLEST = 1e-16  # risks below it are left out
+LOWEST = 1e-12  # and where a flow to 0 stands beside others
 
 
 def divergence(dataset: xr.Dataset) -> Figure:
@@ -65,9 +63,12 @@ def divergence(dataset: xr.Dataset) -> Figure:
         panel.set(xscale="log", xlabel=r"time $t$", xlim=(1e-2, np.nanmax(runs["time"].values)))
     panels[0].set(yscale="log", ylabel=r"risk $\mathcal{L}(\Theta_t)$")
     panels[1].set(yscale="log", ylabel=r"norm $\Vert\Theta_t\Vert$")
-    for panel in panels[2:]:
+    late = runs["time"].values >= 0.1 * np.nanmax(runs["time"].values, axis=1, keepdims=True)
+    for panel, name in zip(panels[2:], names[2:], strict=True):
+        ratios = np.where(late[:, None, :], runs[name].values, np.nan)
+        half = max(0.1, 1.5 * float(np.nanmax(np.abs(ratios - 1.0))))
         panel.axhline(1.0, **style.THEORY)
-        panel.set(ylim=(0.9, 1.1))
+        panel.set(ylim=(1.0 - half, 1.0 + half))
     panels[2].set(ylabel=r"$\mathcal{L}\sqrt{t}\,/\,(\kappa\sqrt{3/2}/12)$")
     panels[3].set(ylabel=r"$\Vert\Theta\Vert^4/t\,/\,(2\kappa^2/3)$")
     placed = " around given ramps" if "around" in runs["initialization_law"].values else ""
@@ -86,14 +87,13 @@ def realizations(dataset: xr.Dataset) -> Figure:
     for index, color in zip(shown, style.palette(len(shown)), strict=True):
         time = float(run["snapshot_at"][index])
         label = r"$t=0$" if time == 0 else rf"$t=10^{{{np.log10(time):.0f}}}$"
-        panel.plot(dataset["x"], run["realization"].values[index], color=color, label=label)
+        x, network = run["realization_at"].values[index], run["realization"].values[index]
+        panel.plot(x, network, color=color, label=label)
     alpha = float(run["jump"])
     panel.plot([0, alpha, alpha, 1], [0, 0, 1, 1], linestyle="--", label="$f$", **style.THEORY)
     panel.set(xlabel=r"$x$", ylabel=r"$\mathcal{N}_{\Theta_t}(x)$")
     panel.set_xlim(alpha - 0.15, alpha + 0.15)
-    points = dataset.sizes["x"]
-    title = rf"$H=2$, $\alpha={alpha:g}$, one flow, through {points} points of $[0,1]$"
-    style.legend_above(figure, panel, 3, title)
+    style.legend_above(figure, panel, 3, rf"$H=2$, $\alpha={alpha:g}$, one flow")
     return figure
 
 
@@ -129,10 +129,10 @@ def flow_and_descent(dataset: xr.Dataset) -> Figure:
 
 
 def affine(dataset: xr.Dataset) -> Figure:
-    """Draw risk and norm of the flows of one neuron for f = x, one panel per activation."""
+    """Draw risk and norm of the flows of ``affine``, one panel per activation."""
     runs = style.experiment(dataset, "affine")
     names = [str(name) for name in runs["network_activation"].values]
-    shown = [name for name in ACTIVATIONS if name in names]
+    shown = _in_order(names)
     chosen = [names.index(name) for name in shown]
     runs = runs.isel(run=chosen, initialization=slice(0, int(runs["count"].max())))
     keys = ["network_activation", "time", "initialization"]
@@ -140,7 +140,7 @@ def affine(dataset: xr.Dataset) -> Figure:
     table = table.reset_index().melt(keys, ["risk", "parameter_norm"], "quantity")
     columns = min(5, len(shown))
     grid = style.Facets(
-        table[table["value"] > 0.0],
+        table[table["value"] > LOWEST],
         (style.PAGE, 1.5 * -(-len(shown) // columns) + 0.6),
         col="network_activation",
         col_order=shown,
@@ -149,7 +149,7 @@ def affine(dataset: xr.Dataset) -> Figure:
     colors = style.palette(2, style.UNORDERED)
     looks = {"hue": "quantity", "style": "quantity", "palette": colors, "linewidth": 0.7}
     grid.curves(units="initialization", **looks)
-    grid.set(ylim=(1e-12, 1e2)).set_axis_labels("time $t$", "risk, norm")
+    grid.set_axis_labels("time $t$", "risk, norm")
     for name, panel in grid.axes_dict.items():
         panel.set_title(name.replace("_", " "))
         _power_laws(panel, runs.isel(run=shown.index(name)))
@@ -158,13 +158,14 @@ def affine(dataset: xr.Dataset) -> Figure:
     dash = {"linestyle": style.dash(1), "color": colors[1]}
     first.plot([], [], label=r"norm $\Vert\Theta_t\Vert$", **dash)
     first.plot([], [], label="derived exponents, through the last point", **style.THEORY)
-    title = f"$f=x$, $H=1$, {style.joined(runs['count'])} initialisations each"
+    targets, widths = _targets(runs), style.joined(runs["network_hidden"])
+    title = f"{targets}, $H={widths}$, {style.joined(runs['count'])} initialisations each"
     return grid.with_legend(3, title)
 
 
 def other_targets(dataset: xr.Dataset) -> Figure:
-    """Draw risk and norm of the best flow of each activation for steps, hinge and parabola."""
-    shown = [name for name in TARGETS if name in dataset["experiment"].values]
+    """Draw risk and norm of the best flow of each activation for other targets than f = x."""
+    shown = [name for name in OTHER_TARGETS if name in dataset["experiment"].values]
     runs = style.experiment(dataset, *shown)
     best = runs.isel(initialization=runs["best"])
     quantities = {"risk": r"risk $\mathcal{L}$", "parameter_norm": r"norm $\Vert\Theta\Vert$"}
@@ -181,7 +182,7 @@ def other_targets(dataset: xr.Dataset) -> Figure:
         sharex="col",
         sharey=False,
     )
-    looks = _looks()
+    looks = _looks([str(name) for name in runs["network_activation"].values])
     grid.curves(
         units="run",
         hue="network_activation",
@@ -193,7 +194,9 @@ def other_targets(dataset: xr.Dataset) -> Figure:
     )
     grid.set_axis_labels("time $t$", "").set_titles("")
     for panel, name in zip(grid.axes[0], shown, strict=True):
-        panel.set_title(TARGETS[name])
+        part = style.experiment(runs, name)
+        widths = style.joined(part["network_hidden"])
+        panel.set_title(f"{_targets(part)}\n$H={widths}$", size="small")
     for panel, label in zip(grid.axes[:, 0], quantities.values(), strict=True):
         panel.set_ylabel(label)
     for name, (color, dash) in looks.items():
@@ -205,15 +208,16 @@ def other_targets(dataset: xr.Dataset) -> Figure:
 def minimisers(dataset: xr.Dataset) -> Figure:
     """Draw the table of activations that attain the infimum of the risk, by target and width."""
     figure, (panel,) = style.new(style.PAGE, 4.6)
-    columns = list(COLUMNS)
-    verdicts = np.full((len(ACTIVATIONS), len(columns)), np.nan)
+    columns, ran = list(COLUMNS), [str(name) for name in dataset["network_activation"].values]
+    names = list(dict.fromkeys([*ACTIVATIONS, *ran]))
+    verdicts = np.full((len(names), len(columns)), np.nan)
     texts = np.full(verdicts.shape, "", dtype=object)
     frames = []
     for index in np.flatnonzero(dataset["case"].values != ""):
         run = dataset.isel(run=int(index))
         key = (str(run["case"].values), int(run["network_hidden"]))
         if key in columns and str(run["experiment"].values) not in ("random", "diverging"):
-            cell = ACTIVATIONS.index(str(run["network_activation"].values)), columns.index(key)
+            cell = names.index(str(run["network_activation"].values)), columns.index(key)
             verdicts[cell], texts[cell] = run["verdict"], _cell_text(run)
             frames.append((cell, _frame_color(run)))
     sns.heatmap(
@@ -227,7 +231,7 @@ def minimisers(dataset: xr.Dataset) -> Figure:
         linewidths=5,
         cbar=False,
         xticklabels=list(COLUMNS.values()),
-        yticklabels=[name.replace("_", " ") for name in ACTIVATIONS],
+        yticklabels=[name.replace("_", " ") for name in names],
         ax=panel,
     )
     for (row, column), color in frames:
@@ -255,14 +259,29 @@ def _power_laws(panel: Axes, run: xr.Dataset) -> None:
             panel.plot(late, last * (late / end) ** float(run[exponent]), **style.THEORY)
 
 
-def _looks() -> dict[str, tuple[tuple[float, float, float], tuple[float, ...] | str]]:
-    """Return colour and dashes of each activation: a colour per family, dashes within it."""
-    colors = style.palette(len(FAMILIES), style.UNORDERED)
-    return {
-        name: (color, style.DASHES[index])
-        for family, color in zip(FAMILIES, colors, strict=True)
+def _targets(runs: xr.Dataset) -> str:
+    """Return the names of the targets of some runs."""
+    return "; ".join(dict.fromkeys(style.target_name(str(name)) for name in runs["target"].values))
+
+
+def _in_order(names: Sequence[str]) -> list[str]:
+    """Return the activations that ran: those of FAMILIES in their order, then others."""
+    return [name for name in dict.fromkeys([*ACTIVATIONS, *names]) if name in names]
+
+
+def _looks(
+    names: Sequence[str],
+) -> dict[str, tuple[tuple[float, float, float], tuple[float, ...] | str]]:
+    """Return colour and dashes of activations: a colour per family, dashes within it."""
+    others = tuple(name for name in _in_order(names) if name not in ACTIVATIONS)
+    families = (*FAMILIES, others)
+    colors = style.palette(len(families), style.UNORDERED)
+    looks = {
+        name: (color, style.DASHES[index % len(style.DASHES)])
+        for family, color in zip(families, colors, strict=True)
         for index, name in enumerate(family)
     }
+    return {name: looks[name] for name in _in_order(names)}
 
 
 def _cell_text(run: xr.Dataset) -> str:

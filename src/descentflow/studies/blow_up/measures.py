@@ -14,6 +14,7 @@ from descentflow.datasets.padding import coordinate, named, pad
 from descentflow.datasets.terminal_states import add_terminal_states
 from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.errors import InputError
+from descentflow.functions.networks import split
 from descentflow.functions.targets import Step
 from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
 from descentflow.risk.problem import Problem
@@ -23,6 +24,7 @@ from descentflow.studies.blow_up.minimiser_measures import READ, add_outer_norms
 from descentflow.training.critical_points import exponents, least_critical_risk
 
 GRID = 401
+"""Points of [0, 1] at which networks are drawn, beside their kinks."""
 SEARCHED = (1, 2, 3, 4)
 """Widths for which critical points are searched at α = ½."""
 MIN_STARTS = 300
@@ -58,9 +60,7 @@ def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Smal
 
 def conclude(dataset: xr.Dataset, _columns: Columns, rows: Sequence[TrainedRun]) -> xr.Dataset:
     """Add a search for critical points."""
-    return _search(
-        dataset.assign_coords(x=coordinate("x", np.linspace(0.0, 1.0, GRID), "input")), rows
-    )
+    return _search(dataset, rows)
 
 
 def _jump(row: TrainedRun) -> float:
@@ -110,13 +110,26 @@ def _ratios(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
 
 
 def _realizations(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
-    """N_θ of the first initialisation at its snapshots, on a grid of the interval."""
-    values, times = np.empty((0, GRID)), np.empty(0)
+    """N_θ of the first initialisation at its snapshots, on a grid of [0, 1] and at its kinks.
+
+    Between grid points alone a steep network would be drawn too wide.
+    """
+    problem = row.run.problem
+    hidden, at_kinks = problem.network.hidden, problem.network.sigma.kinks
+    x = values = np.empty((0, GRID + hidden * len(at_kinks)))
+    times = np.empty(0)
     if "snapshots" in row.data:
         theta = row.data["snapshots"].isel(initialization=0)
-        values = row.run.problem.network.realization(theta.values, np.linspace(0.0, 1.0, GRID))
+        w, b, _, _ = split(theta.values, hidden)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            kinks = [np.clip(np.nan_to_num((at - b) / w), 0.0, 1.0) for at in at_kinks]
+        grid = np.broadcast_to(np.linspace(0.0, 1.0, GRID), (len(w), GRID))
+        x = np.sort(np.concatenate([grid, *kinks], axis=1), axis=1)
+        each = zip(theta.values, x, strict=True)
+        values = np.array([problem.network.realization(one, at) for one, at in each])
         times = theta["snapshot"].values.astype(np.float64)
-    dataset["realization"] = (("snapshot", "x"), values, named("N at the snapshots"))
+    dataset["realization"] = (("snapshot", "point"), values, named("N at the snapshots"))
+    dataset["realization_at"] = (("snapshot", "point"), x, named("inputs of realization"))
     dataset["snapshot_at"] = ("snapshot", times, named("t or n of the snapshots"))
     return dataset
 

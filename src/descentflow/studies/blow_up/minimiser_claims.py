@@ -4,10 +4,12 @@ import numpy as np
 import xarray as xr
 
 from descentflow.studies.blow_up.minimiser_measures import VERDICTS
-from descentflow.studies.claim import Claim
+from descentflow.studies.claim import Claim, lacks
 
 STUDY = "blow_up"
 CONSTANT_TOLERANCE = 0.01
+LEAST_TIME, LEAST_TIME_OF_CONSTANTS = 1e8, 1e10
+"""Earlier, exponents are not within the rates' tolerances, and ratios not near their limits."""
 TARGETS = {
     "affine": "f = x",
     "step": "the step at 1/2",
@@ -92,6 +94,7 @@ def _rate_claims(run: xr.Dataset) -> list[Claim]:
             f"slopes over the last decade, {'; '.join(texts)}",
             f"within {tolerance:g}",
             error <= tolerance,
+            lacks(run, "time", LEAST_TIME),
         )
     ]
     if np.isfinite(run["rate_growth_constant"]):
@@ -116,4 +119,5 @@ def _constants_claim(run: xr.Dataset, count: int) -> Claim:
         f"{decay.min():.4f} to {decay.max():.4f}",
         f"within {CONSTANT_TOLERANCE:g} of 1",
         error <= CONSTANT_TOLERANCE,
+        lacks(run, "time", LEAST_TIME_OF_CONSTANTS),
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from descentflow.studies.claim import Claim, describe_runs
+from descentflow.studies.claim import Claim, describe_runs, lacks
 from descentflow.studies.constant_targets.measures import (
     RISK_REACHED,
     ROUNDING_FLOOR,
@@ -11,6 +11,8 @@ from descentflow.studies.constant_targets.measures import (
 )
 
 STUDY = "constant_targets"
+LEAST_HORIZON = {"step": 1e5, "time": 100.0}
+"""Shorter runs have not come near the limit yet."""
 
 
 def judge(dataset: xr.Dataset) -> list[Claim]:
@@ -106,6 +108,7 @@ def _limit(runs: xr.Dataset, experiment: str, axis: str) -> Claim:
         f"decade; largest final risk {np.where(np.isnan(final), np.inf, final).max():.2e}",
         f"all (or below {ROUNDING_FLOOR:g}, where rounding ends the fall)",
         bool(reached.all()),
+        lacks(runs, axis, LEAST_HORIZON[axis]),
     )
 
 

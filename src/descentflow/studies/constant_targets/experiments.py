@@ -1,11 +1,11 @@
 """Experiments of the study ``constant_targets``: everything is about constant targets."""
 
 from descentflow.config.experiment import Experiment
-from descentflow.config.requirements import HOMOGENEOUS
+from descentflow.config.requirements import HOMOGENEOUS, plain_training
 from descentflow.config.study import ExperimentType
 
-_DESCENT = ExperimentType(Experiment, ("constant",), HOMOGENEOUS, ("gd",))
-_FLOW = ExperimentType(Experiment, ("constant",), HOMOGENEOUS, ("gf",))
+_DESCENT = ExperimentType(Experiment, ("constant",), HOMOGENEOUS, ("gd",), (plain_training,))
+_FLOW = ExperimentType(Experiment, ("constant",), HOMOGENEOUS, ("gf",), (plain_training,))
 
 EXPERIMENTS = {
     "convergence": _DESCENT,

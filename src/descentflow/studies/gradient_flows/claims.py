@@ -3,12 +3,16 @@
 import numpy as np
 import xarray as xr
 
-from descentflow.studies.claim import Claim, describe_runs
+from descentflow.studies.claim import Claim, describe_runs, lacks
 from descentflow.training.critical_points import KINDS
 
 STUDY = "gradient_flows"
 LEVEL_TOLERANCE = 1e-6
 ZERO = 1e-8
+LEAST_TIME = 1e4
+"""Earlier, flows are not at their limits yet."""
+LARGEST_STEP = 1e-2
+"""O(gamma) is judged by the two least step sizes, both at most this."""
 
 
 def judge(dataset: xr.Dataset) -> list[Claim]:
@@ -82,6 +86,7 @@ def _critical(runs: xr.Dataset) -> Claim:
         f"{int(critical.sum())} of {critical.size}; critical risks {shown}",
         "all",
         bool(critical.all()),
+        lacks(runs, "time", LEAST_TIME),
     )
 
 
@@ -100,6 +105,7 @@ def _levels(runs: xr.Dataset) -> Claim:
         f"largest |G| at the finished ends {norm.max():.1e}",
         "all",
         bool(near.all()),
+        lacks(runs, "time", LEAST_TIME),
     )
 
 
@@ -118,6 +124,7 @@ def _threshold(runs: xr.Dataset, experiment: str, hidden: int) -> Claim:
         f"{int(ended.sum())} of {final.size} such starts end below {ZERO:g}",
         "all",
         bool(ended.all()) if final.size else None,
+        lacks(runs, "time", LEAST_TIME),
     )
 
 
@@ -136,6 +143,7 @@ def _escape(runs: xr.Dataset) -> Claim:
         f"{int(lower.sum())} of {lower.size} end below the saddle's level",
         "all",
         bool(lower.all()),
+        lacks(runs, "time", LEAST_TIME),
     )
 
 
@@ -155,4 +163,5 @@ def _small_steps(runs: xr.Dataset) -> Claim:
         f"log-log slope of the largest distance over the two least gamma: {slope:.3f}",
         "1 +- 0.1",
         abs(slope - 1.0) <= 0.1 if gamma.size > 1 else None,
+        "" if (gamma[:2] <= LARGEST_STEP).all() else f"two gamma <= {LARGEST_STEP:g}",
     )

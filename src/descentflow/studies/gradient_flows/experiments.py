@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from descentflow.config.experiment import Descent, Experiment, Flow, LyapunovFraction
+from descentflow.config.experiment import Descent, Experiment, Flow
 from descentflow.config.requirements import (
     RELU,
     constraint,
     one_target,
+    plain_training,
     room_for_hessians,
     snapshots_of_all,
     uniform_on_0_1,
@@ -38,7 +39,7 @@ def until_time_1(run: Experiment) -> Iterator[ConfigProblem]:
 def snapshot_at_time_1(run: Experiment) -> Iterator[ConfigProblem]:
     """Step sizes 10^-k with 10^k at most `steps`, as parameters are kept at steps 1, 10, 100, .."""
     training = run.training
-    if not isinstance(training, Descent) or isinstance(training.step_size, LyapunovFraction):
+    if not isinstance(training, Descent) or not isinstance(training.step_size, float):
         return
     steps = 10 ** max(0, round(-math.log10(training.step_size)))
     if abs(training.step_size * steps - 1.0) > 1e-9:
@@ -69,11 +70,11 @@ def _find_flows(block: Mapping[str, Sequence[Any]]) -> Iterator[ConfigProblem]:
 def _compared(run: Experiment) -> tuple[Any, ...]:
     """Return what gradient descent and the flow that it is held against share."""
     law = run.initialization
-    return run.inputs, run.target, run.network, law.count, law.law, law.scale, law.points
+    return run.inputs, run.target, run.network, law.count, law.law_alone
 
 
 def _affine(method: str, *constraints: Check, **others: Any) -> ExperimentType:
-    constraints = (uniform_on_0_1, room_for_hessians(), *constraints)
+    constraints = (uniform_on_0_1, plain_training, room_for_hessians(), *constraints)
     return ExperimentType(Experiment, ("affine",), RELU, (method,), constraints, **others)
 
 

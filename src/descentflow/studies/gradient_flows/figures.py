@@ -31,8 +31,10 @@ def staircase(dataset: xr.Dataset) -> Figure:
     for level in levels:
         panel.axhline(level, linestyle="--", **BEHIND)
         kinks = round((levels[-1] / level) ** 0.25) - 1
-        style.note(panel, f"${kinks}$", (1.01, level), y="data", va="center_baseline")
-    panel.set(yscale="log", xlabel=r"width $H$", ylim=(FLOOR / 4, 1.0))
+        # Plain digits have one height; those of formulas are centred each by its own.
+        style.note(panel, f"{kinks}", (1.01, level), y="data", va="center_baseline")
+    style.log_range(panel, *finals, levels, floor=FLOOR)
+    panel.set(xlabel=r"width $H$")
     time = np.log10(np.nanmax(runs["time"].values))
     panel.set(ylabel=rf"risk at $t=10^{{{time:.0f}}}$ ($10^{{-9}}$: at or below)")
     label = r"critical risks $\alpha^2/(12(n+1)^4)$, $n$ at the right"
@@ -58,8 +60,9 @@ def basin(dataset: xr.Dataset) -> Figure:
     )
     panel.axvline(threshold, label=f"threshold {threshold:.4g}", **BEHIND)
     panel.axhline(threshold, linestyle="--", label="critical risk $n=0$", **BEHIND)
-    panel.set(xscale="log", yscale="log", xlabel=r"risk at the start $\mathcal{L}(\Theta_0)$")
-    panel.set(ylabel=r"risk at the end ($10^{-9}$: at or below)", ylim=(FLOOR / 4, 1.0))
+    panel.set(xscale="log", xlabel=r"risk at the start $\mathcal{L}(\Theta_0)$")
+    style.log_range(panel, run["final_risk"].values[:count], threshold, floor=FLOOR)
+    panel.set(ylabel=r"risk at the end ($10^{-9}$: at or below)")
     title = rf"$\alpha={_slope(run):g}$, $H={int(run['network_hidden'])}$, {count} initialisations"
     style.legend_above(figure, panel, 2, title)
     return figure

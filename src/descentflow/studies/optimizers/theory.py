@@ -69,7 +69,7 @@ def batch_noise(problem: Problem, theta: Array) -> Array:
     jacobian = np.concatenate(
         [v[:, None] * active * x, v[:, None] * active, before * active, np.ones((1, NODES))]
     )
-    residual = problem.network.realization(theta, x) - problem.targets[0].evaluate(x)
+    residual = problem.network.realization(theta, x) - problem.targets[0].at_points(x[None])
     return np.asarray(4.0 * (jacobian * residual**2) @ jacobian.T / NODES)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from descentflow.studies.claim import Claim
+from descentflow.studies.claim import Claim, lacks
 from descentflow.studies.overparameterized.measures import FIRST_STEPS, ROUNDING_FLOOR
 from descentflow.studies.overparameterized.theory import (
     CONCENTRATION_EXPONENT,
@@ -16,6 +16,10 @@ STUDY = "overparameterized"
 CONCENTRATION_TOLERANCE = 0.1
 EXPONENT_TOLERANCE = 0.15
 ZERO = 1e-20
+LEAST_STEPS = 1000
+"""After fewer the loss is not near its limit yet."""
+MIN_WIDTHS, MIN_NETWORKS = 3, 8
+"""Fewer widths, or networks of each, are too few to fit an exponent."""
 NEAR_LIMIT = 0.05
 """Step sizes closer than this to 2/λ_max, relatively, are not judged."""
 
@@ -74,6 +78,15 @@ def _exponents(runs: xr.Dataset, quantity: str) -> tuple[str, np.ndarray]:
     return "; ".join(texts), powers
 
 
+def _needs_of_exponents(runs: xr.Dataset) -> str:
+    """Return what runs need that have too few widths, or networks of each; else ""."""
+    widths, groups = runs["network_width"].values, runs["group_of_run"].values
+    fewest = min(np.unique(widths[groups == group]).size for group in np.unique(groups))
+    if fewest >= MIN_WIDTHS and runs["count"].values.min() >= MIN_NETWORKS:
+        return ""
+    return f"{MIN_WIDTHS} widths, {MIN_NETWORKS} networks of each"
+
+
 def _power_claim(
     runs: xr.Dataset,
     name: str,
@@ -94,6 +107,7 @@ def _power_claim(
         f"exponent {text}" if fitted else "fewer than two widths, or than two networks of a width",
         f"{wanted[0]:g} +- {wanted[1]:g}",
         near if fitted else None,
+        _needs_of_exponents(runs),
     )
 
 
@@ -146,6 +160,7 @@ def _trained(dataset: xr.Dataset) -> list[Claim]:
                 f"{final.size} at most {ZERO:g}",
                 f"all at most {ZERO:g}",
                 bool((final <= ZERO).all()),
+                lacks(runs, "step", LEAST_STEPS),
             )
         )
     return claims

@@ -59,7 +59,7 @@ def training(dataset: xr.Dataset) -> Figure:
         theory = r"$(1-\eta\lambda_{\min}(K^{(H)})/2)^k L(0)$, median"
         panel.plot(step, bound, linestyle="-.", label=theory, **style.THEORY)
         style.step_axis(panel, step, "k")
-        panel.set(yscale="log", ylim=(FLOOR, 1e3))
+        style.log_range(panel, loss, linear, floor=FLOOR)
         name = group.label.split(", ")[0].replace("convolutional", "conv.")
         titles.append(f"{name}, $m={int(run['network_width'])}$")
     panels[0].set(ylabel=r"loss ($10^{-32}$: at or below)")

@@ -16,6 +16,8 @@ STUDY = "random_initializations"
 RATE_TOLERANCE = 0.01
 SLOPE_TOLERANCE = 0.1
 KINK_TOLERANCE = 1e-3
+MIN_SLOPES = 30
+"""Fewer runs have no median worth its name."""
 
 
 def judge(dataset: xr.Dataset) -> list[Claim]:
@@ -50,8 +52,9 @@ def _claim(
     measured: str,
     bound: str,
     holds: bool | None,
+    needs: str = "",
 ) -> Claim:
-    return Claim(STUDY, name, statement, _where(dataset), source, measured, bound, holds)
+    return Claim(STUDY, name, statement, _where(dataset), source, measured, bound, holds, needs)
 
 
 def _dead(dataset: xr.Dataset) -> Claim:
@@ -156,6 +159,7 @@ def _slope(dataset: xr.Dataset) -> Claim:
         f"{slopes.size} runs with settled slope",
         f"median within {SLOPE_TOLERANCE:g} of {ALGEBRAIC_SLOPE:g}",
         abs(middle - ALGEBRAIC_SLOPE) <= SLOPE_TOLERANCE if slopes.size else None,
+        "" if slopes.size >= MIN_SLOPES else f"{MIN_SLOPES} settled slopes",
     )
 
 

@@ -4,6 +4,7 @@ from descentflow.config.experiment import Experiment
 from descentflow.config.requirements import (
     RELU,
     one_target,
+    plain_training,
     room_for_hessians,
     uniform_on_an_interval,
 )
@@ -20,6 +21,6 @@ EXPERIMENTS = {
         PIECEWISE_LINEAR,
         RELU,
         ("gd",),
-        (uniform_on_an_interval, one_target, room_for_hessians(MAX_SPECTRA)),
+        (uniform_on_an_interval, one_target, plain_training, room_for_hessians(MAX_SPECTRA)),
     ),
 }

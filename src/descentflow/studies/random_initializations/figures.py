@@ -1,7 +1,5 @@
 """Figures of the study ``random_initializations``: each takes the study's dataset."""
 
-import json
-
 import numpy as np
 import seaborn as sns
 import xarray as xr
@@ -84,7 +82,7 @@ def risk_curves(dataset: xr.Dataset) -> Figure:
         for level in run["plateau"].values[np.isfinite(run["plateau"].values)]:
             panel.axhline(level, **{**style.THEORY, "linestyle": ":", "linewidth": 0.6})
         style.step_axis(panel, step)
-        panel.set(yscale="log", ylim=(1e-32, 1e3))
+        style.log_range(panel, run["risk"].values[:count], floor=1e-32)
         titles.append(rf"$H={int(run['network_hidden'])}$, {count} runs")
     panels[0].plot([], [], linestyle=":", label="plateaus", **style.THEORY)
     panels[0].set(ylabel=r"risk $\mathcal{L}(\Theta_n)$")
@@ -138,7 +136,7 @@ def hessian_spectra(dataset: xr.Dataset) -> Figure:
         panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         titles.append(rf"$H={size // 3}$, {run.sizes['minimum']} runs")
     if not len(shown):
-        panels[0].text(0.5, 0.5, "no exponential run", ha="center")
+        style.empty(panels[0], "no exponential run")
         panels[0].set(xlabel=r"index $k$")
     panels[0].set(ylabel=r"$|\lambda_k|$ of the Hessian")
     handles, labels = panels[0].get_legend_handles_labels()
@@ -212,7 +210,9 @@ def _exponential_rates(panel: Axes, targets: list[xr.Dataset]) -> None:
             axis.set_major_locator(LogLocator(subs=(1, 3)))
             axis.set_major_formatter(lambda value, _: f"{value:.1g}")
             axis.set_minor_formatter(NullFormatter())
-    panel.legend()
+        panel.legend()
+    else:
+        style.empty(panel, "no exponential run")
 
 
 def _algebraic_slopes(panel: Axes, targets: list[xr.Dataset]) -> None:
@@ -230,9 +230,13 @@ def _algebraic_slopes(panel: Axes, targets: list[xr.Dataset]) -> None:
             label=f"{_name(index)}: {len(slopes)}",
             ax=panel,
         )
-    panel.axvline(-3.0, label=r"$n^{-3}$", **style.THEORY)
     panel.set(xlabel=r"$\mathrm{d}\log\mathcal{L}/\mathrm{d}\log n$ at the end", ylabel="runs")
-    panel.legend(loc="upper right", handlelength=1.2)
+    if any((runs["decay_kind"].values == ALGEBRAIC).any() for runs in targets):
+        panel.axvline(-3.0, label=r"$n^{-3}$", **style.THEORY)
+        panel.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
+        panel.legend(loc="upper right", handlelength=1.2)
+    else:
+        style.empty(panel, "no algebraic run with settled slope")
 
 
 def _shares_of_kinds(panel: Axes, runs: xr.Dataset) -> None:
@@ -273,8 +277,4 @@ def _name(index: int) -> str:
 
 def _label(runs: xr.Dataset, index: int) -> str:
     """Return the target's name and its graph in words."""
-    target = json.loads(str(runs["target"].values[0]))
-    if target["kind"] != "piecewise_linear":
-        return f"{_name(index)}: {target['kind']}"
-    points = zip(target["knots"], target["values"], strict=True)
-    return f"{_name(index)}: " + "–".join(f"({x:.3g}, {y:.3g})" for x, y in points)
+    return f"{_name(index)}: {style.target_name(str(runs['target'].values[0]))}"

@@ -78,7 +78,9 @@ def test_entries_are_confirmed_contradicted_or_not_measured(
     name = f"minimiser_{case}_{activation}_{hidden}"
     for verdict in (ATTAINED, NOT_ATTAINED, UNDECIDED):
         (claim,) = claims(run(case, activation, hidden, verdict)).values()
-        shown = "not measured" if verdict == UNDECIDED else "yes" if verdict == expected else "NO"
+        shown = (
+            "not_measured" if verdict == UNDECIDED else "holds" if verdict == expected else "fails"
+        )
         assert (claim.id, claim.study) == (name, "blow_up")
         assert dict(zip(COLUMNS, claim.row(), strict=True))["holds"] == shown
         assert ("diverges" in claim.measured) == (verdict == NOT_ATTAINED)

@@ -1,0 +1,23 @@
+"""The last words of a run: where its figures are, what became of its claims, what to read next."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from descentflow.config.validate import Outputs
+from descentflow.schema.model import parse
+from descentflow.studies import claims_table
+
+
+def summary(configuration: Mapping[str, Any]) -> str:
+    """Return three lines about a run of a configuration; raises InputError for a broken table."""
+    outputs = parse(Outputs, configuration.get("outputs", {}))
+    table, page = (Path(outputs.results) / f"claims.{ending}" for ending in ("csv", "html"))
+    claims = "not judged: no claims were asked for"
+    if table.exists():
+        claims = f"{claims_table.tally(claims_table.read(table))}; see {page}"
+    studies = ", ".join(f"docs/{study}.md" for study in configuration.get("studies", {}))
+    return (
+        f"figures: {outputs.figures}/\nclaims: {claims}\n"
+        f"next: {studies} say what the figures show; make report puts all into one file"
+    )
