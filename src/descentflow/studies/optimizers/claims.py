@@ -44,7 +44,7 @@ def _dead(runs: xr.Dataset) -> Claim:
         "derived",
         f"{_by_width(runs, hits / counts)}; least p-value {min(tests):.2g} of {len(tests)} runs",
         f"two-sided binomial tests, each p >= {level:.2g} (false alarm {FALSE_ALARM:g} in all)",
-        min(tests) >= level,
+        bool(min(tests) >= level),
     )
 
 
