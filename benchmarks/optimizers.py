@@ -13,7 +13,10 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from descent import (
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # a safe path leaves it out
+from descent import (  # noqa: E402
     OWN,
     SEED,
     Worker,
@@ -23,7 +26,6 @@ from descent import (
     start_peers,
 )
 
-HERE = Path(__file__).resolve().parent
 CASES = [(hidden, batch) for hidden in (16, 64) for batch in (16, 64, 1024)]
 RUNS, STEP_SIZE = 64, 1e-3
 

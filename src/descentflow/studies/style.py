@@ -278,16 +278,22 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
     The files hold no dates or versions, so that equal data give equal bytes. The layout is found
     once, as it takes longer than drawing; ``Figure.savefig`` would draw twice for a layout's sake.
     """
-    layout = figure.get_layout_engine()
-    if layout is not None:
-        layout.execute(figure)
-        figure.set_layout_engine("none")
-    for path in paths:
-        figure.dpi = mpl.rcParams["savefig.dpi"]  # writers leave their own behind
-        drawn = io.BytesIO()  # matplotlib leaves half-written files where the disk is full
-        WRITERS[path.suffix[1:]](figure, drawn)
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(drawn.getvalue())
+    # Where runs diverge an axis may end near the largest double, beyond which its ticks overflow.
+    with np.errstate(over="ignore"):
+        layout = figure.get_layout_engine()
+        if layout is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        for path in paths:
+            _write(figure, path)
+
+
+def _write(figure: Figure, path: Path) -> None:
+    figure.dpi = mpl.rcParams["savefig.dpi"]  # writers leave their own behind
+    drawn = io.BytesIO()  # matplotlib leaves half-written files where the disk is full
+    WRITERS[path.suffix[1:]](figure, drawn)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(drawn.getvalue())
 
 
 def _write_pdf(figure: Figure, file: io.BytesIO) -> None:
