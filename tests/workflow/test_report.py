@@ -122,7 +122,9 @@ def the_first_page(window: Opened, tally: str) -> None:
     assert menu.index(CLAIMS) < min(menu.index(name) for name in categories[1:])
     first.locator("summary").click()
     # With the configuration open the page is longer than any window: its title can be reached.
-    box = first.locator("h1.title").bounding_box()
+    title = first.locator("h1.title")
+    title.scroll_into_view_if_needed()
+    box = title.bounding_box()
     assert box is not None
     assert box["y"] >= 0
     assert "steps: 20000" in first.locator("#configuration pre").inner_text()
