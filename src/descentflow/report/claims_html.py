@@ -28,7 +28,7 @@ label { white-space: nowrap; }
 table { border-collapse: collapse; width: 100%; }
 th { text-align: left; border-bottom: 2px solid #333; padding: .3rem .6rem .3rem 0; }
 td { vertical-align: top; border-bottom: 1px solid #ddd; padding: .4rem .6rem .4rem 0;
-  overflow-wrap: break-word; }
+  overflow-wrap: anywhere; }
 tr.fails td { background: #fde0dd; font-weight: 600; } tr.unknown td { background: #eee; }
 tr.small td { background: #fdf1d6; }
 .badge { display: inline-block; min-width: 6.4em; text-align: center; color: #fff; font-weight: 700;
@@ -36,7 +36,8 @@ tr.small td { background: #fdf1d6; }
 .badge.holds { background: #1b7837; } .badge.fails { background: #c4161c; }
 .badge.unknown { background: #6a6a6a; }
 .badge.small { background: #8a6100; white-space: normal; }
-code, .small { font-size: .85em; color: #444; } .small { display: block; }
+code, td > .small:not(.badge) { font-size: .85em; color: #444; }
+td > .small:not(.badge) { display: block; }
 td.where, td.whose { font-size: .9em; min-width: 8em; } td.measured { min-width: 11em; }
 td.bound { min-width: 7em; }
 td.statement { min-width: 15em; }
