@@ -32,11 +32,11 @@ HARMLESS = {
     "NUMBA_CACHE_DIR": "/kernels",
     "NUMBA_CPU_NAME": "generic",
     "OPENBLAS_CORETYPE": "Haswell",
-    "TF_CLI_CONFIG_FILE": "/home/me/.terraformrc",
+    "TF_CLI_CONFIG_FILE": "terraform.rc",
     "JAX_PLATFORMS": "cpu",
     "PYTHONPATH": "/source",
     "CUDA_VISIBLE_DEVICES": "0",
-    "HOME": "/home/me",
+    "HOME": "somebody",
 }
 
 
