@@ -68,25 +68,27 @@ def run_own_task() -> None:
         os.execv("/bin/sh", ["sh", "-c", command])
 
 
-def cancel_left_over() -> None:
-    """Cancel the Slurm jobs that a killed head left in the working directory, and see them end.
+def cancel_left_over(folder: Path | str = ".") -> None:
+    """Cancel the Slurm jobs that a killed head left in a folder, and see them end.
 
     Nobody would collect their results, and the new head will submit them again: two jobs would
-    write one file. To be called under Snakemake's lock, which says that the other head is dead.
+    write one file. To be called under a lock, which says that the other head is dead. Before jobs
+    are planned is better: a cancelled job removes what it wrote, though it may just have been done.
     Raises InputError where Slurm does not answer.
     """
-    if not LOGS.is_dir() or shutil.which("squeue") is None:
+    here = Path(folder).resolve()
+    if not (here / LOGS).is_dir() or shutil.which("squeue") is None:
         return
-    left = _left_over()
+    left = _left_over(here)
     if not left:
         return
     print(f"cancelling {len(left)} jobs of an earlier run: {' '.join(left)}", file=sys.stderr)
     subprocess.run(["scancel", *left], check=False)
-    while _left_over():
+    while _left_over(here):
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _left_over() -> list[str]:
+def _left_over(here: Path) -> list[str]:
     """Return the ids of our jobs, waiting or running, that were started from this folder."""
     command = ["squeue", "--me", "--noheader", "--format=%A|%j|%Z"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -95,7 +97,7 @@ def _left_over() -> list[str]:
             "squeue does not say which jobs an earlier run in this folder left: "
             f"{ended.stderr.strip()}; start again when Slurm answers"
         )
-    here, ids = Path.cwd(), set()
+    ids = set()
     for line in ended.stdout.splitlines():
         number, name, folder = line.split("|", 2)
         if NAME.fullmatch(name) and Path(folder).resolve() == here:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from descentflow.errors import InputError
 from descentflow.runtime import fork_server, lifetime, result_cache
-from descentflow.runtime.slurm import prepare_environment
+from descentflow.runtime.slurm import cancel_left_over, prepare_environment
 
 OWN = ".snakemake"
 """Snakemake's folder in the one it works in."""
@@ -27,14 +27,16 @@ OWN = ".snakemake"
 def run_snakemake(arguments: Sequence[str], folder: Path) -> int:
     """Run Snakemake with ``arguments``, which make it work in ``folder``; return its exit status.
 
-    Locks that a killed run left are removed first, and results from the future (the clock was set
-    back) are dated now, as Snakemake discards what is older than its inputs. Raises InputError where
-    another run holds the folder, and where the shared cache is not to be trusted.
+    What a killed run left goes first, its jobs on a cluster and its locks. Results from the future
+    (the clock was set back) are dated now, as Snakemake discards what is older than its inputs.
+    Raises InputError where another run holds the folder, where the shared cache is not to be trusted,
+    and where Slurm does not say which jobs are left.
     """
     command = [sys.executable, "-m", "snakemake", *arguments]
     result_cache.folder()
     with _locked(folder) as lock, lifetime.head_of_run():
         if any((folder / OWN / "locks").glob("*.lock")):
+            cancel_left_over(folder)
             clear = [*command[:3], "--quiet", "all", "--unlock", *arguments]
             subprocess.run(clear, check=False)
         _date_now(folder)

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tempfile
 import zlib
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ import xarray as xr
 from descentflow.datasets import netcdf
 from descentflow.errors import InputError
 from descentflow.runtime import slurm as cluster
+from descentflow.runtime import snakemake_lock
 
 OURS = "descentflow_01234567-89ab-cdef-0123-456789abcdef"
 VARIABLES = (
@@ -182,3 +185,25 @@ def test_a_folder_that_never_used_slurm_does_not_ask(slurm: Slurm) -> None:
     slurm.script("squeue", "exit 1")
     (slurm.folder / cluster.LOGS).rmdir()
     cluster.cancel_left_over()
+
+
+def test_jobs_end_before_the_next_run_plans(slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is cancelled later may remove a file with which the new run has planned."""
+    here, calls = slurm.folder, []
+    lock = here / ".snakemake" / "locks" / "0.input.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    slurm.queue(f"7|{OURS}|{here}")
+
+    def started(command: list[str], **options: Any) -> Any:
+        if "snakemake" in command:
+            calls.append(("--unlock" in command, slurm.cancelled))
+            return subprocess.CompletedProcess(command, 0)
+        return run(command, **options)
+
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", started)
+    monkeypatch.setattr(snakemake_lock, "prepare_environment", lambda **_: None)
+    monkeypatch.setattr(snakemake_lock.fork_server, "serve_forks", lambda *_: nullcontext({}))
+    assert snakemake_lock.run_snakemake(["--cores", "1"], here) == 0
+    assert calls == [(True, ["7"]), (False, ["7"])]
