@@ -1,28 +1,24 @@
 """Trainer of stochastic optimisers: all step sizes of the run, one after the other."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from pydantic import Field
 
-from descentflow.config.experiment import Descent, StepSize, Trained
 from descentflow.config.optimizer import OptimizerOptions
 from descentflow.planning.stored import RUNS, Stored
-from descentflow.schema.model import Whole
-from descentflow.stages.trainers.descent import step_sizes_of
-from descentflow.stages.trainers.shallow_spec import ShallowSpec
+from descentflow.stages.trainers.step_sizes import (
+    State,
+    StepSpec,
+    StepTraining,
+    by_size,
+    step_sizes_of,
+)
 from descentflow.training import optimizers
 from descentflow.training.descent import StepSizes, decay_of
 from descentflow.training.descent_kernel import Schedule
 from descentflow.training.optimizers import Optimizer, OptimizerState, optimizer_dataset
-from descentflow.training.recording import (
-    Records,
-    describe,
-    record_steps,
-    snapshot_steps,
-)
+from descentflow.training.recording import Records, record_steps, snapshot_steps
 from descentflow.training.update_rules import BUFFERS
 
 title = "Training, one segment"
@@ -37,25 +33,14 @@ CARRIED = {
 }
 
 
-class Training(OptimizerOptions):
+class Training(OptimizerOptions, StepTraining):
     """What ``config.experiment.Optimizer`` says, with several step sizes and without their number."""
 
-    step_sizes: tuple[StepSize, ...] = Field(min_length=1)
-    records_per_decade: Whole = Descent.model_fields["records_per_decade"].default
-    snapshots: Whole = 0
-    save_at: tuple[Whole, ...] = ()
-    train: Trained = None
 
-
-class Spec(ShallowSpec):
+class Spec(StepSpec):
     """A segment (start, stop] of steps."""
 
     training: Training
-
-    @property
-    def trajectories(self) -> int:
-        """How many trajectories each initialisation has."""
-        return len(self.training.step_sizes)
 
     @property
     def optimizer(self) -> Optimizer:
@@ -63,20 +48,11 @@ class Spec(ShallowSpec):
         return Optimizer.of(self, self.training, self.seed)
 
 
-@dataclass(frozen=True)
-class State:
-    """Where the runs at one step size γ (K,) stand."""
-
-    step_sizes: StepSizes
-    runs: OptimizerState
-
-
-def start(spec: Spec, samples: xr.Dataset) -> list[State]:
+def start(spec: Spec, samples: xr.Dataset) -> list[State[OptimizerState]]:
     """Return the states at step 0 of every step size."""
-    theta = samples["parameters"].values
+    theta, optimizer = samples["parameters"].values, spec.optimizer
     return [
-        State(step_sizes_of(spec, size, theta), OptimizerState.start(theta, spec.optimizer))
-        for size in spec.training.step_sizes
+        State(sizes, OptimizerState.start(theta, optimizer)) for sizes in step_sizes_of(spec, theta)
     ]
 
 
@@ -86,7 +62,7 @@ def carried(spec: Spec) -> tuple[Mapping[str, Stored], Mapping[str, int]]:
     return CARRIED, {"parameter": spec.parameter_count, "buffer": buffers}
 
 
-def resume(spec: Spec, before: xr.Dataset) -> list[State]:
+def resume(spec: Spec, before: xr.Dataset) -> list[State[OptimizerState]]:
     """Return the states at the end of the segment before."""
     columns = [before[name].values for name in CARRIED]
     decays, step = map(decay_of, spec.training.step_sizes), int(spec.segment[0])
@@ -97,8 +73,8 @@ def resume(spec: Spec, before: xr.Dataset) -> list[State]:
 
 
 def advance(
-    spec: Spec, state: list[State], progress: Callable[[int], object]
-) -> tuple[list[State], list[Records]]:
+    spec: Spec, state: list[State[OptimizerState]], progress: Callable[[int], object]
+) -> tuple[list[State[OptimizerState]], list[Records]]:
     """Take the steps after segment[0] up to segment[1]."""
     first, last = map(int, spec.segment)
     recorded_at = record_steps(last, spec.training.records_per_decade)
@@ -121,12 +97,10 @@ def advance(
     return ended, recorded
 
 
-def dataset(spec: Spec, state: list[State], records: list[Records]) -> xr.Dataset:
+def dataset(spec: Spec, state: list[State[OptimizerState]], records: list[Records]) -> xr.Dataset:
     """Return the records and the ends, dims (size, initialization, step)."""
     parts = [
-        optimizer_dataset(spec.problem, one.runs, recorded).assign(
-            step_size=("initialization", one.step_sizes.initial, describe("step_size"))
-        )
+        optimizer_dataset(spec.problem, one.runs, recorded)
         for one, recorded in zip(state, records, strict=True)
     ]
-    return xr.concat(parts, dim="size", join="exact")
+    return by_size(state, parts)
