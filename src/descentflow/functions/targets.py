@@ -20,7 +20,8 @@ from pydantic import Field
 
 from descentflow.errors import ConfigurationError
 from descentflow.functions.breakpoints import Function, kinks, resolve
-from descentflow.functions.formulas import ADD, CONST, END, MUL, Program, X, parse
+from descentflow.functions.formula_parser import parse
+from descentflow.functions.formulas import ADD, CONST, END, MUL, Program, X
 from descentflow.functions.gauss_legendre import NODES
 from descentflow.functions.input_laws import Weight
 from descentflow.functions.labels import Values

@@ -1,10 +1,10 @@
 """One interface for all engines: kernels are written once and compiled for each kind of model.
 
 A *model* is the data that an engine integrates against: the target's table for ``closed_form``, a
-:class:`Rule <descentflow.risk.quadrature.Rule>` or a :class:`Sample
-<descentflow.risk.empirical.Sample>`. The functions below that have no body may be called from kernels
-only. Each stands for the engine's function of the same name. The engine is chosen at compile time from
-the Numba type of ``model``; there is no run-time dispatch.
+:class:`Rule <descentflow.risk.quadrature_rule.Rule>` or a :class:`Sample
+<descentflow.risk.empirical.Sample>`. The decorated functions below may be called from kernels only.
+Each stands for the engine's function of the same name. The engine is chosen at compile time from the
+Numba type of ``model``; there is no run-time dispatch.
 """
 
 from collections.abc import Callable
@@ -13,17 +13,19 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 from numba.core import types
+from numba.core.errors import TypingError
 
 from descentflow.risk import closed_form, empirical, quadrature
+from descentflow.risk.quadrature_rule import Rule
 from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit, jit_inline
 from descentflow.simd.vectors import as_intrinsic
 
-ENGINES: dict[type, ModuleType] = {quadrature.Rule: quadrature, empirical.Sample: empirical}
+ENGINES: dict[type, ModuleType] = {Rule: quadrature, empirical.Sample: empirical}
 """The modules of engines whose models are tuples; :mod:`descentflow.risk.trained_parts` adds itself."""
 
-Model = Array | quadrature.Rule | empirical.Sample | Any
+Model = Array | Rule | empirical.Sample | Any
 Scratch = closed_form.Scratch | quadrature.Scratch | empirical.Scratch
 """Scratch memory of the model's engine."""
 
@@ -36,16 +38,18 @@ def engine_of(model: types.Type) -> ModuleType:
     return ENGINES.get(getattr(model, "instance_class", type(None)), closed_form)
 
 
-def _per_engine(stub: Callable[P, R]) -> Callable[P, R]:
+def _of_engine(stub: Callable[P, R], default: Callable[P, R] | None = None) -> Callable[P, R]:
     """Make a stub callable from kernels; the call goes straight to the engine's function.
 
-    Where the engine has none, the stub itself is compiled.
+    An engine without it is an error of compilation, unless there is a ``default``.
     """
-    own = jit_inline(stub)
 
     # ``Any``: Numba's contexts, builders and signatures are untyped.
     def typed(typing: Any, *types_of_call: types.Type) -> Any:
-        function = getattr(engine_of(types_of_call[0]), stub.__name__, own)
+        engine = engine_of(types_of_call[0])
+        function = getattr(engine, stub.__name__, default)
+        if function is None:
+            raise TypingError(f"{engine.__name__} has no function {stub.__name__}")
         function = types.Dispatcher(function)
 
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -58,29 +62,32 @@ def _per_engine(stub: Callable[P, R]) -> Callable[P, R]:
     return cast(Callable[P, R], as_intrinsic(stub, typed))
 
 
-@_per_engine
-def new_scratch(model: Model, parameters: int) -> Scratch:
+def _unless_of_engine(default: Callable[P, R]) -> Callable[P, R]:
+    """Make a function callable from kernels that compiles to the engine's own one where it has one."""
+    return _of_engine(default, jit_inline(default))
+
+
+@_of_engine
+def new_scratch(model: Model, parameters: int) -> Scratch:  # type: ignore[empty-body]
     """Allocate scratch memory for θ with this number of entries."""
-    raise NotImplementedError
 
 
-@_per_engine
-def risk(model: Model, theta: Array, scratch: Scratch) -> float:
+@_of_engine
+def risk(model: Model, theta: Array, scratch: Scratch) -> float:  # type: ignore[empty-body]
     """Return L(θ) for one θ (P,)."""
-    raise NotImplementedError
 
 
-@_per_engine
+@_of_engine
 def gradient(model: Model, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the generalised gradient G(θ) into ``out`` (P,)."""
 
 
-@_per_engine
+@_of_engine
 def derivatives(model: Model, theta: Array, scratch: Scratch, grad: Array, out: Array) -> None:
     """Write G(θ) into ``grad`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
 
 
-@_per_engine
+@_of_engine
 def kink_regions(model: Model, theta: Array, scratch: Scratch, margin: float, out: Array) -> None:
     """Write a number per neuron (H,) that changes when the Hessian jumps as its kinks move.
 
@@ -88,18 +95,17 @@ def kink_regions(model: Model, theta: Array, scratch: Scratch, margin: float, ou
     """
 
 
-@_per_engine
-def network_shape(model: Model, parameters: int) -> Shape:
+@_of_engine
+def network_shape(model: Model, parameters: int) -> Shape:  # type: ignore[empty-body]
     """Return the shape of networks with this number of parameters."""
-    raise NotImplementedError
 
 
-@_per_engine
+@_of_engine
 def place_inputs(model: Model, nodes: Array, row: np.uint64) -> None:
     """Replace uniform numbers u of (0, 1) in a row by inputs F⁻¹(u), or by the numbers of points."""
 
 
-@_per_engine
+@_of_engine
 def write_inputs(model: Model, nodes: Array, row: np.uint64) -> None:
     """Write the inputs that a row of ``nodes`` places, and the targets there, into its first rows.
 
@@ -111,25 +117,25 @@ def write_inputs(model: Model, nodes: Array, row: np.uint64) -> None:
 # What an engine needs only if its gradient jumps along flows, as risk.kinked_sample says.
 
 
-@_per_engine
+@_unless_of_engine
 def start_flow(model: Model, _theta: Array, _scratch: Scratch) -> Model:
     """Return the model that a flow follows from θ on."""
     return model
 
 
-@_per_engine
+@_unless_of_engine
 def crossing(_model: Model, _theta: Array, _point: Array, _scratch: Scratch) -> float:
     """Return the part of the step from θ to the point after which an event comes; 1 without."""
     return 1.0
 
 
-@_per_engine
+@_unless_of_engine
 def settle(_model: Model, _theta: Array, _scratch: Scratch) -> bool:
     """Change the model and, by rounding errors, θ after a step; return whether there was an event."""
     return False
 
 
-@_per_engine
+@_unless_of_engine
 def slides(_model: Model) -> bool:
     """Return whether θ' differs from −G(θ)."""
     return False
@@ -138,12 +144,12 @@ def slides(_model: Model) -> bool:
 # What an engine needs only if some parts of θ stay, as risk.trained_parts says.
 
 
-@_per_engine
+@_unless_of_engine
 def clear_untrained(_model: Model, _grad: Array) -> None:
     """Replace the entries of parts that stay by zeros."""
 
 
-@_per_engine
+@_unless_of_engine
 def restore_untrained(_model: Model, _before: Array, _theta: Array) -> None:
     """Copy the parts that stay from ``before`` to θ."""
 

@@ -23,7 +23,7 @@ from descentflow.simd.arrays import Array
 if TYPE_CHECKING:
     from descentflow.risk.empirical import Sample
     from descentflow.risk.engine import Model as EngineModel
-    from descentflow.risk.quadrature import Rule
+    from descentflow.risk.quadrature_rule import Rule
 
 
 def _kind_of_target(value: object) -> str:
@@ -248,7 +248,7 @@ class Problem(PublicModel):
         )
 
     def _rule(self) -> "Rule":
-        from descentflow.risk.quadrature import new_rule
+        from descentflow.risk.quadrature_rule import new_rule
 
         return new_rule(self.piecewise_forms, _on_interval(self.inputs), self.network.sigma)
 

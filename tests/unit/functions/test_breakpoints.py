@@ -13,7 +13,7 @@ from random_formulas import grown
 
 from descentflow.errors import ConfigurationError
 from descentflow.functions.breakpoints import MAX_KINKS, MAX_PIECES, kinks, resolve
-from descentflow.functions.formulas import parse
+from descentflow.functions.formula_parser import parse
 from descentflow.simd.arrays import Array
 
 

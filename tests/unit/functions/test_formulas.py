@@ -13,7 +13,8 @@ from random_formulas import grown
 
 from descentflow.errors import ConfigurationError
 from descentflow.functions import formulas
-from descentflow.functions.formulas import DEPTH, MAX_LENGTH, NAMES, Program, parse
+from descentflow.functions.formula_parser import MAX_LENGTH, NAMES, parse
+from descentflow.functions.formulas import DEPTH, Program
 
 MEANING: dict[str, Any] = {
     "abs": abs,

@@ -17,7 +17,7 @@ from descentflow.functions import activations
 from descentflow.functions.activations import ACTIVATIONS
 from descentflow.risk import engine
 from descentflow.risk.empirical import BLOCK, Sample
-from descentflow.risk.quadrature import new_rule
+from descentflow.risk.quadrature_rule import new_rule
 from descentflow.simd.arrays import Array
 from descentflow.training.step_sizes import lyapunov_gradient
 

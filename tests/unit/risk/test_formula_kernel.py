@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from descentflow.functions.formulas import DEPTH, parse
+from descentflow.functions.formula_parser import parse
+from descentflow.functions.formulas import DEPTH
 from descentflow.risk.formula_kernel import evaluate
 from descentflow.simd.arrays import Array
 

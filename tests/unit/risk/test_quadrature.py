@@ -20,7 +20,7 @@ from sigmas import SIGMAS
 import descentflow as df
 from descentflow.functions.activations import ACTIVATIONS, LEAKY_SLOPE
 from descentflow.risk import engine
-from descentflow.risk.quadrature import Rule, new_rule
+from descentflow.risk.quadrature_rule import Rule, new_rule
 from descentflow.simd.arrays import Array
 
 Mapping = dict[str, Any]
