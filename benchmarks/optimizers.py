@@ -13,10 +13,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))  # a safe path leaves it out
-from descent import (  # noqa: E402
+from descent import (
     OWN,
     SEED,
     Worker,

@@ -93,11 +93,21 @@ def kill(
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
         process.wait(timeout=600)
-        _, alive = psutil.wait_procs(family, timeout=20)
-        assert not alive, (target, alive)
+        left = still_running(family)
+        assert not left, (target, left)
         return target
     remove_some(checkout, chance)
     return REMOVED
+
+
+def still_running(family: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended in 20 seconds. Zombies have, where nobody asks how they ended."""
+    left = []
+    for process in psutil.wait_procs(family, timeout=20)[1]:
+        with suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                left.append(process)
+    return left
 
 
 def running(words: str) -> Callable[[list[psutil.Process]], list[psutil.Process]]:

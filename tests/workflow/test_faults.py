@@ -22,6 +22,7 @@ from faults import (
     limited,
     rerun,
     running,
+    still_running,
 )
 
 from descentflow.runtime import lifetime
@@ -50,7 +51,7 @@ def test_a_run_ends_with_its_head(fresh: Checkout, number: signal.Signals) -> No
         time.sleep(0.02)
     head.send_signal(number)
     process.wait(timeout=60)
-    assert psutil.wait_procs(family, timeout=20)[1] == []
+    assert still_running(family) == []
 
 
 def test_a_process_of_a_dead_run_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

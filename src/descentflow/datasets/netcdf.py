@@ -8,6 +8,8 @@ truncated or changed is reported by name and never read as data.
 import contextlib
 import hashlib
 import json
+import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 from descentflow import __version__
 from descentflow.datasets.whole_file import atomic_path
-from descentflow.errors import CannotWrite, DamagedFile
+from descentflow.errors import CannotWrite, DamagedFile, printable
 from descentflow.planning.identity import canonical
 from descentflow.planning.stored import RUNNING, Stored
 
@@ -30,6 +32,9 @@ RUN_TABLE = {"run_id": Stored(("run",), "text"), "experiment": Stored(("run",), 
 
 SLAB = 2**20
 """Numbers of a large variable that are read and hashed at a time, about."""
+
+PATIENCE = 60.0
+"""Seconds that reading may take, and another one for each megabyte."""
 
 _UNDECODED: dict[str, Any] = {
     "mask_and_scale": False,
@@ -132,7 +137,8 @@ def _opened(path: Path) -> Iterator[xr.Dataset]:
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise DamagedFile(f"{path}: not a file")
     try:
-        dataset = xr.open_dataset(path, engine="netcdf4", cache=False, **_UNDECODED)
+        with _patience(path):
+            dataset = xr.open_dataset(path, engine="netcdf4", cache=False, **_UNDECODED)
     except FileNotFoundError:
         raise DamagedFile(f"{path}: missing") from None
     except Exception as error:  # the netCDF and HDF5 libraries raise many kinds
@@ -141,11 +147,35 @@ def _opened(path: Path) -> Iterator[xr.Dataset]:
         yield dataset
 
 
+@contextlib.contextmanager
+def _patience(path: Path) -> Iterator[None]:
+    """End the process with a line that names the file if the block does not come to an end.
+
+    The HDF5 library loops for ever over one of a hundred randomly damaged files, where no exception
+    reaches it.
+    """
+
+    def give_up() -> None:
+        text = f"error: {path}: damaged: reading it does not come to an end; {AGAIN}"
+        os.write(2, f"{printable(text)}\n".encode())
+        os._exit(1)
+
+    size = path.stat().st_size if path.exists() else 0
+    timer = threading.Timer(PATIENCE + size / 1e6, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def read(path: Path) -> xr.Dataset:
     """Read a file of :func:`write` into memory; raises DamagedFile, naming it."""
     with _opened(path) as opened:
         try:
-            dataset = opened.load()
+            with _patience(path):
+                dataset = opened.load()
         except Exception as error:  # the netCDF and HDF5 libraries raise many kinds
             raise _unreadable(path, error) from None
     _check(dataset, path)
@@ -174,7 +204,8 @@ def _check(dataset: xr.Dataset, path: Path) -> None:
     if not isinstance(dataset.attrs.get(DIGEST), str):
         raise DamagedFile(f"{path}: not written by descentflow (no text {DIGEST})")
     try:
-        digest = content_digest(dataset)
+        with _patience(path):
+            digest = content_digest(dataset)
     except Exception as error:  # as above: the values of an open file are read here
         raise _unreadable(path, error) from None
     if digest != dataset.attrs[DIGEST]:

@@ -65,6 +65,10 @@ THEME: dict[str, Any] = {
 """Where the figures differ from seaborn's theme ``ticks`` in the context ``paper``."""
 
 
+MOST_DRAWN = 1e200
+"""Where logarithmic axes end. Ticks may lie a hundred decades further out, and must be doubles."""
+
+
 @contextmanager
 def paper() -> Iterator[None]:
     """Draw with the figures' theme; restores matplotlib's settings afterwards, except the backend."""
@@ -278,14 +282,22 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
     The files hold no dates or versions, so that equal data give equal bytes. The layout is found
     once, as it takes longer than drawing; ``Figure.savefig`` would draw twice for a layout's sake.
     """
-    # Where runs diverge an axis may end near the largest double, beyond which its ticks overflow.
-    with np.errstate(over="ignore"):
-        layout = figure.get_layout_engine()
-        if layout is not None:
-            layout.execute(figure)
-            figure.set_layout_engine("none")
-        for path in paths:
-            _write(figure, path)
+    _bound_axes(figure)
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    for path in paths:
+        _write(figure, path)
+
+
+def _bound_axes(figure: Figure) -> None:
+    """End logarithmic axes at MOST_DRAWN: where runs diverge, ticks further out overflow."""
+    for panel in figure.axes:
+        if panel.get_xscale() == "log" and panel.get_xlim()[1] > MOST_DRAWN:
+            panel.set_xlim(right=MOST_DRAWN)
+        if panel.get_yscale() == "log" and panel.get_ylim()[1] > MOST_DRAWN:
+            panel.set_ylim(top=MOST_DRAWN)
 
 
 def _write(figure: Figure, path: Path) -> None:
