@@ -119,3 +119,25 @@ SIGMAS: dict[str, Callable[[Real], Jet]] = {
     "sin": _sin,
 }
 KINKS = {"relu": (0,), "leaky_relu": (0,), "clipping": (0, 1), "softsign": (0,), "elu": (0,)}
+
+
+def as_jax() -> dict[str, Callable[[Any], Any]]:
+    """The definitions in JAX; where it has the function, its own."""
+    import jax
+    import jax.numpy as jnp
+
+    return {
+        "relu": jax.nn.relu,
+        "leaky_relu": lambda z: jax.nn.leaky_relu(z, 0.01),
+        "clipping": lambda z: jnp.clip(z, 0.0, 1.0),
+        "softplus": jax.nn.softplus,
+        "logistic": jax.nn.sigmoid,
+        "tanh": jnp.tanh,
+        "arctan": jnp.arctan,
+        "erf": jax.scipy.special.erf,
+        "softsign": jax.nn.soft_sign,
+        "elu": jax.nn.elu,
+        "gelu": lambda z: jax.nn.gelu(z, approximate=False),
+        "swish": jax.nn.swish,
+        "sin": jnp.sin,
+    }

@@ -193,6 +193,11 @@ class Experiment(Problem):
                 text = f"point {number} has {len(point)} entries, a theta here has"
                 yield ("initialization", "points"), f"{text} {self.parameter_count}"
 
+    @check("inputs", "network", "training")
+    def _flows_are_small(self) -> Iterator[ConfigProblem]:
+        if isinstance(self.training, Flow) and (text := self.flow_limit):
+            yield ("network", "hidden"), text
+
     @check("target", "network", "training")
     def _fractions_have_a_bound(self) -> Iterator[ConfigProblem]:
         fraction = isinstance(self.training, Descent) and isinstance(

@@ -38,10 +38,10 @@ class RequiredExperiments:
 class ExperimentType:
     """What may be configured under the name of an experiment: a model, and what it is limited to.
 
-    Empty ``targets``, ``activations`` or ``methods`` allow all of them. The docstring of each further
-    constraint's function says in its first line what is required. ``find_together`` yields the
-    problems of all settings together, paths relative to the experiment. ``drawn`` lists the figures
-    of an experiment that is named freely.
+    Empty ``targets``, ``activations`` or ``methods`` allow all of them; ``deep`` allows several hidden
+    layers. The docstring of each further constraint's function says in its first line what is required.
+    ``find_together`` yields the problems of all settings together, paths relative to the experiment.
+    ``drawn`` lists the figures of an experiment that is named freely.
     """
 
     model: type[Model]
@@ -50,6 +50,7 @@ class ExperimentType:
     methods: tuple[str, ...] = ()
     constraints: tuple[Check, ...] = ()
     required_experiments: RequiredExperiments | None = None
+    deep: bool = False
     find_together: Callable[[Sequence[Any]], Iterable[ConfigProblem]] | None = None
     drawn: Callable[[Sequence[Any]], Sequence[str]] | None = None
 
@@ -70,7 +71,8 @@ class ExperimentType:
             Check((block,), partial(_check_words, block, key, allowed))
             for block, key, allowed in self.words
         )
-        return (*words, *self.constraints)
+        depth = () if self.deep else (Check(("network",), _one_hidden_layer),)
+        return (*words, *depth, *self.constraints)
 
 
 def _check_words(block: str, key: str, allowed: Sequence[str], run: Any) -> Iterator[ConfigProblem]:
@@ -82,6 +84,13 @@ def _check_words(block: str, key: str, allowed: Sequence[str], run: Any) -> Iter
         if word not in allowed:
             path = (block, number, key) if listed else (block, key)
             yield path, required(allowed, word)
+
+
+def _one_hidden_layer(run: Any) -> Iterator[ConfigProblem]:
+    """Find several hidden layers of an interval's networks."""
+    if getattr(run.network, "deep", False):
+        text = required(["one hidden layer, a number"], list(run.network.hidden))
+        yield ("network", "hidden"), text
 
 
 def required(allowed: Sequence[str], value: object) -> str:

@@ -35,6 +35,11 @@ class Activation:
     decay_factor: float = 1.0
     homogeneous: bool = False
 
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether σ is linear between its kinks."""
+        return self.resolution_radius == math.inf
+
 
 (
     RELU,

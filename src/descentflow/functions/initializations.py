@@ -71,7 +71,8 @@ class InitializationLaw(PublicModel, ExtendedModel):
         description="`normal`: every entry normal with standard deviation `scale`. `uniform`: every "
         "entry uniform on [-scale, scale]. `he`: w and v normal with variances 2/d and 2/H times "
         "scale², b = c = 0. `xavier`: w and v uniform with variances 2/(d+H) and 2/(H+o) times "
-        "scale², b = c = 0; `xavier_normal`: normal with these. `balanced`: w and b normal with "
+        "scale², b = c = 0; `xavier_normal`: normal with these. In deep networks these three do so "
+        "layer by layer. `balanced`: w and b normal with "
         "standard deviation `scale`, v_i in a random direction (a random sign for one output) with "
         "the length of (w_i, b_i), c = 0. `sphere`: (w_i, b_i) uniform on the sphere of radius "
         "`scale`, v_i as in `balanced`, c = 0. `around`: initialisation k is the (k mod n)-th of the "
@@ -150,7 +151,7 @@ class InitializationLaw(PublicModel, ExtendedModel):
         others.
         """
         changed = self.model_dump(exclude_defaults=True) | {"scale": self.scale}
-        identity = [seed, changed, layout.hidden, layout.inputs]
+        identity = [seed, changed, layout.width, layout.inputs]
         identity += [layout.outputs] if layout.outputs > 1 else []
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).digest()
         key = int.from_bytes(digest[:16], "little")
@@ -162,7 +163,7 @@ class InitializationLaw(PublicModel, ExtendedModel):
 
     def _one(self, layout: Layout, stream: np.random.Generator, number: int) -> Array:
         """Draw initialisation k = ``number`` from its stream: (P,)."""
-        size, scale = layout.parameter_count, _scaled(self.scale, self.width_power, layout.hidden)
+        size, scale = layout.parameter_count, _scaled(self.scale, self.width_power, layout.width)
         if self.law == "around":
             point = np.array(self.points[number % len(self.points)])
             return np.asarray(point + scale * stream.standard_normal(size))
@@ -188,24 +189,22 @@ class InitializationLaw(PublicModel, ExtendedModel):
         for part, vectors in rows.items():
             law: PartLaw | None = getattr(self, part)
             if law is not None:
-                law.draw(vectors, layout.hidden, stream)
+                law.draw(vectors, layout.width, stream)
 
 
 def _fill_weights(
     layout: Layout, theta: Array, scale: float, law: str, stream: np.random.Generator
 ) -> None:
-    """Draw w and v with the variances of He or of Xavier (Glorot)."""
-    w, _, v, _ = layout.split(theta)
-    inputs, hidden, outputs = layout.inputs, layout.hidden, layout.outputs
-    if law == "he":
-        w[:] = math.sqrt(2.0 / inputs) * scale * stream.standard_normal(w.shape)
-        v[:] = math.sqrt(2.0 / hidden) * scale * stream.standard_normal(v.shape)
-    elif law == "xavier":
-        w[:] = math.sqrt(6.0 / (inputs + hidden)) * scale * stream.uniform(-1.0, 1.0, w.shape)
-        v[:] = math.sqrt(6.0 / (hidden + outputs)) * scale * stream.uniform(-1.0, 1.0, v.shape)
-    else:
-        w[:] = math.sqrt(2.0 / (inputs + hidden)) * scale * stream.standard_normal(w.shape)
-        v[:] = math.sqrt(2.0 / (hidden + outputs)) * scale * stream.standard_normal(v.shape)
+    """Draw the weights of each affine map with the variances of He or of Xavier (Glorot)."""
+    for weights, _ in layout.layers(theta):
+        shape = after, before = weights.shape
+        if law == "he":
+            weights[:] = math.sqrt(2.0 / before) * scale * stream.standard_normal(shape)
+        elif law == "xavier":
+            deviation = math.sqrt(6.0 / (before + after)) * scale
+            weights[:] = deviation * stream.uniform(-1.0, 1.0, shape)
+        else:
+            weights[:] = math.sqrt(2.0 / (before + after)) * scale * stream.standard_normal(shape)
 
 
 def _fill_balanced(
@@ -213,11 +212,11 @@ def _fill_balanced(
 ) -> None:
     """Draw (w_i, b_i), normal or on a sphere, and v_i of the same length."""
     w, b, v, _ = layout.split(theta)
-    shape = (layout.hidden, layout.inputs + 1)
+    shape = (layout.width, layout.inputs + 1)
     inner = scale * (_directions(shape, stream) if sphere else stream.standard_normal(shape))
     w[:], b[:] = inner[:, :-1], inner[:, -1]
     lengths = np.sqrt((inner * inner).sum(axis=1))
-    v[:] = (lengths[:, None] * _directions((layout.hidden, layout.outputs), stream)).T
+    v[:] = (lengths[:, None] * _directions((layout.width, layout.outputs), stream)).T
 
 
 def _directions(shape: tuple[int, ...], stream: np.random.Generator) -> Array:

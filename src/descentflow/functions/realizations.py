@@ -25,12 +25,14 @@ def realization(network: Network, dimension: int, theta: Array, x: Array) -> Arr
     if points.ndim != 2 or points.shape[1] != dimension:
         wanted = "(N,)" if dimension == 1 else f"(N, {dimension})"
         raise InputError(f"x: shape {wanted} is needed, found {x.shape}")
-    w, b, v, c = network.layout(dimension).split(theta)
+    *hidden, (v, c) = network.layout(dimension).layers(theta)
+    values = points.T
     # Sums of NumPy's own: those of BLAS have other bits on other processors.
     with np.errstate(over="ignore", invalid="ignore"):  # θ of runs that diverged
-        z = (w[..., None] * points.T).sum(axis=-2) + b[..., None]
-        sigma = activations.value(network.activation, z)
-        values = (v[..., None] * sigma[..., None, :, :]).sum(axis=-2) + c[..., None]
+        for w, b in hidden:
+            z = (w[..., None] * values[..., None, :, :]).sum(axis=-2) + b[..., None]
+            values = activations.value(network.activation, z)
+        values = (v[..., None] * values[..., None, :, :]).sum(axis=-2) + c[..., None]
     return np.asarray(values if network.outputs > 1 else values[..., 0, :])
 
 
@@ -47,7 +49,7 @@ def breakpoints(network: Network, law: InputLaw, theta: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         places = (kinks - b[..., None]) / w
     inside = (places > low) & (places < high)
-    size = network.hidden * kinks.size
+    size = network.width * kinks.size
     return np.where(inside, places, np.nan).reshape(*theta.shape[:-1], size)
 
 

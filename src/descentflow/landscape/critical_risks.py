@@ -71,7 +71,7 @@ def critical_risks(problem: Problem, hidden: int | None = None) -> xr.Dataset:
 
 def width_of(problem: Problem, hidden: int | None) -> int:
     """Return the width that is meant; raise InputError if it is too large or no width."""
-    width = problem.network.hidden if hidden is None else hidden
+    width = problem.network.width if hidden is None else hidden
     if not 1 <= width <= MAX_HIDDEN:
         raise InputError(f"hidden: must be from 1 to {MAX_HIDDEN}, found {width}")
     return width

@@ -119,13 +119,15 @@ class CostModel:
 
     def _step(self, run: Run) -> float:
         """Return the seconds of one step of one initialisation."""
-        constants, setting, hidden = self._constants, run.setting, run.setting.network.hidden
+        constants, setting, hidden = self._constants, run.setting, run.setting.network.neurons
         exact = setting.engine == "closed_form"
         if run.flows:  # about as many neurons of one input and output have as many parameters
             size = float(setting.parameter_count)
             rule = 0.0 if exact else constants.flow_node * size / 3
             return constants.flow_step * (1.0 + math.pow(size / 18, 1.5)) + rule
         batch = getattr(setting.training, "batch", None)
+        if setting.network.deep and not setting.inputs.finite:  # about as many pieces as neurons
+            return constants.descent_node * hidden * setting.parameter_count / 4
         if exact and not batch:  # wide networks leave the cache
             return constants.descent_neuron * (hidden + 2) * (1.0 + hidden / 1500)
         nodes = batch or (setting.inputs.size if setting.inputs.finite else RULE_NODES)
@@ -183,7 +185,7 @@ def flow_steps(run: Run, first: float, last: float) -> float:
     assert isinstance(training, Flow)
     if setting.engine != "closed_form":
         kind = "smooth"
-    elif setting.network.hidden > 1 and any(target.kind == "step" for target in setting.targets):
+    elif setting.network.width > 1 and any(target.kind == "step" for target in setting.targets):
         kind = "ramp" if setting.initialization.law == "around" else "jump"
     else:
         kind = "continuous"

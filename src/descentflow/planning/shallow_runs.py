@@ -209,11 +209,13 @@ class Run(PlannedRun):
     @property
     def _gradient_seconds(self) -> float:
         """Rough seconds of one gradient."""
-        hidden, inputs = self.setting.network.hidden, self.setting.inputs
+        hidden, inputs = self.setting.network.neurons, self.setting.inputs
         batch = getattr(self.setting.training, "batch", None)
         if self.setting.engine == "closed_form" and not batch:
             return SECONDS_PER_NEURON_STEP * (hidden + 8)
         nodes = batch or (inputs.size if inputs.finite else PLANNED_NODES)
+        if self.setting.network.deep:
+            return SECONDS_PER_NODE * nodes * self.setting.parameter_count / 8
         return SECONDS_PER_NODE * nodes * (hidden + 1)
 
 

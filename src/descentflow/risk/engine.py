@@ -15,18 +15,35 @@ import numpy as np
 from numba.core import types
 from numba.core.errors import TypingError
 
-from descentflow.risk import closed_form, empirical, quadrature
+from descentflow.risk import (
+    closed_form,
+    deep,
+    deep_empirical,
+    deep_quadrature,
+    empirical,
+    quadrature,
+)
+from descentflow.risk.deep_pieces import Pieces
 from descentflow.risk.quadrature_rule import Rule
 from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit, jit_inline
 from descentflow.simd.vectors import as_intrinsic
 
-ENGINES: dict[type, ModuleType] = {Rule: quadrature, empirical.Sample: empirical}
+DeepModel = Pieces | deep_quadrature.Panels | deep_empirical.DeepSample
+DeepScratch = deep.Scratch | deep_quadrature.Scratch | deep_empirical.Scratch
+
+ENGINES: dict[type, ModuleType] = {
+    Rule: quadrature,
+    empirical.Sample: empirical,
+    Pieces: deep,
+    deep_quadrature.Panels: deep_quadrature,
+    deep_empirical.DeepSample: deep_empirical,
+}
 """The modules of engines whose models are tuples; :mod:`descentflow.risk.trained_parts` adds itself."""
 
-Model = Array | Rule | empirical.Sample | Any
-Scratch = closed_form.Scratch | quadrature.Scratch | empirical.Scratch
+Model = Array | Rule | empirical.Sample | DeepModel | Any
+Scratch = closed_form.Scratch | quadrature.Scratch | empirical.Scratch | DeepScratch
 """Scratch memory of the model's engine."""
 
 P = ParamSpec("P")

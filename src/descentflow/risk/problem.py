@@ -22,8 +22,15 @@ from descentflow.simd.arrays import Array
 
 if TYPE_CHECKING:
     from descentflow.risk.empirical import Sample
+    from descentflow.risk.engine import DeepModel
     from descentflow.risk.engine import Model as EngineModel
     from descentflow.risk.quadrature_rule import Rule
+
+
+MAX_DEEP_PARAMETERS = 10_000_000
+"""Of a deep network; its engine holds some copies."""
+MAX_FLOW_PARAMETERS = 1000
+"""Of a deep network in gradient flow, each step of which takes a Hessian and its factorisation."""
 
 
 def _kind_of_target(value: object) -> str:
@@ -86,6 +93,8 @@ class Problem(PublicModel):
         """
         if parts is None or tuple(parts) == self._train:
             return self
+        if self.network.deep:
+            raise InputError("train: parts of θ are for networks with one hidden layer")
         chosen = tuple(part for part in PARTS if part in parts)
         if not chosen or len(chosen) != len(parts):
             words = ", ".join(PARTS)
@@ -110,6 +119,17 @@ class Problem(PublicModel):
         if len(self.targets) != self.network.outputs:
             text = f"the network has {self.network.outputs} output(s) and needs as many targets"
             yield ("target",), f"{text}, found {len(self.targets)}"
+
+    @check("inputs", "network")
+    def _parameters_fit(self) -> Iterator[ConfigProblem]:
+        if self.network.deep and self.parameter_count > MAX_DEEP_PARAMETERS:
+            text = f"deep networks have at most {MAX_DEEP_PARAMETERS:,} parameters"
+            yield ("network", "hidden"), f"{text}, found {self.parameter_count:,}"
+
+    @check("inputs", "network")
+    def _deep_networks_have_bounded_inputs(self) -> Iterator[ConfigProblem]:
+        if self.network.deep and isinstance(self.inputs, Normal):
+            yield ("inputs", "law"), "normal is for networks with one hidden layer"
 
     @check("inputs", "target")
     def _targets_on_the_inputs(self) -> Iterator[ConfigProblem]:
@@ -156,13 +176,27 @@ class Problem(PublicModel):
     def engine(self) -> str:
         """``empirical`` for finite laws, ``closed_form`` or ``quadrature`` for laws on an interval.
 
-        The closed form needs the uniform law, the ReLU and one piecewise linear target.
+        The closed form needs the uniform law, the ReLU and one piecewise linear target. Deep networks
+        have ``deep_empirical``, and ``deep`` for piecewise linear activations or ``deep_quadrature``.
         """
+        if self.network.deep:
+            if self.inputs.finite:
+                return "deep_empirical"
+            return "deep" if self.network.sigma.piecewise_linear else "deep_quadrature"
         if self.inputs.finite:
             return "empirical"
         exact = self.network.activation == "relu" and isinstance(self.inputs, Uniform)
         linear = isinstance(self.target, Linear)
         return "closed_form" if exact and linear else "quadrature"
+
+    @property
+    def flow_limit(self) -> str:
+        """Say why gradient flow cannot train the network, or nothing."""
+        count = self.parameter_count
+        if not self.network.deep or count <= MAX_FLOW_PARAMETERS:
+            return ""
+        limit = f"gradient flow trains deep networks of at most {MAX_FLOW_PARAMETERS:,} parameters"
+        return f"{limit}, found {count:,}; use gradient descent"
 
     @property
     def lyapunov_centre(self) -> Array:
@@ -171,8 +205,8 @@ class Problem(PublicModel):
         V is one for constant targets ξ and activations with σ(az) = aσ(z) for a > 0, if all of θ moves.
         """
         values = [target.value for target in self.targets if isinstance(target, Constant)]
-        exists = self.network.sigma.homogeneous and len(values) == len(self.targets)
-        exists &= self.trains_all
+        homogeneous = self.network.sigma.homogeneous and not self.network.deep
+        exists = homogeneous and len(values) == len(self.targets) and self.trains_all
         return 2.0 * np.array(values if exists else [])
 
     @cached_property
@@ -189,7 +223,7 @@ class Problem(PublicModel):
     def flow_model(self) -> "EngineModel":
         """The model that gradient flows follow: on given points σ may have kinks that stop them."""
         sigma = self.network.sigma
-        if not isinstance(self.inputs, Points) or not any(sigma.jumps):
+        if not isinstance(self.inputs, Points) or not any(sigma.jumps) or self.network.deep:
             return self.model
         from descentflow.risk.kinked_sample import kinked
 
@@ -200,6 +234,8 @@ class Problem(PublicModel):
         """The model for all of θ."""
         if self.engine == "closed_form":
             return self.target_table
+        if self.network.deep:
+            return self._deep_model()
         return self._sample() if self.engine == "empirical" else self._rule()
 
     @cached_property
@@ -247,10 +283,28 @@ class Problem(PublicModel):
             table, shape.inputs, shape.outputs, self.network.sigma.code, cumulative / cumulative[-1]
         )
 
+    def _deep_model(self) -> "DeepModel":
+        from descentflow.risk import deep, deep_empirical, deep_quadrature
+
+        widths, sigma = self.layout.widths, self.network.sigma
+        if self.inputs.finite:
+            return deep_empirical.new_sample(self._sample(), widths)
+        law = _on_interval(self.inputs)
+        if not sigma.piecewise_linear:
+            return deep_quadrature.new_panels(widths, self.piecewise_forms, law, sigma)
+        linear = [target for target in self.targets if isinstance(target, Linear)]
+        exact = isinstance(self.inputs, Uniform) and len(linear) == len(self.targets)
+        tables = [target.target_table(*self.interval) for target in linear] if exact else []
+        return deep.new_pieces(widths, self.piecewise_forms, law, sigma, tables)
+
     def _rule(self) -> "Rule":
         from descentflow.risk.quadrature_rule import new_rule
 
         return new_rule(self.piecewise_forms, _on_interval(self.inputs), self.network.sigma)
+
+    def layers(self, theta: Array) -> list[tuple[Array, Array]]:
+        """Split θ (..., P) into views W (..., out, in), b (..., out) for each affine map."""
+        return self.layout.layers(theta)
 
     def risk(self, theta: ArrayLike) -> Array:
         """Compute L(θ), dimensionless: θ (..., P) -> (...).
@@ -293,11 +347,25 @@ class Problem(PublicModel):
     def breakpoints(self, theta: ArrayLike) -> Array:
         """Find the inputs where neurons bend, nan for those that do not: θ (..., P) -> (..., H·k).
 
-        k is the number of kinks of σ. Raises InputError for several inputs.
+        k is the number of kinks of σ. A deep network has as many columns as some θ bends, ascending.
+        Raises InputError for several inputs.
         """
         rows, shape = self._rows(theta)
+        if self.network.deep:
+            return self._deep_breakpoints(rows).reshape(*shape, -1)
         places = realizations.breakpoints(self.network, self.inputs, rows)
         return places.reshape(*shape, places.shape[1])
+
+    def _deep_breakpoints(self, rows: Array) -> Array:
+        if not self.network.sigma.piecewise_linear:
+            return np.empty((len(rows), 0))
+        from descentflow.risk import deep
+
+        low, high = self.interval
+        forms = [Constant(0.0).piecewise_form(low, high)] * self.network.outputs
+        law = Uniform(low, high)
+        model = deep.new_pieces(self.layout.widths, forms, law, self.network.sigma, ())
+        return deep.breakpoints(model, rows)
 
     def _rows(self, theta: ArrayLike) -> tuple[Array, tuple[int, ...]]:
         """Return θ as rows (K, P) with the shape before its last dimension."""

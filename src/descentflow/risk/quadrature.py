@@ -142,8 +142,18 @@ def _fill(
     ``m`` is the piece of the panel before; returns the piece of this one. A panel lies in one piece,
     since the pieces' edges are ends of panels.
     """
-    packed, block = rule.packed, scratch.block
     left, right = scratch.panel_edges[FINE, panel], scratch.panel_edges[FINE, panel + 1]
+    m = _write_nodes(rule, left, right, shape, m, scratch.block)
+    _evaluate(theta, shape, Index(rule.nodes // LANES), scratch.block)
+    return m
+
+
+@jit_inline
+def _write_nodes(
+    rule: Rule, left: float, right: float, shape: Shape, m: np.int64, block: Array
+) -> np.int64:
+    """Write nodes, weights and targets of the panel [left, right] and return its piece, from m on."""
+    packed = rule.packed
     m = _piece(rule, left, right, m)
     half, middle = 0.5 * (right - left), 0.5 * (left + right)
     count = Index(rule.nodes // LANES)
@@ -152,8 +162,29 @@ def _fill(
         store(block, at, x)
         store(block, count + at, half * load(packed, count + at) * _densities(rule, x))
     _evaluate_targets(rule, shape, m, Index(rule.nodes), block)
-    _evaluate(theta, shape, count, block)
     return m
+
+
+@jit_inline
+def new_node_block(rule: Rule) -> Array:
+    """Allocate a block for :func:`write_nodes`."""
+    return aligned_zeros(row_count(nodes_alone(rule)) + DEPTH, rule.nodes)
+
+
+@jit
+def write_nodes(rule: Rule, left: float, right: float, m: np.int64, block: Array) -> np.int64:
+    """Write x, weight and targets at the nodes of [left, right] into the first rows of a block.
+
+    The block comes from :func:`new_node_block`. ``m`` is a piece of the targets not right of the
+    panel, which lies in one piece; that is returned.
+    """
+    return _write_nodes(rule, left, right, nodes_alone(rule), m, block)
+
+
+@jit_inline
+def nodes_alone(rule: Rule) -> Shape:
+    """Return the shape of blocks without a network: one without neurons."""
+    return Shape(1, 0, rule.outputs, rule.activation)
 
 
 @jit_inline
@@ -174,7 +205,7 @@ def place_inputs(rule: Rule, nodes: Array, row: np.uint64) -> None:
         # Bisection alone would need 53 rounds; Newton's method takes few.
         for _ in range(64):
             excess = (_antiderivative(rule, x) - at_low) - u
-            step = excess / _density(rule, x)
+            step = excess / density_at(rule, x)
             # Before the bracket is looked at: where the excess is 0, x is an end of it.
             if abs(step) <= accuracy:
                 break
@@ -245,7 +276,7 @@ def _evaluate_targets(
 
 
 @jit_inline
-def _density(rule: Rule, x: float) -> float:
+def density_at(rule: Rule, x: float) -> float:
     """Return the density at one x."""
     density: float = lane_of(_densities(rule, splat(x)), Index(0))
     return density
@@ -295,7 +326,7 @@ def _add_kinks(rule: Rule, theta: Array, shape: Shape, scratch: Scratch, out: Ar
             for k in range(rule.outputs):
                 v_dot_residual += theta[(2 + k) * hidden + i] * block[residual + k, 0]
             # σ'' has the point mass jump · δ(wx + b − t), which is jump/|w| · δ(x − kink) in x.
-            weight = 2.0 * packed[j + count] * v_dot_residual * _density(rule, kink)
+            weight = 2.0 * packed[j + count] * v_dot_residual * density_at(rule, kink)
             weight = weight / abs(theta[i])
             # The upper triangle alone: mirror comes after this.
             out[i, i] += weight * kink * kink

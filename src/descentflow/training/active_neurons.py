@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from descentflow.functions.networks import Layout
 from descentflow.risk.engine import Model, Scratch, derivatives
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
@@ -20,23 +21,30 @@ Indices = NDArray[np.int64]
 
 
 class KernelLayout(NamedTuple):
-    """The layout of θ: d inputs, H neurons, o outputs, see :mod:`descentflow.functions.networks`."""
+    """The layout of θ: ``widths`` are d, the widths of the hidden layers, and o."""
 
-    inputs: int
-    hidden: int
-    outputs: int
+    widths: Indices
+
+    @classmethod
+    def of(cls, layout: Layout) -> "KernelLayout":
+        """Return a layout as kernels read it."""
+        return cls(np.array(layout.widths))
 
 
 @jit
 def active_indices(model: Model, theta: Array, scratch: Scratch, layout: KernelLayout) -> Indices:
     """Return the indices of θ that belong to active neurons or to c, ascending.
 
-    The row of v_i alone does not decide: it holds E[σ_i²], and w_i = b_i = 0 makes tanh zero
+    In deep networks all do: a neuron without effect may gain one when others move. In shallow ones
+    the row of v_i alone does not decide: it holds E[σ_i²], and w_i = b_i = 0 makes tanh zero
     everywhere although its parameters move. Needs P² numbers of memory, once a restart.
     """
-    hessian, first_c = np.zeros((theta.size, theta.size)), theta.size - layout.outputs
+    widths = layout.widths
+    if widths.size > 3:
+        return np.arange(theta.size)
+    hessian, first_c = np.zeros((theta.size, theta.size)), theta.size - widths[2]
     derivatives(model, theta, scratch, np.empty(theta.size), hessian)
-    is_active = np.zeros(layout.hidden, np.bool_)
+    is_active = np.zeros(widths[1], np.bool_)
     for p in range(first_c):
         # Exactly zero, no tolerance: the entries of an inactive neuron are sums of zeros.
         is_active[_neuron(p, layout)] |= _has_entries(hessian, Index(p))
@@ -66,9 +74,10 @@ def scatter(values: Array, active: Indices, theta: Array) -> None:
 @jit_inline
 def _neuron(p: int, layout: KernelLayout) -> int:
     """Return the neuron that θ_p belongs to; θ holds w (H, d), row by row, then b (H,), v (o, H), c."""
-    first_b = layout.inputs * layout.hidden
+    inputs, hidden = layout.widths[0], layout.widths[1]
+    first_b = inputs * hidden
     # b and each row of v run over the neurons, hence the remainder.
-    return p // layout.inputs if p < first_b else (p - first_b) % layout.hidden
+    return int(p // inputs if p < first_b else (p - first_b) % hidden)
 
 
 @jit_inline

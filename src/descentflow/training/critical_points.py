@@ -275,7 +275,7 @@ def _signatures(problem: Problem, theta: Array) -> tuple[Counts, ...]:
 
 def _neurons(problem: Problem, theta: Array) -> tuple[Counts, ...]:
     """Return the numbers (K,) of dead, degenerate and active neurons."""
-    w, b, v, _ = split(theta, problem.network.hidden)
+    w, b, v, _ = split(theta, problem.network.width)
     low, high = problem.interval
     # wx + b is largest at an end of the interval.
     largest = np.maximum(w * low + b, w * high + b)
@@ -294,7 +294,7 @@ def _zigzags(problem: Problem, count: int, seed: int) -> Array:
     same relative position.
     """
     random = np.random.Generator(np.random.Philox(key=[seed, 1]))
-    hidden, edges = problem.network.hidden, problem.target_table[EDGE]
+    hidden, edges = problem.network.width, problem.target_table[EDGE]
     chance, shape = random.random((3, count, 1)), (count, hidden)
     dead = (chance[0] < 0.5) & (random.random(shape) < 0.4)
     sign = np.where((np.cumsum(~dead, axis=1) % 2 == 0) ^ (chance[1] < 0.5), 1.0, -1.0)

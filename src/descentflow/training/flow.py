@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
+from descentflow.errors import InputError
 from descentflow.functions.networks import Layout
 from descentflow.risk.problem import Problem
 from descentflow.runtime.progress import bar_if_watched
@@ -70,7 +71,6 @@ class FlowState:
     @classmethod
     def start(cls, theta0: Array, layout: Layout) -> "FlowState":
         """Return the state at time 0, for θ₀ (K, P)."""
-        w, b, v, _ = layout.split(theta0)
         count = len(theta0)
         return cls(
             parameters=theta0.copy(),
@@ -78,7 +78,7 @@ class FlowState:
             status=np.zeros(count, np.int8),
             stopped_at=np.zeros(count),
             sums=np.zeros((count, 5)),
-            balances=(w * w).sum(axis=-1) + b * b - (v * v).sum(axis=-2),
+            balances=layout.balances(theta0),
         )
 
 
@@ -158,7 +158,8 @@ def flow(  # noqa: PLR0913  # keywords of a public function
 
     Raises
     ------
-    InputError (a ValueError) for shapes that do not fit and for numbers out of range.
+    InputError (a ValueError) for shapes that do not fit, for numbers out of range, and for deep
+    networks with more than 1,000 parameters, whose Hessians take too long.
     """
     given = {
         "until": until,
@@ -180,6 +181,8 @@ def flow(  # noqa: PLR0913  # keywords of a public function
         )
         state = _state_at_restart(problem, continue_from)
         numbers = continue_from["initialization"].values
+    if text := problem.flow_limit:
+        raise InputError(f"network.hidden: {text}")
     kept_at = settings.snapshot_grid(snapshot_times(settings.until))
     recorded = np.union1d(record_times(settings.until, settings.records_per_decade), kept_at)
     kept = int((numbers < settings.snapshots).sum())
@@ -284,8 +287,7 @@ def advance(
         integrate_risk=problem.lyapunov_centre.size > 0,
     )
     schedule = kernel.Schedule(state.time, every_time, restarts, at_snapshot)
-    shape, centre = problem.layout, problem.lyapunov_centre
-    layout = KernelLayout(shape.inputs, shape.hidden, shape.outputs)
+    layout, centre = KernelLayout.of(problem.layout), problem.lyapunov_centre
     models = kernel.Models(problem.model, problem.flow_model, problem.whole_model)
 
     def run(rows: slice) -> None:

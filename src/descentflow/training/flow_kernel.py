@@ -74,7 +74,7 @@ increase of L in a step, the numbers of steps tried and of steps refused."""
 class Batch(NamedTuple):
     """K flows. Kernels change ``thetas`` (K, P), ``status``, ``stopped_at`` (K,) and ``sums`` in place.
 
-    ``balances`` (K, H) are |w_i|² + b_i² − |v_i|² at time 0.
+    ``balances`` (K, H) are |w_i|² + b_i² − |v_i|² of all hidden neurons at time 0.
     """
 
     thetas: Array
@@ -147,8 +147,7 @@ def flow_rows(
                     step = max(FIRST_STEP, RESTART_FRACTION * t)
                     # A neuron whose parts all stay is inactive for the flow, but not for N.
                     active = active_indices(models.whole, theta, scratch, layout)
-                    hidden = (active.size - layout.outputs) // (layout.inputs + 1 + layout.outputs)
-                    memory = new_memory(active.size, hidden)
+                    memory = new_memory(active.size, _regions(active.size, layout))
                     active_scratch = new_scratch(models.followed, active.size)
                     gather(theta, active, memory.theta)
                     followed = start_flow(models.followed, memory.theta, active_scratch)
@@ -368,17 +367,31 @@ def _differ(left: Array, right: Array) -> bool:
 
 
 @jit_inline
+def _regions(parameters: int, layout: KernelLayout) -> int:
+    """Return the number of neurons whose kink regions are watched: none in deep networks."""
+    widths = layout.widths
+    return (parameters - widths[2]) // (widths[0] + 1 + widths[2]) if widths.size == 3 else 0
+
+
+@jit_inline
 def _drift(theta: Array, balance: Array, layout: KernelLayout) -> float:
-    """Return the largest change of |w_i|² + b_i² − Σ_k v_ki² from the ``balance`` (H,) at time 0."""
-    inputs, hidden, outputs = layout.inputs, layout.hidden, layout.outputs
-    drift = 0.0
-    for i in range(hidden):
-        now = 0.0
-        for e in range(inputs):
-            now += theta[inputs * i + e] * theta[inputs * i + e]
-        now += theta[inputs * hidden + i] * theta[inputs * hidden + i]
-        for k in range(outputs):
-            v = theta[(inputs + 1 + k) * hidden + i]
-            now -= v * v
-        drift = max(drift, abs(now - balance[i]))
+    """Return the largest change of |w_i|² + b_i² − |v_i|² from the ``balance`` (H,) at time 0.
+
+    w_i and b_i are a hidden neuron's parameters, v_i the weights by which it enters the next layer.
+    """
+    widths, drift, first, neuron = layout.widths, 0.0, 0, 0
+    for layer in range(1, widths.size - 1):
+        before, width, after = widths[layer - 1], widths[layer], widths[layer + 1]
+        first_b = first + before * width
+        first_v = first_b + width
+        for i in range(width):
+            now = 0.0
+            for e in range(before):
+                now += theta[first + before * i + e] * theta[first + before * i + e]
+            now += theta[first_b + i] * theta[first_b + i]
+            for k in range(after):
+                v = theta[first_v + k * width + i]
+                now -= v * v
+            drift = max(drift, abs(now - balance[neuron + i]))
+        first, neuron = first_v, neuron + width
     return float(drift)

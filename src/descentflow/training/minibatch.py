@@ -15,6 +15,14 @@ from numpy.typing import NDArray
 
 from descentflow.functions.activations import RELU
 from descentflow.risk import sums
+from descentflow.risk.deep_nodes import (
+    Nodes,
+    NodeScratch,
+    Numbers,
+    gradient_at,
+    new_node_scratch,
+    risk_at,
+)
 from descentflow.risk.engine import Model, network_shape, place_inputs, write_inputs
 from descentflow.risk.sums import Shape, new_sums, residual_row, row_count
 from descentflow.simd.arrays import Array
@@ -35,25 +43,29 @@ class Batches(NamedTuple):
     """How batches are drawn: ``size`` inputs each, 0 for the exact gradient.
 
     ``weights`` (n,) are those of a finite law's points in batches without replacement, else empty.
-    ``stack`` rows of memory are for the programs of targets.
+    ``stack`` rows of memory are for the programs of targets. ``widths`` are d, h_1, .., o.
     """
 
     key: Key
     size: int
     weights: Array
     stack: int
+    widths: Numbers
 
 
 class Drawn(NamedTuple):
     """A batch in ``nodes``; scratch memory for a block of it, and for sums over it.
 
-    ``order`` (2, n) holds the numbers of the points in their order, and scratch memory.
+    ``order`` (2, n) holds the numbers of the points in their order, and scratch memory. Deep networks
+    use ``deep`` in place of ``block`` and ``sums``.
     """
 
     nodes: Array
     block: Array
     sums: Array
     order: NDArray[np.int64]
+    deep: NodeScratch
+    widths: Numbers
 
 
 @jit
@@ -66,7 +78,11 @@ def new_drawn(model: Model, batches: Batches, parameters: int) -> Drawn:
     order = np.empty((2, batches.weights.size), np.int64)
     order[0] = np.arange(batches.weights.size)
     totals = new_relu_sums(parameters) if is_relu(shape) else new_sums(parameters)
-    return Drawn(nodes, aligned_zeros(row_count(shape), NODES), totals, order)
+    block, deep = (
+        aligned_zeros(row_count(shape), NODES),
+        new_node_scratch(batches.widths, parameters),
+    )
+    return Drawn(nodes, block, totals, order, deep, batches.widths)
 
 
 @jit_inline
@@ -102,12 +118,16 @@ def draw_points(
 @jit_inline
 def is_relu(shape: Shape) -> bool:
     """Whether :mod:`descentflow.training.relu_batch` has the gradient of such networks."""
-    return shape.activation == RELU and shape.inputs == 1 and shape.outputs == 1
+    one_layer = shape.hidden > 0  # the shape of deep networks is that of inputs and targets alone
+    return shape.activation == RELU and shape.inputs == 1 and shape.outputs == 1 and one_layer
 
 
 @jit
 def batch_gradient(shape: Shape, theta: Array, drawn: Drawn, out: Array) -> None:
     """Write the gradient of the loss on a batch into ``out`` (P,), for any network."""
+    if drawn.widths.size > 3:
+        gradient_at(Nodes(drawn.nodes, drawn.widths, shape.activation), theta, drawn.deep, out)
+        return
     for first in range(0, drawn.nodes.shape[1], NODES):
         vectors = _fill(theta, shape, drawn, first)
         _add_gradient(theta, shape, vectors, drawn.block, drawn.sums)
@@ -117,6 +137,8 @@ def batch_gradient(shape: Shape, theta: Array, drawn: Drawn, out: Array) -> None
 @jit
 def batch_loss(shape: Shape, theta: Array, drawn: Drawn) -> float:
     """Return the loss Σ weight |N − f|² on a batch that is drawn."""
+    if drawn.widths.size > 3:
+        return risk_at(Nodes(drawn.nodes, drawn.widths, shape.activation), theta, drawn.deep)
     total = 0.0
     for first in range(0, drawn.nodes.shape[1], NODES):
         vectors = _fill(theta, shape, drawn, first)

@@ -67,8 +67,10 @@ class Optimizer:
                 weights = problem.inputs.sample()[1] * problem.inputs.size / size
         digest = hashlib.sha256(f"batches of seed {seed}".encode()).digest()
         key = np.frombuffer(digest[:8], "<u4").astype(np.uint64)
-        stack = DEPTH if problem.engine == "quadrature" else 0
-        return cls(rule_of(options), Batches(key, size, weights, stack), options.shared_batches)
+        stack = DEPTH if problem.engine in ("quadrature", "deep", "deep_quadrature") else 0
+        widths = np.array(problem.layout.widths, np.uint64)
+        batches = Batches(key, size, weights, stack, widths)
+        return cls(rule_of(options), batches, options.shared_batches)
 
 
 def rule_of(options: OptimizerOptions) -> Rule:

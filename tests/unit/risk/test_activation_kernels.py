@@ -1,12 +1,11 @@
 """σ, σ', σ'' of every activation against mpmath and against automatic differentiation."""
 
-from collections.abc import Callable
-from typing import Any, get_args
+from typing import get_args
 
 import mpmath as mp
 import numpy as np
 import pytest
-from sigmas import KINKS, SIGMAS
+from sigmas import KINKS, SIGMAS, as_jax
 
 from descentflow.functions import activations
 from descentflow.functions.activations import ACTIVATIONS, LEAKY_SLOPE, Activation
@@ -92,28 +91,6 @@ def test_far_out(name: str) -> None:
             slopes = values[1, 2:]
             assert (np.abs(values[2, 2:]) <= 1e-300).all()
             assert ((slopes <= 1e-299) | (slopes == LEAKY_SLOPE) | (slopes == 1.0)).all()
-
-
-def as_jax() -> dict[str, Callable[[Any], Any]]:
-    """The definitions in JAX; where it has the function, its own."""
-    import jax
-    import jax.numpy as jnp
-
-    return {
-        "relu": jax.nn.relu,
-        "leaky_relu": lambda z: jax.nn.leaky_relu(z, 0.01),
-        "clipping": lambda z: jnp.clip(z, 0.0, 1.0),
-        "softplus": jax.nn.softplus,
-        "logistic": jax.nn.sigmoid,
-        "tanh": jnp.tanh,
-        "arctan": jnp.arctan,
-        "erf": jax.scipy.special.erf,
-        "softsign": jax.nn.soft_sign,
-        "elu": jax.nn.elu,
-        "gelu": lambda z: jax.nn.gelu(z, approximate=False),
-        "swish": jax.nn.swish,
-        "sin": jnp.sin,
-    }
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -52,7 +52,7 @@ def start(spec: Spec, samples: xr.Dataset) -> FlowState:
 
 def carried(spec: Spec) -> tuple[Mapping[str, Stored], Mapping[str, int]]:
     """Return what ``resume`` reads, and the lengths of θ, of the sums and of the balances."""
-    lengths = {"parameter": spec.parameter_count, "sum": SUMS, "neuron": spec.network.hidden}
+    lengths = {"parameter": spec.parameter_count, "sum": SUMS, "neuron": spec.network.neurons}
     return CARRIED, lengths
 
 

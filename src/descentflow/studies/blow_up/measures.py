@@ -69,7 +69,7 @@ def _jump(row: TrainedRun) -> float:
     if not isinstance(row.run.problem.target, Step) or network.activation != "relu":
         return np.nan
     try:
-        return theory.jump_of(row.run.problem) if network.hidden == 2 else np.nan
+        return theory.jump_of(row.run.problem) if network.width == 2 else np.nan
     except InputError:
         return np.nan
 
@@ -115,7 +115,7 @@ def _realizations(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     Between grid points alone a steep network would be drawn too wide.
     """
     problem = row.run.problem
-    hidden, at_kinks = problem.network.hidden, problem.network.sigma.kinks
+    hidden, at_kinks = problem.network.width, problem.network.sigma.kinks
     x = values = np.empty((0, GRID + hidden * len(at_kinks)))
     times = np.empty(0)
     if "snapshots" in row.data:

@@ -40,7 +40,7 @@ def judge_minimiser(ends: xr.Dataset, row: TrainedRun) -> Small:
     """
     case, network = _case(row), row.run.problem.network
     best = _best(ends)
-    entry = theory.ENTRIES.get((case or "", network.activation, network.hidden))
+    entry = theory.ENTRIES.get((case or "", network.activation, network.width))
     infimum = np.nan if entry is None else entry.infimum
     expected = np.nan if entry is None else float(entry.attained)
     one = {name: float(ends[name].values[best]) for name in (*OF_THE_BEST, "first_norm")}

@@ -63,7 +63,7 @@ def _neurons(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     thetas = row.data["parameters"].values
     dead = dead_neurons(problem.network, problem.inputs, thetas).sum(axis=-1).astype(np.float64)
     titles = {"dead_neurons": "neurons constant on the inputs", "active_neurons": "other neurons"}
-    for name, counts in (("dead_neurons", dead), ("active_neurons", problem.network.hidden - dead)):
+    for name, counts in (("dead_neurons", dead), ("active_neurons", problem.network.width - dead)):
         dataset[name] = ("initialization", counts, named(f"number of {titles[name]} at the end"))
     return dataset
 

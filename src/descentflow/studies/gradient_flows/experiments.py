@@ -59,7 +59,7 @@ def _find_flows(block: Mapping[str, Sequence[Any]]) -> Iterator[ConfigProblem]:
         text = f"needs the experiment small_steps_flow beside it, with {same}"
         yield ("small_steps",), text
     elif alone:
-        size = f"H = {alone[0].network.hidden}, {alone[0].initialization.count} initialisations"
+        size = f"H = {alone[0].network.width}, {alone[0].initialization.count} initialisations"
         text = f"needs {same} as small_steps; none is like the setting with {size}"
         yield ("small_steps_flow",), text
     elif len(flows) != len(set(flows)):

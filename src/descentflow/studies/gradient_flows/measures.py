@@ -93,7 +93,7 @@ def _saddles(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     if not chosen:
         return dataset
     problem = chosen[0].run.problem
-    counts = list(range(0, problem.network.hidden + 1, 2))
+    counts = list(range(0, problem.network.width + 1, 2))
     points = np.stack([theory.saddle(problem, count) for count in counts])
     x = np.linspace(0.0, 1.0, GRID)
     dataset = dataset.assign_coords(

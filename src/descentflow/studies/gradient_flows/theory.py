@@ -25,13 +25,13 @@ def slope_of(problem: Problem) -> float:
 
 def critical_risks(problem: Problem) -> Array:
     """0 and α²/(12(n+1)⁴) for the even n up to H, ascending (3.3)."""
-    even = np.arange(0, problem.network.hidden + 1, 2)[::-1]
+    even = np.arange(0, problem.network.width + 1, 2)[::-1]
     return np.array([0.0, *(slope_of(problem) ** 2 / (12.0 * (even + 1.0) ** 4))])
 
 
 def threshold(problem: Problem) -> float:
     """Return α²/(12(2⌊H/2⌋+1)⁴): bounded flows that start below this risk end at risk 0 (3.2)."""
-    widest = 2 * (problem.network.hidden // 2)
+    widest = 2 * (problem.network.width // 2)
     return slope_of(problem) ** 2 / (12.0 * (widest + 1.0) ** 4)
 
 
@@ -40,7 +40,7 @@ def saddle(problem: Problem, kinks: int) -> Array:
 
     Its network is a zig-zag around f; the H − ``kinks`` remaining neurons are inactive.
     """
-    hidden, alpha = problem.network.hidden, slope_of(problem)
+    hidden, alpha = problem.network.width, slope_of(problem)
     if kinks % 2 or not 0 <= kinks <= hidden:
         raise InputError(f"kinks: an even number from 0 to H = {hidden} is needed, found {kinks}")
     theta = np.zeros(3 * hidden + 1)

@@ -16,7 +16,7 @@ def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Count dead neurons by the snapshots, and compare the risk with the best of what they leave."""
     problem = row.run.problem
     theta, steps = snapshots_of(row)
-    neurons = np.stack(split(theta, problem.network.hidden)[:3], axis=-1)  # (K, snapshot, H, 3)
+    neurons = np.stack(split(theta, problem.network.width)[:3], axis=-1)  # (K, snapshot, H, 3)
     inactive, expected = theory.inactive(problem, theta), _unmoved(row, neurons[:, 0], steps)
     # A run that left the finite numbers has no later snapshots, which say nothing then.
     absent = np.isnan(neurons)
@@ -62,7 +62,7 @@ def _unmoved(row: TrainedRun, start: Array, steps: NDArray[np.int64]) -> Array:
 
 def _least_risks(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Add the least risk that the dead neurons leave, and how near a run came to it."""
-    problem, hidden = row.run.problem, row.run.problem.network.hidden
+    problem, hidden = row.run.problem, row.run.problem.network.width
     bound = theory.least_risk(problem, hidden - dataset["dead_count"].values)
     title = named("no network with the neurons that are not dead has a smaller risk")
     dataset["effective_risk"] = ("initialization", bound, title)

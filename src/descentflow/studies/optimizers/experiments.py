@@ -33,7 +33,7 @@ def quadratic(run: Experiment) -> Iterator[ConfigProblem]:
 @constraint("network")
 def even_width(run: Experiment) -> Iterator[ConfigProblem]:
     """An even number of neurons"""
-    if run.network.hidden % 2:
+    if run.network.width % 2:
         yield ("network", "hidden"), required(["an even number of neurons"], run.network.hidden)
 
 

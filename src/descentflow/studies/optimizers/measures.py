@@ -67,7 +67,7 @@ def _excess(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Add the mean late excess of the risk over the infimum, measured and predicted (8.5)."""
     problem, training = row.run.problem, row.run.setting.training
     assert isinstance(training, Optimizer)
-    infimum = float(theory.least_risk(problem, np.array(problem.network.hidden)))
+    infimum = float(theory.least_risk(problem, np.array(problem.network.width)))
     late = dataset["step"].values * LATE >= training.steps
     excess = dataset["risk"].values[:, late].mean(axis=1) - infimum
     dataset["excess"] = ("initialization", excess, named("mean of L - inf L at the late records"))

@@ -23,7 +23,7 @@ PATHS = 4
 def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Add the kinks along the first runs that start with both inside, where snapshots hold θ₀."""
     problem, training = row.run.problem, row.run.setting.training
-    optimised = problem.network.hidden == 2 and isinstance(training, Optimizer)
+    optimised = problem.network.width == 2 and isinstance(training, Optimizer)
     if not optimised or "snapshots" not in row.data:
         return dataset
     low, high = problem.interval

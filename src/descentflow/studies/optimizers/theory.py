@@ -24,7 +24,7 @@ NODES = 2**13
 
 def inactive(problem: Problem, theta: Array) -> NDArray[np.bool_]:
     """Return which neurons of θ (..., P) are inactive on the whole interval: (..., H)."""
-    w, b, *_ = split(theta, problem.network.hidden)
+    w, b, *_ = split(theta, problem.network.width)
     low, high = problem.interval
     return (w * low + b <= 0.0) & (w * high + b <= 0.0)
 
@@ -33,7 +33,7 @@ def dead_probability(problem: Problem) -> float:
     """Return the probability that some neuron of a normal θ₀ is inactive: 1 − (5/8)^H on [0, 1]."""
     low, high = problem.interval
     one = 0.5 - (math.atan(high) - math.atan(low)) / (2.0 * math.pi)
-    return 1.0 - (1.0 - one) ** problem.network.hidden
+    return 1.0 - (1.0 - one) ** problem.network.width
 
 
 def least_risk(problem: Problem, width: Array) -> Array:
@@ -61,7 +61,7 @@ def batch_noise(problem: Problem, theta: Array) -> Array:
 
     It is E[4r²∇N∇Nᵀ], by the midpoint rule, whose relative error is about 1/NODES: ReLU networks.
     """
-    hidden, (low, high) = problem.network.hidden, problem.interval
+    hidden, (low, high) = problem.network.width, problem.interval
     x = low + (high - low) * (np.arange(NODES) + 0.5) / NODES
     w, b, v, _ = split(theta, hidden)
     before = w[:, None] * x + b[:, None]
@@ -81,6 +81,6 @@ def noise_risk(problem: Problem, theta: Array, step_size: float, batch: int) -> 
     """
     eigenvalues, vectors = np.linalg.eigh(problem.hessian(theta))
     variances = np.diag(vectors.T @ batch_noise(problem, theta) @ vectors)
-    chosen = slice(problem.network.hidden, None)
+    chosen = slice(problem.network.width, None)
     terms = variances[chosen] / (2.0 - step_size * eigenvalues[chosen])
     return float(step_size / (2.0 * batch) * terms.sum())

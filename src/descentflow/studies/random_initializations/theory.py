@@ -24,7 +24,7 @@ def dead_network_probability(problem: Problem) -> float:
     """Return the probability that all neurons of a standard normal θ₀ are inactive (0.6)."""
     low, high = problem.interval
     inactive = 0.5 - (math.atan(high) - math.atan(low)) / (2.0 * math.pi)
-    return inactive**problem.network.hidden
+    return inactive**problem.network.width
 
 
 def target_variance(problem: Problem) -> float:
@@ -73,7 +73,7 @@ def rank_at_zero_risk(problem: Problem, theta: ArrayLike, merge: float) -> int:
     set I. Kinks closer than ``merge`` count as one, and neurons with |v| ≤ ``merge`` as having v = 0.
     A row of ``functions`` has a function's intercept and slope on each interval between kinks.
     """
-    hidden = problem.network.hidden
+    hidden = problem.network.width
     low, high = problem.interval
     w, b, v, _ = split(_one(problem, theta), hidden)
     kinks = _interior_kinks(w, b, low, high)
@@ -110,7 +110,7 @@ def farthest_bend(problem: Problem, theta: ArrayLike, merge: float, negligible: 
     Kinks closer than ``merge`` are one group. The network bends at a group if the slope changes v |w|
     of its kinks add up to more than ``negligible`` in size, so kinks that cancel do not count.
     """
-    hidden = problem.network.hidden
+    hidden = problem.network.width
     w, b, v, _ = split(_one(problem, theta), hidden)
     kinks = _interior_kinks(w, b, *problem.interval)
     groups: list[tuple[float, float]] = []  # the last kink of each, and its slope change
