@@ -151,7 +151,7 @@ class InitializationLaw(PublicModel, ExtendedModel):
         others.
         """
         changed = self.model_dump(exclude_defaults=True) | {"scale": self.scale}
-        identity = [seed, changed, layout.width, layout.inputs]
+        identity = [seed, changed, layout.hidden, layout.inputs]
         identity += [layout.outputs] if layout.outputs > 1 else []
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).digest()
         key = int.from_bytes(digest[:16], "little")
@@ -161,9 +161,16 @@ class InitializationLaw(PublicModel, ExtendedModel):
             theta[row] = self._one(layout, stream, first + row)
         return theta
 
+    @property
+    def needs_one_layer(self) -> bool:
+        """Whether the law speaks of w, b and v, or of H."""
+        return self.law in (None, "balanced", "sphere") or self.width_power != 0.0
+
     def _one(self, layout: Layout, stream: np.random.Generator, number: int) -> Array:
         """Draw initialisation k = ``number`` from its stream: (P,)."""
-        size, scale = layout.parameter_count, _scaled(self.scale, self.width_power, layout.width)
+        if layout.deep and self.needs_one_layer:
+            raise InputError(f"initialization: {ONE_LAYER}")
+        size, scale = layout.parameter_count, _scaled(self.scale, self.width_power, layout.hidden)
         if self.law == "around":
             point = np.array(self.points[number % len(self.points)])
             return np.asarray(point + scale * stream.standard_normal(size))
@@ -225,9 +232,9 @@ def _directions(shape: tuple[int, ...], stream: np.random.Generator) -> Array:
     return np.asarray(normal / np.sqrt((normal * normal).sum(axis=-1, keepdims=True)))
 
 
-def _scaled(scale: float, width_power: float, hidden: int) -> float:
+def _scaled(scale: float, width_power: float, hidden: int | tuple[int, ...]) -> float:
     """Return scale · H^width_power, the power rounded correctly: the C library's may differ."""
-    if width_power == 0.0:
+    if width_power == 0.0 or isinstance(hidden, tuple):
         return scale
     with localcontext() as context:
         context.prec = 40

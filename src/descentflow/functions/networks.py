@@ -79,6 +79,11 @@ class Layout(Model):
         return self.inputs, *_widths(self.hidden), self.outputs
 
     @property
+    def deep(self) -> bool:
+        """Whether there are several hidden layers."""
+        return isinstance(self.hidden, tuple)
+
+    @property
     def width(self) -> int:
         """H; raises InputError for several hidden layers."""
         return _width(self.hidden)
