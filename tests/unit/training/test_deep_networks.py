@@ -22,7 +22,7 @@ def test_descent_is_a_loop() -> None:
         theta = theta - 0.1 * problem.gradient(theta)
     assert run["parameters"].values.tobytes() == theta.tobytes()
     assert (run["risk"].values[:, -1] == problem.risk(theta)).all()
-    exact = df.optimize(problem, start, step_size=0.1, steps=30)
+    exact = df.optimize(problem, start, method="sgd", step_size=0.1, steps=30)
     assert exact["parameters"].values.tobytes() == theta.tobytes()
 
 
