@@ -211,7 +211,7 @@ class Experiment(Problem):
         fraction = isinstance(self.training, Descent) and isinstance(
             self.training.step_size, LyapunovFraction
         )
-        if fraction and not (self.lyapunov_centre.size and self.training.train is None):
+        if fraction and not (self.has_lyapunov and self.training.train is None):
             text = "needs constant targets, activation relu or leaky_relu, and all of θ trained"
             yield ("training", "step_size", "lyapunov_fraction"), text
 

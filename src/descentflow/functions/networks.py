@@ -89,6 +89,11 @@ class Layout(Model):
         return _width(self.hidden)
 
     @property
+    def affine_maps(self) -> int:
+        """K, the number of affine maps: that of hidden layers and one."""
+        return len(self.widths) - 1
+
+    @property
     def parameter_count(self) -> int:
         """P, the sum of out·(in + 1) over the affine maps; H(d + 1 + o) + o for one hidden layer."""
         return sum(width * (before + 1) for before, width in pairwise(self.widths))

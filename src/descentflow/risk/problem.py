@@ -15,6 +15,7 @@ from descentflow.functions.input_laws import InputLaw, IntervalLaw, Normal, Unif
 from descentflow.functions.labels import Values
 from descentflow.functions.networks import PARTS, Layout, Network, Part
 from descentflow.functions.targets import Constant, FunctionTarget, Linear, PiecewiseForm, Target
+from descentflow.risk.lyapunov import NONE, Lyapunov, lyapunov_of
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import UNION_TAGS, check, parse
@@ -197,15 +198,19 @@ class Problem(PublicModel):
         return f"{limit}, found {count:,}; use gradient descent"
 
     @property
-    def lyapunov_centre(self) -> Array:
-        """2ξ (o,) if V(θ) = |θ|² + |c − 2ξ|² is a Lyapunov function (1.1), else empty.
+    def has_lyapunov(self) -> bool:
+        """Whether V is a Lyapunov function (1.1, 9.3).
 
-        V is one for constant targets ξ and activations with σ(az) = aσ(z) for a > 0, if all of θ moves.
+        It is one for constant targets and activations with σ(az) = aσ(z) for a > 0, if all of θ moves.
         """
+        constant = all(isinstance(target, Constant) for target in self.targets)
+        return self.network.sigma.homogeneous and constant and self.trains_all
+
+    @property
+    def lyapunov(self) -> Lyapunov:
+        """V as kernels read it; without entries if it is no Lyapunov function."""
         values = [target.value for target in self.targets if isinstance(target, Constant)]
-        homogeneous = self.network.sigma.homogeneous and not self.network.deep
-        exists = homogeneous and len(values) == len(self.targets) and self.trains_all
-        return 2.0 * np.array(values if exists else [])
+        return lyapunov_of(self.layout, values) if self.has_lyapunov else NONE
 
     @cached_property
     def model(self) -> "EngineModel":

@@ -62,7 +62,10 @@ def _neurons(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     thetas = row.data["parameters"].values
     dead = problem.dead_neurons(thetas).sum(axis=-1).astype(np.float64)
     titles = {"dead_neurons": "neurons constant on the inputs", "active_neurons": "other neurons"}
-    for name, counts in (("dead_neurons", dead), ("active_neurons", problem.network.neurons - dead)):
+    for name, counts in (
+        ("dead_neurons", dead),
+        ("active_neurons", problem.network.neurons - dead),
+    ):
         dataset[name] = ("initialization", counts, named(f"number of {titles[name]} at the end"))
     return dataset
 
