@@ -122,7 +122,7 @@ def success(dataset: xr.Dataset) -> Figure:
         panel.set(title=NAMES.get(name, name), xlabel="width", ylabel="layers")
     counts = style.joined(runs["count"])
     figure.suptitle(
-        rf"share of {counts} runs each that end below {SUCCESS:g} $\mathrm{{Var}} f$",
+        rf"share of {counts} runs each that end below {SUCCESS:g} $\mathrm{{Var}}\,f$",
         fontsize="medium",
     )
     return figure
