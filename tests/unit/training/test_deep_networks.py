@@ -144,7 +144,9 @@ def test_batches_are_unbiased() -> None:
 
 
 CONSTANT = df.Problem(
-    inputs=df.PolynomialDensity(coefficients=[0, 6, -6]), target=df.Constant(0.7), network=df.Network(1)
+    inputs=df.PolynomialDensity(coefficients=[0, 6, -6]),
+    target=df.Constant(0.7),
+    network=df.Network(1),
 )
 LAYERS = [(4,), (4, 3), (3, 4, 2), (2, 3, 2, 2)]
 

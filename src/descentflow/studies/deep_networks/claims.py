@@ -161,7 +161,7 @@ def _dead_probability(runs: xr.Dataset) -> Claim:
         "derived",
         f"shares (probabilities): {', '.join(texts)}; least p-value {least:.2g}",
         f"p >= {FALSE_ALARM:g}, two-sided",
-        least >= FALSE_ALARM,
+        bool(least >= FALSE_ALARM),
         _too_few(runs, LEAST_STARTS),
     )
 
