@@ -6,11 +6,13 @@ spends about a minute on them; ``make fuzz`` more.
 
 import hashlib
 import io
+import multiprocessing
 import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +189,13 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
     return path.read_bytes(), netcdf.content_digest(netcdf.read(path))
 
 
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[ProcessPoolExecutor]:
+    """A process with one thread, which may fork as often as it likes."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
 def reading(path: Path, digest: str) -> tuple[int, str]:
     """Read in a process of its own, which may have to end: 0 for what was written, 1 for a refusal."""
     said = path.with_suffix(".txt")
@@ -205,7 +214,9 @@ def reading(path: Path, digest: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("length", [SHORT, LONG])
-def test_bytes_of_a_netcdf_file(stored: tuple[bytes, str], tmp_path: Path, length: str) -> None:
+def test_bytes_of_a_netcdf_file(
+    stored: tuple[bytes, str], elsewhere: ProcessPoolExecutor, tmp_path: Path, length: str
+) -> None:
     """What is read is what was written, or it is refused."""
     original, digest = stored
     path = tmp_path / "x.nc"
@@ -214,7 +225,7 @@ def test_bytes_of_a_netcdf_file(stored: tuple[bytes, str], tmp_path: Path, lengt
     @given(EDITS)
     def try_one(edits: list[Edit]) -> None:
         path.write_bytes(edited(original, edits))
-        status, said = reading(path, digest)
+        status, said = elsewhere.submit(reading, path, digest).result()
         path.with_suffix(".txt").unlink()
         assert status in (0, 1)
         assert said.startswith(f"error: {path}: " if status else "")
@@ -222,12 +233,14 @@ def test_bytes_of_a_netcdf_file(stored: tuple[bytes, str], tmp_path: Path, lengt
     try_one()
 
 
-def test_a_file_over_which_hdf5_loops(stored: tuple[bytes, str], tmp_path: Path) -> None:
+def test_a_file_over_which_hdf5_loops(
+    stored: tuple[bytes, str], elsewhere: ProcessPoolExecutor, tmp_path: Path
+) -> None:
     """A heap whose objects have no length."""
     original, digest = stored
     path, heap = tmp_path / "x.nc", original.index(b"GCOL") + 16
     path.write_bytes(original[:heap] + bytes(400) + original[heap + 400 :])
-    status, said = reading(path, digest)
+    status, said = elsewhere.submit(reading, path, digest).result()
     assert status == 1
     assert said == (
         f"error: {path}: damaged: reading it does not come to an end; delete it and run again\n"

@@ -248,7 +248,8 @@ def test_many_may_write_and_read_one_entry(tmp_path: Path, made: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 160
+    # A writer may lose its folder to another run's sweep, which then stores the entry itself.
+    assert result_cache.fetch(folder, key, [tmp_path / "last" / made.name])
     assert set(found) == {made.read_bytes()}
     assert [p.name for p in (folder / key[:2]).iterdir()] == [key]
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from descentflow.studies import style
-from descentflow.studies.widths import widths_of
+from descentflow.studies.hidden_widths import widths_of
 
 MAX_DRAWN = 1e30
 """Larger values are left out, so that a diverging run does not decide an axis's range."""

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from descentflow.studies.claim import Claim, describe_runs
 from descentflow.studies.deep_networks.measures import SUCCESS
-from descentflow.studies.widths import widths_of
+from descentflow.studies.hidden_widths import widths_of
 
 STUDY = "deep_networks"
 FALSE_ALARM = 1e-6

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 
 from descentflow.studies import style
 from descentflow.studies.deep_networks.measures import SUCCESS
-from descentflow.studies.widths import widths_of
+from descentflow.studies.hidden_widths import widths_of
 
 NAMES = {"gd": "GD", "sgd": "SGD", "momentum": "momentum", "adam": "Adam"}
 Look = dict[str, Any]
