@@ -50,7 +50,7 @@ def prepare(method: str, case: Case) -> Advance:
         )
         schedule = Schedule(start=0, steps=np.array([steps]), snapshots_at=np.empty(0, np.int64))
         output = Output(np.empty((count, 1, 4)), np.empty((0, 0, theta.shape[1])))
-        descend_rows(problem.model, batch, schedule, output, problem.lyapunov_centre)
+        descend_rows(problem.model, batch, schedule, output, problem.lyapunov)
         return theta
 
     def advance_adam(steps: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from pydantic import (
 
 from descentflow.config.optimizer import MethodName, OptimizerOptions, unfit_batches
 from descentflow.errors import ConfigurationError, InputError
-from descentflow.functions.initializations import InitializationLaw
+from descentflow.functions.initializations import ONE_LAYER, InitializationLaw
 from descentflow.functions.networks import PARTS, Part
 from descentflow.functions.step_schedules import StepSchedule
 from descentflow.landscape.broken_line import broken_line
@@ -86,7 +86,10 @@ def _ordered(parts: tuple[Part, ...] | None) -> tuple[Part, ...] | None:
 Trained = Annotated[
     Annotated[tuple[Part, ...], Field(min_length=1)] | None, AfterValidator(_ordered)
 ]
-TRAINED = "the parts of θ that move, some of w, b, v, c; the others stay. All of them if left out"
+TRAINED = (
+    "the parts of θ that move, some of w, b, v, c; the others stay. All of them if left out. In deep "
+    "networks w and b are those of all hidden layers"
+)
 
 
 class Descent(ExtendedModel):
@@ -218,6 +221,11 @@ class Experiment(Problem):
         except InputError as refusal:
             yield path, f"is not known here: {refusal}"
 
+    @check("network", "initialization")
+    def _laws_of_deep_networks(self) -> Iterator[ConfigProblem]:
+        if self.network.deep and self.initialization.needs_one_layer:
+            yield ("initialization",), ONE_LAYER
+
     @check("inputs", "network", "training")
     def _flows_are_small(self) -> Iterator[ConfigProblem]:
         if isinstance(self.training, Flow) and (text := self.flow_limit):
@@ -228,7 +236,7 @@ class Experiment(Problem):
         fraction = isinstance(self.training, Descent) and isinstance(
             self.training.step_size, LyapunovFraction
         )
-        if fraction and not (self.lyapunov_centre.size and self.training.train is None):
+        if fraction and not (self.has_lyapunov and self.training.train is None):
             text = "needs constant targets, activation relu or leaky_relu, and all of θ trained"
             yield ("training", "step_size", "lyapunov_fraction"), text
 

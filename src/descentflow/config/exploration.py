@@ -255,8 +255,9 @@ class Exploration(Experiment):
 
     @property
     def bends(self) -> bool:
-        """Whether its networks are functions of one input that bend at kinks."""
-        return self.inputs.dimension == 1 and any(self.network.sigma.jumps)
+        """Whether its networks are functions of one input that bend at kinks, one for each neuron."""
+        one_layer = self.inputs.dimension == 1 and not self.network.deep
+        return one_layer and any(self.network.sigma.jumps)
 
 
 def drawn(settings: Sequence[Exploration]) -> list[str]:

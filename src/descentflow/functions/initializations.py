@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from descentflow.errors import InputError
 from descentflow.functions.networks import PARTS, Layout, Part
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
@@ -30,6 +31,11 @@ _POWER = Field(
 )
 _ABSOLUTE = Field(
     default=False, description="whether every entry is replaced by its absolute value"
+)
+
+
+ONE_LAYER = (
+    "deep networks start by normal, uniform, he, xavier, xavier_normal, around; no width_power"
 )
 
 

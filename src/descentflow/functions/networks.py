@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Annotated, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from descentflow.errors import InputError
@@ -89,6 +89,11 @@ class Layout(Model):
         return _width(self.hidden)
 
     @property
+    def affine_maps(self) -> int:
+        """K, the number of affine maps: that of hidden layers and one."""
+        return len(self.widths) - 1
+
+    @property
     def parameter_count(self) -> int:
         """P, the sum of out·(in + 1) over the affine maps; H(d + 1 + o) + o for one hidden layer."""
         return sum(width * (before + 1) for before, width in pairwise(self.widths))
@@ -124,6 +129,15 @@ class Layout(Model):
             layers.append((weights, theta[..., middle:end]))
             start = end
         return layers
+
+    def entries_of(self, parts: Sequence[Part]) -> NDArray[np.bool_]:
+        """Find the entries of θ (P,) in parts: w, b are of all hidden layers, v, c of the output."""
+        entries = np.zeros(self.parameter_count)
+        *hidden, (v, c) = self.layers(entries)
+        for w, b in hidden:
+            w[...], b[...] = "w" in parts, "b" in parts
+        v[...], c[...] = "v" in parts, "c" in parts
+        return entries.astype(np.bool_)
 
     def balances(self, theta: Array) -> Array:
         """Compute |W_l[i, :]|² + b_l[i]² − |W_{l+1}[:, i]|² of all hidden neurons: θ (K, P) -> (K, H).

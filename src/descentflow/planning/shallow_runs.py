@@ -156,7 +156,7 @@ class Run(PlannedRun):
             **dict.fromkeys(("risk", "gradient_norm", "parameter_norm"), records),
         }
         problem = self.problem
-        lyapunov = problem.lyapunov_centre.size > 0
+        lyapunov = problem.has_lyapunov
         if not self.flows:
             variables["step_size"] = number
             extra = {"lyapunov": records}

@@ -126,7 +126,8 @@ def _law(law: Any) -> str:
 
 def _networks(settings: Sequence[Experiment]) -> str:
     names = _values(setting.network.activation for setting in settings)
-    widths = sorted({setting.network.hidden for setting in settings})
+    shapes = sorted({setting.network.widths for setting in settings}, key=lambda s: (len(s), s))
+    widths = [shape[0] if len(shape) == 1 else "×".join(map(str, shape)) for shape in shapes]
     return f"{names} networks, {_values(widths, 'H = ')}"
 
 

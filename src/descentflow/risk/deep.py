@@ -186,16 +186,18 @@ def write_inputs(model: Pieces, nodes: Array, row: np.uint64) -> None:
 
 
 @jit
-def _last_partition(model: Pieces, theta: Array) -> Array:
-    """Return the ends of the pieces of θ, the interval's included; none if they are too many."""
+def _partition(model: Pieces, theta: Array, layer: int) -> Array:
+    """Return the ends of a layer's pieces, the interval's included; none if they are too many."""
     scratch = _with_pieces(model, theta, new_scratch(model, theta.size))
-    last = model.widths.size - 2
-    return scratch.ends[last, : np.int64(scratch.counts[last]) + 1].copy()
+    return scratch.ends[layer, : np.int64(scratch.counts[layer]) + 1].copy()
 
 
-def breakpoints(model: Pieces, thetas: Array) -> Array:
-    """Find where networks bend inside the interval: θ (K, P) -> (K, B), ascending, then nan."""
-    rows = [_last_partition(model, theta)[1:-1] for theta in thetas]
+def breakpoints(model: Pieces, thetas: Array, layer: int) -> Array:
+    """Find where networks bend inside the interval: θ (K, P) -> (K, B), ascending, then nan.
+
+    The first ``layer`` hidden layers alone are looked at.
+    """
+    rows = [_partition(model, theta, layer)[1:-1] for theta in thetas]
     table = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
     for row, ends in zip(table, rows, strict=True):
         row[: ends.size] = ends

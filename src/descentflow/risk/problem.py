@@ -5,7 +5,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from descentflow.errors import ConfigurationError, InputError
@@ -15,6 +15,7 @@ from descentflow.functions.input_laws import InputLaw, IntervalLaw, Normal, Unif
 from descentflow.functions.labels import Values
 from descentflow.functions.networks import PARTS, Layout, Network, Part
 from descentflow.functions.targets import Constant, FunctionTarget, Linear, PiecewiseForm, Target
+from descentflow.risk.lyapunov import NONE, Lyapunov, lyapunov_of
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import UNION_TAGS, check, parse
@@ -22,7 +23,6 @@ from descentflow.simd.arrays import Array
 
 if TYPE_CHECKING:
     from descentflow.risk.empirical import Sample
-    from descentflow.risk.engine import DeepModel
     from descentflow.risk.engine import Model as EngineModel
     from descentflow.risk.quadrature_rule import Rule
 
@@ -61,7 +61,7 @@ class Problem(PublicModel):
         description="the function f; a network with several `outputs` takes a list with one target "
         "for each; in more than one dimension targets are constants, formulas or values"
     )
-    network: Network = Field(description="one hidden layer")
+    network: Network = Field(description="one hidden layer, or several")
 
     _train: tuple[Part, ...] = PrivateAttr(default=PARTS)
 
@@ -89,12 +89,11 @@ class Problem(PublicModel):
     def train_only(self, parts: Sequence[Part] | None) -> Self:
         """Return the problem whose other parts of θ stay: their entries of G and the Hessian are 0.
 
-        ``parts`` are of ``w``, ``b``, ``v``, ``c``; None are all of them. Raises InputError.
+        ``parts`` are of ``w``, ``b``, ``v``, ``c``; None are all of them. In deep networks w and b are
+        the weights and biases of all hidden layers, v and c those of the output. Raises InputError.
         """
         if parts is None or tuple(parts) == self._train:
             return self
-        if self.network.deep:
-            raise InputError("train: parts of θ are for networks with one hidden layer")
         chosen = tuple(part for part in PARTS if part in parts)
         if not chosen or len(chosen) != len(parts):
             words = ", ".join(PARTS)
@@ -199,15 +198,19 @@ class Problem(PublicModel):
         return f"{limit}, found {count:,}; use gradient descent"
 
     @property
-    def lyapunov_centre(self) -> Array:
-        """2ξ (o,) if V(θ) = |θ|² + |c − 2ξ|² is a Lyapunov function (1.1), else empty.
+    def has_lyapunov(self) -> bool:
+        """Whether V is a Lyapunov function (1.1, 9.3).
 
-        V is one for constant targets ξ and activations with σ(az) = aσ(z) for a > 0, if all of θ moves.
+        It is one for constant targets and activations with σ(az) = aσ(z) for a > 0, if all of θ moves.
         """
+        constant = all(isinstance(target, Constant) for target in self.targets)
+        return self.network.sigma.homogeneous and constant and self.trains_all
+
+    @property
+    def lyapunov(self) -> Lyapunov:
+        """V as kernels read it; without entries if it is no Lyapunov function."""
         values = [target.value for target in self.targets if isinstance(target, Constant)]
-        homogeneous = self.network.sigma.homogeneous and not self.network.deep
-        exists = homogeneous and len(values) == len(self.targets) and self.trains_all
-        return 2.0 * np.array(values if exists else [])
+        return lyapunov_of(self.layout, values) if self.has_lyapunov else NONE
 
     @cached_property
     def model(self) -> "EngineModel":
@@ -217,7 +220,10 @@ class Problem(PublicModel):
         from descentflow.risk.trained_parts import TrainedParts
 
         trained = (part in self._train for part in PARTS)
-        return TrainedParts(self.whole_model, self.inputs.dimension, self.network.outputs, *trained)
+        deep = self.network.deep
+        entries = self.layout.entries_of(self._train) if deep else np.zeros(0, np.bool_)
+        inputs, outputs = self.inputs.dimension, self.network.outputs
+        return TrainedParts(self.whole_model, inputs, outputs, entries, *trained)
 
     @cached_property
     def flow_model(self) -> "EngineModel":
@@ -227,7 +233,7 @@ class Problem(PublicModel):
             return self.model
         from descentflow.risk.kinked_sample import kinked
 
-        return kinked(self._sample(), *(part in self._train for part in PARTS))
+        return kinked(self.sample(), *(part in self._train for part in PARTS))
 
     @cached_property
     def whole_model(self) -> "EngineModel":
@@ -235,8 +241,10 @@ class Problem(PublicModel):
         if self.engine == "closed_form":
             return self.target_table
         if self.network.deep:
-            return self._deep_model()
-        return self._sample() if self.engine == "empirical" else self._rule()
+            from descentflow.risk import deep_networks
+
+            return deep_networks.model_of(self)
+        return self.sample() if self.engine == "empirical" else self._rule()
 
     @cached_property
     def target_table(self) -> Array:
@@ -270,7 +278,8 @@ class Problem(PublicModel):
         """Return the keys that lead to a target."""
         return ("target", index) if isinstance(self.target, tuple) else ("target",)
 
-    def _sample(self) -> "Sample":
+    def sample(self) -> "Sample":
+        """Return points, weights and targets of a law on points as engines read them."""
         from descentflow.risk.empirical import Sample
 
         points, weights = self.inputs.sample()
@@ -282,20 +291,6 @@ class Problem(PublicModel):
         return Sample(
             table, shape.inputs, shape.outputs, self.network.sigma.code, cumulative / cumulative[-1]
         )
-
-    def _deep_model(self) -> "DeepModel":
-        from descentflow.risk import deep, deep_empirical, deep_quadrature
-
-        widths, sigma = self.layout.widths, self.network.sigma
-        if self.inputs.finite:
-            return deep_empirical.new_sample(self._sample(), widths)
-        law = _on_interval(self.inputs)
-        if not sigma.piecewise_linear:
-            return deep_quadrature.new_panels(widths, self.piecewise_forms, law, sigma)
-        linear = [target for target in self.targets if isinstance(target, Linear)]
-        exact = isinstance(self.inputs, Uniform) and len(linear) == len(self.targets)
-        tables = [target.target_table(*self.interval) for target in linear] if exact else []
-        return deep.new_pieces(widths, self.piecewise_forms, law, sigma, tables)
 
     def _rule(self) -> "Rule":
         from descentflow.risk.quadrature_rule import new_rule
@@ -352,20 +347,23 @@ class Problem(PublicModel):
         """
         rows, shape = self._rows(theta)
         if self.network.deep:
-            return self._deep_breakpoints(rows).reshape(*shape, -1)
+            from descentflow.risk import deep_networks
+
+            found = deep_networks.breakpoints(self, rows)
+            return found.reshape(*shape, found.shape[1])
         places = realizations.breakpoints(self.network, self.inputs, rows)
         return places.reshape(*shape, places.shape[1])
 
-    def _deep_breakpoints(self, rows: Array) -> Array:
-        if not self.network.sigma.piecewise_linear:
-            return np.empty((len(rows), 0))
-        from descentflow.risk import deep
+    def dead_neurons(self, theta: ArrayLike) -> NDArray[np.bool_]:
+        """Find the hidden neurons that are constant on the inputs: θ (..., P) -> (..., neurons)."""
+        rows, shape = self._rows(theta)
+        if self.network.deep:
+            from descentflow.risk import deep_networks
 
-        low, high = self.interval
-        forms = [Constant(0.0).piecewise_form(low, high)] * self.network.outputs
-        law = Uniform(low, high)
-        model = deep.new_pieces(self.layout.widths, forms, law, self.network.sigma, ())
-        return deep.breakpoints(model, rows)
+            dead = deep_networks.dead_neurons(self, rows)
+        else:
+            dead = realizations.dead_neurons(self.network, self.inputs, rows)
+        return dead.reshape(*shape, self.network.neurons)
 
     def _rows(self, theta: ArrayLike) -> tuple[Array, tuple[int, ...]]:
         """Return θ as rows (K, P) with the shape before its last dimension."""

@@ -1,5 +1,7 @@
 """An engine for networks of which some parts of θ = (w, b, v, c) stay: it zeroes their derivatives.
 
+In deep networks w and b are the weights and biases of all hidden layers, v and c those of the output.
+
 The model holds the model of another engine, which computes the risk and all derivatives. Then the
 entries of G, and the rows and columns of the Hessian, that belong to parts which stay become zeros.
 """
@@ -8,6 +10,7 @@ import sys
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from descentflow.risk import engine
 from descentflow.risk.engine import Model, Scratch
@@ -22,11 +25,15 @@ _place_inputs, _write_inputs = engine.place_inputs, engine.write_inputs
 
 
 class TrainedParts(NamedTuple):
-    """The engine's model: another model, its numbers of inputs and outputs, and which parts move."""
+    """The engine's model: another model, its numbers of inputs and outputs, and which parts move.
+
+    ``entries`` (P,) says which entries move in a deep network; it is empty for one hidden layer.
+    """
 
     whole: Model
     inputs: int
     outputs: int
+    entries: NDArray[np.bool_]
     w: bool
     b: bool
     v: bool
@@ -76,6 +83,8 @@ def kink_regions(
 @jit_inline
 def _moves(model: TrainedParts, p: int, size: int) -> bool:
     """Return whether θ_p is trained; H follows from the size of θ, as it may be a smaller network."""
+    if model.entries.size:
+        return bool(model.entries[p])
     hidden = (size - model.outputs) // (model.inputs + 1 + model.outputs)
     if p < model.inputs * hidden:
         return model.w

@@ -65,7 +65,7 @@ def _before(task: Task[Any], trainer: Trainer) -> xr.Dataset | None:
         expected = {**written, "segment": [spec.get("segment", [None])[0], start]}
     else:
         expected = {key: written[key] for key in ("seed", "initialization", "chunk")}
-        expected["layout"] = task.spec.layout.model_dump()
+        expected["layout"] = task.spec.layout.model_dump(mode="json")
         if "below" in written:
             expected["below"] = {key: written[key] for key in ("inputs", "target", "network")}
     if spec != expected:

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from descentflow.config.catalogue import STUDIES
+from descentflow.datasets.run_table import widths_of
 
 COLUMNS = ("study", "paper", "id", "statement", "where", "source", "measured", "bound", "holds")
 HOLDS, FAILS, TOO_SMALL, NOT_MEASURED = "holds", "fails", "too_small", "not_measured"
@@ -52,9 +53,10 @@ class Claim:
 
 def describe_runs(runs: xr.Dataset, experiment: str) -> str:
     """Describe the runs of a claim: experiment, widths, number of initialisations in all."""
-    widths = sorted({int(width) for width in runs["network_hidden"].values})
+    shapes = sorted({*widths_of(runs)}, key=lambda widths: (len(widths), widths))
+    widths = ("×".join(map(str, shape)) for shape in shapes)
     count = int(runs["count"].values.sum())
-    return f"{experiment}: H = {', '.join(map(str, widths))}; {count} runs"
+    return f"{experiment}: H = {', '.join(widths)}; {count} runs"
 
 
 def lacks(runs: xr.Dataset, axis: str, least: float) -> str:

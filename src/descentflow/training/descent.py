@@ -194,7 +194,7 @@ def _state_after(problem: Problem, run: xr.Dataset) -> tuple[DescentState, Array
     each = ("initialization",)
     parameters = column(run, "parameters", ("initialization", "parameter"))
     increase = np.full(len(parameters), -np.inf)
-    if problem.lyapunov_centre.size:
+    if problem.has_lyapunov:
         increase = column(run, "lyapunov_increase", each)
     state = DescentState(
         parameters=problem.layout.parameters("continue_from: parameters", parameters),
@@ -268,13 +268,13 @@ def advance(
     schedule = Schedule(state.step, steps, snapshots_at, step_sizes.decay)
     lanes = problem.engine == "closed_form" and problem.trains_all
     kernel: Callable[..., None] = descend_lanes if lanes else descend_rows
-    model, centre = problem.model, problem.lyapunov_centre
+    model, lyapunov = problem.model, problem.lyapunov
 
     def run(rows: slice) -> None:
         # Slices are views: kernels write to the rows of the whole batch.
         part = Batch._make(field[rows] for field in batch)
         out = Output(output.values[rows], output.snapshots[rows])
-        kernel(model, part, schedule, out, centre)
+        kernel(model, part, schedule, out, lyapunov)
 
     run_blocks(run, len(batch.thetas), LANES, progress)
     state = replace(
@@ -301,7 +301,7 @@ def descent_dataset(problem: Problem, state: DescentState, records: Records) -> 
         "stopped_at": (each, state.stopped_at),
         "status": (each, state.status),
     }
-    if problem.lyapunov_centre.size:
+    if problem.has_lyapunov:
         variables["lyapunov"] = (timed, records.values[:, :, LYAPUNOV])
         variables["lyapunov_increase"] = (each, state.lyapunov_increase)
     return as_dataset(variables | records.snapshot_variables())

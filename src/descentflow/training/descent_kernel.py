@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.risk.engine import Model, gradient, new_scratch
+from descentflow.risk.lyapunov import Lyapunov
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit, jit_inline
 from descentflow.training.decay import CONSTANT, NEVER, Decay, relative_step, unchanged_until
@@ -42,13 +43,12 @@ class Schedule(NamedTuple):
 
 @jit
 def descend_rows(
-    model: Model, batch: Batch, schedule: Schedule, output: Output, centre: Array
+    model: Model, batch: Batch, schedule: Schedule, output: Output, lyapunov: Lyapunov
 ) -> None:
     """Take every run of the batch through the schedule.
 
-    ``output.values`` (K, R, 4) has the columns of :mod:`descentflow.training.norms`; ``centre`` (o,)
-    is 2ξ where V is a Lyapunov function, else empty. A step that leaves the finite numbers is not
-    taken: it sets the status, and the run keeps its last finite θ.
+    ``output.values`` (K, R, 4) has the columns of :mod:`descentflow.training.norms`. A step that leaves
+    the finite numbers is not taken: it sets the status, and the run keeps its last finite θ.
     """
     status, steps, snapshots_at = batch.status, schedule.steps, schedule.snapshots_at
     values, snapshots = output.values, output.snapshots
@@ -67,15 +67,15 @@ def descend_rows(
                 if not step(theta, grad, gamma, trial):
                     status[k] = LEFT_FINITE
                     break
-                if centre.size:
-                    increase = max(increase, _lyapunov_change(theta, trial, centre))
+                if lyapunov.weights.size:
+                    increase = max(increase, _lyapunov_change(theta, trial, lyapunov))
                 for p in range(theta.size):
                     theta[p] = trial[p]
                 n += 1
                 stopped_at[k] = n
             if status[k] != 0:
                 break
-            record(model, theta, scratch, grad, centre, values[k, r])
+            record(model, theta, scratch, grad, lyapunov, values[k, r])
             if s < snapshots_at.size and snapshots_at[s] == n:
                 if k < snapshots.shape[0]:
                     snapshots[k, s] = theta
@@ -97,13 +97,13 @@ def step(theta: Array, grad: Array, step_size: float, trial: Array) -> bool:
 
 
 @jit_inline
-def _lyapunov_change(theta: Array, trial: Array, centre: Array) -> float:
+def _lyapunov_change(theta: Array, trial: Array, lyapunov: Lyapunov) -> float:
     """Return V(trial) − V(θ), computed from differences so that rounding of V does not swamp it."""
     change = 0.0
     for p in range(theta.size):
         change += (trial[p] - theta[p]) * (trial[p] + theta[p])
-    for k in range(centre.size):
-        last = theta.size - centre.size + k
-        c, d = theta[last] - centre[k], trial[last] - centre[k]
-        change += (trial[last] - theta[last]) * (c + d)
+    for j in range(lyapunov.weights.size):
+        p = lyapunov.entries[j]
+        c, d = theta[p] - lyapunov.centres[j], trial[p] - lyapunov.centres[j]
+        change += lyapunov.weights[j] * (trial[p] - theta[p]) * (c + d)
     return float(change)

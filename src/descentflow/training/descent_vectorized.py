@@ -3,6 +3,7 @@
 import numpy as np
 
 from descentflow.risk.closed_form import new_scratch
+from descentflow.risk.lyapunov import Lyapunov
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit
 from descentflow.simd.vectors import LANES
@@ -16,7 +17,7 @@ from descentflow.training.vectorized_step import advance
 
 @jit
 def descend_lanes(
-    target_table: Array, batch: Batch, schedule: Schedule, output: Output, centre: Array
+    target_table: Array, batch: Batch, schedule: Schedule, output: Output, lyapunov: Lyapunov
 ) -> None:
     """Do what :func:`descentflow.training.descent_kernel.descend_rows` does, for at most 8 runs.
 
@@ -44,7 +45,7 @@ def descend_lanes(
             current[0] = step_sizes[0] * relative_step(schedule.decay, n)
             count = min(steps[r], unchanged_until(schedule.decay, n)) - n
             now, taken, stopped = advance(
-                block, target_table, current, centre, increase, Index(now), count
+                block, target_table, current, lyapunov.centres, increase, Index(now), count
             )
             n += taken
             for k in range(status.size):
@@ -59,7 +60,7 @@ def descend_lanes(
         for k in range(status.size):
             if status[k] == 0:
                 unload(block, int(now), k, thetas[k])
-                record(target_table, thetas[k], scratch, grad, centre, output.values[k, r])
+                record(target_table, thetas[k], scratch, grad, lyapunov, output.values[k, r])
                 if snapshot and k < output.snapshots.shape[0]:
                     output.snapshots[k, s] = thetas[k]
         s += snapshot

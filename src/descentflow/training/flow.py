@@ -284,16 +284,16 @@ def advance(
         atol=STEP_FRACTION * tolerances.atol,
         gradient_tolerance=tolerances.gradient,
         max_steps=tolerances.max_steps,
-        integrate_risk=problem.lyapunov_centre.size > 0,
+        integrate_risk=problem.has_lyapunov,
     )
     schedule = kernel.Schedule(state.time, every_time, restarts, at_snapshot)
-    layout, centre = KernelLayout.of(problem.layout), problem.lyapunov_centre
+    layout, lyapunov = KernelLayout.of(problem.layout), problem.lyapunov
     models = kernel.Models(problem.model, problem.flow_model, problem.whole_model)
 
     def run(rows: slice) -> None:
         part = kernel.Batch._make(field[rows] for field in batch)
         out = Output(output.values[rows], output.snapshots[rows])
-        kernel.flow_rows(models, part, control, schedule, out, layout, centre)
+        kernel.flow_rows(models, part, control, schedule, out, layout, lyapunov)
 
     # Smaller blocks where threads would idle at the end.
     block = max(1, min(MAX_BLOCK, len(batch.thetas) // (4 * numba.get_num_threads())))
@@ -332,7 +332,7 @@ def flow_dataset(problem: Problem, state: FlowState, records: Records) -> xr.Dat
     }
     if problem.network.sigma.homogeneous and problem.trains_all:
         columns["balance_drift"] = kernel.BALANCE_DRIFT
-    if problem.lyapunov_centre.size:
+    if problem.has_lyapunov:
         columns |= {"lyapunov": norms.LYAPUNOV, "integrated_risk": kernel.INTEGRATED_RISK}
     variables |= {name: (timed, records.values[:, :, c]) for name, c in columns.items()}
     return as_dataset(variables | records.snapshot_variables())

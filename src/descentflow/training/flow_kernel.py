@@ -24,6 +24,7 @@ from descentflow.risk.engine import (
     slides,
     start_flow,
 )
+from descentflow.risk.lyapunov import Lyapunov
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline
 from descentflow.simd.load_store import load, store
@@ -126,13 +127,12 @@ def flow_rows(
     schedule: Schedule,
     output: Output,
     layout: KernelLayout,
-    centre: Array,
+    lyapunov: Lyapunov,
 ) -> None:
     """Integrate every flow of the batch through the schedule.
 
-    ``output.values`` is (K, R, COLUMNS); ``centre`` (o,) is 2ξ where V is a Lyapunov function, else
-    empty. At each restart the flow is restricted to the neurons active there; ``memory`` belongs to
-    the restricted network and θ to the whole one.
+    ``output.values`` is (K, R, COLUMNS). At each restart the flow is restricted to the neurons active
+    there; ``memory`` belongs to the restricted network and θ to the whole one.
     """
     times, status, model = schedule.times, batch.status, models.model
     # One flow at a time: no sum runs across flows, so each has its own bits.
@@ -160,7 +160,7 @@ def flow_rows(
             if status[k] == LEFT_FINITE or status[k] == BUDGET_SPENT:
                 break
             values = output.values[k, r]
-            record(model, theta, scratch, grad, centre, values)
+            record(model, theta, scratch, grad, lyapunov, values)
             if slides(followed):
                 gradient(followed, memory.theta, active_scratch, memory.grad_at_point)
                 values[GRADIENT_NORM] = np.sqrt(square(memory.grad_at_point))

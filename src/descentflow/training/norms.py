@@ -3,6 +3,7 @@
 import numpy as np
 
 from descentflow.risk.engine import Model, Scratch, gradient, risk
+from descentflow.risk.lyapunov import Lyapunov
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit, jit_inline
 
@@ -21,22 +22,22 @@ def square(vector: Array) -> float:
 
 
 @jit_inline
-def lyapunov(theta: Array, centre: Array) -> float:
-    """Return V(θ) = |θ|² + |c − centre|², where ``centre`` (o,) is 2ξ."""
+def lyapunov_value(theta: Array, lyapunov: Lyapunov) -> float:
+    """Return V(θ)."""
     distance = 0.0
-    for k in range(centre.size):
-        gap = theta[theta.size - centre.size + k] - centre[k]
-        distance += gap * gap
+    for j in range(lyapunov.weights.size):
+        gap = theta[lyapunov.entries[j]] - lyapunov.centres[j]
+        distance += lyapunov.weights[j] * gap * gap
     return float(square(theta) + distance)
 
 
 @jit
 def record(
-    model: Model, theta: Array, scratch: Scratch, grad: Array, centre: Array, out: Array
+    model: Model, theta: Array, scratch: Scratch, grad: Array, lyapunov: Lyapunov, out: Array
 ) -> None:
     """Write L, ‖G‖, ‖θ‖ and V of one θ into the first columns of ``out``; ``grad`` (P,) becomes G."""
     gradient(model, theta, scratch, grad)
     out[RISK] = risk(model, theta, scratch)
     out[GRADIENT_NORM] = np.sqrt(square(grad))
     out[PARAMETER_NORM] = np.sqrt(square(theta))
-    out[LYAPUNOV] = lyapunov(theta, centre)
+    out[LYAPUNOV] = lyapunov_value(theta, lyapunov)

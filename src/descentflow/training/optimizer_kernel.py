@@ -13,6 +13,7 @@ from descentflow.risk.engine import (
     new_scratch,
     restore_untrained,
 )
+from descentflow.risk.lyapunov import Lyapunov
 from descentflow.risk.sums import residual_row
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit
@@ -64,7 +65,7 @@ def optimize_rows(
     runs: Runs,
     schedule: Schedule,
     output: Output,
-    centre: Array,
+    lyapunov: Lyapunov,
     batches: Batches,
     rule: Rule,
 ) -> None:
@@ -111,7 +112,7 @@ def optimize_rows(
                 stopped_at[k] = n
             if status[k] != 0:
                 break
-            record(model, theta, scratch, grad, centre, values[k, r])
+            record(model, theta, scratch, grad, lyapunov, values[k, r])
             values[k, r, BATCH_LOSS] = values[k, r, RISK]
             if batches.weights.size:
                 draw_points(model, shape, batches, number, n, drawn)

@@ -250,8 +250,8 @@ def advance(
         # Slices are views: the kernel writes to the rows of all runs.
         part = Runs._make(field[rows] for field in runs)
         out = Output(output.values[rows], output.snapshots[rows])
-        centre, batches = problem.lyapunov_centre, optimizer.batches
-        optimize_rows(problem.model, part, schedule, out, centre, batches, optimizer.rule)
+        lyapunov, batches = problem.lyapunov, optimizer.batches
+        optimize_rows(problem.model, part, schedule, out, lyapunov, batches, optimizer.rule)
 
     run_blocks(run, count, LANES, progress)
     state = replace(
@@ -275,7 +275,7 @@ def optimizer_dataset(problem: Problem, state: OptimizerState, records: Records)
         "parameter_norm": PARAMETER_NORM,
         "batch_loss": BATCH_LOSS,
     }
-    if problem.lyapunov_centre.size:
+    if problem.has_lyapunov:
         columns["lyapunov"] = LYAPUNOV
     variables: Variables = {
         "initialization": (each, np.arange(len(state.parameters))),

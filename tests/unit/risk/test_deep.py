@@ -14,6 +14,7 @@ from sigmas import as_jax
 
 import descentflow as df
 from descentflow.errors import ConfigurationError, InputError
+from descentflow.functions import activations
 from descentflow.functions.activations import ACTIVATIONS
 from descentflow.risk import deep, engine
 from descentflow.risk.deep_pieces import MAX_PIECES, Pieces, usual_room
@@ -359,6 +360,28 @@ def test_realization_and_breakpoints(activation: str) -> None:
 
 
 # ---- layout and limits
+
+
+@pytest.mark.parametrize("activation", ["relu", "clipping", "leaky_relu", "tanh"])
+def test_dead_neurons(activation: str) -> None:
+    """Against values on a fine grid, by a network that is half made of dead neurons; on points too."""
+    network = df.Network([6, 5, 4], activation)  # type: ignore[arg-type]
+    target = df.Constant(0)
+    x = np.linspace(0, 1, 2001)
+    laws = {"interval": df.Uniform(), "points": df.Points(x.tolist())}
+    theta = np.random.default_rng(5).normal(size=(40, network.layout().parameter_count))
+    theta[::2, 5] = 0.0  # one neuron without a weight
+    expected = np.empty((40, 15), bool)
+    for row, one in zip(expected, theta, strict=True):
+        values, found = x[None], []
+        for w, b in network.layout().layers(one)[:-1]:
+            values = activations.value(activation, w @ values + b[:, None])
+            found.append(np.ptp(values, axis=1) < 1e-12)
+        row[:] = np.concatenate(found)
+    assert 0.05 < expected.mean() < 0.95 or activation in ("tanh", "leaky_relu")
+    for law in laws.values():
+        problem = df.Problem(inputs=law, target=target, network=network)
+        np.testing.assert_array_equal(problem.dead_neurons(theta), expected)
 
 
 def test_layers() -> None:

@@ -87,13 +87,14 @@ def test_shapes() -> None:
             given.risk(wrong)
 
 
-def test_lyapunov_centre() -> None:
-    """2ξ for constant targets and homogeneous activations, else nothing."""
+def test_lyapunov() -> None:
+    """Centred at 2ξ for constant targets and homogeneous activations, else nothing."""
     for name, row in ACTIVATIONS.items():
-        centre = problem(SQUARE, [CONSTANT, CONSTANT], outputs=2, activation=name).lyapunov_centre
-        assert centre.tolist() == ([0.6, 0.6] if row.homogeneous else [])
-    assert problem(UNIFORM, [CONSTANT, AFFINE], outputs=2).lyapunov_centre.size == 0
-    assert problem(UNIFORM, {"kind": "affine", "slope": 0.0}).lyapunov_centre.size == 0
+        terms = problem(SQUARE, [CONSTANT, CONSTANT], outputs=2, activation=name).lyapunov
+        assert terms.centres.tolist() == ([0.6, 0.6] if row.homogeneous else [])
+        assert terms.weights.tolist() == ([1.0, 1.0] if row.homogeneous else [])
+    assert not problem(UNIFORM, [CONSTANT, AFFINE], outputs=2).has_lyapunov
+    assert not problem(UNIFORM, {"kind": "affine", "slope": 0.0}).has_lyapunov
 
 
 def test_what_problems_do_not_have() -> None:

@@ -6,6 +6,7 @@ from run_bits import check_threads, digest
 
 import descentflow as df
 from descentflow.simd.arrays import Array
+from descentflow.training import step_sizes
 
 HAT = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0.5, 0, 0.5]}
 
@@ -140,3 +141,89 @@ def test_batches_are_unbiased() -> None:
     error = moves.std(axis=0) / np.sqrt(len(moves))
     assert (np.abs(moves.mean(axis=0) - problem.gradient(start[0])) <= 6 * error + 1e-15).all()
     assert (moves.std(axis=0) > 0).any()
+
+
+CONSTANT = df.Problem(
+    inputs=df.PolynomialDensity(coefficients=[0, 6, -6]),
+    target=df.Constant(0.7),
+    network=df.Network(1),
+)
+LAYERS = [(4,), (4, 3), (3, 4, 2), (2, 3, 2, 2)]
+
+
+def deep_constant(widths: tuple[int, ...], activation: str) -> df.Problem:
+    network = df.Network(list(widths), activation)  # type: ignore[arg-type]
+    return CONSTANT.model_copy(update={"network": network})
+
+
+def deep_lyapunov(problem: df.Problem, theta: Array) -> Array:
+    """Σ ‖W_l‖² + Σ l|b_l|² + K|b_K − ξ|², as 9.3 defines it."""
+    layers = problem.layers(theta)
+    total = np.zeros(theta.shape[:-1])
+    for number, (weights, biases) in enumerate(layers, 1):
+        centre = 0.7 if number == len(layers) else 0.0
+        total += (weights**2).sum(axis=(-1, -2)) + number * ((biases - centre) ** 2).sum(axis=-1)
+    return np.asarray(total)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+@pytest.mark.parametrize("widths", LAYERS, ids=str)
+def test_lyapunov_identity(widths: tuple[int, ...], activation: str) -> None:
+    """⟨∇V, G⟩ = 4K L at every depth; V is that of 9.3 up to its least value."""
+    problem = deep_constant(widths, activation)
+    theta = np.random.default_rng(4).normal(size=(200, problem.parameter_count))
+    grad = step_sizes.lyapunov_gradient(problem, theta)
+    terms, risk = grad * problem.gradient(theta), problem.risk(theta)
+    rate = step_sizes.descent_rate(problem)
+    assert rate == 4 * (len(widths) + 1)
+    errors = np.abs(terms.sum(axis=1) - rate * risk) / (np.abs(terms).sum(axis=1) + rate * risk)
+    assert errors.max() < 1e-13
+    value = step_sizes.lyapunov(problem, theta) - step_sizes.least_lyapunov(problem)
+    np.testing.assert_allclose(value, deep_lyapunov(problem, theta), rtol=1e-13)
+
+
+@pytest.mark.parametrize("widths", LAYERS, ids=str)
+def test_lyapunov_never_grows_below_the_bound(widths: tuple[int, ...]) -> None:
+    """At random θ of many sizes a step at the bound of V(θ) does not raise V.
+
+    The lemma behind it, ‖G‖² weighted by V's own weights ≤ 4K L / bound, is looked at directly, with
+    the least ratio of its sides: the bound is not idle.
+    """
+    problem = deep_constant(widths, "relu")
+    stream = np.random.default_rng(6)
+    theta = stream.normal(size=(4000, problem.parameter_count))
+    theta *= 10.0 ** stream.uniform(-1.5, 1, (4000, 1))
+    start = step_sizes.lyapunov(problem, theta)
+    bound = step_sizes.step_size_bound(problem, start)
+    grad = problem.gradient(theta)
+    after = step_sizes.lyapunov(problem, theta - bound[:, None] * grad)
+    assert ((after - start) / start).max() < 1e-13
+    squares = sum(
+        (weights**2).sum(axis=(-1, -2)) + number * (biases**2).sum(axis=-1)
+        for number, (weights, biases) in enumerate(problem.layers(grad), 1)
+    )
+    ratio = squares * bound / (step_sizes.descent_rate(problem) * problem.risk(theta))
+    assert 0.3 < ratio.max() <= 1.0 + 1e-12
+
+
+def test_flow_identity_of_constant_targets() -> None:
+    """V(t) − V(0) = −4K ∫ L along gradient flow."""
+    problem = deep_constant((4, 3), "relu")
+    start = df.InitializationLaw("normal").draw(problem.layout, 5, 0, 4)
+    run = df.flow(problem, start, until=100.0)
+    change = run["lyapunov"].values - run["lyapunov"].values[:, :1]
+    assert np.abs(change + 12.0 * run["integrated_risk"].values).max() < 1e-8
+
+
+def test_the_largest_increase_is_recorded() -> None:
+    """That of V in one step of descent, by its definition."""
+    problem = deep_constant((4, 3), "relu")
+    theta = df.InitializationLaw("normal").draw(problem.layout, 5, 0, 6)
+    run = df.descend(problem, theta, step_size=0.15, steps=20)
+    largest = np.full(6, -np.inf)
+    for _ in range(20):
+        following = theta - 0.15 * problem.gradient(theta)
+        change = deep_lyapunov(problem, following) - deep_lyapunov(problem, theta)
+        largest, theta = np.maximum(largest, change), following
+    size = deep_lyapunov(problem, theta).max()
+    assert np.abs(run["lyapunov_increase"].values - largest).max() < 1e-12 * max(1.0, size)

@@ -98,7 +98,7 @@ def test_lyapunov_along_descent(name: str) -> None:
     problem, theta, gamma = PROBLEMS[name], starts(name, 4), 0.01
     result = df.descend(problem, theta, step_size=gamma, steps=50)
     outputs, expected, at = problem.network.outputs, 0.0, theta.copy()
-    value = (theta**2).sum(axis=1) + ((theta[:, -outputs:] - problem.lyapunov_centre) ** 2).sum(1)
+    value = (theta**2).sum(axis=1) + ((theta[:, -outputs:] - problem.lyapunov.centres) ** 2).sum(1)
     np.testing.assert_allclose(result["lyapunov"].values[:, 0], value, rtol=1e-14)
     largest = np.full(4, -np.inf)
     for _ in range(50):

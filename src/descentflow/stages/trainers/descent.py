@@ -48,7 +48,7 @@ def carried(spec: Spec) -> tuple[Mapping[str, Stored], Mapping[str, int]]:
         "stopped_at": Stored(RUNS, "int64"),
         "step_size": Stored(RUNS),
     }
-    if spec.problem.lyapunov_centre.size:
+    if spec.problem.has_lyapunov:
         variables["lyapunov_increase"] = Stored(RUNS)
     return variables, {"parameter": spec.parameter_count}
 

@@ -11,6 +11,7 @@ STUDY = Study(
         "risk_and_lyapunov": Figure("convergence", "Risk and Lyapunov function"),
         "dimensions": Figure("dimensions", "Inputs of several dimensions"),
         "flow": Figure("flow", "Gradient flow and its envelope"),
+        "depths": Figure("depths", "Risk and Lyapunov function of deep networks"),
         "step_size_phases": Figure("step_sizes", "Step size against the bound"),
     },
     order=1,

@@ -15,26 +15,41 @@ LEAST_HORIZON = {"step": 1e5, "time": 100.0}
 """Shorter runs have not come near the limit yet."""
 
 
+BOUNDS = {
+    **dict.fromkeys(("convergence", "dimensions"), "2/((1 + E|X|^2) V(theta_0) + 2)"),
+    "depths": "K/B(V(theta_0) - min V) (9.3)",
+}
+"""Step sizes below which V never grows."""
+
+SUFFIXES = {
+    "convergence": "",
+    "dimensions": "_on_cubes",
+    "depths": "_at_depth",
+    "flow": "",
+    "deep_flow": "_at_depth",
+}
+"""What is added to the ids of claims about an experiment."""
+
+
 def judge(dataset: xr.Dataset) -> list[Claim]:
     """The claims that the experiments of the dataset allow to judge."""
     experiments = dataset["experiment"].values
+    of = {
+        name: dataset.isel(run=np.flatnonzero(experiments == name))
+        for name in dict.fromkeys(experiments.tolist())
+    }
     claims = [_identity(dataset)]
-    if "convergence" in experiments:
-        runs = dataset.isel(run=np.flatnonzero(experiments == "convergence"))
-        claims += [
-            _monotone(runs, "convergence"),
-            _envelope(runs),
-            _limit(runs, "convergence", "step"),
-        ]
-    if "dimensions" in experiments:
-        runs = dataset.isel(run=np.flatnonzero(experiments == "dimensions"))
-        claims += [_monotone(runs, "dimensions"), _limit(runs, "dimensions", "step")]
-    if "step_sizes" in experiments:
-        runs = dataset.isel(run=np.flatnonzero(experiments == "step_sizes"))
-        claims.append(_below_the_curve(runs))
-    if "flow" in experiments:
-        runs = dataset.isel(run=np.flatnonzero(experiments == "flow"))
-        claims += [_flow_identity(runs), _flow_envelope(runs), _limit(runs, "flow", "time")]
+    for name in ("convergence", "dimensions", "depths"):
+        if name in of:
+            claims.append(_monotone(of[name], name))
+            claims += [_envelope(of[name], name)] if name != "dimensions" else []
+            claims.append(_limit(of[name], name, "step"))
+    if "step_sizes" in of:
+        claims.append(_below_the_curve(of["step_sizes"]))
+    for name in ("flow", "deep_flow"):
+        if name in of:
+            claims += [_flow_identity(of[name], name), _flow_envelope(of[name], name)]
+            claims.append(_limit(of[name], name, "time"))
     return claims
 
 
@@ -43,7 +58,7 @@ def _identity(dataset: xr.Dataset) -> Claim:
     return Claim(
         STUDY,
         "lyapunov_identity",
-        "<grad V, G> = 8 L at random theta, relative to the size of the terms",
+        "<grad V, G> = 4 K L for K affine maps at random theta, relative to the size of the terms",
         "every problem of the study, 1000 theta of sizes 1e-2 to 1e2 each",
         "derived",
         f"{worst:.2e}",
@@ -56,8 +71,8 @@ def _monotone(runs: xr.Dataset, experiment: str) -> Claim:
     worst = float(runs["relative_increase"].max())
     return Claim(
         STUDY,
-        "lyapunov_descent" if experiment == "convergence" else "lyapunov_descent_on_cubes",
-        "V never increases at a step size below 2/((1 + E|X|^2) V(theta_0) + 2), over every step",
+        f"lyapunov_descent{SUFFIXES[experiment]}",
+        f"V never increases at a step size below {BOUNDS[experiment]}, over every step",
         describe_runs(runs, experiment),
         "derived",
         f"largest (V_(n+1) - V_n)/V_0 = {worst:.2e}",
@@ -66,7 +81,7 @@ def _monotone(runs: xr.Dataset, experiment: str) -> Claim:
     )
 
 
-def _envelope(runs: xr.Dataset) -> Claim:
+def _envelope(runs: xr.Dataset, experiment: str) -> Claim:
     steps = runs["step"].where(runs["step"] > 0)
     least = np.fmin.accumulate(runs["risk"].values, axis=2)
     ratio = least * steps.values[:, None, :] / runs["envelope_constant"].values[:, :, None]
@@ -75,9 +90,10 @@ def _envelope(runs: xr.Dataset) -> Claim:
     worst = float(judged.max()) if judged.size else np.nan
     return Claim(
         STUDY,
-        "least_risk_envelope",
-        "min_(m<=n) L(theta_m) <= (V(theta_0) - 2 xi^2)/(4 gamma n) at half the step size bound",
-        describe_runs(runs, "convergence"),
+        f"least_risk_envelope{SUFFIXES[experiment]}",
+        "min_(m<=n) L(theta_m) <= (V(theta_0) - min V)/(2 K gamma n) for K affine maps at half the "
+        "step size bound",
+        describe_runs(runs, experiment),
         "derived",
         f"largest ratio {worst:.3g}",
         "<= 1",
@@ -96,14 +112,10 @@ def _limit(runs: xr.Dataset, experiment: str, axis: str) -> Claim:
     reached = (final < RISK_REACHED) & ((fall < 1.0) | (final < ROUNDING_FLOOR))
     return Claim(
         STUDY,
-        {
-            "convergence": "risk_to_zero",
-            "dimensions": "risk_to_zero_on_cubes",
-            "flow": "flow_risk_to_zero",
-        }[experiment],
+        f"{'flow_' if axis == 'time' else ''}risk_to_zero{SUFFIXES[experiment]}",
         "the risk tends to 0 in every run, dead ones included",
         describe_runs(runs, experiment),
-        "paper",
+        "derived" if SUFFIXES[experiment] == "_at_depth" else "paper",
         f"{int(reached.sum())} of {reached.size} below {RISK_REACHED:g} and falling over the last "
         f"decade; largest final risk {np.where(np.isnan(final), np.inf, final).max():.2e}",
         f"all (or below {ROUNDING_FLOOR:g}, where rounding ends the fall)",
@@ -129,13 +141,13 @@ def _below_the_curve(runs: xr.Dataset) -> Claim:
     )
 
 
-def _flow_identity(runs: xr.Dataset) -> Claim:
+def _flow_identity(runs: xr.Dataset, experiment: str) -> Claim:
     worst = float(runs["flow_identity_error"].max())
     return Claim(
         STUDY,
-        "flow_lyapunov_identity",
-        "V(t) - V(0) + 8 integral of L = 0 along gradient flow",
-        describe_runs(runs, "flow"),
+        f"flow_lyapunov_identity{SUFFIXES[experiment]}",
+        "V(t) - V(0) + 4 K integral of L = 0 along gradient flow, for K affine maps",
+        describe_runs(runs, experiment),
         "derived",
         f"largest error {worst:.2e}",
         "<= 1e-8",
@@ -143,13 +155,13 @@ def _flow_identity(runs: xr.Dataset) -> Claim:
     )
 
 
-def _flow_envelope(runs: xr.Dataset) -> Claim:
+def _flow_envelope(runs: xr.Dataset, experiment: str) -> Claim:
     worst = float(runs["envelope_ratio"].max())
     return Claim(
         STUDY,
-        "flow_envelope",
-        "L(Theta_t) <= (V(Theta_0) - 2 xi^2)/(8 t) along gradient flow",
-        describe_runs(runs, "flow"),
+        f"flow_envelope{SUFFIXES[experiment]}",
+        "L(Theta_t) <= (V(Theta_0) - min V)/(4 K t) along gradient flow, for K affine maps",
+        describe_runs(runs, experiment),
         "derived",
         f"largest ratio {worst:.3g}",
         "<= 1",

@@ -1,5 +1,7 @@
 """Experiments of the study ``constant_targets``: everything is about constant targets."""
 
+from dataclasses import replace
+
 from descentflow.config.experiment import Experiment
 from descentflow.config.requirements import HOMOGENEOUS, plain_training
 from descentflow.config.study import ExperimentType
@@ -9,6 +11,8 @@ _FLOW = ExperimentType(Experiment, ("constant",), HOMOGENEOUS, ("gf",), (plain_t
 
 EXPERIMENTS = {
     "convergence": _DESCENT,
+    "deep_flow": replace(_FLOW, deep=True),
+    "depths": replace(_DESCENT, deep=True),
     "dimensions": _DESCENT,
     "flow": _FLOW,
     "step_sizes": _DESCENT,

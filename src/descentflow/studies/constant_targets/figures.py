@@ -6,6 +6,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from descentflow.datasets.run_table import widths_of
 from descentflow.studies import style
 
 MAX_DRAWN = 1e30
@@ -39,6 +40,22 @@ def dimensions(dataset: xr.Dataset) -> Figure:
         f"median and 5–95% of {style.joined(runs['count'])} initialisations each"
     )
     style.legend_above(figure, panels[0], 4, title)
+    return figure
+
+
+def depths(dataset: xr.Dataset) -> Figure:
+    """Draw risk and Lyapunov function of deep networks over the number of steps, by the layers."""
+    runs = style.experiment(dataset, "depths")
+    figure, panels = style.new(style.PAGE, 2.6, columns=2)
+    labels = ["–".join(map(str, widths)) for widths in widths_of(runs)]
+    _risk_and_ratio(panels, runs, labels)
+    for index in range(runs.sizes["run"]):
+        run = runs.isel(run=index)
+        step, label = run["step"].values[1:], "envelopes, median" if index == 0 else "_"
+        line = {**style.THEORY, "linestyle": style.dash(index)}
+        panels[0].plot(step, run["envelope_median"].values / step, label=label, **line)
+    title = f"hidden layers; median and 5–95% of {style.joined(runs['count'])} initialisations each"
+    style.legend_above(figure, panels[0], 5, title)
     return figure
 
 

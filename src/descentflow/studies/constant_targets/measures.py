@@ -35,11 +35,13 @@ def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     problem, start = row.run.problem, dataset["lyapunov"].values[:, 0]
     bound = theory.step_size_bound(problem, start)
     dataset["step_size_bound"] = ("initialization", bound)
-    dataset["step_size_bound"].attrs = named("2/((1 + E|X|^2) V(theta_0) + 2)")
+    dataset["step_size_bound"].attrs = named("step size up to which V never grows (1.3, 9.3)")
     least = theory.least_lyapunov(problem)
-    dataset["least_lyapunov"] = ((), least, named("2 |xi|^2, the least value of V"))
+    dataset["least_lyapunov"] = ((), least, named("least value of V"))
+    title = named("4K for K affine maps: 8 for one hidden layer")
+    dataset["descent_rate"] = ((), theory.descent_rate(problem), title)
     dataset["dimension"] = ((), problem.inputs.dimension, named("number of inputs"))
-    title = named("largest |<grad V, G> - 8L| / (sum of absolute terms) at random theta")
+    title = named("largest |<grad V, G> - 4KL| / (sum of absolute terms) at random theta")
     dataset["identity_error"] = ((), _identity_error(row), title)
     return _flow(_descent(dataset, row))
 
@@ -52,7 +54,7 @@ def _descent(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     envelope = theory.least_risk_envelope(row.run.problem, start, gamma)
     dataset["envelope_constant"] = ("initialization", envelope)
     dataset["envelope_constant"].attrs = named(
-        "(V(theta_0) - 2 xi^2)/(4 gamma): over n it bounds the least risk of n steps"
+        "(V(theta_0) - min V)/(2K gamma): over n it bounds the least risk of n steps"
     )
     relative = dataset["lyapunov_increase"] / dataset["lyapunov"].isel(record=0)
     dataset["relative_increase"] = relative.assign_attrs(
@@ -64,16 +66,16 @@ def _descent(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
 
 
 def _flow(dataset: xr.Dataset) -> xr.Dataset:
-    """Add, for gradient flows, the error V(t) − V(0) + 8∫L and the risk over its envelope (1.2)."""
+    """Add, for gradient flows, the error V(t) − V(0) + 4K∫L and the risk over its envelope (1.2)."""
     if "integrated_risk" not in dataset:
         return dataset
-    start = dataset["lyapunov"].isel(record=0)
-    balance = dataset["lyapunov"] - start + 8.0 * dataset["integrated_risk"]
+    start, rate = dataset["lyapunov"].isel(record=0), dataset["descent_rate"]
+    balance = dataset["lyapunov"] - start + rate * dataset["integrated_risk"]
     dataset["flow_identity_error"] = abs(balance).max("record", skipna=True)
-    dataset["flow_identity_error"].attrs = named("largest |V(t) - V(0) + 8 integral of L|")
+    dataset["flow_identity_error"].attrs = named("largest |V(t) - V(0) + 4K integral of L|")
     excess = start - dataset["least_lyapunov"]
-    dataset["envelope_ratio"] = (dataset["risk"] * 8.0 * dataset["time"] / excess).max("record")
-    dataset["envelope_ratio"].attrs = named("largest L(t) 8t/(V(theta_0) - 2 xi^2)")
+    dataset["envelope_ratio"] = (dataset["risk"] * rate * dataset["time"] / excess).max("record")
+    dataset["envelope_ratio"].attrs = named("largest L(t) 4Kt/(V(theta_0) - min V)")
     return dataset
 
 
@@ -89,13 +91,13 @@ def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Smal
         median = np.nanmedian(columns.read_place("envelope_constant", number))
         summary["envelope_median"] = xr.Variable((), median, named("median of envelope_constant"))
     if ("integrated_risk", number) in columns:
-        training = rows[number].run.setting.training
+        training, problem = rows[number].run.setting.training, rows[number].run.problem
         assert isinstance(training, Flow)
         times = record_times(training.until, training.records_per_decade)
-        excess = float(np.nanmedian(start - theory.least_lyapunov(rows[number].run.problem)))
+        excess = float(np.nanmedian(start - theory.least_lyapunov(problem)))
         with np.errstate(divide="ignore"):
-            envelope = excess / (8.0 * times)
-        title = named("median of (V(theta_0) - 2 xi^2)/(8 t)")
+            envelope = excess / (theory.descent_rate(problem) * times)
+        title = named("median of (V(theta_0) - min V)/(4K t)")
         summary["flow_envelope"] = xr.Variable("record", envelope, title)
     return summary
 
@@ -118,13 +120,13 @@ def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) 
 
 
 def _identity_error(row: TrainedRun) -> float:
-    """Return the largest error of ⟨∇V, G⟩ = 8L at random θ, relative to the sum of |terms| (1.1)."""
+    """Return the largest error of ⟨∇V, G⟩ = 4KL at random θ, relative to the sum of |terms| (1.1)."""
     problem = row.run.problem
     stream = np.random.Generator(np.random.Philox(key=int(identity(row.run.spec), 16)))
     theta = stream.standard_normal((IDENTITY_DRAWS, problem.parameter_count))
     theta *= 10.0 ** stream.uniform(-2, 2, (IDENTITY_DRAWS, 1))
     terms = theory.lyapunov_gradient(problem, theta) * problem.gradient(theta)
-    risk = 8.0 * problem.risk(theta)
+    risk = theory.descent_rate(problem) * problem.risk(theta)
     size = np.abs(terms).sum(axis=1) + risk
     return float((np.abs(terms.sum(axis=1) - risk) / size).max())
 

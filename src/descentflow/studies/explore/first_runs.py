@@ -39,7 +39,7 @@ def measure_first(dataset: xr.Dataset, row: TrainedRun, most: int) -> xr.Dataset
             dimensions = ("first", "snapshot", "eigenvalue")
             dataset["snapshot_spectrum"] = (dimensions, spectra, title)
     if problem.inputs.dimension == 1:
-        dataset = _functions(dataset, problem, thetas)
+        dataset = _functions(dataset, problem, thetas, row.run.setting.bends)
     return dataset
 
 
@@ -68,8 +68,8 @@ def _spectra(problem: Problem, thetas: Array) -> Array:
     return spectra
 
 
-def _functions(dataset: xr.Dataset, problem: Problem, thetas: Array) -> xr.Dataset:
-    """Add N_θ and f on a grid of the inputs, and where N_θ bends at the end."""
+def _functions(dataset: xr.Dataset, problem: Problem, thetas: Array, bends: bool) -> xr.Dataset:
+    """Add N_θ and f on a grid of the inputs, and where a shallow N_θ bends at the end."""
     law, network = problem.inputs, problem.network
     x = np.linspace(*shown_interval(law), GRID)
     places = law.sample()[0][0] if law.finite else x
@@ -83,7 +83,7 @@ def _functions(dataset: xr.Dataset, problem: Problem, thetas: Array) -> xr.Datas
         "target_value": (("output", "place"), targets[:, :GRID], "f there"),
         "realization": (("first", "snapshot", "output", "x"), values, "N at the snapshots"),
     }
-    if any(network.sigma.jumps):
+    if bends:
         kinks = breakpoints(network, law, thetas[:, -1])
         numbers["kink"] = (("first", "kink"), kinks, "inputs where neurons bend at the end")
     for name, (dims, array, title) in numbers.items():

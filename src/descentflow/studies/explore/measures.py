@@ -15,7 +15,6 @@ from descentflow.datasets.aggregate import Small
 from descentflow.datasets.columns import Columns
 from descentflow.datasets.padding import named
 from descentflow.datasets.trained_runs import TrainedRun
-from descentflow.functions.realizations import dead_neurons
 from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
 from descentflow.simd.arrays import Array
 from descentflow.studies.explore.first_runs import measure_first
@@ -61,9 +60,12 @@ def _neurons(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Add how many neurons are constant on the inputs at the end (dead), and how many are not."""
     problem = row.run.problem
     thetas = row.data["parameters"].values
-    dead = dead_neurons(problem.network, problem.inputs, thetas).sum(axis=-1).astype(np.float64)
+    dead = problem.dead_neurons(thetas).sum(axis=-1).astype(np.float64)
     titles = {"dead_neurons": "neurons constant on the inputs", "active_neurons": "other neurons"}
-    for name, counts in (("dead_neurons", dead), ("active_neurons", problem.network.width - dead)):
+    for name, counts in (
+        ("dead_neurons", dead),
+        ("active_neurons", problem.network.neurons - dead),
+    ):
         dataset[name] = ("initialization", counts, named(f"number of {titles[name]} at the end"))
     return dataset
 

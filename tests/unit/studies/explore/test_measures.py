@@ -122,6 +122,35 @@ def test_realizations_and_neurons_at_the_end(
         np.testing.assert_allclose(kinks, problem.breakpoints(theta[:6]), rtol=1e-14)
 
 
+@pytest.mark.parametrize("method", ["gd", "adam", "gf"])
+def test_deep_networks(method: str, tmp_path: Path) -> None:
+    """All measures but places of kinks, which have no neuron of their own."""
+    training: dict[str, Any] = {"method": method, "snapshots": 2}
+    training |= {"until": 3} if method == "gf" else {"step_size": 0.01, "steps": 50}
+    training |= {"batch": 8} if method == "adam" else {}
+    network = {"hidden": [4, 3]}
+    experiment = {**DESCENT, "network": network, "training": training, "sweep": {}}
+    found = measured(tmp_path, {"deep": experiment}).isel(run=0)
+    layout = df.Network([4, 3]).layout()
+    target = df.PiecewiseLinear([0, 0.5, 1], [0.5, 0, 0.5])
+    problem = df.Problem(inputs=df.Uniform(), target=target, network=df.Network([4, 3]))
+    start = df.InitializationLaw("normal").draw(layout, 3, 0, 10)
+    if method == "gf":
+        run = df.flow(problem, start, until=3, records_per_decade=10)
+    elif method == "gd":
+        run = df.descend(problem, start, step_size=0.01, steps=50)
+    else:
+        run = df.optimize(problem, start, method="adam", step_size=0.01, steps=50, batch=8, seed=3)
+    np.testing.assert_array_equal(found["final_risk"].values, run["risk"].values[:, -1])
+    theta = run["parameters"].values
+    dead = problem.dead_neurons(theta).sum(axis=1)
+    np.testing.assert_array_equal(found["dead_neurons"].values, dead)
+    assert (found["dead_neurons"].values + found["active_neurons"].values == 7).all()
+    spectra = np.linalg.eigvalsh(problem.hessian(theta[:6]))[:, ::-1]
+    np.testing.assert_allclose(found["spectrum"].values, spectra, rtol=0, atol=1e-12)
+    assert "kink" not in found
+
+
 def test_flows_end_at_the_critical_risks_of_the_theory(dataset: xr.Dataset) -> None:
     """Critical risks of f = x for two neurons are 0, 1/972 and 1/12."""
     run = dataset.isel(run=4)
