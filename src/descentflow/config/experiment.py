@@ -176,9 +176,10 @@ class Initialization(InitializationLaw):
     below: Literal["least_critical_risk"] | None = Field(
         default=None,
         description="starts of less risk than every critical risk > 0 of networks with H neurons: w "
-        "and b have the law, v and c minimise the risk, plus 0.05 times what the law draws; draws "
-        "are rejected until the risk is below. For `relu`, one input, the uniform law and targets "
-        "with at most one break (docs/how_to/landscape.md)",
+        "and b have the law, v and c minimise the risk, plus 0.05 times what the law draws, and each "
+        "neuron is rescaled so that |v| = |(w, b)|; draws are rejected until the risk is below. For "
+        "`relu`, one input, the uniform law and targets with at most one break "
+        "(docs/how_to/landscape.md)",
     )
     count: Whole = Field(ge=1, le=10**8, description="number of initialisations")
     chunk: Whole = Field(

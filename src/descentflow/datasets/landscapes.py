@@ -20,9 +20,10 @@ DIMENSIONS = {"level": "listed_level", "neuron": "listed_neuron", "parameter": "
 def read_landscapes(landscapes: Sequence[Landscape], files: Iterable[Path]) -> xr.Dataset:
     """Read the files of landscapes and stack them: dims (landscape, listed_level, ...).
 
-    ``listed_target`` and ``listed_hidden`` (landscape) say of which problem a list is, the variables
-    of :func:`descentflow.critical_risks` have ``listed_`` before their names. Where a list is shorter
-    numbers are nan and texts empty. Raises DamagedFile where a file is missing or another's.
+    ``listed_inputs``, ``listed_target`` and ``listed_hidden`` (landscape) say of which problem a list
+    is, the variables of :func:`descentflow.critical_risks` have ``listed_`` before their names. Where a
+    list is shorter numbers are nan and texts empty. Raises DamagedFile where a file is missing or
+    another's.
     """
     parts = []
     paths = list(files)
@@ -40,12 +41,18 @@ def read_landscapes(landscapes: Sequence[Landscape], files: Iterable[Path]) -> x
     specs = [landscape.spec for landscape in landscapes]
     dataset = xr.Dataset(
         {
+            "listed_inputs": (each, [canonical(spec["inputs"]) for spec in specs]),
             "listed_target": (each, [canonical(spec["target"]) for spec in specs]),
             "listed_hidden": (each, [landscape.problem.network.width for landscape in landscapes]),
             "listed_complete": (each, [int(part.attrs["complete"]) for part in parts]),
         }
     )
-    titles = ("target of the list", "greatest width", "1 if no critical risk is missing")
+    titles = (
+        "law of the inputs",
+        "target of the list",
+        "greatest width",
+        "1 if no critical risk is missing",
+    )
     for name, title in zip(list(dataset), titles, strict=True):
         dataset[name].attrs = {"long_name": title}
     for name, variable in parts[0].data_vars.items():

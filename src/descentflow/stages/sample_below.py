@@ -1,7 +1,9 @@
 """Stage sample_below: initial parameters of one chunk, of risk below the least critical risk m_H > 0.
 
 A candidate has w and b from the law, and those v and c of least risk, plus NOISE times what the law
-draws for them. Initialisation k is the first candidate of its own whose risk is below m_H.
+draws for them. Each neuron is then rescaled so that |v| = |(w, b)|, which leaves the network as it is:
+else ||theta|| is huge where kinks are close, and says nothing about the network. Initialisation k is
+the first candidate of its own whose risk is below m_H.
 """
 
 import numpy as np
@@ -75,6 +77,13 @@ def _fitted(problem: Problem, drawn: Array) -> tuple[Array, NDArray[np.bool_]]:
     hessian = problem.hessian(theta)[:, 2 * hidden :, 2 * hidden :]
     best, usable = _solve(hessian, -gradient)
     theta[:, 2 * hidden :] = best + NOISE * drawn[:, 2 * hidden :]
+    w, b, v = (theta[:, part * hidden : (part + 1) * hidden] for part in range(3))
+    factor = np.sqrt(np.abs(v) / np.sqrt(w * w + b * b))
+    usable &= (factor > 0.0).all(axis=1)
+    factor[~usable] = 1.0
+    w *= factor
+    b *= factor
+    v /= factor
     return theta, usable
 
 

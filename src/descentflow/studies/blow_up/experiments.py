@@ -69,7 +69,7 @@ def a_function(run: Experiment) -> Iterator[ConfigProblem]:
 @constraint("network")
 def narrow(run: Experiment) -> Iterator[ConfigProblem]:
     """At most 64 neurons"""
-    if run.network.hidden > MAX_LISTED:
+    if run.network.width > MAX_LISTED:
         yield ("network", "hidden"), required([f"at most {MAX_LISTED} neurons"], run.network.hidden)
 
 
@@ -119,18 +119,22 @@ _STARTS = RequiredExperiments(
     _find_starts,
 )
 
+_LISTS = ExperimentType(
+    CriticalRisks,
+    ("step",),
+    RELU,
+    constraints=(uniform_on_0_1, from_0_to_1, one_output, narrow),
+    landscape=True,
+)
+
 EXPERIMENTS = {
-    "diverging": _step("gf", two_neurons, a_snapshot),
-    "other_jump": _step("gf", two_neurons),
+    "diverging": _step("gf", two_neurons, a_snapshot, landscape=True),
+    "other_jump": _step("gf", two_neurons, landscape=True),
     "random": _step("gf", landscape=True),
-    "below": _step("gf", below_every_critical_risk),
-    "critical_risks": ExperimentType(
-        CriticalRisks,
-        ("step",),
-        RELU,
-        constraints=(uniform_on_0_1, from_0_to_1, one_output, narrow),
-        landscape=True,
-    ),
+    "below": _step("gf", below_every_critical_risk, landscape=True),
+    "ends": _step("gf", landscape=True),
+    "critical_risks": _LISTS,
+    "least_critical_risks": _LISTS,
     "descent": _step("gd", two_neurons, at_half, required_experiments=_STARTS),
     "affine": _any_target(snapshots_of_all),
     **dict.fromkeys(
