@@ -2,7 +2,7 @@
 
 Runs differ in length and number as in real datasets, and the rest is NaN. Theory comes from the
 studies' own modules, so that figures can be compared with theory coded independently. The dataset of
-``optimizers`` comes from small runs.
+``optimizers`` and ``deep_networks`` come from small runs.
 """
 
 import json
@@ -71,10 +71,10 @@ def text(mapping: Any) -> str:
 
 
 def constant_targets() -> xr.Dataset:
-    """Two widths of GD, two dimensions, one flow, and three step sizes on a grid of cells."""
+    """Two widths of GD, two dimensions, one flow, three step sizes on a grid of cells, two depths."""
     experiments = ["convergence", "convergence", "dimensions", "dimensions", "flow"]
-    experiments += ["step_sizes"] * 3
-    axes = [axis(1e3), axis(1e2), axis(1e3), axis(1e3), axis(1e3, 1e-2), *[axis(1e2)] * 3]
+    experiments += ["step_sizes"] * 3 + ["depths"] * 2
+    axes = [axis(1e3), axis(1e2), axis(1e3), axis(1e3), axis(1e3, 1e-2), *[axis(1e2)] * 5]
     risks = [falling(x, 5) for x in axes]
     ratios = [1.0 - 0.1 * x / (1.0 + x) * RNG.uniform(0.1, 1.0, (5, 1)) for x in axes]
     flow = np.array(experiments) == "flow"
@@ -86,9 +86,9 @@ def constant_targets() -> xr.Dataset:
     return xr.Dataset(
         {
             "experiment": ("run", experiments),
-            "network_hidden": ("run", [4, 16, 4, 4, 4, 4, 4, 4]),
-            "dimension": ("run", [1, 1, 2, 3, 1, 1, 1, 1]),
-            "count": ("run", [5] * 8),
+            "network_hidden": ("run", ["4", "16", *["4"] * 7, "[4,4]"]),
+            "dimension": ("run", [1, 1, 2, 3, *[1] * 6]),
+            "count": ("run", [5] * 10),
             "step": (("run", "record"), np.where(flow[:, None], np.nan, padded(axes))),
             "time": (("run", "record"), np.where(flow[:, None], padded(axes), np.nan)),
             "risk": (("run", "initialization", "record"), padded(risks)),
@@ -97,7 +97,7 @@ def constant_targets() -> xr.Dataset:
                 ("run", "quantile", "record"),
                 padded([*map(quantiles, ratios)]),
             ),
-            "envelope_median": ("run", np.linspace(10.0, 80.0, 8)),
+            "envelope_median": ("run", np.linspace(10.0, 100.0, 10)),
             "flow_envelope": (("run", "record"), padded(envelope)),
             "monotone_share": (("start_bin", "step_size_bin"), share),
         },
@@ -370,21 +370,22 @@ def explore() -> xr.Dataset:
     )
 
 
-def optimizers() -> xr.Dataset:
+def small_dataset(study: str) -> xr.Dataset:
     """The dataset of the small configuration, made by the stages."""
     small = yaml.safe_load((REPOSITORY / "config" / "smoke.yaml").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         outputs = {"results": f"{folder}/results", "figures": f"{folder}/figures"}
-        block = {"optimizers": small["studies"]["optimizers"]}
+        block = {study: small["studies"][study]}
         jobs = Jobs.from_mapping({"seed": 1, "outputs": outputs, "studies": block}, "0" * 64)
         do_all(jobs, "sample", "train", "aggregate")
-        return xr.load_dataset(jobs.aggregate("optimizers").outputs[0])
+        return xr.load_dataset(jobs.aggregate(study).outputs[0])
 
 
 def datasets() -> dict[str, xr.Dataset]:
     """Every study's dataset by its name."""
     makers = (
         *(constant_targets, random_initializations, gradient_flows),
-        *(blow_up, overparameterized, optimizers, explore),
+        *(blow_up, overparameterized, explore),
     )
-    return {make.__name__: make() for make in makers}
+    made = {name: small_dataset(name) for name in ("optimizers", "deep_networks")}
+    return {make.__name__: make() for make in makers} | made

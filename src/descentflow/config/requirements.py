@@ -54,6 +54,13 @@ def one_target(run: Experiment) -> Iterator[ConfigProblem]:
         yield ("target",), required(["one target, which is no list"], text)
 
 
+@constraint("initialization")
+def normal_starts(run: Experiment) -> Iterator[ConfigProblem]:
+    """Starts by the normal law"""
+    if run.initialization.law != "normal":
+        yield ("initialization", "law"), required(["normal"], run.initialization.law)
+
+
 @constraint("initialization", "training")
 def snapshots_of_all(run: Experiment) -> Iterator[ConfigProblem]:
     """Snapshots of all initialisations"""

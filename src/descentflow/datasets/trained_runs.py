@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from descentflow.datasets import netcdf
 from descentflow.errors import DamagedFile
 from descentflow.planning.identity import canonical
 from descentflow.planning.runs import PlannedRun
+from descentflow.simd.arrays import Array
 
 
 @dataclass(frozen=True)
@@ -106,3 +108,10 @@ def _snapshots(parts: Sequence[xr.Dataset], grid: Sequence[float]) -> xr.Dataset
                     values[:, :, index] = theta.values[:, :, int(np.flatnonzero(at == where)[0])]
     dims = ("size", "initialization", "snapshot", "parameter")
     return xr.Dataset({"snapshots": (dims, values)}, coords={"snapshot": list(grid)})
+
+
+def snapshots_of(row: TrainedRun) -> tuple[Array, NDArray[np.int64]]:
+    """Return the snapshots θ (K, snapshot, P) of a chunk's initialisations, and their steps."""
+    data = row.data
+    theta = data["snapshots"].transpose("initialization", "snapshot", "parameter").values
+    return theta, data["snapshot"].values.astype(np.int64)

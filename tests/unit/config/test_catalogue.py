@@ -13,7 +13,7 @@ ORDER = ("constant_targets", "random_initializations", "gradient_flows", "blow_u
 
 
 def test_studies_are_the_folders_in_their_order() -> None:
-    assert (*ORDER, "overparameterized", "optimizers", "explore") == tuple(STUDIES)
+    assert (*ORDER, "overparameterized", "optimizers", "deep_networks", "explore") == tuple(STUDIES)
     folders = {path.parent.name for path in FOLDER.glob("*/__init__.py")}
     assert folders == set(STUDIES)
     assert len(STUDIES) == len(folders)

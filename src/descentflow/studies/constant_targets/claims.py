@@ -109,6 +109,8 @@ def _limit(runs: xr.Dataset, experiment: str, axis: str) -> Claim:
     present = runs["status"].values >= 0
     final = runs["final_risk"].values[present]
     fall = (runs["final_risk"].values / earlier)[present]
+    stopped = int((runs["status"].values[present] > 0).sum())
+    unended = f"; {stopped} did not reach the end" if stopped else ""
     reached = (final < RISK_REACHED) & ((fall < 1.0) | (final < ROUNDING_FLOOR))
     return Claim(
         STUDY,
@@ -117,11 +119,18 @@ def _limit(runs: xr.Dataset, experiment: str, axis: str) -> Claim:
         describe_runs(runs, experiment),
         "derived" if SUFFIXES[experiment] == "_at_depth" else "paper",
         f"{int(reached.sum())} of {reached.size} below {RISK_REACHED:g} and falling over the last "
-        f"decade; largest final risk {np.where(np.isnan(final), np.inf, final).max():.2e}",
+        f"decade; largest final risk {np.where(np.isnan(final), np.inf, final).max():.2e}{unended}",
         f"all (or below {ROUNDING_FLOOR:g}, where rounding ends the fall)",
         bool(reached.all()),
-        lacks(runs, axis, LEAST_HORIZON[axis]),
+        _time_lacking(runs) if experiment == "depths" else lacks(runs, axis, LEAST_HORIZON[axis]),
     )
+
+
+def _time_lacking(runs: xr.Dataset) -> str:
+    """Return what deep runs need whose proved step sizes are so small that n steps are a short time."""
+    times = runs["step_size"].values * np.nanmax(runs["step"].values, axis=1)[:, None]
+    least = LEAST_HORIZON["time"]
+    return "" if np.nanmin(times) >= least else f"gamma n >= {least:g}"
 
 
 def _below_the_curve(runs: xr.Dataset) -> Claim:

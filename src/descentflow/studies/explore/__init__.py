@@ -16,5 +16,5 @@ STUDY = Study(
         "heat_map": Figure(ANY_NAME, "Median final risk over two swept keys"),
         "kinks": Figure(ANY_NAME, "Where kinks end"),
     },
-    order=7,
+    order=8,
 )

@@ -5,10 +5,9 @@ import xarray as xr
 
 from descentflow.config.experiment import Optimizer
 from descentflow.datasets.padding import named
-from descentflow.datasets.trained_runs import TrainedRun
+from descentflow.datasets.trained_runs import TrainedRun, snapshots_of
 from descentflow.simd.arrays import Array
 from descentflow.studies.optimizers import theory
-from descentflow.studies.optimizers.dead_neurons import snapshots_of
 from descentflow.training import optimizers, step_sizes
 from descentflow.training.descent_kernel import Schedule
 from descentflow.training.optimizers import OptimizerState

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from descentflow.config.experiment import Optimizer
 from descentflow.datasets.padding import named
-from descentflow.datasets.trained_runs import TrainedRun
+from descentflow.datasets.trained_runs import TrainedRun, snapshots_of
 from descentflow.functions.networks import split
 from descentflow.simd.arrays import Array
 from descentflow.studies.optimizers import theory
@@ -34,13 +34,6 @@ def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     chance = named("probability that some neuron is inactive at the start")
     dataset["dead_probability"] = ((), theory.dead_probability(problem), chance)
     return _least_risks(dataset, row)
-
-
-def snapshots_of(row: TrainedRun) -> tuple[Array, NDArray[np.int64]]:
-    """Return the snapshots θ (K, snapshot, P) of a chunk's initialisations, and their steps."""
-    data = row.data
-    theta = data["snapshots"].transpose("initialization", "snapshot", "parameter").values
-    return theta, data["snapshot"].values.astype(np.int64)
 
 
 def _unmoved(row: TrainedRun, start: Array, steps: NDArray[np.int64]) -> Array:

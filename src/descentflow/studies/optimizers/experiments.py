@@ -9,6 +9,7 @@ from descentflow.config.requirements import (
     HOMOGENEOUS,
     RELU,
     constraint,
+    normal_starts,
     one_target,
     room_for_hessians,
     snapshots_of_all,
@@ -35,13 +36,6 @@ def even_width(run: Experiment) -> Iterator[ConfigProblem]:
     """An even number of neurons"""
     if run.network.width % 2:
         yield ("network", "hidden"), required(["an even number of neurons"], run.network.hidden)
-
-
-@constraint("initialization")
-def normal_starts(run: Experiment) -> Iterator[ConfigProblem]:
-    """Starts by the normal law"""
-    if run.initialization.law != "normal":
-        yield ("initialization", "law"), required(["normal"], run.initialization.law)
 
 
 @constraint("training")

@@ -6,10 +6,9 @@ from numpy.typing import NDArray
 
 from descentflow.config.experiment import Optimizer
 from descentflow.datasets.padding import named
-from descentflow.datasets.trained_runs import TrainedRun
+from descentflow.datasets.trained_runs import TrainedRun, snapshots_of
 from descentflow.functions.networks import split
 from descentflow.simd.arrays import Array
-from descentflow.studies.optimizers.dead_neurons import snapshots_of
 from descentflow.training import optimizers
 from descentflow.training.descent_kernel import Schedule
 from descentflow.training.optimizers import OptimizerState

@@ -16,7 +16,7 @@ from descentflow.studies.optimizers.method_claims import Comparison, compare
 @pytest.fixture(scope="module")
 def small() -> xr.Dataset:
     """The small configuration's dataset."""
-    return study_datasets.optimizers()
+    return study_datasets.small_dataset("optimizers")
 
 
 def judged(dataset: xr.Dataset) -> dict[str, Claim]:
