@@ -58,7 +58,7 @@ torture: develop ## kill the toy workflow 200 times at random moments and compar
 	cd tests/workflow && ../../$(BIN)/python torture.py
 
 fuzz: develop ## a hundred thousand configurations gone wrong, each valid or told what is wrong
-	DESCENTFLOW_FUZZ=100000 $(BIN)/python -m pytest tests/unit/config/test_fuzz.py
+	DESCENTFLOW_FUZZ=100000 $(BIN)/python -m pytest -o faulthandler_timeout=0 tests/unit/config/test_fuzz.py
 
 lint: develop
 	$(BIN)/ruff check .

@@ -377,7 +377,7 @@ def small_dataset(study: str) -> xr.Dataset:
         outputs = {"results": f"{folder}/results", "figures": f"{folder}/figures"}
         block = {study: small["studies"][study]}
         jobs = Jobs.from_mapping({"seed": 1, "outputs": outputs, "studies": block}, "0" * 64)
-        do_all(jobs, "sample", "train", "aggregate")
+        do_all(jobs, "certify", "sample", "train", "aggregate")
         return xr.load_dataset(jobs.aggregate(study).outputs[0])
 
 

@@ -34,7 +34,7 @@ FLOORS = (
 )
 """The house of the design: each floor imports only from those above it in this list."""
 
-PURE = {"descentflow", "descentflow.studies.style"}
+PURE = {"descentflow", "descentflow.studies.style", "descentflow.studies.listed"}
 """All that a study's figures may use beside their own floor."""
 
 

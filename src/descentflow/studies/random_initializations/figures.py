@@ -12,7 +12,6 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 
 from descentflow.studies import style
 from descentflow.studies.listed import levels_of, name_of, realization
-from descentflow.studies.random_initializations.theory import SUCCESS
 
 KINDS = {
     "exponential": "exponential",
@@ -28,6 +27,7 @@ LEVELS = {
 }
 """How critical risks are drawn that are local minima, and others."""
 
+SUCCESS = 1e-4  # runs that end above it have failed
 MAX_CURVES = 64
 ALGEBRAIC = 2  # flag value of decay_kind
 FLOOR = 1e-20  # eigenvalues below it are drawn at it
