@@ -297,6 +297,8 @@ def imported(jobs: Sequence[Job], folder: Path) -> dict[tuple[str, ...], set[str
 
 
 FORBIDDEN = {
+    "certify": {"numba", "llvmlite", "jax", "matplotlib", "scipy.stats"},
+    "sample_below": {"jax", "matplotlib", "scipy.stats"},
     "sample": {"numba", "llvmlite", "jax", "matplotlib", "scipy.stats"},
     "descent": {"jax", "matplotlib", "scipy.stats"},
     "flow": {"jax", "matplotlib", "scipy.stats"},
