@@ -65,9 +65,9 @@ def _listed(settings: Sequence[CriticalRisks]) -> list[str]:
     problems = list(dict.fromkeys(_problem(setting) for setting in settings))
     first, *_, last = (*problems, problems[-1])
     several = f"{len(problems)} targets, from {first} to {last}"
-    widths = _values(sorted({setting.network.width for setting in settings}), "H up to ")
+    widths = _values(sorted({setting.network.width for setting in settings}), "H = ")
     text = several if len(problems) > MAX_LISTED else _either(iter(problems))
-    return [text, _law(settings[0].inputs), f"all critical risks, {widths}"]
+    return [text, _law(settings[0].inputs), f"all critical risks up to {widths}", "not trained"]
 
 
 def _problem(setting: Problem) -> str:

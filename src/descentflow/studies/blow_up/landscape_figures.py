@@ -80,7 +80,7 @@ def critical_networks(dataset: xr.Dataset) -> Figure:
     _, chosen = np.unique(levels["rank"].values, return_index=True)
     columns = 4 if len(chosen) % 3 else 3
     rows = -(-len(chosen) // columns)
-    figure, panels = style.new(style.PAGE, 1.45 * rows + 0.5, rows=rows, columns=columns)
+    figure, panels = style.new(style.PAGE, 1.65 * rows + 0.5, rows=rows, columns=columns)
     titles = []
     for panel, level in zip(panels, chosen[::-1], strict=False):
         _network(panel, levels, int(level), alpha)
@@ -107,6 +107,7 @@ def _network(panel: Axes, levels: xr.Dataset, level: int, alpha: float) -> None:
     kinks = kinks[np.isfinite(kinks)]
     panel.plot(kinks, realization(levels, level, kinks), "o", color="C0", markersize=3)
     panel.set(xlim=(0.0, 1.0), xticks=[0, 0.5, 1], ylim=(-0.35, 1.35), yticks=[0, 1])
+    panel.set(xlabel="$x$", ylabel=r"$\mathcal{N}_\theta(x)$")
 
 
 def _over_places(dataset: xr.Dataset, width: int, minimum: bool) -> tuple[Array, Array]:
