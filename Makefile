@@ -93,6 +93,7 @@ gallery: develop figures ## the README's pictures and count of claims, and docs/
 bench: $(VENV)-peers/run.stamp env ## kernels against their peers, how cost grows, and what the estimate is worth
 	$(BIN)/python benchmarks/descent.py
 	$(BIN)/python benchmarks/optimizers.py
+	$(BIN)/python benchmarks/deep.py
 	$(BIN)/python benchmarks/smooth.py
 	$(BIN)/python benchmarks/flow.py
 	$(BIN)/python benchmarks/gram.py

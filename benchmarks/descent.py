@@ -25,7 +25,9 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 WORKERS = HERE / "workers"
 sys.path.insert(0, str(WORKERS))
-from protocol import GRAIN, Array, Case  # noqa: E402
+from protocol import GRAIN, Case  # noqa: E402
+
+from descentflow.simd.arrays import Array  # noqa: E402
 
 WIDTHS = (4, 16, 64, 256)
 NEURONS = 16384

@@ -35,7 +35,7 @@ class Series:
     call: Callable[[int], Call]
 
 
-def shallow(hidden: int, activation: str = "relu") -> df.Problem:
+def shallow(hidden: int | list[int], activation: str = "relu") -> df.Problem:
     """f = x on [0, 1]; smooth activations take the quadrature engine."""
     return df.Problem.from_mapping(
         {
@@ -55,6 +55,15 @@ def descent(count: int, hidden: int, steps: int, activation: str = "relu") -> Ca
     """Gradient descent with as few records as there can be."""
     problem, theta = shallow(hidden, activation), starts(count, hidden)
     return lambda: df.descend(problem, theta, step_size=1e-4, steps=steps, records_per_decade=1)
+
+
+def deep(*hidden: int) -> Call:
+    """Gradient descent of deep networks, every entry of a layer from N(0, 2/h)."""
+    rng, parts = np.random.default_rng(hidden), []
+    for before, width in zip((1, *hidden), (*hidden, 1), strict=True):
+        parts.append(rng.normal(0.0, (2 / before) ** 0.5, (32, width * (before + 1))))
+    problem, theta = shallow(list(hidden)), np.concatenate(parts, axis=1)
+    return lambda: df.descend(problem, theta, step_size=1e-5, steps=200, records_per_decade=1)
 
 
 def flow(hidden: int) -> Call:
@@ -93,6 +102,8 @@ SERIES = (
     ),
     Series("descent", "steps", (10_000, 20_000, 40_000, 80_000), 1.0, lambda n: descent(64, 16, n)),
     Series("descent, tanh", "H", (4, 8, 16, 32), 1.0, lambda h: descent(8, h, 2000, "tanh")),
+    Series("descent, deep", "h, h", (8, 16, 32, 64), 3.0, lambda h: deep(h, h)),
+    Series("descent, deep", "layers", (2, 4, 8, 16), 2.0, lambda n: deep(*[16] * n)),
     Series("flow", "H", (16, 32, 64, 128, 256), 3.0, flow),
     Series("limit of G", "n", (64, 128, 256, 512), 2.0, limit),
     Series("G at width m", "n", (8, 16, 32, 64), 1.0, lambda n: finite(n, 512)),

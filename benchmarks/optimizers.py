@@ -52,14 +52,21 @@ def save_case(hidden: int, batch: int, folder: Path) -> Path:
 
 
 def measure(
-    workers: list[Worker], path: Path, rounds: int, seconds: float
+    workers: list[Worker],
+    methods: dict[str, tuple[tuple[str, str], ...]],
+    path: Path,
+    rounds: int,
+    seconds: float,
 ) -> dict[str, list[float]]:
-    """Return the microseconds of each implementation, the rounds interleaved."""
+    """Return the microseconds of each implementation, the rounds interleaved.
+
+    Parameters after GRAIN steps are left beside the case, see :func:`saved`.
+    """
     rows = []
     for worker in workers:
-        for method, label in METHODS[worker.side.library]:
+        for method, label in methods[worker.side.library]:
             ask = {"method": method, "case": str(path)}
-            target = str(path.with_name(f"{worker.side.script}.{method}.npy"))
+            target = str(saved(path, label))
             answer = worker.ask(do="prepare", save=target, seconds=seconds, **ask)
             rows.append((worker, label, ask | {"steps": answer["steps"]}))
     times: dict[str, list[float]] = {label: [] for _, label, _ in rows}
@@ -68,6 +75,11 @@ def measure(
             cpu = worker.ask(do="time", **ask)["cpu"]
             times[label].append(1e6 * cpu / (ask["steps"] * RUNS))
     return times
+
+
+def saved(path: Path, label: str) -> Path:
+    """Return where an implementation's parameters are."""
+    return path.with_name(f"{path.stem}.{label}.npy")
 
 
 def main() -> None:
@@ -87,7 +99,7 @@ def main() -> None:
         print(f"{'H':>4} {'batch':>6}  {'implementation':<20}{'median':>9}{'min':>9}{'ratio':>8}")
         for hidden, batch in CASES:
             path = save_case(hidden, batch, Path(folder))
-            times = measure(workers, path, options.rounds, options.seconds)
+            times = measure(workers, METHODS, path, options.rounds, options.seconds)
             ours = times["descentflow"]
             for label, each in times.items():
                 ratio = median(b / a for a, b in zip(ours, each, strict=True))

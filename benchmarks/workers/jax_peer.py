@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import jax_deep
 import numpy as np
 from jax import Array, lax
 from protocol import GRAIN, Advance, Case, serve
@@ -122,6 +123,8 @@ METHODS = {
     "sorted": (sorted_gradient, 4096),
     "pairs": (pairs_gradient, 1024),
     "points": (points_gradient, 1024),
+    "deep": (jax_deep.exact_gradient, 512),
+    "deep_points": (jax_deep.points_gradient, 512),
 }
 """Each method with the neurons per block that it runs best with: what stays in the cache."""
 

@@ -25,7 +25,7 @@ def prepare(method: str, case: Case) -> Advance:
                 "knots": case.knots.tolist(),
                 "values": case.values.tolist(),
             },
-            "network": {"hidden": case.hidden, "activation": "relu"},
+            "network": {"hidden": list(case.widths) or case.hidden, "activation": "relu"},
         }
     )
 

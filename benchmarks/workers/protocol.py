@@ -13,30 +13,40 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from descentflow.simd.arrays import Array
+if TYPE_CHECKING:
+    from descentflow.simd.arrays import Array
 
 GRAIN = 20
 """Step counts are multiples of this: a compiled loop of fixed length is called again and again."""
 
+GAUSS = 3**-0.5
+"""The two Gauss-Legendre nodes on [-1, 1] are this and its negative; their weights are 1."""
 
-Advance = Callable[[int], Array]
+Advance = Callable[[int], "Array"]
 """Takes a number of steps from the case's start, returns the parameters after them."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One problem on [0, 1] with a batch of starts: all that an implementation needs to know."""
+    """One problem on [0, 1] with a batch of starts: all that an implementation needs to know.
+
+    A deep network has ``widths`` of hidden layers, and peers have ``room`` for so many breakpoints
+    of each of them but the first.
+    """
 
     theta0: Array
     step_size: float
     knots: Array
     values: Array
     points: int
+    widths: tuple[int, ...] = ()
+    room: int = 0
 
     @classmethod
     def load(cls, path: Path) -> Case:
@@ -48,12 +58,19 @@ class Case:
                 knots=stored["knots"],
                 values=stored["values"],
                 points=int(stored["points"]),
+                widths=tuple(map(int, stored.get("widths", ()))),
+                room=int(stored.get("room", 0)),
             )
 
     @property
     def hidden(self) -> int:
         """Number of hidden neurons of each network."""
-        return (len(self.theta0[0]) - 1) // 3
+        return sum(self.widths) or (len(self.theta0[0]) - 1) // 3
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Columns and rows of W of each layer of a deep network."""
+        return list(pairwise((1, *self.widths, 1)))
 
     @property
     def slopes(self) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+import torch_deep
 from protocol import Advance, Case, serve
 from torch import Tensor
 
@@ -120,7 +121,12 @@ def adam(case: Case, compiled: bool) -> Advance:
     return advance
 
 
-METHODS = {"sorted": (sorted_gradient, None), "points": (points_gradient, 1024)}
+METHODS = {
+    "sorted": (sorted_gradient, None),
+    "points": (points_gradient, 1024),
+    "deep": (torch_deep.exact_gradient, None),
+    "deep_points": (torch_deep.points_gradient, 128),
+}
 """Each method with the neurons per block that it runs best with (None: the whole batch)."""
 
 

@@ -1,6 +1,5 @@
 """A study's table: what was recorded in a run, and one coordinate per key that differs."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,12 +83,6 @@ def coordinates(rows: Sequence[TrainedRun]) -> dict[str, Any]:
         shown = _shown([entry.get(key) for entry in flat])
         table[key.replace(".", "_")] = ("run", shown, attributes)
     return table
-
-
-def widths_of(runs: xr.Dataset) -> list[tuple[int, ...]]:
-    """Return the widths of the hidden layers of each run of a study's dataset."""
-    found = (json.loads(str(hidden)) for hidden in runs["network_hidden"].values)
-    return [tuple(hidden) if isinstance(hidden, list) else (int(hidden),) for hidden in found]
 
 
 def _shown(values: Sequence[Any]) -> list[Any]:

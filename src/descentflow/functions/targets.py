@@ -32,6 +32,8 @@ from descentflow.schema.model import Number, check
 from descentflow.simd.arrays import Array
 
 MAX_COEFFICIENTS = 65
+MOST_SLOPE = 10**100
+"""Of a piece of a piecewise linear target, and of its intercept."""
 
 EDGE, TARGET_SLOPE, TARGET_INTERCEPT, SLOPE_TAIL, INTERCEPT_TAIL = range(5)
 """Rows of the table (5, M+1) from which kernels read a piecewise linear target on [low, high].
@@ -191,6 +193,9 @@ class PiecewiseLinear(Linear):
                 continue
             x, y = Fraction(left), Fraction(at_left)
             slope = (Fraction(at_right) - y) / (Fraction(right) - x)
+            if max(abs(slope), abs(y - slope * x)) > MOST_SLOPE:
+                text = f"too steep between {left:g} and {right:g}: a slope of more than 1e100"
+                raise ConfigurationError(text, ("knots",))
             ends.append(left)
             lines.append((slope, y - slope * x))
         return _table(low, high, ends[1:], lines)

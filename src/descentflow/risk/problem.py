@@ -241,9 +241,7 @@ class Problem(PublicModel):
         if self.engine == "closed_form":
             return self.target_table
         if self.network.deep:
-            from descentflow.risk import deep_networks
-
-            return deep_networks.model_of(self)
+            return self._deep_model()
         return self.sample() if self.engine == "empirical" else self._rule()
 
     @cached_property
@@ -291,6 +289,14 @@ class Problem(PublicModel):
         return Sample(
             table, shape.inputs, shape.outputs, self.network.sigma.code, cumulative / cumulative[-1]
         )
+
+    def _deep_model(self) -> "EngineModel":
+        from descentflow.risk import deep_empirical, deep_networks
+
+        if self.inputs.finite:
+            return deep_empirical.new_sample(self.sample(), self.layout.widths)
+        law, sigma = _on_interval(self.inputs), self.network.sigma
+        return deep_networks.model_of(self.layout, sigma, law, self.targets, self.piecewise_forms)
 
     def _rule(self) -> "Rule":
         from descentflow.risk.quadrature_rule import new_rule
@@ -349,7 +355,7 @@ class Problem(PublicModel):
         if self.network.deep:
             from descentflow.risk import deep_networks
 
-            found = deep_networks.breakpoints(self, rows)
+            found = deep_networks.breakpoints(self.network, self.inputs, rows)
             return found.reshape(*shape, found.shape[1])
         places = realizations.breakpoints(self.network, self.inputs, rows)
         return places.reshape(*shape, places.shape[1])
@@ -360,7 +366,7 @@ class Problem(PublicModel):
         if self.network.deep:
             from descentflow.risk import deep_networks
 
-            dead = deep_networks.dead_neurons(self, rows)
+            dead = deep_networks.dead_neurons(self.network, self.inputs, rows)
         else:
             dead = realizations.dead_neurons(self.network, self.inputs, rows)
         return dead.reshape(*shape, self.network.neurons)

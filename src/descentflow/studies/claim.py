@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from descentflow.config.catalogue import STUDIES
-from descentflow.datasets.run_table import widths_of
+from descentflow.studies.widths import widths_of
 
 COLUMNS = ("study", "paper", "id", "statement", "where", "source", "measured", "bound", "holds")
 HOLDS, FAILS, TOO_SMALL, NOT_MEASURED = "holds", "fails", "too_small", "not_measured"

@@ -4,6 +4,7 @@
 """
 
 import copy
+import json
 import math
 import os
 import re
@@ -74,6 +75,7 @@ def lands(mapping: Any) -> bool:
         )
         assert jobs.aggregate(study).json
     used = without_replaced_values(mapping)
+    used = json.loads(json.dumps(used))  # tuples, which are read like lists, as lists
     assert list(VALIDATOR.iter_errors(used)) == [], "the schema refuses what is accepted"
     return True
 

@@ -180,3 +180,9 @@ def test_no_chart(mapping: dict[str, Any], text: str, where: tuple[str, ...]) ->
     with pytest.raises(ConfigurationError, match=text) as caught:
         READ.validate_python(mapping).piecewise_form(-1.5, 2.5)
     assert caught.value.where == where
+
+
+def test_slopes_beyond_doubles_are_refused() -> None:
+    steep = PiecewiseLinear(knots=[0.0, 1e-250, 1.0], values=[0.0, 1e99, 0.0])
+    with pytest.raises(ConfigurationError, match=r"^knots: too steep between 0 and 1e-250"):
+        steep.target_table(0.0, 1.0)

@@ -6,8 +6,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from descentflow.datasets.run_table import widths_of
 from descentflow.studies import style
+from descentflow.studies.widths import widths_of
 
 MAX_DRAWN = 1e30
 """Larger values are left out, so that a diverging run does not decide an axis's range."""

@@ -7,9 +7,9 @@ import numpy as np
 import xarray as xr
 from scipy.stats import binomtest
 
-from descentflow.datasets.run_table import widths_of
 from descentflow.studies.claim import Claim, describe_runs
 from descentflow.studies.deep_networks.measures import SUCCESS
+from descentflow.studies.widths import widths_of
 
 STUDY = "deep_networks"
 FALSE_ALARM = 1e-6

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from descentflow.datasets.run_table import widths_of
 from descentflow.studies import style
 from descentflow.studies.deep_networks.measures import SUCCESS
+from descentflow.studies.widths import widths_of
 
 NAMES = {"gd": "GD", "sgd": "SGD", "momentum": "momentum", "adam": "Adam"}
 Look = dict[str, Any]

@@ -104,7 +104,10 @@ def _folding(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Add the breakpoints of the run at its snapshots, each with the layer that makes it."""
     problem, (thetas, steps) = row.run.problem, snapshots_of(row)
     depth = len(problem.network.widths)
-    of_layers = [breakpoints(problem, thetas[0], layer) for layer in range(1, depth + 1)]
+    of_layers = [
+        breakpoints(problem.network, problem.inputs, thetas[0], layer)
+        for layer in range(1, depth + 1)
+    ]
     tracks = [_by_layer(found) for found in zip(*of_layers, strict=True)]
     size = max(1, *(len(places) for places, _ in tracks))
     table = np.full((2, len(tracks), size), np.nan)

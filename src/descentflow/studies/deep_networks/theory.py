@@ -37,7 +37,11 @@ def expected_breakpoints(problem: Problem, thetas: Array) -> Array:
     low, high = problem.interval
     angles = np.zeros(len(thetas))
     for before, width in enumerate(problem.network.widths):
-        bends = breakpoints(problem, thetas, before) if before else np.empty((len(thetas), 0))
+        bends = (
+            breakpoints(problem.network, problem.inputs, thetas, before)
+            if before
+            else np.empty((len(thetas), 0))
+        )
         for number, (theta, inside) in enumerate(zip(thetas, bends, strict=True)):
             outputs = np.array([[low, *inside[~np.isnan(inside)], high]])
             for w, b in problem.layers(theta)[:before]:
