@@ -100,6 +100,8 @@ def _result(job: Job, path: Path) -> None:
         path.write_text(digest_list.text(path, made))
     elif job.stage == "judge":
         claims(path)
+    elif path.suffix == ".json":
+        path.write_text("{}\n")
     elif path.suffix == ".html":
         path.write_text("<p>claims</p>")
     elif job.stage in ("draw", "show_claims"):

@@ -16,7 +16,11 @@ import xarray as xr
 import yaml
 from in_process import do_all
 
+from descentflow.datasets import netcdf
+from descentflow.datasets.landscapes import read_landscapes
+from descentflow.landscape.critical_risks import critical_risks
 from descentflow.planning.jobs import Jobs
+from descentflow.planning.landscapes import Landscape
 from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
 from descentflow.studies.blow_up import minimiser_theory
@@ -65,6 +69,16 @@ def quantiles(values: Array) -> Array:
     return np.nanquantile(values, [0.05, 0.5, 0.95], axis=0, method="lower")
 
 
+def listed(*problems: Problem) -> xr.Dataset:
+    """The certified critical risks of problems, as datasets hold them."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}.nc" for number in range(len(problems))]
+        landscapes = [Landscape(one, "lock") for one in problems]
+        for landscape, path in zip(landscapes, paths, strict=True):
+            netcdf.write(critical_risks(landscape.problem), path, landscape.spec, "List")
+        return read_landscapes(landscapes, paths)
+
+
 def text(mapping: Any) -> str:
     """Canonical JSON, as datasets hold it."""
     return json.dumps(mapping, sort_keys=True, separators=(",", ":"))
@@ -111,8 +125,8 @@ def constant_targets() -> xr.Dataset:
 
 def random_initializations() -> xr.Dataset:
     """Two targets, widths 4 and 2, runs of every kind of decay; rates exactly as predicted."""
-    hat = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0.5, 0, 0.5]}
-    hinge = {"kind": "piecewise_linear", "knots": [0, 0.5, 1], "values": [0, 0, 0.5]}
+    hat = {"kind": "piecewise_linear", "knots": [0.0, 0.5, 1.0], "values": [0.5, 0.0, 0.5]}
+    hinge = {"kind": "piecewise_linear", "knots": [0.0, 0.5, 1.0], "values": [0.0, 0.0, 0.5]}
     settings = [(target, hidden) for target in (hat, hinge) for hidden in (4, 2)]
     problems = [problem(target, hidden) for target, hidden in settings]
     step, count = axis(1e4), 8
@@ -142,7 +156,7 @@ def random_initializations() -> xr.Dataset:
                 "run",
                 [success_theory.dead_network_probability(one) for one in problems],
             ),
-            "plateau": (("run", "level"), padded([*map(success_theory.plateaus, problems)])),
+            "success": (("run", "initialization"), np.where(risks[:, :, -1] < 1e-4, 1.0, 0.0)),
             "best_measured": (
                 ("run", "best_of"),
                 padded([[0.2, 0.5], [0.1, 0.3], [0.6] * 3, [0.2]]),
@@ -154,7 +168,7 @@ def random_initializations() -> xr.Dataset:
             "spectrum": (("run", "minimum", "eigenvalue"), spectrum),
         },
         coords={"best_of": [1, 2, 4], "kind": ["failed", "exponential", "algebraic", "undecided"]},
-    )
+    ).merge(listed(*problems[::2]))
 
 
 def gradient_flows() -> xr.Dataset:
@@ -261,7 +275,10 @@ def blow_up() -> xr.Dataset:
             "realization": (("run", "snapshot", "point"), np.tile(ramps, (count, 1, 1))),
             "realization_at": (("run", "snapshot", "point"), np.tile(x, (count, 2, 1))),
             "target": ("run", [_target(run[3] or "step") for run in RUNS]),
+            "end_kind": (("run", "initialization"), np.ones((count, 4))),
         }
+    ).merge(
+        listed(problem({"kind": "step", "at": 0.3}, 3), problem({"kind": "step", "at": 0.5}, 6))
     )
 
 
@@ -377,7 +394,7 @@ def small_dataset(study: str) -> xr.Dataset:
         outputs = {"results": f"{folder}/results", "figures": f"{folder}/figures"}
         block = {study: small["studies"][study]}
         jobs = Jobs.from_mapping({"seed": 1, "outputs": outputs, "studies": block}, "0" * 64)
-        do_all(jobs, "sample", "train", "aggregate")
+        do_all(jobs, "certify", "sample", "train", "aggregate")
         return xr.load_dataset(jobs.aggregate(study).outputs[0])
 
 

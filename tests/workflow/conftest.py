@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from checkout import Checkout, rules
 
 TINY_JOBS = {
+    "certify": 1,
     "sample": 1,
     "train": 3,
     "aggregate": 2,

@@ -27,7 +27,7 @@ from descentflow.runtime import digest_list
 
 STUDIES = ("constant_targets", "random_initializations")
 LOCK = "0" * 16
-COMPUTING = ("sample", "train", "aggregate")
+COMPUTING = ("certify", "sample", "train", "aggregate")
 COUNT = 12
 
 
@@ -123,7 +123,8 @@ def rows(configuration: Configuration, segment_seconds: float) -> list[TrainedRu
         runs = Jobs.from_mapping(configuration, LOCK).runs
         for command in found:
             if command.stage == "aggregate":
-                joined += whole_rows(runs[command.spec["study"]], command.inputs)
+                files = [path for path in command.inputs if "landscapes" not in path.parts]
+                joined += whole_rows(runs[command.spec["study"]], files)
     return joined
 
 

@@ -1,4 +1,6 @@
 rule sample:
+    input:
+        lambda wildcards: JOBS.sample(wildcards.start, wildcards.chunk).inputs,
     output:
         f"{RESULTS}/samples/{{start}}/{{chunk}}.nc",
     log:
@@ -11,4 +13,5 @@ rule sample:
     params:
         job=lambda wildcards: JOBS.sample(wildcards.start, wildcards.chunk).json,
     shell:
-        "python -m descentflow.stages --job {params.job:q} --output {output:q} 2> {log:q}"
+        "python -m descentflow.stages --job {params.job:q} --input {input:q} "
+        "--output {output:q} 2> {log:q}"

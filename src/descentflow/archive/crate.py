@@ -28,14 +28,22 @@ PROFILES = {
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
 STAGES = {
+    "certify": "List the critical risks of a problem and prove the list",
     "sample": "Draw the initial parameters of a chunk",
+    "sample_below": "Draw initial parameters of a chunk below the least critical risk",
     "train": "Gradient descent or gradient flow, one segment of a chunk",
     "aggregate": "Join a study's runs into one dataset",
     "draw": "Draw a study's figures",
     "judge": "Judge the claims",
     "show_claims": "Show the table of claims as a picture and as a page",
 }
-OUTPUTS = {"aggregate": "datasets", "draw": "figures", "judge": "claims", "show_claims": "pages"}
+OUTPUTS = {
+    "certify": "landscapes",
+    "aggregate": "datasets",
+    "draw": "figures",
+    "judge": "claims",
+    "show_claims": "pages",
+}
 """The workflow's outputs by the stage that makes them; other files are between stages."""
 
 FORMATS = {

@@ -36,13 +36,19 @@ class Artefact:
 
     @property
     def kind(self) -> str:
-        """``dataset``, ``figure`` or ``claims``."""
-        return {"aggregate": "dataset", "judge": "claims"}.get(self.job.stage, "figure")
+        """``dataset``, ``landscape``, ``figure`` or ``claims``."""
+        kinds = {"aggregate": "dataset", "certify": "landscape", "judge": "claims"}
+        return kinds.get(self.job.stage, "figure")
 
     @property
     def key(self) -> str:
         """Its name in the manifest, wherever the outputs are written to."""
-        folders = {"dataset": ("datasets",), "figure": ("figures", self.job.study), "claims": ()}
+        folders = {
+            "dataset": ("datasets",),
+            "landscape": ("landscapes",),
+            "figure": ("figures", self.job.study),
+            "claims": (),
+        }
         return "/".join(filter(None, (*folders[self.kind], self.path.name)))
 
 
@@ -70,7 +76,7 @@ def code_digests(jobs: Jobs) -> dict[str, str]:
     """Return the code behind every stage, by stage and, where they differ in it, trainer or study."""
     code = {}
     for job in jobs.all():
-        part = job.trainer or ("" if job.stage == "sample" else job.study)
+        part = job.trainer or ("" if job.stage in ("certify", "sample") else job.study)
         code[f"{job.stage}/{part}" if part else job.stage] = job.code
     return code
 

@@ -12,10 +12,11 @@ from pydantic import (
 )
 
 from descentflow.config.optimizer import MethodName, OptimizerOptions, unfit_batches
-from descentflow.errors import ConfigurationError
+from descentflow.errors import ConfigurationError, InputError
 from descentflow.functions.initializations import ONE_LAYER, InitializationLaw
 from descentflow.functions.networks import PARTS, Part
 from descentflow.functions.step_schedules import StepSchedule
+from descentflow.landscape.broken_line import broken_line
 from descentflow.risk.problem import Problem
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import (
@@ -42,6 +43,8 @@ SAVE_AT = (
     "increasing {} at which these parameters are kept, and which are recorded, in place of those"
 )
 MAX_SAVED = 1000
+MAX_LISTED = 64
+"""Neurons up to which critical risks are listed: wider networks have thousands."""
 
 
 class LyapunovFraction(Model):
@@ -168,6 +171,16 @@ Training = Annotated[Descent | Flow | Optimizer, Field(discriminator="method")]
 class Initialization(InitializationLaw):
     """The law of θ₀, how many initialisations, and how many of them one job takes."""
 
+    added: ClassVar[tuple[str, ...]] = (*InitializationLaw.added, "below")
+
+    below: Literal["least_critical_risk"] | None = Field(
+        default=None,
+        description="starts of less risk than every critical risk > 0 of networks with H neurons: w "
+        "and b have the law, v and c minimise the risk, plus 0.05 times what the law draws, and each "
+        "neuron is rescaled so that |v| = |(w, b)|; draws are rejected until the risk is below. For "
+        "`relu`, one input, the uniform law and targets with at most one break "
+        "(docs/how_to/landscape.md)",
+    )
     count: Whole = Field(ge=1, le=10**8, description="number of initialisations")
     chunk: Whole = Field(
         default=256,
@@ -195,6 +208,19 @@ class Experiment(Problem):
             if len(point) != self.parameter_count:
                 text = f"point {number} has {len(point)} entries, a theta here has"
                 yield ("initialization", "points"), f"{text} {self.parameter_count}"
+
+    @check("inputs", "target", "network", "initialization")
+    def _critical_risks_are_known(self) -> Iterator[ConfigProblem]:
+        if self.initialization.below is None:
+            return
+        path = ("initialization", "below")
+        if self.network.deep or self.network.width > MAX_LISTED:
+            yield path, f"needs one hidden layer of at most {MAX_LISTED} neurons"
+            return
+        try:
+            broken_line(self)
+        except InputError as refusal:
+            yield path, f"is not known here: {refusal}"
 
     @check("network", "initialization")
     def _laws_of_deep_networks(self) -> Iterator[ConfigProblem]:
@@ -243,3 +269,12 @@ class Experiment(Problem):
     def chunks(self) -> int:
         """Into how many jobs its initialisations are cut."""
         return -(-self.initialization.count // self.initialization.chunk)
+
+
+class CriticalRisks(Problem):
+    """A problem whose critical risks are listed, up to its network's width: nothing is trained."""
+
+    @property
+    def chunks(self) -> int:
+        """No jobs of initialisations."""
+        return 0

@@ -41,7 +41,8 @@ class ExperimentType:
     Empty ``targets``, ``activations`` or ``methods`` allow all of them; ``deep`` allows several hidden
     layers. The docstring of each further constraint's function says in its first line what is required.
     ``find_together`` yields the problems of all settings together, paths relative to the experiment.
-    ``drawn`` lists the figures of an experiment that is named freely.
+    ``drawn`` lists the figures of an experiment that is named freely. With ``landscape`` the critical
+    risks of its problems are listed and proved, where that is possible.
     """
 
     model: type[Model]
@@ -53,6 +54,7 @@ class ExperimentType:
     deep: bool = False
     find_together: Callable[[Sequence[Any]], Iterable[ConfigProblem]] | None = None
     drawn: Callable[[Sequence[Any]], Sequence[str]] | None = None
+    landscape: bool = False
 
     @property
     def words(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:

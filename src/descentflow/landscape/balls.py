@@ -14,7 +14,7 @@ try:
     from flint import arb, arb_mat, ctx, fmpq
 except ModuleNotFoundError:  # pragma: no cover
     raise InputError(
-        "python-flint is not installed; certified risks need the extra: descentflow[certify]"
+        "python-flint is not installed; certified risks need it (envs/requirements.lock)"
     ) from None
 
 Ball: TypeAlias = arb

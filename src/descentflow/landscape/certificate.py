@@ -7,7 +7,7 @@ from descentflow.landscape.balls import Ball, decimal, ends
 from descentflow.landscape.broken_line import broken_line
 from descentflow.landscape.critical_point import CriticalPoint
 from descentflow.landscape.critical_risks import width_of
-from descentflow.landscape.levels import Level, landscape
+from descentflow.landscape.levels import Landscape, Level, landscape
 from descentflow.landscape.patterns import Pattern, label
 from descentflow.landscape.solutions import Solution
 from descentflow.risk.problem import Problem
@@ -23,7 +23,11 @@ def certificate(problem: Problem, hidden: int | None = None) -> str:
     It holds the target, for each level the network in rational numbers or a box with exactly one
     solution and a ball around it, and likewise the solutions that are no levels. Raises InputError.
     """
-    found = landscape(broken_line(problem), width_of(problem, hidden))
+    return as_json(landscape(broken_line(problem), width_of(problem, hidden)))
+
+
+def as_json(found: Landscape) -> str:
+    """Write a landscape as the certificate that :func:`certificate` returns."""
     content = {
         "format": FORMAT,
         "target": {name.rstrip("_"): str(x) for name, x in found.target._asdict().items()},

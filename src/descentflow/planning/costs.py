@@ -33,6 +33,7 @@ RECORDED = {
     "flow": 7,
     "optimizer": 5,
 }  # numbers per record; a deep network has four for each layer
+CERTIFYING = 0.007  # seconds per squared width of a list of critical risks
 SCALARS = 20  # numbers per trajectory in a dataset, beside its records
 COMPRESSED = {"descent": 0.7, "flow": 0.45, "optimizer": 0.7}  # what compression leaves of a file
 COPIES, DEEP_COPIES, DEEP_ACTIVATIONS = 4.0, 9.0, 10.0  # in memory: of results, weights, a layer
@@ -94,6 +95,9 @@ class CostModel:
             seconds = numbers * (self._constants.drawn_number + self._constants.written_number)
             written = _megabytes(numbers)
             return self._started("sample", seconds, COPIES * written, written)
+        if job.stage == "certify":
+            seconds = CERTIFYING * job.spec["network"]["hidden"] ** 2
+            return self._started("sample", seconds, 0.0, 0.0)
         studies = {"draw": [job.study], "judge": list(self._jobs.blocks)}.get(job.stage, [])
         read = [self.aggregate(study).disk for study in studies]
         seconds = sum(read) / _megabytes(1) * self._constants.checked_number

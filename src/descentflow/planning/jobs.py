@@ -24,6 +24,7 @@ from descentflow.errors import ConfigurationError, InputError
 from descentflow.planning import code_digest, deep_runs, shallow_runs
 from descentflow.planning.identity import canonical
 from descentflow.planning.job_limits import too_many_jobs
+from descentflow.planning.landscapes import Landscape, key_of, plan_landscapes
 from descentflow.planning.runs import Planned, PlannedRun, check_shared, plan_runs
 from descentflow.runtime import digest_list
 from descentflow.schema.messages import report
@@ -154,6 +155,14 @@ class Jobs:
             for study, block in self.blocks.items()
         }
 
+    @cached_property
+    def landscapes(self) -> dict[str, dict[str, Landscape]]:
+        """Each study's landscapes, by law and target."""
+        return {
+            study: plan_landscapes(STUDIES[study], block, self.lock)
+            for study, block in self.blocks.items()
+        }
+
     @property
     def results(self) -> Path:
         """Folder of everything computed."""
@@ -162,6 +171,21 @@ class Jobs:
     @property
     def _figures(self) -> Path:
         return Path(self.configuration.outputs.figures)
+
+    def certify(self, landscape: str) -> Job:
+        """Return the job that lists critical risks and writes their certificate."""
+        return self._certified[landscape]
+
+    @cached_property
+    def _certified(self) -> dict[str, Job]:
+        jobs: dict[str, Job] = {}
+        for study, landscapes in self.landscapes.items():
+            for one in landscapes.values():
+                stem = self.results / "landscapes" / one.id
+                files = (f"{stem}.nc", f"{stem}.json")
+                outputs = self._listed(one.id, files)
+                jobs.setdefault(one.id, self._job("certify", one.spec, (), outputs, study))
+        return jobs
 
     def sample(self, start: str, chunk: str) -> Job:
         """Return the job that draws the initial parameters of a chunk."""
@@ -179,8 +203,12 @@ class Jobs:
                 if (start.id, chunk) not in jobs:
                     path = str(self.results / "samples" / start.id / f"{chunk}.nc")
                     spec = {**start.spec, "chunk": chunk}
+                    stage, inputs = "sample", tuple[str, ...]()
+                    if (below := getattr(start, "below", None)) is not None:
+                        landscape = self.landscapes[study][key_of(below)]
+                        stage, inputs = "sample_below", self.certify(landscape.id).outputs[:1]
                     jobs[start.id, chunk] = self._job(
-                        "sample", spec, (), (path,), study, planned=start
+                        stage, spec, inputs, (path,), study, planned=start
                     )
         return jobs
 
@@ -242,8 +270,9 @@ class Jobs:
             for chunk in run.chunks
             for number in range(len(run.segments))
         )
+        lists = tuple(self.certify(one.id).outputs[0] for one in self.landscapes[study].values())
         dataset = (str(self.results / "datasets" / f"{study}.nc"),)
-        return self._job("aggregate", spec, files, dataset, study)
+        return self._job("aggregate", spec, (*files, *lists), dataset, study)
 
     def draw(self, study: str) -> Job:
         """Return the job that draws a study's figures, in all formats; it may have no outputs."""
@@ -285,6 +314,7 @@ class Jobs:
 
     def all(self) -> Iterator[Job]:
         """Yield every job of a whole run once, each after those it needs."""
+        yield from self._certified.values()
         yield from self._samples.values()
         yield from self._trained.values()
         yield from map(self.aggregate, self.blocks)

@@ -144,11 +144,13 @@ def plan_runs(
 ) -> list[PlannedRun]:
     """Plan a study's experiments, given by name, each in the order of its sweep.
 
-    Runs that have no files of their own come last. ``lock`` is the digest of the lock file.
+    Runs that have no files of their own come last, and settings of other models than ``classes`` names
+    are no runs. ``lock`` is the digest of the lock file.
     """
     runs = [
         classes[type(setting)](seed, lock, name, setting, sizes)
         for name, settings in sorted(block.items())
+        if type(settings[0]) in classes
         for setting, sizes in by_step_size(settings)
     ]
     return sorted(runs, key=lambda run: run.chunk_count == 0)

@@ -54,11 +54,17 @@ class Start(Planned):
 
     law: InitializationLaw
     layout: Layout
+    below: Problem | None = None
 
     @property
     def spec(self) -> dict[str, Any]:
-        """All that decides θ₀: seed, law and layout, as JSON can hold it."""
+        """All that decides θ₀: seed, law and layout, as JSON can hold it.
+
+        And the problem whose least critical risk bounds the risk, if one does.
+        """
+        bound = {} if self.below is None else {"below": self.below.model_dump(mode="json")}
         return {
+            **bound,
             "seed": self.seed,
             "initialization": law_of(self.law),
             "layout": self.layout.model_dump(),
@@ -92,16 +98,20 @@ class Run(PlannedRun):
     @property
     def start(self) -> Start:
         """The initial parameters; shared with every run of the same seed, law and layout of θ."""
-        law = self.setting.initialization.law_alone
-        return Start(self.seed, self.lock, law, self.setting.layout)
+        initialization = self.setting.initialization
+        below = self._whole_problem if initialization.below else None
+        return Start(self.seed, self.lock, initialization.law_alone, self.setting.layout, below)
 
     @cached_property
     def problem(self) -> Problem:
         """The problem that is trained, with the parts of θ that move."""
-        problem = Problem.model_validate(
+        return self._whole_problem.train_only(self.setting.training.train)
+
+    @cached_property
+    def _whole_problem(self) -> Problem:
+        return Problem.model_validate(
             self.setting.model_dump(include={"inputs", "target", "network"})
         )
-        return problem.train_only(self.setting.training.train)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -111,8 +121,10 @@ class Run(PlannedRun):
         )
         if not self.flows:
             training["step_sizes"] = list(self.step_sizes)
+        below = self.setting.initialization.below
         return {
             **self.setting.model_dump(include={"inputs", "target", "network"}),
+            **({"below": below} if below else {}),
             "seed": self.seed,
             "initialization": law_of(self.start.law),
             "training": training,

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from descentflow.config.experiment import Experiment, Flow, Optimizer
+from descentflow.config.experiment import CriticalRisks, Experiment, Flow, Optimizer
 from descentflow.deep.data import Images, Points, Sphere
 from descentflow.deep.experiment import Descending, Limit
 from descentflow.functions.input_laws import Normal, PolynomialDensity, Uniform
 from descentflow.functions.labels import Values
 from descentflow.functions.step_schedules import StepSchedule
 from descentflow.functions.targets import Affine, Constant, PiecewiseLinear, Polynomial, Step
+from descentflow.risk.problem import Problem
 
 MAX_LISTED = 8
 """More numbers of one kind are given by their count and their ends."""
@@ -19,7 +20,10 @@ _DIGITS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def sentence(settings: Sequence[Any]) -> str:
     """Name problem, law, networks, initialisations and horizon of an experiment and its sweep."""
-    parts = _shallow(settings) if isinstance(settings[0], Experiment) else _deep(settings)
+    if isinstance(settings[0], CriticalRisks):
+        parts = _listed(settings)
+    else:
+        parts = _shallow(settings) if isinstance(settings[0], Experiment) else _deep(settings)
     return "; ".join(parts) + "."
 
 
@@ -57,7 +61,16 @@ def _shallow(settings: Sequence[Experiment]) -> list[str]:
     ]
 
 
-def _problem(setting: Experiment) -> str:
+def _listed(settings: Sequence[CriticalRisks]) -> list[str]:
+    problems = list(dict.fromkeys(_problem(setting) for setting in settings))
+    first, *_, last = (*problems, problems[-1])
+    several = f"{len(problems)} targets, from {first} to {last}"
+    widths = _values(sorted({setting.network.width for setting in settings}), "H = ")
+    text = several if len(problems) > MAX_LISTED else _either(iter(problems))
+    return [text, _law(settings[0].inputs), f"all critical risks up to {widths}", "not trained"]
+
+
+def _problem(setting: Problem) -> str:
     texts = [_target(target) for target in setting.targets]
     if len(texts) > 1:
         return f"f(x) = ({', '.join(texts)})"
@@ -134,7 +147,9 @@ def _starts(settings: Sequence[Experiment]) -> str:
             texts.append(law)
         else:
             texts.append(f"{law}, {_values(scales, 'noise ' if 'around' in law else 'scale ')}")
-    return f"θ₀ {' or '.join(texts)}"
+    below = any(setting.initialization.below for setting in settings)
+    bound = ", of less risk than every critical risk > 0" if below else ""
+    return f"θ₀ {' or '.join(texts)}{bound}"
 
 
 def _count(settings: Sequence[Any]) -> str:

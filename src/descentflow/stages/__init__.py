@@ -1,4 +1,4 @@
-"""The commands of the four stages, ``python -m descentflow.stages.<stage>``.
+"""The commands of the stages, ``python -m descentflow.stages.<stage>``.
 
 Variables and files of the session that would change results are set aside before anything reads them.
 """
@@ -11,7 +11,7 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
 from descentflow.errors import InputError
 from descentflow.runtime.session import check_session, ignore_matplotlibrc, own_variables
 
-STAGES = ("sample", "train", "aggregate", "draw", "judge", "show_claims")
+STAGES = ("certify", "sample", "sample_below", "train", "aggregate", "draw", "judge", "show_claims")
 """The modules of this folder that do jobs."""
 
 TRAINERS = ("descent", "flow", "optimizer", "deep_descent", "deep_gram")

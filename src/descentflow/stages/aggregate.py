@@ -11,8 +11,10 @@ from typing import Any
 from descentflow.config.catalogue import STUDIES
 from descentflow.datasets.aggregate import Measures, collect
 from descentflow.datasets.column_writer import write
+from descentflow.datasets.landscapes import read_landscapes
 from descentflow.datasets.trained_runs import read_chunks, rows_of
 from descentflow.errors import CannotWrite, InputError
+from descentflow.planning.landscapes import plan_landscapes
 from descentflow.planning.runs import plan_runs
 from descentflow.schema.model import Model, parse
 from descentflow.stages.command import Stage, Task
@@ -20,17 +22,20 @@ from descentflow.stages.study_specs import AggregateSpec
 
 
 def aggregate(task: Task[AggregateSpec]) -> None:
-    """Join the files of a study's runs, measure them, and write the dataset."""
+    """Join the files of a study's runs, measure them, add critical risks, and write the dataset."""
     spec, path = task.spec, task.outputs[0]
     measures: Measures = import_module(f"descentflow.studies.{spec.study}.measures")
     lock = task.job.get("lock")
     if not isinstance(lock, str):
         raise InputError(f"--job: needs a key 'lock', the lock file's digest; found {lock!r}")
-    runs = plan_runs(_block(spec), measures.RUN_CLASSES, spec.seed, lock)
-    study = STUDIES[spec.study]
+    study, block = STUDIES[spec.study], _block(spec)
+    runs = plan_runs(block, measures.RUN_CLASSES, spec.seed, lock)
+    landscapes = list(plan_landscapes(study, block, lock).values())
+    last = len(task.inputs) - len(landscapes)
     with column_folder(path) as folder:
-        chunks = read_chunks(runs, iter(task.inputs))
+        chunks = read_chunks(runs, iter(task.inputs[:last]))
         dataset, columns = collect(measures, rows_of(runs), chunks, folder)
+        dataset = dataset.merge(read_landscapes(landscapes, task.inputs[last:]))
         dataset.attrs["references"] = study.paper
         dataset.attrs |= _versions(task.job.get("versions", {}))
         write(dataset, columns, path, _without_chunks(task.written), study.title)

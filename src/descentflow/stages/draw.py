@@ -24,7 +24,7 @@ def draw(task: Task[DrawSpec]) -> None:
             raise InputError(f"{path}: no figure of {study}; allowed: {allowed} as {formats}")
     module = import_module(f"descentflow.studies.{study}.figures")
     with netcdf.opened_study(task.inputs[0], study) as dataset:
-        present = set(dataset["experiment"].values.tolist())
+        present = netcdf.spec_of(dataset, task.inputs[0]).get("experiments", ())
         for name in dict.fromkeys(path.with_suffix("") for path in outputs):
             experiment, runs = STUDIES[study].figures[name.name].experiment, dataset
             if experiment == ANY_NAME:

@@ -66,6 +66,8 @@ def _before(task: Task[Any], trainer: Trainer) -> xr.Dataset | None:
     else:
         expected = {key: written[key] for key in ("seed", "initialization", "chunk")}
         expected["layout"] = task.spec.layout.model_dump(mode="json")
+        if "below" in written:
+            expected["below"] = {key: written[key] for key in ("inputs", "target", "network")}
     if spec != expected:
         raise DamagedFile(f"{path}: belongs to another run or segment; delete it and run again")
     carried, lengths = trainer.carried(task.spec) if start > 0 else (SAMPLED, {})

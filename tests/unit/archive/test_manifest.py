@@ -48,7 +48,7 @@ def test_the_same_every_time(root: Path, told: Manifest) -> None:
     assert (root / "m.json").read_bytes() == first
     assert str(root) not in first.decode()
     assert set(outcomes(told, root).values()) == {Outcome.BYTES}
-    assert len(told["artefacts"]) == 1 + 15 + 1 + 3
+    assert len(told["artefacts"]) == 2 + 1 + 18 + 1 + 3
 
 
 def test_bits_of_exact_trajectories_have_no_tolerance(root: Path, told: Manifest) -> None:

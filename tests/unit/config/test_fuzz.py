@@ -70,9 +70,8 @@ def lands(mapping: Any) -> bool:
     files = [len(run.chunks) * len(run.segments) for runs in jobs.runs.values() for run in runs]
     assert sum(files) <= MAX_FILES
     for study, runs in jobs.runs.items():
-        assert len(jobs.aggregate(study).inputs) == sum(
-            len(r.chunks) * len(r.segments) for r in runs
-        )
+        trained = sum(len(run.chunks) * len(run.segments) for run in runs)
+        assert len(jobs.aggregate(study).inputs) == trained + len(jobs.landscapes[study])
         assert jobs.aggregate(study).json
     used = without_replaced_values(mapping)
     used = json.loads(json.dumps(used))  # tuples, which are read like lists, as lists

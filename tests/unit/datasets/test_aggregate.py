@@ -45,7 +45,7 @@ def peak(folder: Path, count: int) -> int:
         "studies": {STUDY: {"success": experiment}},
     }
     jobs = Jobs.from_mapping(mapping, "0" * 16)
-    do_all(jobs, "sample", "train")
+    do_all(jobs, "certify", "sample", "train")
     gc.collect()
     tracemalloc.start()
     try:

@@ -34,7 +34,10 @@ FLOORS = (
 )
 """The house of the design: each floor imports only from those above it in this list."""
 
-PURE = {"descentflow", "descentflow.studies.style", "descentflow.studies.hidden_widths"}
+PURE = {
+    "descentflow",
+    *(f"descentflow.studies.{name}" for name in ("hidden_widths", "listed", "style")),
+}
 """All that a study's figures may use beside their own floor."""
 
 
@@ -297,6 +300,8 @@ def imported(jobs: Sequence[Job], folder: Path) -> dict[tuple[str, ...], set[str
 
 
 FORBIDDEN = {
+    "certify": {"numba", "llvmlite", "jax", "matplotlib", "scipy.stats"},
+    "sample_below": {"jax", "matplotlib", "scipy.stats"},
     "sample": {"numba", "llvmlite", "jax", "matplotlib", "scipy.stats"},
     "descent": {"jax", "matplotlib", "scipy.stats"},
     "flow": {"jax", "matplotlib", "scipy.stats"},

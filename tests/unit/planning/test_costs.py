@@ -57,8 +57,9 @@ def test_every_job_is_counted_once(name: str) -> None:
 def test_the_table_has_a_line_per_stage_and_a_total() -> None:
     lines = table(estimate(descent(), CONSTANTS)).splitlines()
     stages = [line.split()[1] for line in lines[1:-1]]
-    assert stages == ["sample", "descent", "aggregate", "draw", "judge", "show_claims"]
-    assert lines[-1].split()[:2] == ["total", "6"]
+    trained = ["sample", "descent", "aggregate", "draw", "judge", "show_claims"]
+    assert stages == ["certify", *trained]
+    assert lines[-1].split()[:2] == ["total", "7"]
 
 
 def test_the_cluster_configuration_stays_plannable() -> None:

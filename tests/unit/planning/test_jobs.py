@@ -71,7 +71,8 @@ def test_files_fit_together(jobs: Jobs) -> None:
     read = {path for job in jobs.all() for path in job.inputs}
     lists = {f"results/digests/{name}.sha256" for name in ("show_claims", *jobs.blocks)}
     left = {path for path in written - read if not path.startswith("figures/")}
-    assert left == {"results/claims.html"} | lists
+    proofs = {path for job in jobs.all() if job.stage == "certify" for path in job.outputs[1:]}
+    assert left == {"results/claims.html"} | lists | proofs
 
 
 def test_segments_start_from_the_one_before(jobs: Jobs) -> None:

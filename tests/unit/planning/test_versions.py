@@ -69,7 +69,7 @@ def test_jobs_and_datasets_record_them_and_nothing_else_changes(
         assert job == json.loads(one.json)
     datasets = []
     for jobs in (plain, other):
-        do_all(jobs, "sample", "train", "aggregate")
+        do_all(jobs, "certify", "sample", "train", "aggregate")
         with xr.open_dataset("results/datasets/random_initializations.nc") as dataset:
             datasets.append(dict(dataset.load().attrs))
     recorded = datasets[1].pop("versions_other_than_the_lock_file")

@@ -199,7 +199,7 @@ def test_unknown_stages_are_refused() -> None:
         command = [sys.executable, "-m", "descentflow.stages", "--job", job, "--output", "x"]
         ended = subprocess.run(command, check=False, capture_output=True, text=True)
         assert ended.returncode == 1
-        assert "one of sample, train" in ended.stderr
+        assert "one of certify, sample," in ended.stderr
 
 
 def test_unknown_experiments_are_refused(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Jobs]:
         patch.setattr(shallow_runs, "SEGMENT_SECONDS", SEGMENT_SECONDS)
         jobs = Jobs.from_mapping(CONFIG, "lock")
         for job in jobs.all():
-            if job.stage in ("sample", "train", "aggregate"):
+            if job.stage in ("certify", "sample", "train", "aggregate"):
                 do(job)
     return root, jobs
 

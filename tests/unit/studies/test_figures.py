@@ -137,8 +137,31 @@ def test_plateaus_of_the_final_risks(datasets: Datasets) -> None:
     panel = draw(datasets, "random_initializations", "final_risks").axes[0]
     flat = [data(item)[0] for item in curves(panel)]
     found = [x[0] for x in flat if len(x) == 2 and x[0] == x[1]]
-    expected = sorted([1 / 48, (3 - 2 * 2**0.5) / 12])
-    np.testing.assert_allclose(sorted(found), expected, rtol=1e-13)
+    # two minima, and saddles: (1,1), (F,2), (2,2)
+    expected = [0.000108594955, 0.000132418804, 0.000642744817, (3 - 2 * 2**0.5) / 12, 1 / 48]
+    np.testing.assert_allclose(sorted(found), expected, rtol=1e-8)
+
+
+def test_the_bifurcation_diagram_shows_minima_and_saddles(datasets: Datasets) -> None:
+    """H = 1, the steps at 0.3, 0.5 and 0.7: three minima each (two affine fits of one side at 0.5)."""
+    figure = draw(datasets, "blow_up", "critical_risks")
+    saddles, minima, _ = (data(item) for item in figure.axes[0].lines[:3])
+    at_half = np.sort(minima[1][minima[0] == 0.5])
+    np.testing.assert_allclose(at_half, [1 / 18, 1 / 18, 1 / 16, 1 / 4], rtol=1e-12)
+    mirrored = (np.sort(minima[1][np.isclose(minima[0], place)]) for place in (0.3, 0.7))
+    np.testing.assert_allclose(*mirrored)
+    assert len(saddles[0]) == 0
+
+
+def test_critical_networks_are_those_of_the_list(datasets: Datasets) -> None:
+    """The first panel is the mean 1/2, the last one (F,2), of the least risk."""
+    figure = draw(datasets, "blow_up", "critical_networks")
+    _, y = data(figure.axes[0].lines[1])
+    np.testing.assert_allclose(y, 0.5)
+    assert figure.axes[5].get_title().startswith("(F,2)")
+    x, y = data(figure.axes[5].lines[1])
+    risk = np.trapezoid((y - (x > 0.5)) ** 2, x)
+    assert risk == pytest.approx(0.0263104659, rel=1e-2)  # the trapezoidal rule across a jump
 
 
 def test_final_risks_are_distribution_functions(datasets: Datasets) -> None:

@@ -1,7 +1,7 @@
 """The part of a training job's spec that gradient descent and gradient flow share."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from descentflow.functions.initializations import InitializationLaw
 from descentflow.risk.problem import Problem
@@ -13,6 +13,7 @@ class ShallowSpec(SegmentSpec, Problem):
     """A problem, the law of the initial parameters, and the segment to be trained."""
 
     initialization: InitializationLaw
+    below: Literal["least_critical_risk"] | None = None
     training: Any
 
     @cached_property

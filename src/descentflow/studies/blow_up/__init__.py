@@ -8,6 +8,11 @@ STUDY = Study(
     paper="arXiv:2211.15641",
     description="gradient flows that diverge",
     figures={
+        "critical_risks": Figure("critical_risks", "Critical risks of the step over its place"),
+        "critical_networks": Figure("critical_risks", "Critical networks of the step"),
+        "least_critical_risks": Figure(
+            "least_critical_risks", "Least critical risk over the width"
+        ),
         "divergence": Figure("diverging", "Divergence and its power laws"),
         "realizations": Figure("diverging", "Networks that steepen to the step"),
         "flow_and_descent": Figure("descent", "Flow and descent, edge of stability"),

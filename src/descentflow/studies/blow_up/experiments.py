@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from descentflow.config.experiment import Experiment
+from descentflow.config.experiment import MAX_LISTED, CriticalRisks, Experiment
 from descentflow.config.requirements import (
     RELU,
     constraint,
@@ -66,6 +66,20 @@ def a_function(run: Experiment) -> Iterator[ConfigProblem]:
         yield ("target", "kind"), required(["a function of x"], "values")
 
 
+@constraint("network")
+def narrow(run: Experiment) -> Iterator[ConfigProblem]:
+    """At most 64 neurons"""
+    if run.network.width > MAX_LISTED:
+        yield ("network", "hidden"), required([f"at most {MAX_LISTED} neurons"], run.network.hidden)
+
+
+@constraint("initialization")
+def below_every_critical_risk(run: Experiment) -> Iterator[ConfigProblem]:
+    """Starts `below: least_critical_risk`"""
+    if run.initialization.below is None:
+        yield ("initialization", "below"), required(["least_critical_risk"], "none")
+
+
 @constraint("training")
 def a_snapshot(run: Experiment) -> Iterator[ConfigProblem]:
     """Snapshots of at least one initialisation"""
@@ -105,10 +119,22 @@ _STARTS = RequiredExperiments(
     _find_starts,
 )
 
+_LISTS = ExperimentType(
+    CriticalRisks,
+    ("step",),
+    RELU,
+    constraints=(uniform_on_0_1, from_0_to_1, one_output, narrow),
+    landscape=True,
+)
+
 EXPERIMENTS = {
-    "diverging": _step("gf", two_neurons, a_snapshot),
-    "other_jump": _step("gf", two_neurons),
-    "random": _step("gf"),
+    "diverging": _step("gf", two_neurons, a_snapshot, landscape=True),
+    "other_jump": _step("gf", two_neurons, landscape=True),
+    "random": _step("gf", landscape=True),
+    "below": _step("gf", below_every_critical_risk, landscape=True),
+    "ends": _step("gf", landscape=True),
+    "critical_risks": _LISTS,
+    "least_critical_risks": _LISTS,
     "descent": _step("gd", two_neurons, at_half, required_experiments=_STARTS),
     "affine": _any_target(snapshots_of_all),
     **dict.fromkeys(

@@ -10,6 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from descentflow.studies import style
+from descentflow.studies.blow_up.landscape_figures import critical_networks as critical_networks
+from descentflow.studies.blow_up.landscape_figures import critical_risks as critical_risks
+from descentflow.studies.blow_up.landscape_figures import (
+    least_critical_risks as least_critical_risks,
+)
 from descentflow.studies.blow_up.theory import edge_of_stability
 
 FAMILIES = (

@@ -10,24 +10,23 @@ import xarray as xr
 
 from descentflow.datasets.aggregate import Small
 from descentflow.datasets.columns import Columns
-from descentflow.datasets.padding import coordinate, named, pad
+from descentflow.datasets.padding import named
 from descentflow.datasets.terminal_states import add_terminal_states
 from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.errors import InputError
 from descentflow.functions.networks import split
 from descentflow.functions.targets import Step
 from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
-from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
 from descentflow.studies.blow_up import theory as theory
 from descentflow.studies.blow_up.minimiser_measures import READ, add_outer_norms, judge_minimiser
-from descentflow.training.critical_points import exponents, least_critical_risk
+from descentflow.studies.searches import add_search
+from descentflow.training.critical_points import exponents
 
 GRID = 401
 """Points of [0, 1] at which networks are drawn, beside their kinks."""
 SEARCHED = (1, 2, 3, 4)
 """Widths for which critical points are searched at α = ½."""
-MIN_STARTS = 300
 
 
 def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
@@ -59,8 +58,9 @@ def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Smal
 
 
 def conclude(dataset: xr.Dataset, _columns: Columns, rows: Sequence[TrainedRun]) -> xr.Dataset:
-    """Add a search for critical points."""
-    return _search(dataset, rows)
+    """Add critical risks at α = ½ for several widths, found by a search."""
+    chosen = [row for row in rows if _jump(row) == 0.5]
+    return add_search(dataset, chosen, SEARCHED, "alpha = 1/2") if chosen else dataset
 
 
 def _jump(row: TrainedRun) -> float:
@@ -131,24 +131,4 @@ def _realizations(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     dataset["realization"] = (("snapshot", "point"), values, named("N at the snapshots"))
     dataset["realization_at"] = (("snapshot", "point"), x, named("inputs of realization"))
     dataset["snapshot_at"] = ("snapshot", times, named("t or n of the snapshots"))
-    return dataset
-
-
-def _search(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
-    """Critical risks at α = ½ for several widths, by a search as large as the largest run."""
-    chosen = [row for row in rows if _jump(row) == 0.5]
-    if not chosen:
-        return dataset
-    starts = max(MIN_STARTS, *(row.run.count for row in chosen))
-    levels = []
-    for width in SEARCHED:
-        trained = chosen[0].run.problem
-        network = trained.network.model_copy(update={"hidden": width})
-        problem = Problem(inputs=trained.inputs, target=trained.target, network=network)
-        search = least_critical_risk(problem, starts=starts, seed=chosen[0].run.seed)
-        levels.append(search["risk"].values)
-    widths = coordinate("searched_width", SEARCHED, "number of hidden neurons searched")
-    dataset = dataset.assign_coords(searched_width=widths)
-    title = f"critical risks found for alpha = 1/2, {starts} starts per search, ascending"
-    dataset["critical_risk_found"] = (("searched_width", "found"), pad(levels), named(title))
     return dataset

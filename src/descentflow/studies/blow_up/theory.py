@@ -2,7 +2,7 @@
 
 Paper: arXiv:2211.15641 proves that there are targets for which flows below every critical risk
 diverge; its targets and constants are not at hand, and the step is ours. The constants below are
-derived in docs/mathematics.md, 4.2, 4.3 and 4.6; for other targets and activations see
+derived in docs/mathematics.md, 4.3 and 4.6; for other targets and activations see
 :mod:`descentflow.studies.blow_up.minimiser_theory`. Everything is dimensionless.
 """
 
@@ -15,16 +15,6 @@ from descentflow.functions.input_laws import Uniform
 from descentflow.functions.targets import Step
 from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
-
-CRITICAL_RISKS_AT_HALF = {
-    1: (1 / 18, 1 / 16, 1 / 4),
-    2: (0.0450657942008641, 1 / 18, 0.0558796553018122, 1 / 16, 1 / 4),
-    3: (0.0263104659483168, 0.0450657942008641, 1 / 18, 0.0558796553018122, 1 / 16, 1 / 4),
-}
-"""All critical risks for α = ½ and H = 1, 2, 3, ascending (4.2)."""
-
-ENDS_OF_FLOWS_AT_HALF = (1 / 4, 1 / 16, 1 / 18, 0.0450657942008641)
-"""Those of them at which random flows end; the others are saddles (4.2)."""
 
 SHARPNESS_PER_SQUARE = 0.812
 """Sharpness over ‖θ‖² late in the flow, α = ½ (4.6)."""

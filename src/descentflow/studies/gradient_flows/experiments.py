@@ -86,7 +86,7 @@ _FLOWS = RequiredExperiments(
 )
 
 EXPERIMENTS = {
-    "staircase": _affine("gf", one_target),
+    "staircase": _affine("gf", one_target, landscape=True),
     "near_fits": _affine("gf", one_target),
     "saddles": _affine("gf", one_target, not_constant),
     "small_steps": _affine("gd", snapshots_of_all, snapshot_at_time_1, required_experiments=_FLOWS),

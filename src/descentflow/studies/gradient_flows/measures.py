@@ -11,8 +11,10 @@ from descentflow.datasets.padding import coordinate, named
 from descentflow.datasets.terminal_states import add_terminal_states
 from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.functions.targets import Affine
+from descentflow.landscape.certify import certify
 from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
 from descentflow.studies.gradient_flows import theory as theory
+from descentflow.studies.searches import add_search
 
 QUANTILES = (0.05, 0.5, 0.95)
 GRID = 201
@@ -20,6 +22,8 @@ COMPARED_AT = 1.0
 """Time t at which GF is compared with GD after t/γ steps."""
 COMPARED = ("small_steps", "small_steps_flow")
 """Experiments that are compared: GD and GF from the same initial parameters."""
+SEARCHED = (1, 2, 4)
+"""Widths for which critical points of the target of ``staircase`` are searched."""
 SLAB = 2**14
 """How many initialisations are compared at a time."""
 
@@ -40,7 +44,18 @@ def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     dataset["level_distance"] = ("initialization", values, title)
     norms = row.data["gradient_norm"].values[:, -1]
     dataset["final_gradient_norm"] = ("initialization", norms, named("norm of G at the end"))
-    return _compared(_energy_error(add_terminal_states(dataset, row)), row)
+    dataset = _energy_error(add_terminal_states(dataset, row))
+    return _compared(_certified(dataset, row), row)
+
+
+def _certified(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
+    """Add whether a critical point is proved to be near the end of each flow of ``staircase``."""
+    proved = np.full(row.data.sizes["initialization"], np.nan)
+    if row.run.experiment == "staircase":
+        proved = certify(row.run.problem, row.data["parameters"].values)["proved"].values
+    title = named("1 where a critical point is proved to be near the end")
+    dataset["end_proved"] = ("initialization", proved.astype(np.float64), title)
+    return dataset
 
 
 def _energy_error(dataset: xr.Dataset) -> xr.Dataset:
@@ -80,10 +95,13 @@ def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Smal
 
 
 def conclude(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) -> xr.Dataset:
-    """Add the saddles and the distance of GD to GF."""
+    """Add the saddles, the distance of GD to GF, and a search for critical risks."""
     _small_steps(columns, rows)
     levels = coordinate("quantile", QUANTILES, "level of the quantile")
     dataset = dataset.assign_coords(quantile=levels)
+    chosen = [row for row in rows if row.run.experiment == "staircase"]
+    if chosen:
+        dataset = add_search(dataset, chosen, SEARCHED, "the target of staircase")
     return _saddles(dataset, rows)
 
 

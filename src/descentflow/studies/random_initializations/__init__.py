@@ -11,6 +11,7 @@ STUDY = Study(
         "success": Figure("success", "Success over width and number of runs"),
         "risk_curves": Figure("success", "Risk curves and running minimum"),
         "final_risks": Figure("success", "Distribution of final risks"),
+        "plateaus": Figure("success", "Where failed runs end"),
         "hessian_spectra": Figure("success", "Hessian spectra at minima"),
         "rates": Figure("success", "Predicted and measured rates"),
     },

@@ -1,10 +1,13 @@
 """Claims of the study ``random_initializations``, each against its dataset."""
 
+from collections import Counter
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from descentflow.studies.claim import Claim
+from descentflow.studies.listed import distances, levels_of, name_of
 from descentflow.studies.random_initializations.measures import (
     ALGEBRAIC,
     EXPONENTIAL,
@@ -16,6 +19,8 @@ STUDY = "random_initializations"
 RATE_TOLERANCE = 0.01
 SLOPE_TOLERANCE = 0.1
 KINK_TOLERANCE = 1e-3
+PLATEAU_TOLERANCE = 1e-3
+"""Relative: gradient descent is near its limit after the last step, and not at it."""
 MIN_SLOPES = 30
 """Fewer runs have no median worth its name."""
 
@@ -31,6 +36,7 @@ def judge(dataset: xr.Dataset) -> list[Claim]:
         _slope(dataset),
         _shares(dataset),
         _kinks(dataset),
+        *_failures(dataset),
     ]
 
 
@@ -198,3 +204,39 @@ def _kinks(dataset: xr.Dataset) -> Claim:
         "all",
         bool(near.all()) if near.size else None,
     )
+
+
+def _failures(dataset: xr.Dataset) -> list[Claim]:
+    """Hold the final risks of runs that have not succeeded against the certified critical risks."""
+    counts: Counter[str] = Counter()
+    failed = at_minimum = 0
+    worst = 0.0
+    for number in range(dataset.sizes["run"]):
+        run = dataset.isel(run=number)
+        if (levels := levels_of(dataset, run)) is None:
+            continue
+        final = run["final_risk"].values[run["success"].values == 0.0]
+        gaps, nearest = distances(final, levels)
+        relative = gaps / levels["risk"].values[nearest]
+        minimum = levels["minimum"].values[nearest] == 1
+        near = (relative <= PLATEAU_TOLERANCE) & minimum
+        failed, at_minimum = failed + len(final), at_minimum + int(near.sum())
+        worst = max(worst, float(relative.max(initial=0.0)))
+        counts.update(
+            f"{float(levels['risk'].values[level]):.6g} {name_of(levels, level)}"
+            for level in nearest[near]
+        )
+    if not failed:
+        return []
+    shown = ", ".join(f"{name}: {count}" for name, count in counts.most_common())
+    return [
+        _claim(
+            dataset,
+            "failed_runs_end_at_minima",
+            f"a run that ends above {SUCCESS:g} ends at a certified local minimum",
+            "predicted here; levels and minima proved (7)",
+            f"{at_minimum} of {failed} ({shown}), relative distance at most {worst:.1e}",
+            f"all, within {PLATEAU_TOLERANCE:g} of the risk",
+            at_minimum == failed,
+        )
+    ]

@@ -22,5 +22,6 @@ EXPERIMENTS = {
         RELU,
         ("gd",),
         (uniform_on_an_interval, one_target, plain_training, room_for_hessians(MAX_SPECTRA)),
+        landscape=True,
     ),
 }

@@ -1,5 +1,8 @@
 """Figures of the study ``random_initializations``: each takes the study's dataset."""
 
+import json
+from typing import Any
+
 import numpy as np
 import seaborn as sns
 import xarray as xr
@@ -8,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from descentflow.studies import style
+from descentflow.studies.listed import levels_of, name_of, realization
 
 KINDS = {
     "exponential": "exponential",
@@ -17,6 +21,13 @@ KINDS = {
 }
 """How a run's risk ends: the coordinate ``kind`` and its name in the legend."""
 
+LEVELS = {
+    True: {**style.THEORY, "linestyle": "--", "linewidth": 0.7},
+    False: {**style.THEORY, "linestyle": ":", "linewidth": 0.5},
+}
+"""How critical risks are drawn that are local minima, and others."""
+
+SUCCESS = 1e-4  # runs that end above it have failed
 MAX_CURVES = 64
 ALGEBRAIC = 2  # flag value of decay_kind
 FLOOR = 1e-20  # eigenvalues below it are drawn at it
@@ -79,21 +90,22 @@ def risk_curves(dataset: xr.Dataset) -> Figure:
             for size, risk in zip(best["best_of"], best.values, strict=True)
         ]
         style.lines(panel, series, style.palette(len(series), style.UNORDERED))
-        for level in run["plateau"].values[np.isfinite(run["plateau"].values)]:
-            panel.axhline(level, **{**style.THEORY, "linestyle": ":", "linewidth": 0.6})
+        for risk, _, minimum in _levels(dataset, run):
+            panel.axhline(risk, **LEVELS[minimum])
+        _name_levels(panel, dataset, run, (0.03, 0.03), "bottom")
         style.step_axis(panel, step)
         style.log_range(panel, run["risk"].values[:count], floor=1e-32)
         titles.append(rf"$H={int(run['network_hidden'])}$, {count} runs")
-    panels[0].plot([], [], linestyle=":", label="plateaus", **style.THEORY)
+    _explain_levels(panels[0])
     panels[0].set(ylabel=r"risk $\mathcal{L}(\Theta_n)$")
     title = rf"{_label(runs, 0)}; grey: single runs; in colour: least risk of the first $K$ runs"
-    style.legend_above(figure, panels[0], 5, title)
+    style.legend_above(figure, panels[0], 6, title)
     style.label_panels(panels, titles)
     return figure
 
 
 def final_risks(dataset: xr.Dataset) -> Figure:
-    """Draw the distribution of the final risk, one curve per width, with the known plateaus."""
+    """Draw the distribution of the final risk, one curve per width, and certified critical risks."""
     targets = _targets(dataset)
     figure, panels = style.new(style.PAGE, 2.8, columns=len(targets))
     for panel, runs in zip(panels, targets, strict=True):
@@ -103,19 +115,61 @@ def final_risks(dataset: xr.Dataset) -> Figure:
             final = np.sort(run["final_risk"].values[: int(run["count"])])
             look = {"color": color, "linestyle": style.dash(index), "label": label}
             sns.ecdfplot(x=final, ax=panel, **look)
-        levels = runs["plateau"].values[0]
-        for level in levels[np.isfinite(levels)]:
-            panel.axvline(level, **{**style.THEORY, "linestyle": ":", "linewidth": 0.6})
+        for risk, _, minimum in _levels(dataset, runs.isel(run=-1)):
+            panel.axvline(risk, **LEVELS[minimum])
+        _name_levels(panel, dataset, runs.isel(run=-1), (0.03, 0.97), "top")
         steps = int(np.nanmax(runs["step"].values))
         panel.set(xscale="log", xlabel=f"risk after {steps} steps", ylabel="", ylim=(0, 1.01))
         least = np.nanmin(runs["final_risk"].values, initial=1e-29)
         panel.set_xlim(0.1 * least, 1)
-    panels[0].plot([], [], linestyle=":", label="plateaus", **style.THEORY)
+    _explain_levels(panels[0])
     panels[0].set(ylabel="share of runs at or below")
     title = f"{style.joined(dataset['count'])} runs per width"
-    style.legend_above(figure, panels[0], 7, title)
+    style.legend_above(figure, panels[0], 8, title)
     style.label_panels(panels, [_label(runs, index) for index, runs in enumerate(targets)])
     return figure
+
+
+def plateaus(dataset: xr.Dataset) -> Figure:
+    """Draw where failed runs end, on the critical risks above SUCCESS, and the critical networks."""
+    runs = _targets(dataset)[0]
+    failed = [
+        run["final_risk"].values[run["success"].values == 0.0]
+        for run in (runs.isel(run=number) for number in range(runs.sizes["run"]))
+    ]
+    widths = [f"{int(width)}" for width in runs["network_hidden"].values]
+    figure, panels = style.new(style.PAGE, 3.0, columns=2)
+    style.strips(panels[0], failed, widths, style.palette(len(failed)))
+    levels = _levels(dataset, runs.isel(run=-1))
+    colors = style.palette(len(levels), style.UNORDERED)
+    for (risk, _, minimum), color in zip(levels, colors, strict=True):
+        panels[0].axhline(risk, **{**LEVELS[minimum], "color": color, "zorder": 0.9})
+    style.log_range(panels[0], *failed, [risk for risk, _, _ in levels], floor=SUCCESS)
+    panels[0].set(xlabel=r"width $H$", ylabel=f"final risk of runs above {SUCCESS:g}")
+    listed = levels_of(dataset, runs.isel(run=-1))
+    if listed is None:
+        style.empty(panels[1], "no list of critical risks")
+        return figure
+    _critical_networks(panels[1], listed, colors)
+    counts = ", ".join(str(len(values)) for values in failed)
+    title = rf"{_label(runs, 0)}; {counts} failed runs; dashed: minima, dotted: saddles"
+    style.legend_above(figure, panels[1], 3, title)
+    style.label_panels(panels)
+    return figure
+
+
+def _critical_networks(panel: Axes, listed: xr.Dataset, colors: list[Any]) -> None:
+    """Draw one critical network for each risk above SUCCESS."""
+    law = json.loads(str(listed["inputs"].values))
+    x = np.linspace(law["low"], law["high"], 401)
+    _, first = np.unique(listed["rank"].values, return_index=True)
+    shown = [i for i in first if listed["risk"].values[i] >= SUCCESS]
+    for level, color in zip(shown, colors, strict=True):
+        minimum = bool(listed["minimum"].values[level] == 1)
+        label = f"{name_of(listed, level)}, {listed['risk'].values[level]:.3g}"
+        dash = {"linestyle": LEVELS[minimum]["linestyle"], "linewidth": 1.0}
+        panel.plot(x, realization(listed, int(level), x), color=color, label=label, **dash)
+    panel.set(xlabel=r"$x$", ylabel=r"critical $\mathcal{N}_\theta(x)$")
 
 
 def hessian_spectra(dataset: xr.Dataset) -> Figure:
@@ -269,6 +323,35 @@ def _targets(dataset: xr.Dataset) -> list[xr.Dataset]:
         dataset.isel(run=np.flatnonzero(names == name)).sortby("network_hidden")
         for name in dict.fromkeys(names)
     ]
+
+
+def _levels(dataset: xr.Dataset, run: xr.Dataset) -> list[tuple[float, str, bool]]:
+    """List critical risks above SUCCESS of a run's problem: risk, name, whether a local minimum."""
+    levels = levels_of(dataset, run)
+    if levels is None:
+        return []
+    _, first = np.unique(levels["rank"].values, return_index=True)
+    return [
+        (float(levels["risk"][i]), name_of(levels, i), bool(levels["minimum"][i] == 1))
+        for i in first
+        if levels["risk"][i] >= SUCCESS
+    ]
+
+
+def _name_levels(
+    panel: Axes, dataset: xr.Dataset, run: xr.Dataset, place: tuple[float, float], side: str
+) -> None:
+    """Write the critical risks of a run's problem, descending, with their names."""
+    lines = []
+    for risk, name, minimum in reversed(_levels(dataset, run)):
+        lines.append(f"{risk:.3g} {name}" + ("" if minimum else ", saddle"))
+    style.note(panel, "\n".join(lines), place, va=side)
+
+
+def _explain_levels(panel: Axes) -> None:
+    """Put the two kinds of critical risks into the legend."""
+    for minimum, name in ((True, "minima"), (False, "saddles")):
+        panel.plot([], [], label=f"critical: {name}", **LEVELS[minimum])
 
 
 def _name(index: int) -> str:

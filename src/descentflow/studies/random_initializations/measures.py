@@ -41,8 +41,6 @@ def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     dataset["success"].attrs = named(f"1 where the final risk is below {theory.SUCCESS:g}")
     title = named("probability that a standard normal theta_0 has no active neuron")
     dataset["dead_probability"] = ((), theory.dead_network_probability(problem), title)
-    levels = np.array(theory.plateaus(problem), np.float64)
-    dataset["plateau"] = ("level", levels, named("known plateau risks"))
     return _minima(_decay(dataset, row), row)
 
 

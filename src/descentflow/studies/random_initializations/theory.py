@@ -2,7 +2,7 @@
 
 The paper, arXiv:2108.04620, proves that the best of K runs reaches risk 0 in probability, and that
 single runs converge exponentially with positive probability. The formulas below are derived in
-docs/mathematics.md, 0.6 and 2.2 to 2.5. Everything is dimensionless.
+docs/mathematics.md, 0.6 and 2.2 to 2.4. Everything is dimensionless.
 """
 
 import math
@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 
 from descentflow.errors import InputError
 from descentflow.functions.networks import split
-from descentflow.functions.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
+from descentflow.functions.targets import EDGE
 from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
 
 SUCCESS = 1e-4
-"""A run has succeeded when its risk is below this; every plateau we know of lies above it."""
+"""A run has succeeded when its risk is below this; local minima of the shipped targets are above."""
 
 
 def dead_network_probability(problem: Problem) -> float:
@@ -25,45 +25,6 @@ def dead_network_probability(problem: Problem) -> float:
     low, high = problem.interval
     inactive = 0.5 - (math.atan(high) - math.atan(low)) / (2.0 * math.pi)
     return inactive**problem.network.width
-
-
-def target_variance(problem: Problem) -> float:
-    """Return Var f(X), the risk at which networks without active neurons end."""
-    weights, _, values, slopes, widths = _pieces(problem)
-    mean = float(weights @ values)
-    return float(weights @ ((values - mean) ** 2 + (slopes * widths) ** 2 / 12.0))
-
-
-def affine_fit_risk(problem: Problem) -> float:
-    """Return Var f − Cov(X, f)²/Var X, the risk of the best affine function (2.5)."""
-    weights, middles, values, slopes, widths = _pieces(problem)
-    low, high = problem.interval
-    input_variance = (high - low) ** 2 / 12.0
-    centred = middles - 0.5 * (low + high)
-    covariance = float(weights @ (centred * values + slopes * widths * widths / 12.0))
-    return target_variance(problem) - covariance * covariance / input_variance
-
-
-def _pieces(problem: Problem) -> tuple[Array, Array, Array, Array, Array]:
-    """Return, per piece of the target, its probability, middle, value there, slope and width."""
-    edges, slopes, intercepts = (
-        problem.target_table[r] for r in (EDGE, TARGET_SLOPE, TARGET_INTERCEPT)
-    )
-    widths, middles = np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
-    values = slopes[:-1] * middles + intercepts[:-1]
-    return widths / (edges[-1] - edges[0]), middles, values, slopes[:-1], widths
-
-
-def plateaus(problem: Problem) -> list[float]:
-    """Return the plateau risks of 2.5: Var f, the best affine fit, one more for |x − ½| on [0, 1]."""
-    risks = [target_variance(problem)]
-    if affine_fit_risk(problem) < (1.0 - 1e-12) * risks[0]:
-        risks.append(affine_fit_risk(problem))
-    absolute_value = np.array([[0.0, 0.5, 1.0], [-1.0, 1.0, 0.0], [0.5, -0.5, 0.0]])
-    table = problem.target_table
-    if table.shape[1] == 3 and np.array_equal(table[:3], absolute_value):
-        risks.append((3.0 - 2.0 * math.sqrt(2.0)) / 12.0)
-    return risks
 
 
 def rank_at_zero_risk(problem: Problem, theta: ArrayLike, merge: float) -> int:
