@@ -167,8 +167,9 @@ def by_hand(checkout: Checkout, command: Command, **environment: Any) -> None:
 
 
 def trained_by_hand(checkout: Checkout, study: str, threads: int) -> Path:
-    """Train and aggregate a study again, in a folder of its own; the dataset."""
-    chosen = {c.outputs[0]: c for c in checkout.commands() if c.stage in ("train", "aggregate")}
+    """Compute and aggregate a study again, in a folder of its own; the dataset."""
+    stages = ("certify", "train", "aggregate")
+    chosen = {c.outputs[0]: c for c in checkout.commands() if c.stage in stages}
     (last,) = (c for c in chosen.values() if c.stage == "aggregate" and c.spec["study"] == study)
     folder = checkout.root / f"threads-{threads}"
     moved: dict[Path, Path] = {}

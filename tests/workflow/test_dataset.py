@@ -112,7 +112,7 @@ def trainings(checkout: Checkout, study: str) -> list[Command]:
         c for c in checkout.commands() if c.stage == "aggregate" and c.spec["study"] == study
     )
     wanted = dict.fromkeys(last.inputs)
-    return [c for c in checkout.commands() if c.outputs[0] in wanted]
+    return [c for c in checkout.commands() if c.stage == "train" and c.outputs[0] in wanted]
 
 
 def sizes_of(size: Any, problem: df.Problem, theta: NDArray[np.float64]) -> NDArray[np.float64]:

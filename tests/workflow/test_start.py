@@ -86,7 +86,7 @@ def test_other_packages_stop_a_run_unless_they_are_allowed(fresh: Checkout) -> N
         assert "packages are not those of requirements.lock: numpy" in ended.text
         assert "--allow-versions" in ended.text
     allowed = run(fresh, *arguments, "--allow-versions")
-    assert len(allowed.jobs) == 10
+    assert len(allowed.jobs) == 11
     assert "note: packages are not those of requirements.lock: numpy" in allowed.text
 
 

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from descentflow.datasets import netcdf
-from descentflow.datasets.padding import pad
+from descentflow.datasets.padding import named, pad
 from descentflow.errors import DamagedFile
 from descentflow.planning.identity import canonical
 from descentflow.planning.landscapes import Landscape
@@ -54,11 +54,11 @@ def read_landscapes(landscapes: Sequence[Landscape], files: Iterable[Path]) -> x
         "1 if no critical risk is missing",
     )
     for name, title in zip(list(dataset), titles, strict=True):
-        dataset[name].attrs = {"long_name": title}
+        dataset[name].attrs = named(title)
     for name, variable in parts[0].data_vars.items():
         dims = ("landscape", *(DIMENSIONS[str(dim)] for dim in variable.dims))
         values = _stacked([part[name].values for part in parts])
-        dataset[f"listed_{name}"] = (dims, values, {"long_name": variable.attrs["long_name"]})
+        dataset[f"listed_{name}"] = (dims, values, named(variable.attrs["long_name"]))
     return dataset
 
 

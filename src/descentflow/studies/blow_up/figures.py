@@ -76,7 +76,8 @@ def divergence(dataset: xr.Dataset) -> Figure:
         panel.set(ylim=(1.0 - half, 1.0 + half))
     panels[2].set(ylabel=r"$\mathcal{L}\sqrt{t}\,/\,(\kappa\sqrt{3/2}/12)$")
     panels[3].set(ylabel=r"$\Vert\Theta\Vert^4/t\,/\,(2\kappa^2/3)$")
-    placed = " around given ramps" if "around" in runs["initialization_law"].values else ""
+    laws = runs["initialization_law"].values if "initialization_law" in runs else ()
+    placed = " around given ramps" if "around" in laws else ""
     title = f"$H=2$, {style.joined(runs['count'])} starts each{placed}"
     style.legend_above(figure, panels[0], 4, title)
     style.label_panels(panels)
