@@ -157,17 +157,17 @@ def random_initializations() -> xr.Dataset:
                 [success_theory.dead_network_probability(one) for one in problems],
             ),
             "success": (("run", "initialization"), np.where(risks[:, :, -1] < 1e-4, 1.0, 0.0)),
-            "best_measured": (
-                ("run", "best_of"),
-                padded([[0.2, 0.5], [0.1, 0.3], [0.6] * 3, [0.2]]),
+            "group_success": (
+                ("run", "best_of", "horizon"),
+                padded([[0.2, 0.5], [0.1, 0.3], [0.6] * 3, [0.2]])[..., None],
             ),
             "best_risk": (("run", "best_of", "record"), best),
             "rate_predicted": (("run", "minimum"), predicted),
             "rate_measured": (("run", "minimum"), predicted),
-            "rank_predicted": (("run", "minimum"), ranks),
+            "codimension": (("run", "minimum"), ranks),
             "spectrum": (("run", "minimum", "eigenvalue"), spectrum),
         },
-        coords={"best_of": [1, 2, 4], "kind": ["failed", "exponential", "algebraic", "undecided"]},
+        coords={"best_of": [1, 2, 4], "kind": ["failed", "exponential", "degenerate", "undecided"]},
     ).merge(listed(*problems[::2]))
 
 

@@ -270,39 +270,32 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
     return centre - half, centre + half
 
 
-def test_success_and_its_interval(datasets: dict[str, xr.Dataset], claims: Rows) -> None:
-    """Counted from final risks; failures against dead networks, (3/8)^H."""
+def test_success_and_its_interval(datasets: dict[str, xr.Dataset]) -> None:
+    """Counted from final risks."""
     dataset = datasets["random_initializations"]
     hits = (dataset["final_risk"].values < SUCCESS).sum(axis=1)
     assert (hits > 0).all()
     assert np.allclose(dataset["success_probability"].values, hits / 12, rtol=1e-15, atol=0)
     intervals = np.array([wilson(int(k), 12) for k in hits])
     assert np.allclose(dataset["success_interval"].values, intervals, rtol=0, atol=1e-12)
-    margin = float((1 - intervals[:, 0]).min()) - (3 / 8) ** 4
-    row = claims["random_initializations", "dead_networks_fail"]
-    assert shows(row["measured"], margin)
-    assert row["holds"] == VERDICTS[margin >= 0]
 
 
 def test_best_of_groups(datasets: dict[str, xr.Dataset]) -> None:
-    """Groups of K from the second half, p from the first."""
+    """Groups of K consecutive runs, after all steps."""
     dataset = datasets["random_initializations"]
     success = dataset["final_risk"].values < SUCCESS
-    for column, size in enumerate(dataset["best_of"].values):
-        groups = 6 // int(size)
+    for column, size in enumerate(dataset["best_of"].values.tolist()):
+        groups = 12 // size
         for run in range(dataset.sizes["run"]):
-            measured = dataset["best_measured"].values[run, column]
+            share = dataset["group_success"].values[run, column, -1]
             if not groups:
-                assert np.isnan(measured)
+                assert np.isnan(share)
                 continue
-            second = success[run, 6 : 6 + groups * int(size)].reshape(groups, int(size))
-            assert measured == second.any(axis=1).mean()
-            predicted = 1 - (1 - success[run, :6].mean()) ** int(size)
-            assert math.isclose(dataset["best_predicted"].values[run, column], predicted)
+            assert share == success[run, : groups * size].reshape(groups, size).any(axis=1).mean()
 
 
 def test_claims_of_the_other_study(datasets: dict[str, xr.Dataset], claims: Rows) -> None:
-    """Rates and kinks at the minima of exponential runs, slopes of algebraic ones."""
+    """Rates at the minima of exponential runs."""
     dataset = datasets["random_initializations"]
     predicted, measured = (dataset[f"rate_{n}"].values for n in ("predicted", "measured"))
     known = np.isfinite(predicted) & np.isfinite(measured)
@@ -311,11 +304,6 @@ def test_claims_of_the_other_study(datasets: dict[str, xr.Dataset], claims: Rows
     row = claims["random_initializations", "exponential_rate"]
     assert shows(row["measured"], worst)
     assert row["holds"] == VERDICTS[worst <= 0.01]
-    slopes = dataset["final_slope"].values[dataset["decay_kind"].values == 2]
-    row = claims["random_initializations", "algebraic_slope"]
-    assert shows(row["measured"], float(np.median(slopes)))
-    assert slopes.size < 30
-    assert row["holds"] == "too_small"
 
 
 def test_results_are_where_the_configuration_says(finished: Checkout) -> None:

@@ -14,7 +14,7 @@ from descentflow.deep.step_sizes import stability_limit
 from descentflow.errors import InputError
 from descentflow.schema.arguments import real_array
 from descentflow.studies.overparameterized import theory as deep_theory
-from descentflow.studies.random_initializations import theory
+from descentflow.studies.random_initializations import minima
 from descentflow.training import critical_points, step_sizes
 
 PROBLEM = df.Problem(inputs=df.Uniform(0, 1), target=df.Constant(0.5), network=df.Network(hidden=2))
@@ -55,8 +55,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "exponents": (lambda x: critical_points.exponents(TIMES, x, [TIMES]), np.ones((1, 4))),
     "lyapunov": (lambda x: step_sizes.lyapunov(PROBLEM, x), np.ones((3, 7))),
     "lyapunov_gradient": (lambda x: step_sizes.lyapunov_gradient(PROBLEM, x), np.ones((3, 7))),
-    "rank": (lambda x: theory.rank_at_zero_risk(PROBLEM, x, 1e-9), np.ones(7)),
-    "bend": (lambda x: theory.farthest_bend(PROBLEM, x, 1e-9, 1e-9), np.ones(7)),
+    "limit": (lambda x: minima.limit_of(PROBLEM, x), np.ones(7)),
     "loss": (deep_theory.loss, np.ones((3, 2))),
     "loss_bound": (lambda x: deep_theory.loss_bound(1.0, 0.5, 0.5, x), TIMES),
     "change": (lambda x: deep_theory.first_order_change(MATRIX, x, 0.1), np.ones(2)),

@@ -176,7 +176,7 @@ def test_final_risks_are_distribution_functions(datasets: Datasets) -> None:
 def test_success_of_the_best_of_several_runs(datasets: Datasets) -> None:
     """Widths ascend upwards; groups that were too large are left out for the target they miss."""
     _, first, second = draw(datasets, "random_initializations", "success").axes[:3]
-    measured = datasets["random_initializations"]["best_measured"].values
+    measured = datasets["random_initializations"]["group_success"].values[..., -1]
     np.testing.assert_array_equal(heat_map(first), measured[[1, 0], :2])
     np.testing.assert_array_equal(heat_map(second), measured[[3, 2]])
     assert [label.get_text() for label in first.get_yticklabels()] == ["2", "4"]
@@ -186,16 +186,16 @@ def test_success_of_the_best_of_several_runs(datasets: Datasets) -> None:
 
 
 def test_rates_slopes_and_shares(datasets: Datasets) -> None:
-    """Points on the diagonal, as many slopes as algebraic runs, bars that add up to one."""
+    """Points on the diagonal, as many slopes as degenerate limits, bars that add up to one."""
     rates, slopes, shares = draw(datasets, "random_initializations", "rates").axes[:3]
     for index, count in ((1, 2 + 3), (2, 4 + 5)):
         x, y = line(rates, f"$f_{{{index}}}$")
         assert len(x) == count
         np.testing.assert_array_equal(x, y)
     assert line(slopes, "$n^{-3}$")[0].tolist() == [-3.0, -3.0]
-    for index in (1, 2):
-        x, heights = line(slopes, f"$f_{{{index}}}$: 6")
-        kinds = datasets["random_initializations"].isel(run=slice(2 * index - 2, 2 * index))
+    for index, width in ((0, 4), (1, 2)):
+        x, heights = line(slopes, f"$H={width}$: 6")
+        kinds = datasets["random_initializations"].isel(run=[index, index + 2])
         chosen = kinds["final_slope"].values[kinds["decay_kind"].values == 2]
         expected, _ = np.histogram(chosen, np.linspace(-6.0, 0.0, 61))
         assert heights.sum() >= expected.sum() == 6
@@ -382,7 +382,7 @@ def test_panels_without_data_say_so(datasets: Datasets) -> None:
     left, middle, _ = draw(
         {"random_initializations": nothing}, "random_initializations", "rates"
     ).axes
-    for panel, words in ((left, "no exponential run"), (middle, "no algebraic run")):
+    for panel, words in ((left, "no exponential run"), (middle, "no degenerate limit")):
         assert [text.get_text().startswith(words) for text in panel.texts] == [True]
         assert not len(panel.get_xticks())
 

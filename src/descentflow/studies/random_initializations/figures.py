@@ -15,7 +15,7 @@ from descentflow.studies.listed import levels_of, name_of, realization
 
 KINDS = {
     "exponential": "exponential",
-    "algebraic": "algebraic, settled slope",
+    "degenerate": "degenerate limit",
     "undecided": "successful, undecided",
     "failed": "failed",
 }
@@ -29,7 +29,7 @@ LEVELS = {
 
 SUCCESS = 1e-4  # runs that end above it have failed
 MAX_CURVES = 64
-ALGEBRAIC = 2  # flag value of decay_kind
+DEGENERATE = 2  # flag value of decay_kind
 FLOOR = 1e-20  # eigenvalues below it are drawn at it
 
 
@@ -65,7 +65,7 @@ def success(dataset: xr.Dataset) -> Figure:
     figure.colorbar(panels[1].collections[0], ax=panels[1:], label="best of $K$ runs succeeds")
     title = (
         f"(a): {style.joined(dataset['count'])} initialisations each, bars: 95% Wilson intervals; "
-        "other panels: groups of $K$ from the second half of them"
+        "other panels: groups of $K$ of them"
     )
     style.legend_above(figure, panels[0], 3, title)
     names = [_name(index) for index in range(len(targets))]
@@ -173,7 +173,7 @@ def _critical_networks(panel: Axes, listed: xr.Dataset, colors: list[Any]) -> No
 
 
 def hessian_spectra(dataset: xr.Dataset) -> Figure:
-    """Draw the Hessian's eigenvalues at limits of exponential runs, with the predicted rank."""
+    """Draw the Hessian's eigenvalues at limits of exponential runs, with the codimension."""
     runs = _targets(dataset)[0]
     limits = np.isfinite(runs["rate_predicted"].values)
     shown = np.flatnonzero(limits.any(axis=1))
@@ -184,8 +184,9 @@ def hessian_spectra(dataset: xr.Dataset) -> Figure:
         size = 3 * int(run["network_hidden"]) + 1
         absolute = np.sort(np.abs(run["spectrum"].values[:, :size]))[:, ::-1]
         panel.plot(np.arange(1, size + 1), np.maximum(absolute, FLOOR).T, **style.SINGLE)
-        for rank in np.unique(run["rank_predicted"].values):
-            panel.axvline(rank + 0.5, linestyle="--", label="predicted rank", **style.THEORY)
+        for codimension in np.unique(run["codimension"].values):
+            look = {"linestyle": "--", "label": "codimension of the minima", **style.THEORY}
+            panel.axvline(codimension + 0.5, **look)
         panel.set(yscale="log", xlabel=r"index $k$", xlim=(0.5, size + 0.5))
         panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         titles.append(rf"$H={size // 3}$, {run.sizes['minimum']} runs")
@@ -205,20 +206,22 @@ def rates(dataset: xr.Dataset) -> Figure:
     targets = _targets(dataset)
     figure, panels = style.new(style.PAGE, 3.0, columns=3)
     _exponential_rates(panels[0], targets)
-    _algebraic_slopes(panels[1], targets)
+    _algebraic_slopes(panels[1], dataset)
     _shares_of_kinds(panels[2], targets[0])
     title = "; ".join(_label(runs, index) for index, runs in enumerate(targets))
     style.legend_above(figure, panels[2], 4, title)
-    style.label_panels(panels, ["exponential", "algebraic", f"shares, {_name(0)}"])
+    steps = int(np.nanmax(style.experiment(dataset, "long_runs", "success")["step"].values))
+    names = ["exponential", f"degenerate, $n={steps}$", f"shares, {_name(0)}"]
+    style.label_panels(panels, names)
     return figure
 
 
 def _best_of_runs(panel: Axes, runs: xr.Dataset) -> None:
     """Draw the share of groups of K runs that succeed, over width and K."""
-    measured = np.isfinite(runs["best_measured"].values).any(axis=0)
-    measured[0] = True
+    share = runs["group_success"].isel(horizon=-1).values
+    measured = np.isfinite(share).any(axis=0)
     sns.heatmap(
-        runs["best_measured"].values[:, measured],
+        share[:, measured],
         vmin=0,
         vmax=1,
         cmap=style.ORDERED,
@@ -269,11 +272,14 @@ def _exponential_rates(panel: Axes, targets: list[xr.Dataset]) -> None:
         style.empty(panel, "no exponential run")
 
 
-def _algebraic_slopes(panel: Axes, targets: list[xr.Dataset]) -> None:
-    """Draw histograms of the final log-log slopes of algebraic runs, and the predicted −3."""
-    for index, color in enumerate(style.palette(len(targets), style.UNORDERED)):
-        runs = targets[index]
-        slopes = runs["final_slope"].values[runs["decay_kind"].values == ALGEBRAIC]
+def _algebraic_slopes(panel: Axes, dataset: xr.Dataset) -> None:
+    """Draw histograms of the final log-log slopes at degenerate limits, and the predicted −3."""
+    long = style.experiment(dataset, "long_runs")
+    runs = long if long.sizes["run"] else style.experiment(dataset, "success")
+    widths = np.unique(runs["network_hidden"].values)
+    for index, (width, color) in enumerate(zip(widths, style.palette(len(widths)), strict=True)):
+        run = runs.isel(run=np.flatnonzero(runs["network_hidden"].values == width))
+        slopes = run["final_slope"].values[run["decay_kind"].values == DEGENERATE]
         sns.histplot(
             x=slopes,
             bins=np.linspace(-6.0, 0.0, 61),
@@ -281,16 +287,16 @@ def _algebraic_slopes(panel: Axes, targets: list[xr.Dataset]) -> None:
             fill=False,
             color=color,
             linestyle=style.dash(index),
-            label=f"{_name(index)}: {len(slopes)}",
+            label=f"$H={int(width)}$: {len(slopes)}",
             ax=panel,
         )
     panel.set(xlabel=r"$\mathrm{d}\log\mathcal{L}/\mathrm{d}\log n$ at the end", ylabel="runs")
-    if any((runs["decay_kind"].values == ALGEBRAIC).any() for runs in targets):
+    if (runs["decay_kind"].values == DEGENERATE).any():
         panel.axvline(-3.0, label=r"$n^{-3}$", **style.THEORY)
         panel.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
         panel.legend(loc="upper right", handlelength=1.2)
     else:
-        style.empty(panel, "no algebraic run with settled slope")
+        style.empty(panel, "no degenerate limit")
 
 
 def _shares_of_kinds(panel: Axes, runs: xr.Dataset) -> None:
@@ -317,10 +323,11 @@ def _shares_of_kinds(panel: Axes, runs: xr.Dataset) -> None:
 
 
 def _targets(dataset: xr.Dataset) -> list[xr.Dataset]:
-    """Split the dataset by target, in the order given, each part sorted by width."""
-    names = dataset["target"].values
+    """Split the runs of ``success`` by target, in the order given, each part sorted by width."""
+    runs = style.experiment(dataset, "success")
+    names = runs["target"].values
     return [
-        dataset.isel(run=np.flatnonzero(names == name)).sortby("network_hidden")
+        runs.isel(run=np.flatnonzero(names == name)).sortby("network_hidden")
         for name in dict.fromkeys(names)
     ]
 
