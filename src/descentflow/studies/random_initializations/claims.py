@@ -217,7 +217,8 @@ def _failures(dataset: xr.Dataset) -> list[Claim]:
             continue
         final = run["final_risk"].values[run["success"].values == 0.0]
         gaps, nearest = distances(final, levels)
-        relative = gaps / levels["risk"].values[nearest]
+        with np.errstate(divide="ignore"):  # a level of risk 0 is no end of a failed run
+            relative = gaps / levels["risk"].values[nearest]
         minimum = levels["minimum"].values[nearest] == 1
         near = (relative <= PLATEAU_TOLERANCE) & minimum
         failed, at_minimum = failed + len(final), at_minimum + int(near.sum())
