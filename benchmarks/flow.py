@@ -28,10 +28,11 @@ from descent import (
     pinned,
     running,
 )
-from protocol import Array, Case
+from protocol import Case
 from scipy.integrate import solve_ivp
 
 import descentflow as df
+from descentflow.simd.arrays import Array
 from descentflow.training.rosenbrock import STAGES
 
 HIDDEN = 8

@@ -1,13 +1,18 @@
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def own_environment() -> Iterator[None]:
-    """Give every test the caller's variables: stages set some, also in the process of a test."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Give every test the caller's variables: stages set some, also in the process of a test.
+
+    A hook, as fixtures of a module are made before those of a test.
+    """
     before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
+    try:
+        return (yield)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

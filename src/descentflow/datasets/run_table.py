@@ -73,10 +73,11 @@ def coordinates(rows: Sequence[TrainedRun]) -> dict[str, Any]:
     flat = [_flat(row) for row in rows]
     keys = sorted({key for entry in flat for key in entry} - set(UNLISTED))
     swept = [k for k in keys if len({canonical(entry.get(k)) for entry in flat}) > 1]
-    always = [key for key in ALWAYS if any(key in entry for entry in flat)]
-    table: dict[str, Any] = {
-        "run_id": ("run", [row.run.id for row in rows], {"long_name": "id of the run's files"}),
-        "experiment": ("run", [row.run.experiment for row in rows], {"long_name": "experiment"}),
+    always = [key for key in ALWAYS if not rows or any(key in entry for entry in flat)]
+    ids, names = [row.run.id for row in rows], [row.run.experiment for row in rows]
+    table: dict[str, Any] = {  # texts, also where there are no runs
+        "run_id": ("run", np.array(ids, str), {"long_name": "id of the run's files"}),
+        "experiment": ("run", np.array(names, str), {"long_name": "experiment"}),
     }
     for key in dict.fromkeys([*always, *swept]):
         attributes = {"long_name": f"configuration key {key}"}

@@ -93,6 +93,15 @@ def test_the_dataset_holds_the_list(made: tuple[Jobs, Path]) -> None:
             np.testing.assert_array_equal(dataset["listed_risk"].values[0], listed["risk"].values)
 
 
+def test_lists_need_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration of lists alone has a dataset, figures and claims."""
+    monkeypatch.chdir(tmp_path)
+    jobs = jobs_of(critical_risks=LISTS)
+    do_all(jobs, "certify", "aggregate", "draw", "judge")
+    assert "least_critical_risk_falls" in Path(jobs.judge().outputs[0]).read_text(encoding="utf-8")
+    assert Path("figures/blow_up/critical_networks.png").stat().st_size > 0
+
+
 def test_another_list_is_refused(made: tuple[Jobs, Path], tmp_path: Path) -> None:
     """By the stage that draws starts, and by the one that makes the dataset."""
     jobs, root = made

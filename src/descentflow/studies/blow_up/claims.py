@@ -22,6 +22,8 @@ def judge(dataset: xr.Dataset) -> list[Claim]:
     """
     claims: list[Claim] = []
     experiments = dataset["experiment"].values
+    if not len(experiments):
+        return landscape_claims.judge(dataset)
     if "diverging" in experiments:
         runs = dataset.isel(run=np.flatnonzero(np.isin(experiments, DIVERGING_EXPERIMENTS)))
         claims += [_monotone(runs), _slopes(runs), _constants(runs)]
