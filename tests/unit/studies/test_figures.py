@@ -210,14 +210,14 @@ def test_rates_slopes_and_shares(datasets: Datasets) -> None:
 
 
 def test_spectra_fall(datasets: Datasets) -> None:
-    """One line per limit, its absolute eigenvalues in descending order, the rank behind the fourth."""
+    """One line per limit, its absolute eigenvalues in descending order, four equations."""
     panels = draw(datasets, "random_initializations", "hessian_spectra").axes
     assert [panel.get_title("left").split(" ", 1)[1] for panel in panels] == [
         "$H=2$, 3 runs",
         "$H=4$, 2 runs",
     ]
     for panel, count in zip(panels, (3, 2), strict=True):
-        x, _ = line(panel, "predicted rank")
+        x, _ = line(panel, "codimension of the minima")
         assert x.tolist() == [4.5, 4.5]
         spectra = [data(item)[1] for item in curves(panel)][:count]
         assert all((np.diff(values) <= 0.0).all() for values in spectra)

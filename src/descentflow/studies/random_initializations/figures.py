@@ -63,8 +63,9 @@ def success(dataset: xr.Dataset) -> Figure:
         _best_of_runs(panel, runs)
     panels[1].set(ylabel=r"width $H$")
     figure.colorbar(panels[1].collections[0], ax=panels[1:], label="best of $K$ runs succeeds")
+    counts = style.joined(_of_success(dataset)["count"])
     title = (
-        f"(a): {style.joined(dataset['count'])} initialisations each, bars: 95% Wilson intervals; "
+        f"(a): {counts} initialisations each, bars: 95% Wilson intervals; "
         "other panels: groups of $K$ of them"
     )
     style.legend_above(figure, panels[0], 3, title)
@@ -124,7 +125,7 @@ def final_risks(dataset: xr.Dataset) -> Figure:
         panel.set_xlim(0.1 * least, 1)
     _explain_levels(panels[0])
     panels[0].set(ylabel="share of runs at or below")
-    title = f"{style.joined(dataset['count'])} runs per width"
+    title = f"{style.joined(_of_success(dataset)['count'])} runs per width"
     style.legend_above(figure, panels[0], 8, title)
     style.label_panels(panels, [_label(runs, index) for index, runs in enumerate(targets)])
     return figure
@@ -211,7 +212,7 @@ def rates(dataset: xr.Dataset) -> Figure:
     title = "; ".join(_label(runs, index) for index, runs in enumerate(targets))
     style.legend_above(figure, panels[2], 4, title)
     steps = int(np.nanmax(style.experiment(dataset, "long_runs", "success")["step"].values))
-    names = ["exponential", f"degenerate, $n={steps}$", f"shares, {_name(0)}"]
+    names = ["exponential", f"degenerate, {steps:.0e} steps", f"shares, {_name(0)}"]
     style.label_panels(panels, names)
     return figure
 
@@ -275,7 +276,7 @@ def _exponential_rates(panel: Axes, targets: list[xr.Dataset]) -> None:
 def _algebraic_slopes(panel: Axes, dataset: xr.Dataset) -> None:
     """Draw histograms of the final log-log slopes at degenerate limits, and the predicted −3."""
     long = style.experiment(dataset, "long_runs")
-    runs = long if long.sizes["run"] else style.experiment(dataset, "success")
+    runs = long if long.sizes["run"] else _of_success(dataset)
     widths = np.unique(runs["network_hidden"].values)
     for index, (width, color) in enumerate(zip(widths, style.palette(len(widths)), strict=True)):
         run = runs.isel(run=np.flatnonzero(runs["network_hidden"].values == width))
@@ -322,9 +323,13 @@ def _shares_of_kinds(panel: Axes, runs: xr.Dataset) -> None:
     panel.set(xlabel=r"width $H$", ylabel="share of runs", ylim=(0, 1))
 
 
+def _of_success(dataset: xr.Dataset) -> xr.Dataset:
+    return style.experiment(dataset, "success")
+
+
 def _targets(dataset: xr.Dataset) -> list[xr.Dataset]:
     """Split the runs of ``success`` by target, in the order given, each part sorted by width."""
-    runs = style.experiment(dataset, "success")
+    runs = _of_success(dataset)
     names = runs["target"].values
     return [
         runs.isel(run=np.flatnonzero(names == name)).sortby("network_hidden")

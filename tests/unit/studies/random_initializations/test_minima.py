@@ -19,7 +19,9 @@ PAIR_SAME = ((1.0, -0.8, 0.7), (3.0, -2.4, -0.7 / 3.0))
 PAIR_OPPOSITE = ((1.0, -0.8, 0.7), (-2.0, 1.6, -0.35))
 
 
-def at(target: df.PiecewiseLinear, *neurons: tuple[float, float, float]) -> tuple[df.Problem, Array]:
+def at(
+    target: df.PiecewiseLinear, *neurons: tuple[float, float, float]
+) -> tuple[df.Problem, Array]:
     """A network of these neurons, with the output bias that makes N(0) = f(0)."""
     problem = df.Problem(inputs=INTERVAL, target=target, network=df.Network(len(neurons)))
     theta = np.append(np.array(neurons).T.ravel(), 0.0)
