@@ -119,7 +119,7 @@ def constant_targets() -> xr.Dataset:
             "start_edge": np.geomspace(3.0, 600.0, 5),
             "step_size_edge": np.geomspace(1e-3, 0.5, 4),
         },
-        attrs={"second_moment": 1.0 / 3.0},
+        attrs={"moment_norm": 4.0 / 3.0},
     )
 
 

@@ -120,10 +120,10 @@ def sizes_of(size: Any, problem: df.Problem, theta: NDArray[np.float64]) -> NDAr
     if not isinstance(size, dict):
         return np.full(len(theta), float(size))
     low, high = problem.inputs.low, problem.inputs.high
-    second_moment = (low**2 + low * high + high**2) / 3
+    moments = [[(low**2 + low * high + high**2) / 3, (low + high) / 2], [(low + high) / 2, 1.0]]
     value = float(problem.target.model_dump()["value"])
     start = (theta**2).sum(axis=1) + (theta[:, -1] - 2 * value) ** 2
-    return np.asarray(size["lyapunov_fraction"] * 2 / ((1 + second_moment) * start + 2))
+    return np.asarray(size["lyapunov_fraction"] * 2 / (np.linalg.eigvalsh(moments)[-1] * start + 2))
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,12 @@ MAX_LISTED = 64
 
 
 class LyapunovFraction(Model):
-    """A step size relative to the bound 2/((1 + E|X|²) V(θ₀) + 2) of each initialisation (1.3)."""
+    """A step size relative to the bound 2/(λ V(θ₀) + 2) of each initialisation (1.3)."""
 
     lyapunov_fraction: Positive = Field(
-        description="times 2/((1 + E|X|²) V(θ₀) + 2), for each initialisation its own; constant "
-        "targets and `relu` or `leaky_relu` only (docs/mathematics.md, 1.3)"
+        description="times 2/(λ V(θ₀) + 2), for each initialisation its own, λ the largest eigenvalue "
+        "of E[(X, 1)(X, 1)ᵀ]; constant targets and `relu` or `leaky_relu` only "
+        "(docs/mathematics.md, 1.3)"
     )
 
 

@@ -16,7 +16,14 @@ from pydantic import (
 
 from descentflow.errors import InputError
 from descentflow.functions import gauss_legendre
-from descentflow.functions.data_points import MAX_COORDINATE, MAX_POINTS, Points, second_moment_of
+from descentflow.functions.data_points import (
+    MAX_COORDINATE,
+    MAX_POINTS,
+    Points,
+    largest_eigenvalue,
+    moment_norm_of,
+    second_moment_of,
+)
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import Number, Positive, Whole, check
@@ -137,10 +144,17 @@ class Uniform(Interval):
 
     @property
     def second_moment(self) -> float:
-        """E|X|², the constant X2 of the step size bound (1.3)."""
+        """E|X|²."""
         if self.finite:
             return second_moment_of(*self.sample())
         return (self.low * self.low + self.low * self.high + self.high * self.high) / 3.0
+
+    @property
+    def moment_norm(self) -> float:
+        """The largest eigenvalue of E[(X, 1)(X, 1)ᵀ], the constant of the step size bound (1.3)."""
+        if self.finite:
+            return moment_norm_of(*self.sample())
+        return largest_eigenvalue(0.5 * (self.low + self.high), self.second_moment)
 
     def sample(self) -> tuple[Array, Array]:
         """Return points (d, n) and probabilities (n,) of the rule; raise InputError without one."""
@@ -214,6 +228,11 @@ class PolynomialDensity(Interval):
         """E|X|²."""
         return self._moment(2) / self._moment(0)
 
+    @property
+    def moment_norm(self) -> float:
+        """The largest eigenvalue of E[(X, 1)(X, 1)ᵀ]."""
+        return largest_eigenvalue(self._moment(1) / self._moment(0), self.second_moment)
+
     def sample(self) -> tuple[Array, Array]:
         """Raise InputError: the law lives on an interval."""
         raise InputError("inputs: a law on finitely many points is needed")
@@ -278,6 +297,11 @@ class Normal(PublicModel):
     def second_moment(self) -> float:
         """E|X|²."""
         return self.mean * self.mean + self.scale * self.scale
+
+    @property
+    def moment_norm(self) -> float:
+        """The largest eigenvalue of E[(X, 1)(X, 1)ᵀ]."""
+        return largest_eigenvalue(self.mean, self.second_moment)
 
     def sample(self) -> tuple[Array, Array]:
         """Raise InputError: the law lives on an interval."""

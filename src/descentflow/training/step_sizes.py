@@ -50,12 +50,12 @@ def lyapunov_gradient(problem: Problem, theta: ArrayLike) -> Array:
 def step_size_bound(problem: Problem, start: Array) -> Array:
     """Return the step size up to which V never grows, for values V(θ₀).
 
-    It is 2/((1 + E|X|²) V(θ₀) + 2) for one hidden layer (1.3). For more it is that of 9.3, in which
-    V(θ₀) is counted from its least value.
+    It is 2/(λ V(θ₀) + 2) for one hidden layer, λ the largest eigenvalue of E[(X, 1)(X, 1)ᵀ] (1.3). For
+    more it is that of 9.3, in which V(θ₀) is counted from its least value.
     """
     maps, moment = problem.layout.affine_maps, 1.0 + problem.inputs.second_moment
     if maps == 2:
-        return 2.0 / (moment * start + 2.0)
+        return 2.0 / (problem.inputs.moment_norm * start + 2.0)
     excess = np.maximum(start - least_lyapunov(problem), 0.0)
     bound = moment * maps * (excess / maps) ** (maps - 1)
     for after in range(1, maps):  # the number of affine maps that come later

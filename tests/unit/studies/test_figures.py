@@ -126,7 +126,7 @@ def test_envelopes_and_bound_of_constant_targets(datasets: Datasets) -> None:
     np.testing.assert_allclose((envelope * n)[known], expected, rtol=1e-15)
     panel = draw(datasets, "constant_targets", "step_size_phases").axes[0]
     x, y = line(panel, "bound")
-    # cells are geometric: 3 to 600 in 4, 1e-3 to 0.5 in 3; E|X|² = 1/3 on [0, 1]
+    # cells are geometric: 3 to 600 in 4, 1e-3 to 0.5 in 3; λ = 4/3 in this dataset
     start, gamma = 3.0 * 200.0 ** (x / 4), 1e-3 * 500.0 ** (y / 3)
     np.testing.assert_allclose(gamma, 2.0 / ((4.0 / 3.0) * start + 2.0), rtol=1e-12)
     share = datasets["constant_targets"]["monotone_share"].values

@@ -16,7 +16,7 @@ LEAST_HORIZON = {"step": 1e5, "time": 100.0}
 
 
 BOUNDS = {
-    **dict.fromkeys(("convergence", "dimensions"), "2/((1 + E|X|^2) V(theta_0) + 2)"),
+    **dict.fromkeys(("convergence", "dimensions"), "2/(lambda_max V(theta_0) + 2)"),
     "depths": "K/B(V(theta_0) - min V) (9.3)",
 }
 """Step sizes below which V never grows."""

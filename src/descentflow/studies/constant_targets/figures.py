@@ -96,12 +96,12 @@ def step_size_phases(dataset: xr.Dataset) -> Figure:
     panel.grid(False)
     style.log_ticks(panel, lyapunov_edges, gamma_edges)
     lyapunov = np.geomspace(lyapunov_edges[0], lyapunov_edges[-1], 200)
-    bound = 2.0 / ((1.0 + float(dataset.attrs["second_moment"])) * lyapunov + 2.0)
+    bound = 2.0 / (float(dataset.attrs["moment_norm"]) * lyapunov + 2.0)
     inside = bound >= gamma_edges[0]
     x = style.cell_position(lyapunov[inside], lyapunov_edges)
     y = style.cell_position(bound[inside], gamma_edges)
     panel.plot(x, y, color="white", linewidth=3.0)  # a margin around the black curve
-    label = r"bound $\gamma=2/((1+\mathbb{E}|X|^2)V(\Theta_0)+2)$"
+    label = r"bound $\gamma=2/(\lambda_{\max}V(\Theta_0)+2)$"
     panel.plot(x, y, label=label, color="black", linewidth=1.4)
     panel.set(xlabel=r"$V(\Theta_0)$", ylabel=r"step size $\gamma$")
     title = (

@@ -136,7 +136,7 @@ def _phases(dataset: xr.Dataset, columns: Columns, rows: Sequence[TrainedRun]) -
     chosen = [n for n, row in enumerate(rows) if row.run.experiment == "step_sizes"]
     if not chosen:
         return dataset
-    dataset.attrs["second_moment"] = rows[chosen[0]].run.problem.inputs.second_moment
+    dataset.attrs["moment_norm"] = rows[chosen[0]].run.problem.inputs.moment_norm
     extremes, sizes = [], []
     for number in chosen:
         start, gamma, *_ = _points(columns, number)
