@@ -53,7 +53,13 @@ def _kind_of_hidden(value: object) -> str:
 
 
 def _one_layer_as_number(value: object) -> object:
-    return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+    if (
+        isinstance(value, list | tuple)
+        and len(value) == 1
+        and not isinstance(value[0], list | tuple)
+    ):
+        return value[0]
+    return value
 
 
 Width = Annotated[Whole, Field(ge=1, le=MAX_WIDTH)]

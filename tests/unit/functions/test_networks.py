@@ -51,7 +51,14 @@ def test_realization(name: str) -> None:
 
 
 def test_limits() -> None:
-    for wrong in ({"hidden": 0}, {"hidden": 65_537}, {"hidden": 1, "outputs": 0}, {"hidden": 1.5}):
+    for wrong in (
+        {"hidden": [[4, 4]]},
+        {"hidden": [[4]]},
+        {"hidden": 0},
+        {"hidden": 65_537},
+        {"hidden": 1, "outputs": 0},
+        {"hidden": 1.5},
+    ):
         with pytest.raises(ValidationError):
             Network.model_validate(wrong)
     assert Network(hidden=2, outputs=3).layout(4) == Layout(inputs=4, hidden=2, outputs=3)

@@ -41,7 +41,8 @@ def test_constant_targets_on_cubes_go_through_the_stages(tmp_path: Path) -> None
         assert theta.shape == (3, run.setting.parameter_count)
         risk = data["risk"].values[number, :3, 0]
         np.testing.assert_array_equal(risk, run.setting.risk(theta))
-    assert (np.diff(data["lyapunov"].values, axis=2) <= 0.0).all()
+    lyapunov = data["lyapunov"].values
+    assert (np.diff(lyapunov, axis=2) <= 1e-15 * lyapunov[..., :1]).all()  # rounding of its sum
     found = {claim.id: claim.holds for claim in judge(data)}
     assert found["lyapunov_identity"] is True
     assert found["lyapunov_descent_on_cubes"] is True
