@@ -11,6 +11,9 @@ DIVERGING_EXPERIMENTS = ("diverging", "other_jump")
 SLOPE_TOLERANCE, CONSTANT_TOLERANCE = 0.02, 0.01
 LEAST_TIME, LEAST_TIME_OF_ENDS = 1e8, 1e4
 """Earlier, power laws have not settled, and flows are not at their ends."""
+LEAST_STEPS = 1e8
+PERIOD_ERROR, LEAST_LENGTH = 1e-9, 1e-4
+"""An orbit repeats to rounding, and is no point at rest."""
 MIN_GROWTH = 1e-3
 """A norm whose log-log slope over the last decade of time is at most this does not grow."""
 
@@ -27,12 +30,45 @@ def judge(dataset: xr.Dataset) -> list[Claim]:
     if "diverging" in experiments:
         runs = dataset.isel(run=np.flatnonzero(np.isin(experiments, DIVERGING_EXPERIMENTS)))
         claims += [_monotone(runs), _slopes(runs), _constants(runs)]
+    if "descent_below" in experiments:
+        claims.append(_cycles(dataset.isel(run=np.flatnonzero(experiments == "descent_below"))))
     # The experiment takes any target; theory knows this one.
     controls = (experiments == "affine") & (dataset["case"].values == "affine")
     controls &= dataset["expected_attained"].values == 1.0
     if controls.any():
         claims.append(_controls_bounded(dataset.isel(run=np.flatnonzero(controls))))
     return claims + landscape_claims.judge(dataset) + minimiser_claims.judge(dataset)
+
+
+def _cycles(runs: xr.Dataset) -> Claim:
+    """Judge where gradient descent ends that starts below every critical risk, and is stable there."""
+    present = runs["status"].values >= 0
+    stable = present & (runs["start_sharpness"].values < 2.0)
+    error, length, multiplier, sharpness, norm = (
+        runs[name].values[stable]
+        for name in ("period_error", "orbit_length", "multiplier", "orbit_sharpness", "orbit_norm")
+    )
+    attracting = (error <= PERIOD_ERROR) & (length >= LEAST_LENGTH) & (multiplier < 1.0)
+    texts = ["no start"]
+    if error.size:
+        texts = [
+            f"|theta_(n+2) - theta_n| <= {error.max():.1e}",
+            f"largest multiplier {multiplier.max():.7f}",
+            f"gamma lambda_max {sharpness.min():.5f} to {sharpness.max():.5f} in the mean",
+            f"norms {norm.min():.2f} to {norm.max():.2f}",
+        ]
+    return Claim(
+        STUDY,
+        "descent_ends_in_a_cycle",
+        "below m_H descent with constant gamma ends in an attracting orbit of period 2 (4.6)",
+        describe_runs(runs, "descent_below"),
+        "predicted here",
+        f"{int(attracting.sum())} of {error.size} starts with gamma lambda_max < 2: "
+        f"{', '.join(texts)}; {int(present.sum()) - error.size} other starts",
+        f"all: period error <= {PERIOD_ERROR:g}, steps >= {LEAST_LENGTH:g}, multipliers < 1",
+        bool(attracting.all()) if error.size else None,
+        lacks(runs, "step", LEAST_STEPS),
+    )
 
 
 def _monotone(runs: xr.Dataset) -> Claim:

@@ -136,6 +136,9 @@ EXPERIMENTS = {
     "critical_risks": _LISTS,
     "least_critical_risks": _LISTS,
     "descent": _step("gd", two_neurons, at_half, required_experiments=_STARTS),
+    "descent_below": _step(
+        "gd", two_neurons, below_every_critical_risk, snapshots_of_all, landscape=True
+    ),
     "affine": _any_target(snapshots_of_all),
     **dict.fromkeys(
         ("step_one", "step_two", "hinge", "parabola", "parabola_four", "parabola_six"),

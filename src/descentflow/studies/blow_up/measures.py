@@ -12,7 +12,7 @@ from descentflow.datasets.aggregate import Small
 from descentflow.datasets.columns import Columns
 from descentflow.datasets.padding import named
 from descentflow.datasets.terminal_states import add_terminal_states
-from descentflow.datasets.trained_runs import TrainedRun
+from descentflow.datasets.trained_runs import TrainedRun, snapshots_of
 from descentflow.errors import InputError
 from descentflow.functions.networks import split
 from descentflow.functions.targets import Step
@@ -40,6 +40,8 @@ def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
         title = named(f"d log {name}/d log t over the last decade")
         dataset[f"{name}_slope"] = ("initialization", values, title)
     dataset = add_outer_norms(_ratios(add_terminal_states(dataset, row), row), row)
+    if row.run.experiment == "descent_below":
+        dataset = _orbits(dataset, row)
     return _realizations(dataset, row)
 
 
@@ -106,6 +108,34 @@ def _ratios(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     grows = (np.diff(late, axis=1) > 0.0).all(axis=1).astype(np.float64)
     dataset["norm_grows"] = ("initialization", grows)
     dataset["norm_grows"].attrs = named("1 where the norm grew at every record of the last decade")
+    return dataset
+
+
+def _orbits(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
+    """Add how gradient descent moves at the end: an orbit of period 2, and if it attracts (4.6)."""
+    problem, gamma = row.run.problem, float(row.step_size)
+    theta = row.data["parameters"].values
+    after = theta - gamma * problem.gradient(theta)
+    again = after - gamma * problem.gradient(after)
+    one = np.eye(problem.parameter_count)
+    hessians = problem.hessian(theta), problem.hessian(after)
+    two_steps = (one - gamma * hessians[1]) @ (one - gamma * hessians[0])
+    sharpness = [gamma * np.linalg.eigvalsh(hessian)[:, -1] for hessian in hessians]
+    start = snapshots_of(row)[0][:, 0]
+    first = gamma * np.linalg.eigvalsh(problem.hessian(start))[:, -1]
+    numbers = {
+        "period_error": (np.abs(again - theta).max(axis=1), "|theta_(n+2) - theta_n| at the end"),
+        "orbit_length": (np.abs(after - theta).max(axis=1), "|theta_(n+1) - theta_n| at the end"),
+        "multiplier": (
+            np.abs(np.linalg.eigvals(two_steps)).max(axis=1),
+            "largest modulus of the eigenvalues of the two-step map's derivative",
+        ),
+        "start_sharpness": (first, "gamma lambda_max at the start"),
+        "orbit_norm": (np.sqrt((theta * theta).sum(axis=1)), "|theta| at the end"),
+        "orbit_sharpness": (np.mean(sharpness, axis=0), "gamma lambda_max, mean of two steps"),
+    }
+    for name, (values, title) in numbers.items():
+        dataset[name] = ("initialization", values, named(title))
     return dataset
 
 
