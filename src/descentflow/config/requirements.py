@@ -17,6 +17,7 @@ from descentflow.schema.model import Check
 Constraint = Callable[[Experiment], Iterator[ConfigProblem]]
 
 RELU, HOMOGENEOUS = ("relu",), ("relu", "leaky_relu")
+BOUNDED_LAWS = ("uniform", "polynomial_density")
 
 
 def constraint(*fields: str) -> Callable[[Constraint], Check]:
@@ -32,6 +33,15 @@ def uniform_on_an_interval(run: Experiment) -> Iterator[ConfigProblem]:
     elif run.inputs.rule is not None:
         text = "this experiment needs the law on an interval; leave rule and nodes out"
         yield ("inputs", "rule"), f"{text}, found {run.inputs.rule}"
+
+
+@constraint("inputs")
+def law_on_an_interval(run: Experiment) -> Iterator[ConfigProblem]:
+    """A law with a density on an interval, without a rule"""
+    if run.inputs.law not in BOUNDED_LAWS:
+        yield ("inputs", "law"), required(BOUNDED_LAWS, run.inputs.law)
+    elif isinstance(run.inputs, Uniform):
+        yield from uniform_on_an_interval.find(run)
 
 
 @constraint("inputs")
@@ -52,6 +62,13 @@ def one_target(run: Experiment) -> Iterator[ConfigProblem]:
     if isinstance(run.target, tuple):
         text = f"a list of {len(run.target)}"
         yield ("target",), required(["one target, which is no list"], text)
+
+
+@constraint("initialization")
+def below_every_critical_risk(run: Experiment) -> Iterator[ConfigProblem]:
+    """Starts `below: least_critical_risk`"""
+    if run.initialization.below is None:
+        yield ("initialization", "below"), required(["least_critical_risk"], "none")
 
 
 @constraint("initialization")

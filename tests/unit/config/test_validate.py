@@ -503,13 +503,13 @@ def test_problems_of_all_levels_are_told_together() -> None:
     mapping = study_of(
         "gradient_flows",
         staircas=setting(),
-        near_fits=setting(target=PARABOLA, network={"hidden": 0, "activation": "rulu"}),
+        vector_targets=setting(target=PARABOLA, network={"hidden": 0, "activation": "rulu"}),
         saddles=3,
     )
     mapping |= {"seed": "x", "sed": 1}
     law = {"law": "uniform", "low": "x", "dimension": 2, "nodes": 3}
     mapping["studies"]["constant_targets"] = {"flow": setting(inputs=law, target=AFFINE)}
-    near = "studies.gradient_flows.near_fits"
+    near = "studies.gradient_flows.vector_targets"
     flow = "studies.constant_targets.flow"
     assert paths(mapping) == {
         *("seed", "sed", "studies.gradient_flows.staircas", "studies.gradient_flows.saddles"),

@@ -6,6 +6,7 @@ from typing import Any
 from descentflow.config.experiment import MAX_LISTED, CriticalRisks, Experiment
 from descentflow.config.requirements import (
     RELU,
+    below_every_critical_risk,
     constraint,
     plain_training,
     room_for_hessians,
@@ -71,13 +72,6 @@ def narrow(run: Experiment) -> Iterator[ConfigProblem]:
     """At most 64 neurons"""
     if run.network.width > MAX_LISTED:
         yield ("network", "hidden"), required([f"at most {MAX_LISTED} neurons"], run.network.hidden)
-
-
-@constraint("initialization")
-def below_every_critical_risk(run: Experiment) -> Iterator[ConfigProblem]:
-    """Starts `below: least_critical_risk`"""
-    if run.initialization.below is None:
-        yield ("initialization", "below"), required(["least_critical_risk"], "none")
 
 
 @constraint("training")

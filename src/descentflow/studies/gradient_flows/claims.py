@@ -12,6 +12,8 @@ LEVEL_TOLERANCE = 1e-6
 FOUND_TOLERANCE = 1e-9
 LEAST_PROVED = 0.95
 ZERO = 1e-8
+NULL = 1e-9
+"""Eigenvalues of the Hessian below this part of the largest are 0 up to rounding."""
 LEAST_TIME = 1e4
 """Earlier, flows are not at their limits yet."""
 LARGEST_STEP = 1e-2
@@ -28,15 +30,19 @@ def judge(dataset: xr.Dataset) -> list[Claim]:
     if runs is not None:
         claims += [_energy(runs, "staircase"), *_levels(dataset, runs), _proved(runs)]
         claims.append(_threshold(runs, "staircase", 1))
-    runs = _experiment(dataset, "near_fits")
+    runs = _experiment(dataset, "below_threshold")
     if runs is not None:
-        claims.append(_threshold(runs, "near_fits", 2))
+        claims.append(_thresholds(runs))
     runs = _experiment(dataset, "saddles")
     if runs is not None:
-        claims.append(_escape(runs))
+        claims += [_signature(dataset, runs), _escape(runs)]
     runs = _experiment(dataset, "vector_targets")
     if runs is not None:
-        claims += [_energy(runs, "vector_targets"), _balances(runs), _critical(runs)]
+        claims += [_energy(runs, "vector_targets"), _balances(runs)]
+        claims.append(_critical(runs, "vector_flows_end_critical"))
+    runs = _experiment(dataset, "general_targets")
+    if runs is not None:
+        claims.append(_critical(runs, "general_flows_end_critical"))
     runs = _experiment(dataset, "small_steps")
     if runs is not None and runs["distance_to_flow"].notnull().any():
         claims.append(_small_steps(runs))
@@ -76,16 +82,16 @@ def _balances(runs: xr.Dataset) -> Claim:
     )
 
 
-def _critical(runs: xr.Dataset) -> Claim:
+def _critical(runs: xr.Dataset, name: str) -> Claim:
     present = runs["status"].values >= 0
     critical = runs["end_kind"].values[present] == KINDS["critical"]
     risks = np.unique(np.round(runs["end_risk"].values[present][critical], 9))
     shown = ", ".join(f"{risk:.7g}" for risk in risks[:6])
     return Claim(
         STUDY,
-        "vector_flows_end_critical",
-        "bounded flows for vector-valued targets end at critical points",
-        describe_runs(runs, "vector_targets"),
+        name,
+        "bounded flows for continuous targets, also with several outputs, end at critical risks (3.1)",
+        describe_runs(runs, str(runs["experiment"].values[0])),
         "paper (convergence of the risk to a critical one)",
         f"{int(critical.sum())} of {critical.size}; critical risks {shown}",
         "all",
@@ -171,17 +177,55 @@ def _threshold(runs: xr.Dataset, experiment: str, hidden: int) -> Claim:
     below = (runs["start_risk"] < runs["threshold"]).values
     final = runs["final_risk"].values[below]
     ended = final <= ZERO
-    level = "alpha^2/12" if hidden == 1 else "alpha^2/972"
     return Claim(
         STUDY,
         f"threshold_h{hidden}",
-        f"for H = {hidden} every flow that starts below {level} ends at 0",
+        f"for H = {hidden} every flow that starts below alpha^2/12 ends at 0",
         describe_runs(runs, experiment) if runs.sizes["run"] else experiment,
         "paper; constant as we state it",
         f"{int(ended.sum())} of {final.size} such starts end below {ZERO:g}",
         "all",
         bool(ended.all()) if final.size else None,
         lacks(runs, "time", LEAST_TIME),
+    )
+
+
+def _thresholds(runs: xr.Dataset) -> Claim:
+    present = runs["status"].values >= 0
+    below = (runs["start_risk"] < runs["threshold"]).values[present]
+    final = runs["final_risk"].values[present]
+    ended = final <= ZERO
+    widths = np.unique(runs["network_hidden"].values)
+    levels = ", ".join(f"1/{12 * (2 * (int(width) // 2) + 1) ** 4}" for width in widths)
+    return Claim(
+        STUDY,
+        "thresholds",
+        "every bounded flow that starts below the least critical risk above 0 ends at 0 (3.2, 3.3)",
+        describe_runs(runs, "below_threshold: random starts, rejected until L is below"),
+        "paper; constant as we state it",
+        f"{int(below.sum())} of {below.size} start below alpha^2 times {levels}; "
+        f"{int(ended.sum())} end below {ZERO:g}, the largest at {final.max():.1e}",
+        "all",
+        bool(below.all() and ended.all()),
+        lacks(runs, "time", LEAST_TIME),
+    )
+
+
+def _signature(dataset: xr.Dataset, runs: xr.Dataset) -> Claim:
+    """Count the negative eigenvalues of the Hessian at the zig-zags."""
+    spectrum = dataset["saddle_spectrum"].values
+    negative = (spectrum < -NULL * np.abs(spectrum).max(axis=1, keepdims=True)).sum(axis=1)
+    kinks = dataset["saddle"].values
+    shown = ", ".join(f"n = {int(n)}: {count}" for n, count in zip(kinks, negative, strict=True))
+    return Claim(
+        STUDY,
+        "saddle_signature",
+        "at the zig-zag with n kinks the Hessian has exactly n negative eigenvalues (3.3)",
+        f"saddles: H = {int(runs['network_hidden'].values[0])}",
+        "computed",
+        shown,
+        "n of them",
+        bool((negative == kinks).all()),
     )
 
 

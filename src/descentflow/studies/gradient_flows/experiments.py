@@ -7,7 +7,9 @@ from typing import Any
 from descentflow.config.experiment import Descent, Experiment, Flow
 from descentflow.config.requirements import (
     RELU,
+    below_every_critical_risk,
     constraint,
+    law_on_an_interval,
     one_target,
     plain_training,
     room_for_hessians,
@@ -87,9 +89,17 @@ _FLOWS = RequiredExperiments(
 
 EXPERIMENTS = {
     "staircase": _affine("gf", one_target, landscape=True),
-    "near_fits": _affine("gf", one_target),
+    "below_threshold": _affine(
+        "gf", one_target, not_constant, below_every_critical_risk, landscape=True
+    ),
     "saddles": _affine("gf", one_target, not_constant),
     "small_steps": _affine("gd", snapshots_of_all, snapshot_at_time_1, required_experiments=_FLOWS),
     "small_steps_flow": _affine("gf", snapshots_of_all, until_time_1),
     "vector_targets": _affine("gf"),
+    "general_targets": ExperimentType(
+        Experiment,
+        activations=RELU,
+        methods=("gf",),
+        constraints=(law_on_an_interval, plain_training, room_for_hessians()),
+    ),
 }

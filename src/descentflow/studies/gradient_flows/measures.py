@@ -31,7 +31,7 @@ SLAB = 2**14
 def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Add critical risks, the distances of the ends to them, the error of the energy identity."""
     problem = row.run.problem
-    single = isinstance(problem.target, Affine)
+    single = isinstance(problem.target, Affine) and problem.inputs.law == "uniform"
     levels = theory.critical_risks(problem) if single else np.empty(0)
     dataset["critical_risk"] = ("level", levels, named("critical risks"))
     threshold = theory.threshold(problem) if single else np.nan
