@@ -19,11 +19,11 @@ SPECIAL = "&<>|*_`[]^~$\\"
 """Characters that some flavour of Markdown would not leave as they are."""
 
 INTRODUCTION = """\
-Every statement of the papers that can be tested, and every one that this project derives or
-predicts, with where it was tested, what was measured and what it had to be. *Paper*: stated in the
-paper. *As we state it*: the paper's, its constant recalled. *Derived*: derived in
-[mathematics.md](mathematics.md), where the numbers in brackets lead. *Predicted here*: ours, and
-tested only. The page is written by `make gallery` from `results/claims.csv` of the studies as
+What is tested of the papers' statements, and of those that this project derives, computes or
+predicts: where, what was measured and what it had to be. *Paper*: stated in the paper. *As we state
+it*: the paper's, its constant recalled. *Derived*: proved in [mathematics.md](mathematics.md), where
+the numbers in brackets lead. *Computed*: a calculation there that is no complete proof. *Predicted
+here*: ours, and tested only. The page is written by `make gallery` from `results/claims.csv` of the studies as
 shipped; `make report` shows the same table with filters.
 
 ![The claims with their verdicts](gallery/claims.svg)

@@ -90,7 +90,7 @@ def _rate_claims(run: xr.Dataset) -> list[Claim]:
             f"affine_rate_{activation}",
             f"for f = x and {_name(run)} flows blow up with {law} (4.4)",
             _where(run),
-            "derived",
+            "computed (4.4)",
             f"slopes over the last decade, {'; '.join(texts)}",
             f"within {tolerance:g}",
             error <= tolerance,
@@ -114,7 +114,7 @@ def _constants_claim(run: xr.Dataset, count: int) -> Claim:
         f"affine_constants_{run['network_activation'].item()}",
         f"for f = x and {_name(run)}, |v|^6/t and L |v|^4 tend to the limits of 4.4",
         _where(run),
-        "derived",
+        "computed (4.4)",
         f"ratios to them at the end {growth.min():.4f} to {growth.max():.4f} and "
         f"{decay.min():.4f} to {decay.max():.4f}",
         f"within {CONSTANT_TOLERANCE:g} of 1",
