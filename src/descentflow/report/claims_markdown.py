@@ -23,8 +23,8 @@ What is tested of the papers' statements, and of those that this project derives
 predicts: where, what was measured and what it had to be. *Paper*: stated in the paper. *As we state
 it*: the paper's, its constant recalled. *Derived*: proved in [mathematics.md](mathematics.md), where
 the numbers in brackets lead. *Computed*: a calculation there that is no complete proof. *Predicted
-here*: ours, and tested only. The page is written by `make gallery` from `results/claims.csv` of the studies as
-shipped; `make report` shows the same table with filters.
+here*: ours, and tested only. The page is written by `make gallery` from `results/claims.csv` of the
+studies as shipped; `make report` shows the same table with filters.
 
 ![The claims with their verdicts](gallery/claims.svg)
 """

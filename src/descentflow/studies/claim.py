@@ -18,9 +18,10 @@ class Claim:
     """One judged statement.
 
     ``source`` says whose it is: ``paper``, ``as we state it`` (recalled), ``derived``, ``computed`` (a
-    calculation that is no complete proof) or ``predicted here``; ``where`` names the experiment and its parameters; ``bound`` is what
-    ``measured`` is held against. ``holds`` is None where nothing could be measured. ``needs`` says
-    what an experiment must have that is too small to judge the statement, such as ``t >= 1e8``; it
+    calculation that is no complete proof) or ``predicted here``; ``where`` names the experiment and
+    its parameters; ``bound`` is what ``measured`` is held against. ``holds`` is None where nothing
+    could be measured. ``needs`` says what an experiment must have that is too small to judge the
+    statement, such as ``t >= 1e8``; it
     depends on the experiment's size, never on what was measured.
     """
 

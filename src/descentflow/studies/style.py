@@ -216,13 +216,9 @@ def label_panels(axes: Sequence[Axes], titles: Sequence[str] = ()) -> None:
 
 
 def note(panel: Axes, text: str, place: tuple[float, float], y: str = "axes", **look: Any) -> None:
-    """Write small text at fractions of the panel's sides, or at a height in ``data`` units.
-
-    It takes no part in the layout: long notes would leave narrow panels no room.
-    """
+    """Write small text at fractions of the panel's sides, or at a height in ``data`` units."""
     transform = panel.transAxes if y == "axes" else panel.get_yaxis_transform()
-    written = panel.text(*place, text, transform=transform, **{"size": 6, "va": "bottom", **look})
-    written.set_in_layout(False)
+    panel.text(*place, text, transform=transform, **{"size": 6, "va": "bottom", **look})
 
 
 def legend_above(figure: Figure, panel: Axes, columns: int, title: str | None = None) -> None:

@@ -357,7 +357,8 @@ def _name_levels(
     lines = []
     for risk, name, minimum in reversed(_levels(dataset, run)):
         lines.append(f"{risk:.3g} {name}" + ("" if minimum else ", saddle"))
-    style.note(panel, "\n".join(lines), place, va=side)
+    # Outside the layout: long names would leave narrow panels no room.
+    style.note(panel, "\n".join(lines), place, va=side, in_layout=False)
 
 
 def _explain_levels(panel: Axes) -> None:
