@@ -37,15 +37,17 @@ def shrink(figure: Path, picture: Path) -> None:
 
 
 def counted(claims: Path) -> str:
-    """Return a table with one row per study and one column per verdict of the file."""
+    """Return a table with one row per study: statements by verdict, and self-checks."""
     with claims.open(newline="", encoding="utf-8") as file:
-        rows = [(row["study"], VERDICTS[row["holds"]]) for row in csv.DictReader(file)]
-    counts = Counter(rows)
-    studies = list(dict.fromkeys(study for study, _ in rows))
+        rows = list(csv.DictReader(file))
+    counts = Counter((row["study"], row["kind"], VERDICTS[row["verdict"]]) for row in rows)
     titles = " | ".join(VERDICTS.values())
-    lines = [f"| claims about | {titles} |", f"|---{'|---' * len(VERDICTS)}|"]
-    for study in studies:
-        cells = [str(counts[study, verdict]) for verdict in VERDICTS.values()]
+    lines = [f"| statements about | {titles} | self-checks that hold |"]
+    lines += [f"|---{'|---' * len(VERDICTS)}|---|"]
+    for study in dict.fromkeys(row["study"] for row in rows):
+        cells = [str(counts[study, "statement", verdict]) for verdict in VERDICTS.values()]
+        checks = [counts[study, "self_check", verdict] for verdict in VERDICTS.values()]
+        cells.append(f"{checks[0]} of {sum(checks)}")
         lines.append(f"| [`{study}`](docs/{study}.md) | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""A made-up table of claims: three that hold, and one with each other verdict."""
+"""A made-up table of claims: three that hold, one a self-check, and one with each other verdict."""
 
 import csv
 from pathlib import Path
@@ -7,12 +7,30 @@ from descentflow.studies.claim import COLUMNS, Claim
 from descentflow.studies.claims_table import Row
 
 CLAIMS = (
-    Claim("constant_targets", "one", "V <= 1", "convergence: H = 4", "paper", "0.5", "<= 1", True),
+    Claim(
+        *(
+            "constant_targets",
+            "one",
+            "V <= 1",
+            "convergence: H = 4",
+            "paper 1.1",
+            "half",
+            "<= 1",
+            True,
+        ),
+        value=0.5,
+        interval=(0.4, 0.61),
+        unit="s",
+    ),
     Claim("constant_targets", "two", "<b>bold</b> | bar", "flow", "derived", "3", "2", False),
     Claim("blow_up", "three", "gamma^2 > 0", "affine", "derived", "no start", "all", None),
-    Claim("blow_up", "four", "a word " * 30, "random", "predicted here", "1", "1", True),
-    Claim("blow_up", "five", "risk to 0", "random", "predicted here", "1", "1", True),
+    Claim("blow_up", "four", "a word " * 30, "random", "predicted", "1", "1", True),
+    Claim("blow_up", "five", "risk to 0", "random", "derived", "1", "1", True, self_check=True),
     Claim("blow_up", "six", "|v| ~ t", "affine", "derived", "2", "1", False, "t >= 1e8"),
+)
+
+COUNTED = (
+    "2 of 5 statements hold, 1 FAILS, 1 too small to judge, 1 not measured; 1 of 1 self-checks hold"
 )
 
 

@@ -114,12 +114,12 @@ def _result(job: Job, path: Path) -> None:
         netcdf.write(numbers, path, job.spec, "Small")
 
 
-def claims(path: Path, measured: str = "0.1", holds: str = "holds", ending: str = "\n") -> None:
+def claims(path: Path, text: str = "0.1", verdict: str = "holds", ending: str = "\n") -> None:
     """A table of one claim."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator=ending)
-        writer.writerow(["study", "id", "measured", "holds"])
-        writer.writerow(["random_initializations", "a_claim", measured, holds])
+        writer.writerow(["study", "id", "text", "verdict"])
+        writer.writerow(["random_initializations", "a_claim", text, verdict])
 
 
 def picture(path: Path, width: float = 1.0) -> None:

@@ -109,5 +109,5 @@ def test_the_workflow_runs_on_what_make_env_installs(report: Checkout, tmp_path:
     assert ended.code == 0, ended.text
     figures, claims, what_next = re.findall(r"^(?:figures|claims|next): .*$", ended.text, re.M)[-3:]
     assert figures == "figures: figures/"
-    assert "claims hold" in claims
+    assert "statements hold" in claims
     assert "docs/constant_targets.md" in what_next

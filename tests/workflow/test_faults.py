@@ -123,7 +123,7 @@ def test_a_folder_that_cannot_be_made(warm: Checkout, tmp_path: Path) -> None:
     assert "Traceback" not in ended.text
 
 
-VERDICT = (",holds\n", ",fails\n")
+VERDICT = (",holds,", ",fails,")
 
 
 def forge(path: Path, old: str, new: str) -> None:

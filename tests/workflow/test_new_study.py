@@ -34,7 +34,7 @@ def test_a_folder_is_a_study(extended: Checkout) -> None:
     assert [path.name for path in drawn] == ["medians.pdf", "medians.png", "medians.svg"]
     with (extended.root / "results/widths/claims.csv").open(newline="") as file:
         (claim,) = csv.DictReader(file)
-    assert (claim["study"], claim["id"], claim["holds"]) == ("widths", "median_falls", "holds")
+    assert (claim["study"], claim["id"], claim["verdict"]) == ("widths", "median_falls", "holds")
     for file in ("experiments.py", "captions/medians.rst"):
         extended.edit(f"{FOLDER}/{file}", "\n# A comment.\n")
         assert extended.planned(config=CONFIG) == []

@@ -99,7 +99,7 @@ def fits(locator: "playwright.Locator", size: str) -> None:
 def test_figures_captions_and_claims_at_every_width(report: Path, size: str) -> None:
     rows = claims_table.read(report.parent / "results/claims.csv")
     with opened(report, size) as window:
-        the_first_page(window, str(claims_table.tally(rows)))
+        the_first_page(window, claims_table.counted(rows))
         for study, figures in DRAWN.items():
             window.menu(study.replace("_", " ").capitalize())
             titles = [STUDIES[study].figures[figure].title for figure in figures]
@@ -145,7 +145,7 @@ def a_caption(window: Opened, title: str, size: str) -> None:
     text = caption.inner_text()
     assert "Theory." in text
     assert "12 initialisations each" in text
-    assert "claims hold" in text
+    assert "statements hold" in text
     fits(caption, size)
     pixels = caption.evaluate("text => parseFloat(getComputedStyle(text).fontSize)")
     assert pixels >= SMALLEST_TEXT
@@ -168,7 +168,7 @@ def the_claims(window: Opened, rows: list[claims_table.Row], size: str) -> None:
     of_study = [row for row in rows if row["study"] == "constant_targets"]
     playwright.expect(shown).to_have_count(len(of_study))
     frame.get_by_label("holds", exact=True).uncheck()
-    others = [row for row in of_study if row["holds"] != claims_table.HOLDS]
+    others = [row for row in of_study if row["verdict"] != claims_table.HOLDS]
     playwright.expect(shown).to_have_count(len(others))
     frame.get_by_label("holds", exact=True).check()
     badge = shown.first.locator(".badge")

@@ -195,7 +195,7 @@ def verdicts(path: Path) -> list[list[str]]:
     """Return study, id and verdict of every claim; raises DamagedFile for other tables."""
     rows = table_rows(path)
     try:
-        columns = [rows[0].index(name) for name in ("study", "id", "holds")]
+        columns = [rows[0].index(name) for name in ("study", "id", "verdict")]
         return [[row[column] for column in columns] for row in rows[1:]]
     except (IndexError, ValueError):
         raise DamagedFile(f"{path}: not a table of claims") from None

@@ -77,8 +77,8 @@ class Captions:
         """How many claims hold, of one study or of all; and those that do not, a bullet each."""
         rows = claims_table.read(Path(self._jobs.judge().outputs[0]))
         rows = [row for row in rows if study in ("", row["study"])]
-        bad = [row for row in rows if row["holds"] != HOLDS]
-        return "\n".join([f"**{claims_table.tally(rows)}.**", "", *map(_bullet, bad)])
+        bad = [row for row in rows if row["verdict"] != HOLDS]
+        return "\n".join([f"**{claims_table.counted(rows)}.**", "", *map(_bullet, bad)])
 
     @property
     def configuration(self) -> str:
@@ -93,8 +93,10 @@ class Captions:
 
 
 def _bullet(row: Row) -> str:
-    text = f"{row['statement']}; measured: {row['measured']}; must be: {row['bound']}"
-    return f"* **{WORDS[row['holds']]}**: {_escaped(claims_table.typeset(text))} (``{row['id']}``)"
+    text = f"{row['statement']}; measured: {row['text']}; must be: {row['bound']}"
+    return (
+        f"* **{WORDS[row['verdict']]}**: {_escaped(claims_table.typeset(text))} (``{row['id']}``)"
+    )
 
 
 def _escaped(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.studies import claims_table
-from descentflow.studies.claim import FAILS, HOLDS, NOT_MEASURED, TOO_SMALL
+from descentflow.studies.claim import FAILS, HOLDS, NOT_MEASURED, SELF_CHECK, TOO_SMALL
 from descentflow.studies.claims_table import WORDS, Row
 
 COLUMN, BETWEEN, MARGIN = 5.75, 0.25, 0.15
@@ -49,9 +50,8 @@ def claims(rows: Sequence[Row]) -> Figure:
     panel = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     panel.set(xlim=(0.0, width), ylim=(height, 0.0))
     panel.axis("off")
-    count = claims_table.tally(rows)
-    color = COLORS[count.verdict]
-    panel.text(MARGIN, 0.3, str(count), size=14, weight="bold", color=color, va="center")
+    color, count = COLORS[claims_table.tally(rows).verdict], claims_table.counted(rows)
+    panel.text(MARGIN, 0.3, count, size=12, weight="bold", color=color, va="center")
     for index, column in enumerate(columns):
         left, top = MARGIN + index * (COLUMN + BETWEEN), HEAD
         for block in column:
@@ -61,19 +61,20 @@ def claims(rows: Sequence[Row]) -> Figure:
 
 
 def _blocks(rows: Sequence[Row]) -> list[Block]:
-    """Return the blocks study by study, failed claims first, then those that were not judged."""
+    """Return the blocks study by study: statements, then self-checks, each the failed ones first."""
     blocks = []
     for name, of_study in claims_table.by_study(rows).items():
-        study, count = STUDIES[name], claims_table.tally(of_study)
+        study, count = STUDIES[name], claims_table.counted(of_study)
         blocks.append(Block("", name, (study.title, f"{study.paper}: {count}")))
-        for row in claims_table.worst_first(of_study):
-            texts = [row["statement"]]
-            if row["holds"] != HOLDS:
-                texts += [f"measured: {row['measured']}", f"must be: {row['bound']}"]
+        for row in chain.from_iterable(claims_table.by_kind(of_study).values()):
+            check = "self-check: " if row["kind"] == SELF_CHECK else ""
+            texts = [check + row["statement"]]
+            if row["verdict"] != HOLDS:
+                texts += [f"measured: {row['text']}", f"must be: {row['bound']}"]
                 texts += [f"where: {row['id']}; {row['where']}"]
             typeset = map(claims_table.typeset, texts)
             lines = [line for text in typeset for line in textwrap.wrap(text, CHARACTERS)]
-            blocks.append(Block(row["holds"], name, tuple(lines)))
+            blocks.append(Block(row["verdict"], name, tuple(lines)))
     return blocks
 
 

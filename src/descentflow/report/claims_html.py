@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from html import escape
+from itertools import starmap
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.studies import claims_table
@@ -10,7 +11,7 @@ from descentflow.studies.claim import FAILS, HOLDS, NOT_MEASURED, TOO_SMALL
 from descentflow.studies.claims_table import ORDER, WORDS, Row
 
 CLASSES = {HOLDS: "holds", FAILS: "fails", TOO_SMALL: "small", NOT_MEASURED: "unknown"}
-HEADERS = ("verdict", "statement", "measured", "must be", "where", "whose")
+HEADERS = ("verdict", "statement", "value", "must be", "measured", "where", "whose")
 
 _NUMBER = re.compile(r"\d[\d.]*e-\d+")
 
@@ -18,6 +19,7 @@ STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0; padding: 1rem; color: #1b1b1b;
   background: #fff; }
 h1 { font-size: 1.35rem; margin: 0 0 .6rem; }
+h2 { font-size: 1.1rem; margin: 1.2rem 0 .3rem; }
 h1.fails { color: #c4161c; } h1.holds { color: #1b7837; } h1.unknown { color: #555; }
 h1.small { color: #8a6100; }
 form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; margin-bottom: .8rem; }
@@ -77,16 +79,22 @@ filter();
 
 def page(rows: Sequence[Row]) -> str:
     """Return the page, failing claims first; without scripts it shows everything."""
-    count = claims_table.tally(rows)
-    headers = "".join(f"<th>{header}</th>" for header in HEADERS)
+    tables = "".join(starmap(_table, claims_table.by_kind(rows).items()))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>Claims</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f'<h1 class="{CLASSES[count.verdict]}">{escape(str(count))}</h1>\n{_form(rows)}'
-        f"<table>\n<thead><tr>{headers}</tr></thead>\n<tbody>\n"
-        f"{''.join(map(_row, claims_table.worst_first(rows)))}</tbody>\n</table>\n"
+        f'<h1 class="{CLASSES[claims_table.tally(rows).verdict]}">'
+        f"{escape(claims_table.counted(rows))}</h1>\n{_form(rows)}{tables}"
         f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+
+
+def _table(noun: str, rows: Sequence[Row]) -> str:
+    headers = "".join(f"<th>{header}</th>" for header in HEADERS)
+    return (
+        f"<h2>{noun.capitalize()}</h2>\n<table>\n<thead><tr>{headers}</tr></thead>\n<tbody>\n"
+        f"{''.join(map(_row, rows))}</tbody>\n</table>\n"
     )
 
 
@@ -108,16 +116,17 @@ def _form(rows: Sequence[Row]) -> str:
 
 
 def _row(row: Row) -> str:
-    kind = CLASSES[row["holds"]]
-    cells = {name: _cell(row[name]) for name in ("statement", "where", "measured", "bound")}
+    kind = CLASSES[row["verdict"]]
+    cells = {name: _cell(row[name]) for name in ("statement", "where", "text", "bound")}
     title = escape(STUDIES[row["study"]].title)
     return (
         f'<tr class="{kind}" data-study="{escape(row["study"])}">'
-        f'<td><span class="badge {kind}">{WORDS[row["holds"]]}</span></td>'
+        f'<td><span class="badge {kind}">{WORDS[row["verdict"]]}</span></td>'
         f'<td class="statement">{cells["statement"]}'
         f'<span class="small"><code>{escape(row["id"])}</code></span></td>'
-        f'<td class="measured" data-name="measured">{cells["measured"]}</td>'
+        f'<td class="value" data-name="value">{_cell(claims_table.number(row))}</td>'
         f'<td class="bound" data-name="must be">{cells["bound"]}</td>'
+        f'<td class="measured" data-name="measured">{cells["text"]}</td>'
         f'<td class="where" data-name="where"><span title="{title}">{escape(row["study"])}</span>, '
         f"{cells['where']}</td>"
         f'<td class="whose" data-name="whose">{escape(row["source"])}'

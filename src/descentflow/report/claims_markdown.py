@@ -14,7 +14,7 @@ MARKS = {
     TOO_SMALL: "🟡 **too small to judge**",
     NOT_MEASURED: "⚪ **not measured**",
 }
-HEADERS = ("verdict", "statement", "measured", "must be", "where", "whose")
+HEADERS = ("verdict", "statement", "value", "must be", "measured", "where", "whose")
 SPECIAL = "&<>|*_`[]^~$\\"
 """Characters that some flavour of Markdown would not leave as they are."""
 
@@ -22,9 +22,10 @@ INTRODUCTION = """\
 What is tested of the papers' statements, and of those that this project derives, computes or
 predicts: where, what was measured and what it had to be. *Paper*: stated in the paper. *As we state
 it*: the paper's, its constant recalled. *Derived*: proved in [mathematics.md](mathematics.md), where
-the numbers in brackets lead. *Computed*: a calculation there that is no complete proof. *Predicted
-here*: ours, and tested only. The page is written by `make gallery` from `results/claims.csv` of the
-studies as shipped; `make report` shows the same table with filters.
+the numbers in brackets lead. *Computed*: a calculation there that is no complete proof. *Predicted*:
+ours, and tested only. *Self-checks* are about the code: only a bug can break them. The page is
+written by `make gallery` from `results/claims.csv` of the studies as
+shipped; `make report` shows the same table with filters.
 
 ![The claims with their verdicts](gallery/claims.svg)
 """
@@ -34,25 +35,32 @@ def page(rows: Sequence[Row], digest: str) -> str:
     """Return the page; ``digest`` is that of the table it was written from."""
     return (
         f"<!-- written from a table of digest {digest} -->\n\n# Claims\n\n"
-        f"**{claims_table.tally(rows)}.**\n\n{INTRODUCTION}\n"
+        f"**{claims_table.counted(rows)}.**\n\n{INTRODUCTION}\n"
         + "\n".join(starmap(_study, claims_table.by_study(rows).items()))
     )
 
 
 def _study(study: str, rows: Sequence[Row]) -> str:
-    lines = "\n".join(map(_row, claims_table.worst_first(rows)))
+    tables = "\n".join(starmap(_table, claims_table.by_kind(rows).items()))
     return (
         f"## [{STUDIES[study].title}]({study}.md)\n\n"
-        f"{STUDIES[study].paper}: {claims_table.tally(rows)}.\n\n"
-        f"| {' | '.join(HEADERS)} |\n|{'---|' * len(HEADERS)}\n{lines}\n"
+        f"{STUDIES[study].paper}: {claims_table.counted(rows)}.\n\n{tables}"
+    )
+
+
+def _table(noun: str, rows: Sequence[Row]) -> str:
+    lines = "\n".join(map(_row, rows))
+    return (
+        f"### {noun.capitalize()}\n\n| {' | '.join(HEADERS)} |\n|{'---|' * len(HEADERS)}\n{lines}\n"
     )
 
 
 def _row(row: Row) -> str:
-    names = ("statement", "measured", "bound", "where", "source")
-    cells = [_plain(claims_table.typeset(row[name])) for name in names]
+    rest = (row[name] for name in ("bound", "text", "where", "source"))
+    texts = (row["statement"], claims_table.number(row), *rest)
+    cells = [_plain(claims_table.typeset(text)) for text in texts]
     cells[0] += f" (`{row['id']}`)"
-    return f"| {' | '.join([MARKS[row['holds']], *cells])} |"
+    return f"| {' | '.join([MARKS[row['verdict']], *cells])} |"
 
 
 def _plain(text: str) -> str:

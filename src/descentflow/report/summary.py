@@ -15,7 +15,7 @@ def summary(configuration: Mapping[str, Any]) -> str:
     table, page = (Path(outputs.results) / f"claims.{ending}" for ending in ("csv", "html"))
     claims = "not judged: no claims were asked for"
     if table.exists():
-        claims = f"{claims_table.tally(claims_table.read(table))}; see {page}"
+        claims = f"{claims_table.counted(claims_table.read(table))}; see {page}"
     studies = ", ".join(f"docs/{study}.md" for study in configuration.get("studies", {}))
     return (
         f"figures: {outputs.figures}/\nclaims: {claims}\n"

@@ -8,7 +8,16 @@ from pathlib import Path
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.errors import InputError
-from descentflow.studies.claim import COLUMNS, FAILS, HOLDS, NOT_MEASURED, TOO_SMALL
+from descentflow.studies.claim import (
+    COLUMNS,
+    FAILS,
+    HOLDS,
+    KINDS,
+    NOT_MEASURED,
+    SELF_CHECK,
+    STATEMENT,
+    TOO_SMALL,
+)
 
 Row = dict[str, str]
 """A claim's cells by the names in COLUMNS."""
@@ -19,6 +28,9 @@ WORDS = {
     TOO_SMALL: "too small to judge",
     NOT_MEASURED: "not measured",
 }
+NOUNS = {STATEMENT: "statements", SELF_CHECK: "self-checks"}
+"""What the two kinds of claims are called, in the order in which they are shown."""
+
 ORDER = (FAILS, TOO_SMALL, NOT_MEASURED, HOLDS)
 """Verdicts, worst first: pages and pictures show claims in this order."""
 
@@ -44,6 +56,7 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 class Tally:
     """How many claims hold, fail, have too small an experiment, and could not be measured."""
 
+    noun: str
     holds: int
     fails: int
     too_small: int
@@ -64,7 +77,7 @@ class Tally:
         return NOT_MEASURED if self.unknown else HOLDS
 
     def __str__(self) -> str:
-        parts = [f"{self.holds} of {self.total} claims hold"]
+        parts = [f"{self.holds} of {self.total} {self.noun} hold"]
         parts += [f"{self.fails} FAIL{'S' if self.fails == 1 else ''}"] if self.fails else []
         parts += [f"{self.too_small} too small to judge"] if self.too_small else []
         parts += [f"{self.unknown} not measured"] if self.unknown else []
@@ -84,17 +97,37 @@ def read(path: Path) -> list[Row]:
     if names != COLUMNS or any(tuple(row) != COLUMNS or None in row.values() for row in rows):
         raise InputError(f"{path}: not a table of claims; its columns are {', '.join(COLUMNS)}")
     for row in rows:
-        if row["holds"] not in WORDS:
-            raise InputError(f"{path}: claim {row['id']}: no verdict but {row['holds']!r}")
+        if row["verdict"] not in WORDS:
+            raise InputError(f"{path}: claim {row['id']}: no verdict but {row['verdict']!r}")
+        if row["kind"] not in KINDS:
+            raise InputError(f"{path}: claim {row['id']}: no kind but {row['kind']!r}")
         if row["study"] not in STUDIES:
             raise InputError(f"{path}: claim {row['id']}: no study but {row['study']!r}")
     return rows
 
 
-def tally(rows: Sequence[Row]) -> Tally:
+def tally(rows: Sequence[Row], noun: str = "claims") -> Tally:
     """Count verdicts."""
-    verdicts = [row["holds"] for row in rows]
-    return Tally(*map(verdicts.count, (HOLDS, FAILS, TOO_SMALL, NOT_MEASURED)))
+    verdicts = [row["verdict"] for row in rows]
+    return Tally(noun, *map(verdicts.count, (HOLDS, FAILS, TOO_SMALL, NOT_MEASURED)))
+
+
+def by_kind(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the claims of each kind that there is, by its noun: statements first, worst first."""
+    groups = {
+        noun: sorted(
+            (row for row in rows if row["kind"] == kind),
+            key=lambda row: ORDER.index(row["verdict"]),
+        )
+        for kind, noun in NOUNS.items()
+    }
+    return {noun: group for noun, group in groups.items() if group}
+
+
+def counted(rows: Sequence[Row]) -> str:
+    """Return how many statements and self-checks hold, in words."""
+    kinds = by_kind(rows) or {NOUNS[STATEMENT]: []}
+    return "; ".join(str(tally(group, noun)) for noun, group in kinds.items())
 
 
 def by_study(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -105,9 +138,14 @@ def by_study(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return groups
 
 
-def worst_first(rows: Sequence[Row]) -> list[Row]:
-    """Sort claims by verdict, otherwise in the table's order."""
-    return sorted(rows, key=lambda row: ORDER.index(row["holds"]))
+def number(row: Row) -> str:
+    """Return the value, where it is uncertain with its interval, and its unit."""
+    if not row["value"]:
+        return ""
+    value, unit = f"{float(row['value']):.6g}", "" if row["unit"] == "1" else f" {row['unit']}"
+    if row["lower"]:
+        value += f" ({float(row['lower']):.4g} to {float(row['upper']):.4g})"
+    return value + unit
 
 
 def typeset(text: str) -> str:

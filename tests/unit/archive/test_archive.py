@@ -415,7 +415,7 @@ def test_commands(
     assert run(monkeypatch, "compare") is None
     assert "25 bytes equal, 0 content equal" in capsys.readouterr().out
     shutil.copytree(root / "results", root / "other")
-    small.claims(root / "other/claims.csv", measured="3")
+    small.claims(root / "other/claims.csv", text="3")
     assert run(monkeypatch, "compare", "--results", "other", "--figures", "figures") == 1
     assert "24 bytes equal, 0 content equal, 0 within tolerance, 1 diff" in capsys.readouterr().out
     shutil.rmtree(root / "other")

@@ -82,7 +82,7 @@ def test_rows_are_the_content_of_a_table(tmp_path: Path) -> None:
     before = content.table_digest(path)
     small.claims(path, ending="\r\n")
     assert content.table_digest(path) == before
-    small.claims(path, measured="0.2")
+    small.claims(path, text="0.2")
     assert content.table_digest(path) != before
     assert content.verdicts(path) == [["random_initializations", "a_claim", "holds"]]
     for broken in (b"", b"a,b\n1,2\n", b"study,id,holds\nx\n", b"\xff\xfe"):

@@ -78,14 +78,14 @@ def test_the_encoding_is_no_difference(root: Path, told: Manifest) -> None:
 def test_figures_and_claims_deviate_only_with_their_data(root: Path, told: Manifest) -> None:
     for ending in ("png", "pdf", "svg"):
         small.picture(root / f"{FIGURE}.{ending}", width=1.02)
-    small.claims(root / "results/claims.csv", measured="0.2")
+    small.claims(root / "results/claims.csv", text="0.2")
     keys = [f"{FIGURE}.{ending}" for ending in ("pdf", "svg", "png")] + ["claims.csv"]
     found = outcomes(told, root)
     assert {found[key] for key in keys} == {Outcome.DIFFERENT}
     rewrite(root, measured=1e-9)
     found = outcomes(told, root)
     assert {found[key] for key in keys} == {Outcome.TOLERANCE}
-    small.claims(root / "results/claims.csv", holds="fails")
+    small.claims(root / "results/claims.csv", verdict="fails")
     small.picture(root / f"{FIGURE}.png", width=40.0)
     found = outcomes(told, root)
     assert {found[key] for key in keys} == {Outcome.DIFFERENT}

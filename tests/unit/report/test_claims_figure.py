@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.text import Text
-from shown_claims import rows, write
+from shown_claims import COUNTED, rows, write
 
 from descentflow.errors import InputError
 from descentflow.report.claims_figure import COLORS, TINTS, claims
@@ -37,7 +37,7 @@ def draw(found: list[Row]) -> Figure:
 def test_every_statement_has_a_badge_with_its_verdict() -> None:
     figure = draw(rows())
     found = shown(figure)
-    for part in ("V ≤ 1", "<b>bold</b> | bar", "γ² > 0", "risk to 0"):
+    for part in ("V ≤ 1 (1.1)", "<b>bold</b> | bar", "γ² > 0", "self-check: risk to 0"):
         assert part in found
     assert [found.count(word) for word in WORDS.values()] == [3, 1, 1, 1]
     badges = [patch for patch in figure.axes[0].patches if isinstance(patch, FancyBboxPatch)]
@@ -51,15 +51,13 @@ def test_every_statement_has_a_badge_with_its_verdict() -> None:
 def test_a_failing_claim_is_first_and_marked_and_explained() -> None:
     figure = draw(rows())
     found = shown(figure)
-    assert found.index("<b>bold</b> | bar") < found.index("V ≤ 1")
+    assert found.index("<b>bold</b> | bar") < found.index("V ≤ 1 (1.1)")
     for part in ("measured: 3", "must be: 2", "where: two; flow"):
         assert part in found
     tints = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
     assert {to_hex(tint.get_facecolor()) for tint in tints} == set(TINTS.values())
     headline = texts(figure)[0]
-    assert (
-        headline.get_text() == "3 of 6 claims hold, 1 FAILS, 1 too small to judge, 1 not measured"
-    )
+    assert headline.get_text() == COUNTED
     assert headline.get_color() == COLORS[FAILS]
     assert texts(draw(rows()[:1]))[0].get_color() == COLORS[HOLDS]
 
@@ -78,7 +76,7 @@ def test_nothing_is_cut_off() -> None:
 
 def test_no_claim_at_all() -> None:
     """Experiments may allow none."""
-    assert shown(draw([])) == ["0 of 0 claims hold"]
+    assert shown(draw([])) == ["0 of 0 statements hold"]
 
 
 def test_a_study_over_two_columns_has_two_titles() -> None:

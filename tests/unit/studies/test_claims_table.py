@@ -1,6 +1,8 @@
 """The table of claims read back: what is no table, how it is counted, how it is typeset."""
 
+import ast
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,11 @@ from shown_claims import CLAIMS, rows, write
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.errors import InputError
+from descentflow.studies import claim as claim_module
 from descentflow.studies import claims_table
-from descentflow.studies.claim import COLUMNS, Claim, lacks
+from descentflow.studies.claim import COLUMNS, SOURCES, Claim, lacks
+
+MATHEMATICS = Path(__file__).parents[3] / "docs" / "mathematics.md"
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -19,7 +24,7 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     found = claims_table.read(write(tmp_path / "claims.csv"))
     assert [row["id"] for row in found] == [claim.id for claim in CLAIMS]
     assert all(row["paper"] == STUDIES[row["study"]].paper for row in found)
-    assert [row["holds"] for row in found].count("fails") == 1
+    assert [row["verdict"] for row in found].count("fails") == 1
 
 
 @pytest.mark.parametrize(
@@ -28,7 +33,7 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
         (None, "not a readable table"),
         ("study,id\na,b\n", "its columns are study, paper, id"),
         (",".join(COLUMNS) + "\na,b\n", "its columns are"),
-        (",".join(COLUMNS) + f"\n{'a,' * 8}perhaps\n", "no verdict but 'perhaps'"),
+        (",".join(COLUMNS) + f"\n{'a,' * 12}perhaps,a\n", "no verdict but 'perhaps'"),
         ('"open', "not a readable table"),
     ],
 )
@@ -46,7 +51,7 @@ def test_what_is_too_small_is_not_judged(holds: bool) -> None:
     """Whatever came out; the bound says what is needed."""
     claim = Claim("blow_up", "an_id", "s", "w", "paper", "m", "<= 1", holds, "t >= 1e8")
     row = dict(zip(COLUMNS, claim.row(), strict=True))
-    assert (row["holds"], row["bound"]) == ("too_small", "<= 1; needs t >= 1e8")
+    assert (row["verdict"], row["bound"]) == ("too_small", "<= 1; needs t >= 1e8")
     times = xr.Dataset({"time": (("run", "record"), [[0.0, 1e4, np.nan], [0.0, 1e3, 1e8]])})
     assert lacks(times, "time", 1e4) == ""
     assert lacks(times, "time", 1e5) == "t >= 100000"
@@ -54,11 +59,11 @@ def test_what_is_too_small_is_not_judged(holds: bool) -> None:
 
 
 def test_verdicts_are_counted() -> None:
-    words = "3 of 6 claims hold, 1 FAILS, 1 too small to judge, 1 not measured"
-    assert str(claims_table.tally(rows())) == words
-    assert str(claims_table.tally(rows()[:1] * 2)) == "2 of 2 claims hold"
-    two = [row | {"holds": "fails"} for row in rows()[:2]]
-    assert str(claims_table.tally(two)) == "0 of 2 claims hold, 2 FAIL"
+    words = "2 of 5 statements hold, 1 FAILS, 1 too small to judge, 1 not measured"
+    assert claims_table.counted(rows()) == f"{words}; 1 of 1 self-checks hold"
+    assert claims_table.counted(rows()[:1] * 2) == "2 of 2 statements hold"
+    two = [row | {"verdict": "fails"} for row in rows()[:2]]
+    assert claims_table.counted(two) == "0 of 2 statements hold, 2 FAIL"
 
 
 @pytest.mark.parametrize(
@@ -82,3 +87,57 @@ def test_the_paper_is_in_the_table_itself(tmp_path: Path) -> None:
     assert tuple(header) == COLUMNS
     claim = Claim("blow_up", "an_id", "s", "w", "paper", "m", "b", None)
     assert dict(zip(COLUMNS, claim.row(), strict=True))["paper"] == "arXiv:2211.15641"
+
+
+def test_numbers_are_numbers() -> None:
+    """They come back as they were; words have a column of their own."""
+    row = rows()[0]
+    assert (float(row["value"]), float(row["lower"]), float(row["upper"])) == (0.5, 0.4, 0.61)
+    assert (row["unit"], row["text"], row["kind"]) == ("s", "half", "statement")
+    assert (row["source"], row["statement"]) == ("paper", "V <= 1 (1.1)")
+    assert claims_table.number(row) == "0.5 (0.4 to 0.61) s"
+    third = 1.0 / 3.0
+    claim = Claim("blow_up", "an_id", "s (7.9)", "w", "derived 7.9", "m", "b", True, value=third)
+    written = dict(zip(COLUMNS, claim.row(), strict=True))
+    assert (float(written["value"]), written["lower"]) == (third, "")
+    assert written["statement"] == "s (7.9)"
+
+
+def test_kinds_are_shown_one_after_the_other() -> None:
+    groups = claims_table.by_kind(rows())
+    assert [*groups] == ["statements", "self-checks"]
+    assert [row["id"] for row in groups["statements"]] == ["two", "six", "three", "one", "four"]
+
+
+def marks() -> dict[str, set[str]]:
+    """The marks in each section of docs/mathematics.md; a section has those of its parts."""
+    found: dict[str, set[str]] = {}
+    section = ""
+    for line in MATHEMATICS.read_text(encoding="utf-8").splitlines():
+        if heading := re.match(r"#{2,3} (\d+(?:\.\d+)?) ", line):
+            section = heading[1]
+        for mark in re.findall(r"\*\*\[([a-z ]+)\]\*\*", line):
+            for part in {section, section.split(".")[0]}:
+                found.setdefault(part, set()).add(mark)
+    return found
+
+
+def test_sources_are_the_marks_of_the_page() -> None:
+    """Every source in the claims' code names a section, and the section has its mark."""
+    cited = re.compile(rf"({'|'.join(SOURCES)})(?: (\d+(?:\.\d+)?))?")
+    found, count = marks(), 0
+    for path in sorted(Path(claim_module.__file__).parent.glob("*/*claims.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+                continue
+            if source := cited.fullmatch(node.value):
+                whose, section = source.groups()
+                count += 1
+                if whose == "predicted":
+                    assert section is None, (path.name, node.value)
+                else:
+                    assert whose in found.get(section, ()), (path.name, node.value)
+    assert count > 40
+    assert (
+        "derived" in found["1.2"] & found["1.3"] & found["9.3"]
+    )  # of constant_targets, by its width

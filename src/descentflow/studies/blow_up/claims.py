@@ -62,12 +62,15 @@ def _cycles(runs: xr.Dataset) -> Claim:
         "descent_ends_in_a_cycle",
         "below m_H descent with constant gamma ends in an attracting orbit of period 2 (4.6)",
         describe_runs(runs, "descent_below"),
-        "predicted here",
+        "predicted",
         f"{int(attracting.sum())} of {error.size} starts with gamma lambda_max < 2: "
         f"{', '.join(texts)}; {int(present.sum()) - error.size} other starts",
-        f"all: period error <= {PERIOD_ERROR:g}, steps >= {LEAST_LENGTH:g}, multipliers < 1",
+        f"all of {error.size}: period error <= {PERIOD_ERROR:g}, length >= {LEAST_LENGTH:g}, "
+        "multipliers < 1",
         bool(attracting.all()) if error.size else None,
         lacks(runs, "step", LEAST_STEPS),
+        value=int(attracting.sum()),
+        unit="runs",
     )
 
 
@@ -81,10 +84,12 @@ def _monotone(runs: xr.Dataset) -> Claim:
         "risk_falls_norm_grows",
         "along a diverging flow the risk never rises and the norm grows in the end",
         describe_runs(runs, "diverging, other_jump"),
-        "derived",
+        "derived 0.5",
         f"largest rise of the risk in a step {worst:.1e} of its start; norm grows: {bool(grows)}",
         "<= 1e-14; in every run",
         bool(worst <= 1e-14 and grows),
+        value=worst,
+        self_check=True,
     )
 
 
@@ -97,11 +102,12 @@ def _slopes(runs: xr.Dataset) -> Claim:
         "divergence_rates",
         "|Theta| grows like t^(1/4) and L falls like t^(-1/2) over the last decade (4.3)",
         describe_runs(runs, "diverging, other_jump"),
-        "computed, for flows that settle on ramps (4.3)",
+        "computed 4.3",
         f"slopes {norm.min():.4f} to {norm.max():.4f} and {risk.min():.4f} to {risk.max():.4f}",
-        f"within {SLOPE_TOLERANCE:g} of 1/4 and -1/2",
+        f"<= {SLOPE_TOLERANCE:g}, the largest relative error of 1/4 and -1/2",
         bool(error <= SLOPE_TOLERANCE),
         lacks(runs, "time", LEAST_TIME),
+        value=float(error),
     )
 
 
@@ -115,11 +121,12 @@ def _constants(runs: xr.Dataset) -> Claim:
         "divergence_constants",
         "|Theta|^4/t tends to (2/3)kappa^2 and L sqrt(t) to (kappa/12)sqrt(3/2) (4.3)",
         describe_runs(runs, "diverging, other_jump"),
-        "computed, for flows that settle on ramps (4.3)",
+        "computed 4.3",
         f"largest relative error {error:.1e}",
         f"<= {CONSTANT_TOLERANCE:g}",
         bool(error <= CONSTANT_TOLERANCE),
         lacks(runs, "time", LEAST_TIME),
+        value=float(error),
     )
 
 
@@ -134,10 +141,12 @@ def _controls_bounded(runs: xr.Dataset) -> Claim:
         "controls_stay_bounded",
         f"for f = x flows of {activations} stay bounded",
         describe_runs(runs, "affine"),
-        "derived (4.4)",
+        "predicted",
         f"{int(bounded.sum())} of {bounded.size}; largest |log-log slope| of |Theta| over the last "
         f"decade {slopes.max():.1e}",
-        f"all at most {MIN_GROWTH:g}",
+        f"all of {bounded.size} at most {MIN_GROWTH:g}",
         bool(bounded.all()),
         lacks(runs, "time", LEAST_TIME_OF_ENDS),
+        value=int(bounded.sum()),
+        unit="flows",
     )

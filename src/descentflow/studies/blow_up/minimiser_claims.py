@@ -56,10 +56,12 @@ def _existence_claim(run: xr.Dataset) -> Claim:
         f"minimiser_{case}_{activation}_{int(run['network_hidden'])}",
         f"for {TARGETS[case]} the risk of {_name(run)} {does} {infimum:.6g}",
         _where(run),
-        "derived (4.5); that this flow goes there is predicted here",
+        "predicted",
         _evidence(run),
         "ends there, no negative Hessian eigenvalue" if attained else "the best flow diverges",
         None if verdict == VERDICTS["undecided"] else verdict == expected,
+        value=float(run["best_end_risk"]),
+        unit="risk of the best flow",
     )
 
 
@@ -90,11 +92,12 @@ def _rate_claims(run: xr.Dataset) -> list[Claim]:
             f"affine_rate_{activation}",
             f"for f = x and {_name(run)} flows blow up with {law} (4.4)",
             _where(run),
-            "computed (4.4)",
+            "computed 4.4",
             f"slopes over the last decade, {'; '.join(texts)}",
-            f"within {tolerance:g}",
+            f"<= {tolerance:g}, the largest relative error",
             error <= tolerance,
             lacks(run, "time", LEAST_TIME),
+            value=error,
         )
     ]
     if np.isfinite(run["rate_growth_constant"]):
@@ -114,10 +117,11 @@ def _constants_claim(run: xr.Dataset, count: int) -> Claim:
         f"affine_constants_{run['network_activation'].item()}",
         f"for f = x and {_name(run)}, |v|^6/t and L |v|^4 tend to the limits of 4.4",
         _where(run),
-        "computed (4.4)",
+        "computed 4.4",
         f"ratios to them at the end {growth.min():.4f} to {growth.max():.4f} and "
         f"{decay.min():.4f} to {decay.max():.4f}",
-        f"within {CONSTANT_TOLERANCE:g} of 1",
+        f"<= {CONSTANT_TOLERANCE:g}, the largest distance to 1",
         error <= CONSTANT_TOLERANCE,
         lacks(run, "time", LEAST_TIME_OF_CONSTANTS),
+        value=error,
     )

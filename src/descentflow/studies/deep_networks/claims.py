@@ -56,11 +56,13 @@ def _breakpoints(runs: xr.Dataset) -> Claim:
         "a neuron bends A/pi times in the mean, where A is the sum of the angles by which the outputs "
         "of the layers before, and 1, turn over the interval",
         describe_runs(runs, "starts"),
-        "derived",
+        "derived 9.6",
         f"largest |mean difference| in standard errors: {worst:.2f}",
         f"<= {MOST_Z:g} (false alarm 1e-6 for each network)",
         worst <= MOST_Z,
         _too_few(runs, LEAST_STARTS),
+        value=worst,
+        unit="standard errors",
     )
 
 
@@ -72,11 +74,12 @@ def _pieces_at_starts(runs: xr.Dataset) -> Claim:
         "pieces_grow_with_neurons",
         "a random network has in the mean at most as many pieces as neurons and 1, at every depth",
         describe_runs(runs, "starts"),
-        "as we state it",
+        "as we state it 9.6",
         f"pieces over neurons + 1: {ratios.min():.3f} to {ratios.max():.3f}",
         "<= 1",
         bool((ratios <= 1.0).all()),
         _too_few(runs, LEAST_STARTS),
+        value=float(ratios.max()),
     )
 
 
@@ -88,10 +91,11 @@ def _pieces_in_training(runs: xr.Dataset) -> Claim:
         "pieces_in_training",
         "the same holds in training, in the mean over starts, at every snapshot of every method",
         describe_runs(runs, "training"),
-        "predicted here",
+        "predicted",
         f"largest mean of pieces over neurons + 1: {np.nanmax(ratios):.3f}",
         "<= 1",
         bool(np.nanmax(ratios) <= 1.0),
+        value=float(np.nanmax(ratios)),
     )
 
 
@@ -104,12 +108,14 @@ def _success_grows(runs: xr.Dataset) -> Claim:
         f"the share of runs that end below {SUCCESS:g} Var f does not fall from a width to the next, "
         "at every depth and by every method",
         describe_runs(runs, "training"),
-        "predicted here",
+        "predicted",
         f"{len(gaps)} pairs; least difference in standard errors {worst:.2f}; shares "
         f"{share.min():.2f} to {share.max():.2f}",
         f">= -{MOST_Z:g} (false alarm 1e-6 for each pair)",
         worst >= -MOST_Z if gaps else None,
         _too_few(runs, 50),
+        value=worst if gaps else None,
+        unit="standard errors",
     )
 
 
@@ -136,10 +142,13 @@ def _no_success_of_dead(runs: xr.Dataset) -> Claim:
         "dead_starts_fail",
         "no run from a start with a dead layer succeeds, by any method",
         describe_runs(runs, "training"),
-        "derived",
+        "derived 9.7",
         f"{wins} of {int(dead.sum())} such runs",
         "0",
         wins == 0 if dead.any() else None,
+        value=wins,
+        unit="runs",
+        self_check=True,
     )
 
 
@@ -158,11 +167,13 @@ def _dead_probability(runs: xr.Dataset) -> Claim:
         "some layer is dead at the start with probability 1 - prod (1 - 2^-h) over the widths h, for "
         "symmetric weights, biases 0 and an interval on one side of 0",
         describe_runs(runs, "dead_layers"),
-        "derived",
+        "derived 9.7",
         f"shares (probabilities): {', '.join(texts)}; least p-value {least:.2g}",
         f"p >= {FALSE_ALARM:g}, two-sided",
         bool(least >= FALSE_ALARM),
         _too_few(runs, LEAST_STARTS),
+        value=least,
+        unit="p-value",
     )
 
 
@@ -174,10 +185,13 @@ def _dead_stay(runs: xr.Dataset) -> Claim:
         "dead_layers_stay",
         "no entry of theta up to a dead layer ever moves, bit for bit",
         describe_runs(runs, "dead_layers"),
-        "derived",
+        "derived 9.7",
         f"{moved} of {int(dead.sum())} runs with a dead layer have such entries that moved",
         "0",
         moved == 0 if dead.any() else None,
+        value=moved,
+        unit="runs",
+        self_check=True,
     )
 
 
@@ -192,9 +206,12 @@ def _dead_risk(runs: xr.Dataset) -> Claim:
         "dead_layers_end_at_the_variance",
         "with a dead layer the risk never is below Var f, and tends to it",
         describe_runs(runs, "dead_layers"),
-        "derived",
+        "derived 9.7",
         f"{int(below.sum())} of {int(dead.sum())} runs below, {int(away.sum())} end above",
         f"0 and 0, up to {VARIANCE_TOLERANCE:g} of Var f",
         not (below.any() or away.any()) if dead.any() else None,
         needs,
+        value=int(below.sum() + away.sum()),
+        unit="runs",
+        self_check=True,
     )

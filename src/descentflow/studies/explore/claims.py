@@ -32,11 +32,12 @@ MAX_LISTED = 6
 
 
 class Measured(NamedTuple):
-    """A value, where it is uncertain the interval that holds it, and the value in words."""
+    """A value, the interval that holds it, where it is uncertain, and the value in words."""
 
     low: float
     high: float
     text: str
+    value: float
 
 
 def judge(
@@ -85,6 +86,7 @@ def _claim(runs: xr.Dataset, statement: Expectation, experiment: str, number: in
         texts = [*texts[:MAX_LISTED], f"and {len(texts) - MAX_LISTED} more"]
     if not all(inside) and not any(outside):
         texts.append("more runs are needed to decide")
+    uncertain = any(value.low < value.high for value in known)
     places = [f"{key} = {value}" for key, value in statement.where.items()]
     count = int(runs["count"].values.sum())
     return Claim(
@@ -93,9 +95,11 @@ def _claim(runs: xr.Dataset, statement: Expectation, experiment: str, number: in
         statement=statement.statement,
         where="; ".join([experiment, *places, f"{len(measured)} setting(s), {count} runs"]),
         source=statement.source,
-        measured=f"{_words(statement)}: {'; '.join(texts)}",
+        text=f"{_words(statement)}: {'; '.join(texts)}",
         bound=_bound(low, high),
         holds=False if any(outside) else holds or None,
+        value=known[0].value if len(measured) == len(known) == 1 else None,
+        interval=known[0][:2] if len(measured) == len(known) == 1 and uncertain else None,
     )
 
 
@@ -159,11 +163,12 @@ def _share(hits: NDArray[np.bool_], statement: ShareBelow | ShareWithin) -> Meas
     low, high = float(interval.low), float(interval.high)
     text = f"{share:.3g} ({low:.3g} to {high:.3g})"
     least, most = statement.bounds
-    return Measured(share if least == 1.0 else low, share if most == 0.0 else high, text)
+    return Measured(share if least == 1.0 else low, share if most == 0.0 else high, text, share)
 
 
 def _exactly(value: float, digits: int = 6) -> Measured:
-    return Measured(value, value, f"{value:.{digits}g}" if not np.isnan(value) else "no data")
+    text = f"{value:.{digits}g}" if not np.isnan(value) else "no data"
+    return Measured(value, value, text, value)
 
 
 def _share_below(run: xr.Dataset, statement: ShareBelow) -> Measured:
@@ -223,7 +228,7 @@ def _nearest_level(run: xr.Dataset, statement: NearestLevel) -> Measured:
     if not distances.size:
         return _exactly(np.nan)
     nearest = float(distances.min())
-    return Measured(nearest, nearest, f"{nearest:.2e}")
+    return Measured(nearest, nearest, f"{nearest:.2e}", nearest)
 
 
 MEASURES: Mapping[type, Callable[[xr.Dataset, Any], Measured]] = {

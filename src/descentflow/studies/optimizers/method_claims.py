@@ -88,10 +88,12 @@ def _no_difference(runs: xr.Dataset, methods: tuple[str, str], name: str, what: 
         name,
         f"{what} neither helps nor harms: the share of runs below {SUCCESS:g} is the same",
         describe_runs(runs, "success"),
-        "predicted here",
+        "predicted",
         "; ".join(f"{one}, p = {one.p_value:.2g}" for one in found.values()) or "no such runs",
         f"two-sided test start by start, p >= {level:.2g}",
         least >= level if found else None,
+        value=least if found else None,
+        unit="p-value",
     )
 
 
@@ -104,10 +106,12 @@ def _adaptive(runs: xr.Dataset) -> Claim:
         "adam_and_success",
         "Adam with the largest of its step sizes succeeds more often than SGD from the same starts",
         describe_runs(runs, "success"),
-        "predicted here",
+        "predicted",
         "; ".join(texts) or "no such runs",
         f"more, with p <= {FALSE_ALARM:g} at the largest step size",
         last.gained > last.lost and last.p_value <= FALSE_ALARM if last else None,
+        value=last.p_value if last else None,
+        unit="p-value",
     )
 
 
@@ -133,10 +137,13 @@ def _unbiased(runs: xr.Dataset) -> Claim:
         "batch_loss_unbiased",
         f"the loss on the next batch has the risk as its mean, where that is at least {SUCCESS:g}",
         describe_runs(runs, "success"),
-        "derived",
+        "derived 8.2",
         f"largest |sum of (L_B - L)/L| {worst:.2f} standard deviations, {len(scores)} runs",
         f"<= {allowed:.2f} (false alarm {FALSE_ALARM:g} in all)",
         worst <= allowed if scores else None,
+        value=worst if scores else None,
+        unit="standard deviations",
+        self_check=True,
     )
 
 

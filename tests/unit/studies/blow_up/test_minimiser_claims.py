@@ -8,7 +8,7 @@ import xarray as xr
 
 from descentflow.studies.blow_up.minimiser_claims import judge
 from descentflow.studies.blow_up.minimiser_theory import ENTRIES, affine_rate
-from descentflow.studies.claim import COLUMNS, Claim
+from descentflow.studies.claim import Claim
 
 ATTAINED, NOT_ATTAINED, UNDECIDED = 0, 1, 2
 FLOWS = 3
@@ -82,8 +82,8 @@ def test_entries_are_confirmed_contradicted_or_not_measured(
             "not_measured" if verdict == UNDECIDED else "holds" if verdict == expected else "fails"
         )
         assert (claim.id, claim.study) == (name, "blow_up")
-        assert dict(zip(COLUMNS, claim.row(), strict=True))["holds"] == shown
-        assert ("diverges" in claim.measured) == (verdict == NOT_ATTAINED)
+        assert claim.verdict == shown
+        assert ("diverges" in claim.text) == (verdict == NOT_ATTAINED)
         assert activation in claim.statement
         assert f"H = {hidden}; {FLOWS} flows" in claim.where
 
@@ -113,7 +113,7 @@ def test_rates_and_constants_at_the_derived_values_hold() -> None:
     found = claims(run("affine", "tanh", 1, NOT_ATTAINED))
     assert set(found) == {"minimiser_affine_tanh_1", "affine_rate_tanh", "affine_constants_tanh"}
     assert all(claim.holds for claim in found.values())
-    assert "1.0000 to 1.0000" in found["affine_constants_tanh"].measured
+    assert "1.0000 to 1.0000" in found["affine_constants_tanh"].text
 
 
 @pytest.mark.parametrize("name", ["outer_norm_slope", "risk_slope"])
@@ -165,7 +165,7 @@ def test_softplus_and_softsign_have_exponents_only() -> None:
     found = claims(soft.assign(risk_slope=soft["risk_slope"] * 1.06))
     assert set(found) == {"minimiser_affine_softplus_1", "affine_rate_softplus"}
     assert found["affine_rate_softplus"].holds is True
-    assert "|v|" not in found["affine_rate_softplus"].measured
+    assert "|v|" not in found["affine_rate_softplus"].text
     assert set(claims(run("affine", "softsign", 1, NOT_ATTAINED))) == {
         "minimiser_affine_softsign_1",
         "affine_rate_softsign",

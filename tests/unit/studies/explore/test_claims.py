@@ -124,15 +124,15 @@ def test_the_interval_is_that_of_clopper_and_pearson() -> None:
     """By quantiles of the beta distribution."""
     claim = judged(**HALF, at_least=0.7, where=NARROW)
     low, high = beta.ppf(0.025, 30, 11), beta.ppf(0.975, 31, 10)
-    assert f": 0.75 ({low:.3g} to {high:.3g}); more runs are needed to decide" in claim.measured
-    assert claim.measured.startswith("share of runs with risk below 1e-06, 95% interval")
+    assert f": 0.75 ({low:.3g} to {high:.3g}); more runs are needed to decide" in claim.text
+    assert claim.text.startswith("share of runs with risk below 1e-06, 95% interval")
     assert claim.bound == ">= 0.7"
     assert claim.where == "mine; network.hidden = 2; 1 setting(s), 40 runs"
 
 
 def test_settings_are_named_where_there_are_several() -> None:
     claim = judged(measure="quantile", at_most=1)
-    assert claim.measured == "quantile 0.5 of risk: H = 2: 1e-08; H = 4: 0.25"
+    assert claim.text == "quantile 0.5 of risk: H = 2: 1e-08; H = 4: 0.25"
     assert claim.source == "my conjecture"
     assert judged(measure="norm", at_most=1, source="A. Person").source == "A. Person"
 
@@ -143,7 +143,7 @@ def test_no_critical_risk_is_no_data() -> None:
     )
     (claim,) = judge(dataset(), {"other": [read]})
     assert claim.holds is None
-    assert claim.measured.endswith("no data")
+    assert claim.text.endswith("no data")
 
 
 def test_without_statements_there_are_no_claims() -> None:

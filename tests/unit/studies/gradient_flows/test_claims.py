@@ -47,7 +47,7 @@ def test_thresholds(start: float, final: float, verdict: str) -> None:
     dataset["threshold"] = ("run", [1 / 12, 1 / 972])
     claim = found(dataset, "thresholds")
     assert claim.verdict == verdict
-    assert "1/12, 1/972" in claim.measured
+    assert "1/12, 1/972" in claim.text
 
 
 @pytest.mark.parametrize(("third", "verdict"), [(-0.5, "holds"), (-1e-12, "fails")])

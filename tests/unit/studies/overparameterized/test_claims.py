@@ -211,21 +211,21 @@ def test_a_failing_claim_says_no(rows: list[TrainedRun], failing: set[str]) -> N
     assert failing <= {name for name, claim in found.items() if claim.holds is False}
     for name in failing:
         # A hundred steps are too few for a limit.
-        assert found[name].row()[-1] == ("too_small" if name == "zero_loss" else "fails")
+        assert found[name].verdict == ("too_small" if name == "zero_loss" else "fails")
 
 
 def test_what_cannot_be_measured_says_so() -> None:
     """One width has no exponent, one side of the limit no comparison."""
     found = judged([at_start(64, -0.5), trained("stability"), trained("step_sizes")])
     for name in ("concentration_residual", "gram_stability_residual", "fastest_mode"):
-        assert found[name].row()[-1] == "not_measured"
+        assert found[name].verdict == "not_measured"
 
 
 def test_what_is_too_small_says_so() -> None:
     """Two widths have an exponent with an error, and it is not judged."""
     found = judged([at_start(width, -0.3) for width in WIDTHS[:2]])
     assert found["concentration_residual"].holds is False
-    assert found["concentration_residual"].row()[-1] == "too_small"
+    assert found["concentration_residual"].verdict == "too_small"
 
 
 def test_a_lost_loss_is_above_its_bound() -> None:
