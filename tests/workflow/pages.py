@@ -108,7 +108,9 @@ def run(name: str, todo: list[dict[str, Any]], source: str, environment: dict[st
             shutil.copytree(source, "src", dirs_exist_ok=True)
             environment = {**environment, "PYTHONPATH": str(Path("src").absolute())}
         elif step.kind == "bash":
+            # Importing a stage, as other tests do, sets this variable; a reader's shell has not.
             given = {**os.environ, **environment}
+            given.pop("PYTHONSAFEPATH", None)
             command = ["bash", "-euo", "pipefail", "-c", step.text]
             subprocess.run(command, env=given, check=True, stdin=subprocess.DEVNULL)
         else:
