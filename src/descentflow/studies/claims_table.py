@@ -15,6 +15,7 @@ from descentflow.studies.claim import (
     KINDS,
     NOT_MEASURED,
     SELF_CHECK,
+    SOURCES,
     STATEMENT,
     TOO_SMALL,
 )
@@ -30,6 +31,9 @@ WORDS = {
 }
 NOUNS = {STATEMENT: "statements", SELF_CHECK: "self-checks"}
 """What the two kinds of claims are called, in the order in which they are shown."""
+
+CHOICES = {"verdict": tuple(WORDS), "kind": KINDS, "source": SOURCES, "study": tuple(STUDIES)}
+"""What some cells may hold."""
 
 ORDER = (FAILS, TOO_SMALL, NOT_MEASURED, HOLDS)
 """Verdicts, worst first: pages and pictures show claims in this order."""
@@ -97,12 +101,14 @@ def read(path: Path) -> list[Row]:
     if names != COLUMNS or any(tuple(row) != COLUMNS or None in row.values() for row in rows):
         raise InputError(f"{path}: not a table of claims; its columns are {', '.join(COLUMNS)}")
     for row in rows:
-        if row["verdict"] not in WORDS:
-            raise InputError(f"{path}: claim {row['id']}: no verdict but {row['verdict']!r}")
-        if row["kind"] not in KINDS:
-            raise InputError(f"{path}: claim {row['id']}: no kind but {row['kind']!r}")
-        if row["study"] not in STUDIES:
-            raise InputError(f"{path}: claim {row['id']}: no study but {row['study']!r}")
+        for name, allowed in CHOICES.items():
+            if row[name] not in allowed:
+                raise InputError(f"{path}: claim {row['id']}: no {name} but {row[name]!r}")
+        for name in ("value", "lower", "upper"):
+            try:
+                float(row[name] or "nan")
+            except ValueError:
+                raise InputError(f"{path}: claim {row['id']}: {name}: no number") from None
     return rows
 
 

@@ -86,7 +86,8 @@ def _claim(runs: xr.Dataset, statement: Expectation, experiment: str, number: in
         texts = [*texts[:MAX_LISTED], f"and {len(texts) - MAX_LISTED} more"]
     if not all(inside) and not any(outside):
         texts.append("more runs are needed to decide")
-    uncertain = any(value.low < value.high for value in known)
+    # The number is that of the setting nearest to a bound, or farthest beyond it.
+    worst = min(known, key=lambda one: min(one.low - low, high - one.high), default=None)
     places = [f"{key} = {value}" for key, value in statement.where.items()]
     count = int(runs["count"].values.sum())
     return Claim(
@@ -94,12 +95,12 @@ def _claim(runs: xr.Dataset, statement: Expectation, experiment: str, number: in
         id=f"{experiment}_{number}",
         statement=statement.statement,
         where="; ".join([experiment, *places, f"{len(measured)} setting(s), {count} runs"]),
-        source=statement.source,
-        text=f"{_words(statement)}: {'; '.join(texts)}",
+        source="predicted",
+        text=f"{_words(statement)}: {'; '.join(texts)}; source: {statement.source}",
         bound=_bound(low, high),
         holds=False if any(outside) else holds or None,
-        value=known[0].value if len(measured) == len(known) == 1 else None,
-        interval=known[0][:2] if len(measured) == len(known) == 1 and uncertain else None,
+        value=worst.value if worst else None,
+        interval=worst[:2] if worst and worst.low < worst.high else None,
     )
 
 

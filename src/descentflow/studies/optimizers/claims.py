@@ -209,7 +209,7 @@ def _floor(runs: xr.Dataset) -> Claim:
         "noise_scale_at_positive_risk",
         "elsewhere the mean risk stays gamma/(2B) sum C_ii/(2 - gamma lambda_i) above the minimum",
         describe_runs(runs, "positive_risk"),
-        "derived 8.5",
+        "computed 8.5",
         f"measured over predicted: {ratios} at B = {_batches(runs)}",
         f"within {NOISE_TOLERANCE:g} and {quantile:.2f} standard errors "
         f"(false alarm {FALSE_ALARM:g} in all)",

@@ -143,7 +143,7 @@ def _trained(dataset: xr.Dataset) -> list[Claim]:
                 "loss_bound",
                 "L(k) <= (1 - eta lambda_min(K^(H))/2)^k L(0) at every recorded step",
                 _where(runs),
-                "paper 5.3",
+                "as we state it 5.3",
                 f"largest ratio {worst:.3f}, {int((ratio <= 1.0).sum())} of {ratio.size} runs",
                 f"<= 1 (bound plus {ROUNDING_FLOOR:g} for rounding)",
                 worst <= 1.0 if ratio.size else None,
@@ -291,7 +291,7 @@ def _fastest_mode(dataset: xr.Dataset) -> list[Claim]:
             f"over the first {FIRST_STEPS} steps the mode of lambda_max(sum G) grows for eta above "
             "2/lambda_max and falls below it",
             _where(runs),
-            "derived 5.6",
+            "predicted",
             f"grows in {right[0]} of {counts[0]} runs above, falls in {right[1]} of {counts[1]} "
             "below",
             f"all of {sum(counts)}, {NEAR_LIMIT:.0%} or more off the limit",

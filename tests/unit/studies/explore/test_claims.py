@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from scipy.stats import beta
 
 from descentflow.config.exploration import Expectation
-from descentflow.studies.claim import Claim
+from descentflow.studies.claim import COLUMNS, Claim
 from descentflow.studies.explore.claims import judge
 
 READ: TypeAdapter[Any] = TypeAdapter(Expectation)
@@ -132,9 +132,25 @@ def test_the_interval_is_that_of_clopper_and_pearson() -> None:
 
 def test_settings_are_named_where_there_are_several() -> None:
     claim = judged(measure="quantile", at_most=1)
-    assert claim.text == "quantile 0.5 of risk: H = 2: 1e-08; H = 4: 0.25"
-    assert claim.source == "my conjecture"
-    assert judged(measure="norm", at_most=1, source="A. Person").source == "A. Person"
+    text = "quantile 0.5 of risk: H = 2: 1e-08; H = 4: 0.25; source: my conjecture"
+    assert claim.text == text
+
+
+def test_whose_a_statement_is_stands_in_the_text() -> None:
+    """A year in it is no section of docs/mathematics.md."""
+    claim = judged(measure="norm", at_most=1, source="A. Person 2024")
+    row = dict(zip(COLUMNS, claim.row(), strict=True))
+    assert (row["source"], row["statement"]) == ("predicted", "it is so")
+    assert row["text"].endswith("; source: A. Person 2024")
+
+
+def test_the_number_is_that_of_the_setting_nearest_to_its_bound() -> None:
+    assert judged(measure="quantile", at_most=1).value == 0.25
+    assert judged(measure="quantile", at_least=1e-9).value == 1e-8
+    claim = judged(**HALF, at_least=0.5)
+    interval = beta.ppf(0.025, 10, 31), beta.ppf(0.975, 11, 30)
+    assert claim.value == 0.25
+    assert claim.interval == pytest.approx(interval, rel=1e-12)
 
 
 def test_no_critical_risk_is_no_data() -> None:
@@ -143,7 +159,8 @@ def test_no_critical_risk_is_no_data() -> None:
     )
     (claim,) = judge(dataset(), {"other": [read]})
     assert claim.holds is None
-    assert claim.text.endswith("no data")
+    assert claim.value is None
+    assert "no data" in claim.text
 
 
 def test_without_statements_there_are_no_claims() -> None:
