@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,12 @@ WORDS = {
 NOUNS = {STATEMENT: "statements", SELF_CHECK: "self-checks"}
 """What the two kinds of claims are called, in the order in which they are shown."""
 
-CHOICES = {"verdict": tuple(WORDS), "kind": KINDS, "source": SOURCES, "study": tuple(STUDIES)}
+CHOICES: dict[str, Container[str]] = {
+    "verdict": WORDS,
+    "kind": KINDS,
+    "source": SOURCES,
+    "study": STUDIES,  # as it is: to list it would import every study
+}
 """What some cells may hold."""
 
 ORDER = (FAILS, TOO_SMALL, NOT_MEASURED, HOLDS)
