@@ -280,6 +280,7 @@ PARABOLA = {"kind": "polynomial", "coefficients": [0.25, -1, 1]}
 
 
 AROUND = {"law": "normal", "count": 5}
+BELOW = {**AROUND, "below": "least_critical_risk"}
 RELU_2 = {"hidden": 2}
 DECADES = {"method": "gd", "step_size": 0.1, "steps": 10, "snapshots": 5}
 KEPT = {**FLOW, "snapshots": 5}
@@ -367,7 +368,7 @@ NEEDED: list[tuple[str, str, dict[str, Any], str]] = [
     ),
     (
         "blow_up",
-        "diverging",
+        "random",
         {
             "target": STEP,
             "network": {"hidden": 2, "activation": "gelu"},
@@ -378,19 +379,24 @@ NEEDED: list[tuple[str, str, dict[str, Any], str]] = [
     (
         "blow_up",
         "diverging",
-        {"target": STEP, "network": RELU_2, "training": FLOW},
+        {"target": STEP, "network": RELU_2, "initialization": BELOW, "training": FLOW},
         "training.snapshots: this experiment needs 1 or more, to draw the network, found 0",
     ),
     (
         "blow_up",
-        "other_jump",
+        "ends",
         {"target": {**STEP, "above": 2}, "network": RELU_2, "training": FLOW},
         "target.above: this experiment needs a step from 0 to 1, so above: 1, found 2.0",
     ),
     (
         "blow_up",
-        "other_jump",
-        {"target": STEP, "network": {"hidden": 3}, "training": FLOW},
+        "diverging",
+        {
+            "target": STEP,
+            "network": {"hidden": 3},
+            "initialization": BELOW,
+            "training": {**FLOW, "snapshots": 1},
+        },
         "network.hidden: this experiment needs 2 neurons, found 3",
     ),
     (
@@ -476,16 +482,17 @@ def test_small_steps_need_their_flow(changes: dict[str, Any] | None, path: str |
     [
         (None, False),
         ({"target": {**STEP, "at": 0.3}}, False),
-        ({"initialization": {**AROUND, "scale": 2}}, False),
-        ({"initialization": {**AROUND, "count": 7}}, True),
+        ({"initialization": {**BELOW, "scale": 2}}, False),
+        ({"initialization": {**BELOW, "count": 7}}, True),
     ],
 )
 def test_descent_needs_flows_from_the_same_starts(
     changes: dict[str, Any] | None, valid: bool
 ) -> None:
-    experiments = {"descent": setting(target=STEP, network=RELU_2)}
+    common = {"target": STEP, "network": RELU_2, "initialization": BELOW}
+    experiments = {"descent": setting(**common, training=DECADES)}
     if changes is not None:
-        flow = setting(target=STEP, network=RELU_2, training={**FLOW, "snapshots": 1})
+        flow = setting(**common, training={**FLOW, "snapshots": 1})
         experiments["diverging"] = {**flow, **changes}
     mapping = study_of("blow_up", **experiments)
     if valid:

@@ -122,16 +122,20 @@ _LISTS = ExperimentType(
 )
 
 EXPERIMENTS = {
-    "diverging": _step("gf", two_neurons, a_snapshot, landscape=True),
-    "other_jump": _step("gf", two_neurons, landscape=True),
+    "diverging": _step("gf", two_neurons, below_every_critical_risk, a_snapshot, landscape=True),
     "random": _step("gf", landscape=True),
     "below": _step("gf", below_every_critical_risk, landscape=True),
     "ends": _step("gf", landscape=True),
     "critical_risks": _LISTS,
     "least_critical_risks": _LISTS,
-    "descent": _step("gd", two_neurons, at_half, required_experiments=_STARTS),
-    "descent_below": _step(
-        "gd", two_neurons, below_every_critical_risk, snapshots_of_all, landscape=True
+    "descent": _step(
+        "gd",
+        two_neurons,
+        at_half,
+        below_every_critical_risk,
+        snapshots_of_all,
+        landscape=True,
+        required_experiments=_STARTS,
     ),
     "affine": _any_target(snapshots_of_all),
     **dict.fromkeys(

@@ -1,12 +1,14 @@
 """Figures of the study ``blow_up``: each takes the study's dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from descentflow.studies import style
@@ -20,10 +22,9 @@ from descentflow.studies.blow_up.theory import edge_of_stability
 FAMILIES = (
     ("relu", "leaky_relu", "elu", "clipping"),
     ("softplus", "gelu", "swish"),
-    ("logistic", "tanh", "arctan", "erf", "softsign"),
-    ("sin",),
+    ("logistic", "tanh", "arctan", "erf", "softsign", "sin"),
 )
-"""The activations in the order in which figures show them; a family shares a colour."""
+"""The activations in the order in which figures show them."""
 
 ACTIVATIONS = tuple(name for family in FAMILIES for name in family)
 COLUMNS = {
@@ -38,18 +39,20 @@ COLUMNS = {
 OTHER_TARGETS = ("step_one", "step_two", "hinge", "parabola")
 VERDICTS = {
     "attained: least risk": "#c9dff2",
-    r"blows up: $\Vert\Theta\Vert$, risk at the end": "#f6b48f",
+    r"blows up: exponent of $\mathcal{L}$, constant by the law's": "#f6b48f",
     "undecided": "#e6e6e6",
 }
 """Name and colour of the values 0, 1 and 2 of ``verdict``."""
 
-SMALLEST = 1e-16  # risks below it are left out
-LOWEST = 1e-12  # and where a flow to 0 stands beside others
+REPEATED = ("random", "below")
+"""Experiments that repeat an entry of the table which others measure."""
+
+LOWEST = 1e-12  # risks below it are left out where a flow to 0 stands beside others
 
 
 def divergence(dataset: xr.Dataset) -> Figure:
     """Draw risk and norm of diverging flows with their power laws, and the ratios to these."""
-    runs = style.experiment(dataset, "diverging", "other_jump")
+    runs = style.experiment(dataset, "diverging")
     names = ("risk", "parameter_norm", "decay_ratio", "growth_ratio")
     figure, panels = style.new(style.PAGE, 5.0, rows=2, columns=2)
     for index, color in enumerate(style.palette(runs.sizes["run"], style.UNORDERED)):
@@ -76,9 +79,7 @@ def divergence(dataset: xr.Dataset) -> Figure:
         panel.set(ylim=(1.0 - half, 1.0 + half))
     panels[2].set(ylabel=r"$\mathcal{L}\sqrt{t}\,/\,(\kappa\sqrt{3/2}/12)$")
     panels[3].set(ylabel=r"$\Vert\Theta\Vert^4/t\,/\,(2\kappa^2/3)$")
-    laws = runs["initialization_law"].values if "initialization_law" in runs else ()
-    placed = " around given ramps" if "around" in laws else ""
-    title = f"$H=2$, {style.joined(runs['count'])} starts each{placed}"
+    title = f"$H=2$, {style.joined(runs['count'])} random starts each below every critical risk"
     style.legend_above(figure, panels[0], 4, title)
     style.label_panels(panels)
     return figure
@@ -158,57 +159,54 @@ def affine(dataset: xr.Dataset) -> Figure:
     grid.set_axis_labels("time $t$", "risk, norm")
     for name, panel in grid.axes_dict.items():
         panel.set_title(name.replace("_", " "))
-        _power_laws(panel, runs.isel(run=shown.index(name)))
+        _laws(panel, runs.isel(run=shown.index(name)))
     first = grid.axes.flat[0]
     first.plot([], [], color=colors[0], label=r"risk $\mathcal{L}(\Theta_t)$")
     dash = {"linestyle": style.dash(1), "color": colors[1]}
     first.plot([], [], label=r"norm $\Vert\Theta_t\Vert$", **dash)
-    first.plot([], [], label="derived exponents, through the last point", **style.THEORY)
+    first.plot([], [], label="the laws of 4.4, constants included", **style.THEORY)
     targets, widths = _targets(runs), style.joined(runs["network_hidden"])
-    title = f"{targets}, $H={widths}$, {style.joined(runs['count'])} initialisations each"
+    title = f"{targets}, $H={widths}$, {style.joined(runs['count'])} standard normal starts each"
     return grid.with_legend(3, title)
 
 
 def other_targets(dataset: xr.Dataset) -> Figure:
-    """Draw risk and norm of the best flow of each activation for other targets than f = x."""
+    """Draw the risk of the best flow of each activation and its law for other targets than f = x."""
     shown = [name for name in OTHER_TARGETS if name in dataset["experiment"].values]
     runs = style.experiment(dataset, *shown)
     best = runs.isel(initialization=runs["best"])
-    quantities = {"risk": r"risk $\mathcal{L}$", "parameter_norm": r"norm $\Vert\Theta\Vert$"}
-    keys = ["run", "time", "experiment", "network_activation", "network_hidden"]
-    table = best[[*keys[1:], *quantities]].to_dataframe().reset_index()
-    table = table.melt(keys, list(quantities), "quantity")
-    grid = style.Facets(
-        table[table["value"] > SMALLEST],
-        (style.PAGE, 4.4),
-        row="quantity",
-        row_order=list(quantities),
-        col="experiment",
-        col_order=shown,
-        sharex="col",
-        sharey=False,
-    )
-    looks = _looks([str(name) for name in runs["network_activation"].values])
-    grid.curves(
-        units="run",
-        hue="network_activation",
-        palette={name: look[0] for name, look in looks.items()},
-        style="network_activation",
-        dashes={name: look[1] for name, look in looks.items()},
-        size="network_hidden",
-        sizes={int(width): 0.4 + 0.4 * int(width) for width in runs["network_hidden"].values},
-    )
-    grid.set_axis_labels("time $t$", "").set_titles("")
-    for panel, name in zip(grid.axes[0], shown, strict=True):
+    names = [str(name) for name in best["network_activation"].values]
+    others = tuple(name for name in dict.fromkeys(names) if name not in ACTIVATIONS)
+    families = [tuple(name for name in family if name in names) for family in (*FAMILIES, others)]
+    families = [family for family in families if family]
+    size, count = (style.PAGE, 1.5 * len(families) + 0.8), len(shown)
+    figure, panels = style.new(*size, rows=len(families), columns=count)
+    grid = [panels[row * count : (row + 1) * count] for row in range(len(families))]
+    for row, family in zip(grid, families, strict=True):
+        looks = {
+            name: {"color": color, "linestyle": style.dash(index)}
+            for index, (name, color) in enumerate(
+                zip(family, style.palette(len(family), style.UNORDERED), strict=True)
+            )
+        }
+        for panel, name in zip(row, shown, strict=True):
+            here = best.isel(run=np.flatnonzero(best["experiment"].values == name))
+            _best_flows(panel, here, looks)
+        lines = [Line2D([], [], label=name.replace("_", " "), **looks[name]) for name in family]
+        row[-1].legend(
+            handles=lines, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="x-small"
+        )
+        row[0].set(ylabel=r"risk $\mathcal{L}$")
+    for panel, name in zip(grid[0], shown, strict=True):
         part = style.experiment(runs, name)
-        widths = style.joined(part["network_hidden"])
-        panel.set_title(f"{_targets(part)}\n$H={widths}$", size="small")
-    for panel, label in zip(grid.axes[:, 0], quantities.values(), strict=True):
-        panel.set_ylabel(label)
-    for name, (color, dash) in looks.items():
-        line = {"color": color, "linestyle": (0, dash) if dash else "-"}
-        grid.axes.flat[0].plot([], [], label=name.replace("_", " "), **line)
-    return grid.with_legend(7, "the best flow of each activation; thicker lines: more neurons")
+        panel.set_title(
+            f"{_targets(part)}\n$H={style.joined(part['network_hidden'])}$", size="small"
+        )
+    for panel in panels:
+        panel.set(xlabel="time $t$")
+    panels[0].plot([], [], label="the laws of 4.5, constants included", **style.THEORY)
+    style.legend_above(figure, panels[0], 1, "the best flow of each activation")
+    return figure
 
 
 def minimisers(dataset: xr.Dataset) -> Figure:
@@ -222,7 +220,7 @@ def minimisers(dataset: xr.Dataset) -> Figure:
     for index in np.flatnonzero(dataset["case"].values != ""):
         run = dataset.isel(run=int(index))
         key = (str(run["case"].values), int(run["network_hidden"]))
-        if key in columns and str(run["experiment"].values) not in ("random", "diverging"):
+        if key in columns and str(run["experiment"].values) not in REPEATED:
             cell = names.index(str(run["network_activation"].values)), columns.index(key)
             verdicts[cell], texts[cell] = run["verdict"], _cell_text(run)
             frames.append((cell, _frame_color(run)))
@@ -245,24 +243,45 @@ def minimisers(dataset: xr.Dataset) -> Figure:
         panel.add_patch(Rectangle(box, 0.92, 0.82, fill=False, edgecolor=color, linewidth=0.8))
     handles = [Patch(color=color, label=label) for label, color in VERDICTS.items()]
     handles.append(Patch(facecolor="none", edgecolor="black", label="as listed in 4.5"))
-    handles.append(Patch(facecolor="none", edgecolor="red", label="against the list"))
-    title = "without a frame: not listed; blank: not run"
-    figure.legend(handles=handles, loc="outside upper center", ncols=5, title=title)
+    handles.append(Patch(facecolor="none", edgecolor="red", label="against it"))
+    title = "without a frame: not listed, a local minimum or its escape; blank: not run"
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, title=title)
     panel.grid(False)
     panel.tick_params(length=0, rotation=0)
     panel.set(xlabel="target and width", ylabel="activation")
     return figure
 
 
-def _power_laws(panel: Axes, run: xr.Dataset) -> None:
-    """Draw the derived laws of L and |v| over the later half of the logarithmic time."""
-    time, end = run["time"].values, float(np.nanmax(run["time"].values))
-    late = time[time >= end**0.5]
-    best = int(run["best"])
-    for exponent, name in (("rate_decay", "risk"), ("rate_growth", "parameter_norm")):
-        last = run[name].values[best, np.searchsorted(time[np.isfinite(time)], end)]
-        if np.isfinite(run[exponent]):
-            panel.plot(late, last * (late / end) ** float(run[exponent]), **style.THEORY)
+def _best_flows(panel: Axes, best: xr.Dataset, looks: Mapping[str, dict[str, Any]]) -> None:
+    """Draw the risks of the best flows whose activation has a look, and their laws."""
+    names = best["network_activation"].values
+    if not set(looks) & set(names):
+        panel.set_axis_off()
+        return
+    panel.set(xscale="log", yscale="log", xlim=(1e-2, np.nanmax(best["time"].values)))
+    for index in np.flatnonzero(np.isin(names, list(looks))):
+        run = best.isel(run=index)
+        risk = np.where(run["risk"].values > LOWEST, run["risk"].values, np.nan)
+        width = 0.4 + 0.4 * int(run["network_hidden"])
+        panel.plot(run["time"].values, risk, linewidth=width, **looks[str(names[index])])
+        _law(panel, run, "risk", "decay")
+
+
+def _laws(panel: Axes, run: xr.Dataset) -> None:
+    """Draw the laws of L and ‖Θ‖ of the flows of a run, each once."""
+    flows = run.isel(initialization=slice(0, int(run["count"])))
+    risks, first = np.unique(flows["predicted_risk"].values, return_index=True)
+    for index in first[np.isfinite(risks)]:
+        for quantity, exponent in (("risk", "decay"), ("norm", "growth")):
+            _law(panel, flows.isel(initialization=index), quantity, exponent)
+
+
+def _law(panel: Axes, flow: xr.Dataset, quantity: str, exponent: str) -> None:
+    """Draw a law of a flow over the later half of the logarithmic time, nothing where none is known."""
+    time = flow["time"].values[np.isfinite(flow["time"].values)]
+    late = time[time >= time[-1] ** 0.5]
+    value, power = (float(flow[f"predicted_{name}"]) for name in (quantity, exponent))
+    panel.plot(late, value * (late / time[-1]) ** power, **{**style.THEORY, "linewidth": 0.7})
 
 
 def _targets(runs: xr.Dataset) -> str:
@@ -275,31 +294,17 @@ def _in_order(names: Sequence[str]) -> list[str]:
     return [name for name in dict.fromkeys([*ACTIVATIONS, *names]) if name in names]
 
 
-def _looks(
-    names: Sequence[str],
-) -> dict[str, tuple[tuple[float, float, float], tuple[float, ...] | str]]:
-    """Return colour and dashes of activations: a colour per family, dashes within it."""
-    others = tuple(name for name in _in_order(names) if name not in ACTIVATIONS)
-    families = (*FAMILIES, others)
-    colors = style.palette(len(families), style.UNORDERED)
-    looks = {
-        name: (color, style.DASHES[index % len(style.DASHES)])
-        for family, color in zip(families, colors, strict=True)
-        for index, name in enumerate(family)
-    }
-    return {name: looks[name] for name in _in_order(names)}
-
-
 def _cell_text(run: xr.Dataset) -> str:
-    """Return the least risk of a run, after the growth of its norm where it blows up."""
-    risk = float(run["best_end_risk"])
-    digits, exponent = f"{risk:.1e}".split("e")
-    text = "0" if risk < 1e-20 else rf"${digits}\cdot 10^{{{int(exponent)}}}$"
+    """Return the least risk of a run, or of a listed blow-up the exponent of L and the constant."""
+    risk, decay = float(run["best_end_risk"]), float(run["best_risk_slope"])
+    if int(run["verdict"]) == 1 and np.isfinite(run["expected_attained"]):
+        ratio = float(run["best_risk_law_ratio"])
+        constant = rf", $\times{ratio:.3f}$" if np.isfinite(ratio) else ""
+        return rf"$t^{{{decay:.3f}}}${constant}"
     if risk > 1e-3:
-        text = f"{risk:.4g}"
-    if int(run["verdict"]) == 1:
-        text = rf"$t^{{{float(run['best_parameter_norm_slope']):.2f}}}$, {text}"
-    return text
+        return f"{risk:.4g}"
+    digits, exponent = f"{risk:.1e}".split("e")
+    return "0" if risk < 1e-20 else rf"${digits}\cdot 10^{{{int(exponent)}}}$"
 
 
 def _frame_color(run: xr.Dataset) -> str:

@@ -19,7 +19,8 @@ from descentflow.functions.targets import Step
 from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
 from descentflow.simd.arrays import Array
 from descentflow.studies.blow_up import theory as theory
-from descentflow.studies.blow_up.minimiser_measures import READ, add_outer_norms, judge_minimiser
+from descentflow.studies.blow_up.escape_measures import add_escapes
+from descentflow.studies.blow_up.minimiser_measures import READ, judge_minimiser
 from descentflow.studies.searches import add_search
 from descentflow.training.critical_points import exponents
 
@@ -39,8 +40,8 @@ def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     for name, values in zip(("parameter_norm", "risk"), _slopes(row), strict=True):
         title = named(f"d log {name}/d log t over the last decade")
         dataset[f"{name}_slope"] = ("initialization", values, title)
-    dataset = add_outer_norms(_ratios(add_terminal_states(dataset, row), row), row)
-    if row.run.experiment == "descent_below":
+    dataset = add_escapes(_ratios(add_terminal_states(dataset, row), row), row)
+    if row.run.experiment == "descent":
         dataset = _orbits(dataset, row)
     return _realizations(dataset, row)
 
@@ -102,8 +103,6 @@ def _ratios(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     }
     for name, (values, title) in ratios.items():
         dataset[name] = (("initialization", "record"), values, named(title))
-        final = named(f"{name} at the end")
-        dataset[f"final_{name}"] = ("initialization", values[:, -1], final)
     late = norm[:, int(np.searchsorted(axis, axis[-1] / 10.0)) :]
     grows = (np.diff(late, axis=1) > 0.0).all(axis=1).astype(np.float64)
     dataset["norm_grows"] = ("initialization", grows)

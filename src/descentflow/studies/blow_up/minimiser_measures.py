@@ -6,7 +6,6 @@ import xarray as xr
 from descentflow.datasets.aggregate import Small
 from descentflow.datasets.padding import named
 from descentflow.datasets.trained_runs import TrainedRun
-from descentflow.simd.arrays import Array
 from descentflow.studies.blow_up import minimiser_theory as theory
 from descentflow.training.critical_points import KINDS
 
@@ -23,6 +22,9 @@ OF_THE_BEST = {
     "end_negative": "number of negative Hessian eigenvalues at the finished end",
     "parameter_norm_slope": "d log |Theta|/d log t over the last decade",
     "risk_slope": "d log L/d log t over the last decade",
+    "predicted_decay": "exponent of L in t by the law of its escape",
+    "risk_law_ratio": "constant of L over the last decade, by that of the law",
+    "risk_law_drift": "constant of L over the last decade, by that over the decade before",
 }
 
 READ = (*OF_THE_BEST, "end_kind")
@@ -30,7 +32,7 @@ READ = (*OF_THE_BEST, "end_kind")
 
 
 def judge_minimiser(ends: xr.Dataset, row: TrainedRun) -> Small:
-    """Return the case, the ``best`` flow of the run, the verdict, what was expected, derived rates.
+    """Return the case, the ``best`` flow of the run, the verdict, and what was expected.
 
     ``ends`` holds READ and ``first_norm``, ‖θ₀‖, of every initialisation. The verdict is about the
     best flow, the one of least final risk among those that are still or run to infinity: attained
@@ -50,8 +52,6 @@ def judge_minimiser(ends: xr.Dataset, row: TrainedRun) -> Small:
         "flag_values": np.array(list(VERDICTS.values()), dtype=np.int8),
         "flag_meanings": " ".join(VERDICTS),
     }
-    rate = theory.affine_rate(network.activation)
-    rates = rate if case == "affine" and network.hidden == 1 else None
     numbers = {
         "best": (best, "number of the flow of least final risk"),
         **{f"best_{name}": (one[name], f"{t}, best flow") for name, t in OF_THE_BEST.items()},
@@ -60,10 +60,6 @@ def judge_minimiser(ends: xr.Dataset, row: TrainedRun) -> Small:
             expected,
             "1 where the list says that the infimum is attained, 0 where not",
         ),
-        **{
-            f"rate_{name}": (getattr(rates, name, np.nan), f"derived rate: {name}")
-            for name in ("growth", "decay", "growth_constant", "decay_constant", "tolerance")
-        },
     }
     return {
         "case": xr.Variable((), case or "", {"long_name": "target's name"}),
@@ -95,30 +91,3 @@ def _verdict(kind: int, best: dict[str, float], infimum: float) -> int:
     if kind == KINDS["critical"] and best["end_negative"] == 0 and settled and reached:
         return VERDICTS["attained"]
     return VERDICTS["undecided"]
-
-
-def add_outer_norms(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
-    """Add |v| at the end and its slope over the last decade, for flows of the listed cases."""
-    norms, slopes = np.full((2, row.data.sizes["initialization"]), np.nan)
-    if _case(row) is not None and "snapshots" in row.data:
-        both, decades = _norm_of_v(row)
-        norms, slopes = both[:, 1], np.log10(both[:, 1] / both[:, 0]) / decades
-    dataset["outer_norm"] = ("initialization", norms, named("|v| at the end"))
-    title = "d log |v|/d log t over the last decade"
-    dataset["outer_norm_slope"] = ("initialization", slopes, named(title))
-    return dataset
-
-
-def _norm_of_v(row: TrainedRun) -> tuple[Array, float]:
-    """|v| (K, 2) at the end and about a decade before it, and how many decades lie between.
-
-    It is one decade for flows that end at a power of ten; nan where there is nothing before the end.
-    """
-    times = row.data["snapshot"].values
-    earlier = int(np.argmin(np.abs(times - times[-1] / 10.0)))
-    snapshots = row.data["snapshots"].isel(snapshot=[earlier, -1])
-    theta = snapshots.transpose("initialization", "snapshot", "parameter").values
-    _, _, v, _ = row.run.problem.layout.split(theta)
-    before = float(times[earlier])
-    decades = float(np.log10(times[-1] / before)) if 0.0 < before < times[-1] else np.nan
-    return np.asarray(np.sqrt((v * v).sum(axis=(-2, -1)))), decades

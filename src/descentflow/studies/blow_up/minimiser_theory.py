@@ -1,10 +1,9 @@
-"""Who has a global minimiser: targets on [0, 1] against activations, and how those without blow up.
+"""Who has a global minimiser: targets on [0, 1] against activations.
 
-The question is that of arXiv:2211.15641; targets, verdicts and rates are ours, derived or argued in
-docs/mathematics.md, 4.4 and 4.5. Everything is dimensionless.
+The question is that of arXiv:2211.15641; targets and table are ours, derived in docs/mathematics.md,
+4.5. How flows without one blow up is in :mod:`descentflow.studies.blow_up.escape_laws`.
 """
 
-import math
 from dataclasses import dataclass
 
 from descentflow.functions.input_laws import Uniform
@@ -56,7 +55,7 @@ def _entries() -> dict[tuple[str, str, int], Entry]:
 
 
 ENTRIES = _entries()
-"""(target, activation, H) -> Entry (4.5; argued but for the parabola and the ReLU, to be judged)."""
+"""(target, activation, H) -> Entry (4.5)."""
 
 
 def case_of(problem: Problem) -> str | None:
@@ -65,64 +64,3 @@ def case_of(problem: Problem) -> str | None:
     if not isinstance(law, Uniform) or law.finite or problem.interval != (0.0, 1.0):
         return None
     return next((name for name, target in TARGETS.items() if target == problem.target), None)
-
-
-@dataclass(frozen=True)
-class Rate:
-    """|v| ∼ t^growth and L ∼ t^decay as t tends to infinity, f = x and H = 1 (4.4).
-
-    ``growth_constant`` is the limit of |v|⁶/t and ``decay_constant`` that of L |v|⁴; nan where none is
-    derived. ``tolerance`` is how far the exponents may be off over the last decade of 1e8 or more.
-    """
-
-    growth: float
-    decay: float
-    growth_constant: float = math.nan
-    decay_constant: float = math.nan
-    tolerance: float = 0.02
-
-
-def affine_rate(activation: str) -> Rate | None:
-    """The rate for an activation that does not attain 0, None for the others.
-
-    Where b tends to an inflection z₀ of σ with Taylor coefficients s₀, s₁, 0, s₃ there,
-    A = (s₃/s₁)² s₁⁻⁴/2800 gives |v|⁶ ∼ 24 A t/(1 + s₀²) and L ∼ A |v|⁻⁴.
-    """
-    if activation == "softsign":
-        return Rate(0.25, -0.5)
-    if activation == "softplus":
-        return Rate(math.nan, -1.0, tolerance=0.07)
-    inflection = _inflection(activation)
-    if inflection is None:
-        return None
-    level, first, third = inflection
-    constant = (third / first) ** 2 / first**4 / 2800.0
-    growth = 24.0 * constant / (1.0 + level * level)
-    return Rate(1.0 / 6.0, -2.0 / 3.0, growth, constant)
-
-
-def _inflection(activation: str) -> tuple[float, float, float] | None:
-    """Taylor coefficients s₀, s₁, s₃ of σ where σ'' = 0."""
-    two_over_root_pi = 2.0 / math.sqrt(math.pi)
-    odd = {
-        "tanh": (0.0, 1.0, -1.0 / 3.0),
-        "arctan": (0.0, 1.0, -1.0 / 3.0),
-        "sin": (0.0, 1.0, -1.0 / 6.0),
-        "erf": (0.0, two_over_root_pi, -two_over_root_pi / 3.0),
-        "logistic": (0.5, 0.25, -1.0 / 48.0),
-    }
-    if activation == "gelu":
-        z = math.sqrt(2.0)
-        share, density = 0.5 * math.erfc(-1.0), math.exp(-1.0) / math.sqrt(2.0 * math.pi)
-        return z * share, share + z * density, -z * density / 3.0
-    if activation == "swish":
-        z = SWISH_INFLECTION
-        share = 1.0 / (1.0 + math.exp(-z))
-        first = share * (1.0 - share)
-        second, third = first * (1.0 - 2.0 * share), first * (1.0 - 6.0 * first)
-        return z * share, share + z * first, (3.0 * second + z * third) / 6.0
-    return odd.get(activation)
-
-
-SWISH_INFLECTION = 2.3993572805154677
-"""The positive root of z tanh(z/2) = 2, where swish'' = 0."""

@@ -12,7 +12,8 @@ from descentflow.config.validate import Experiment
 from descentflow.datasets.aggregate import whole
 from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.planning.shallow_runs import Run
-from descentflow.studies.blow_up import measures
+from descentflow.studies.blow_up import escape_laws, measures
+from descentflow.studies.blow_up.escape_measures import add_escapes
 from descentflow.studies.blow_up.minimiser_measures import STILL, VERDICTS, judge_minimiser
 from descentflow.training.critical_points import KINDS
 
@@ -57,6 +58,7 @@ def ends(**flows: list[float]) -> xr.Dataset:
         "end_negative": np.zeros(count),
         "parameter_norm_slope": np.zeros(count),
         "risk_slope": np.zeros(count),
+        **dict.fromkeys(("predicted_decay", "risk_law_ratio", "risk_law_drift"), np.ones(count)),
     }
     values = defaults | {name: np.array(flow) for name, flow in flows.items() if name != "norm"}
     values.setdefault("end_risk", values["final_risk"])
@@ -169,18 +171,44 @@ def test_what_is_listed_is_beside_the_verdict(rows: Any) -> None:
 
 
 def test_small_real_flows_get_their_verdicts(tmp_path: Path) -> None:
-    """ReLU attains f = x, tanh blows up on it; the exponents of |v| at 1e8 are within 2%."""
+    """ReLU attains f = x, tanh blows up on it; at 1e8 its constants are within 1%."""
     rows = [trained("affine", name, 1e8) for name in ("relu", "tanh")]
     data = whole(measures, rows, tmp_path)
     assert data["verdict"].values.tolist() == [VERDICTS["attained"], VERDICTS["not_attained"]]
     assert data["verdict"].attrs["flag_meanings"] == "attained not_attained undecided"
     assert data["best_end_risk"].values[0] < 1e-20
-    slope = data["outer_norm_slope"].values[1]
-    assert np.abs(6 * slope - 1).max() < 0.02
-    norm = np.sqrt((rows[1].data["parameters"].values[:, 2:3] ** 2).sum(axis=1))
-    np.testing.assert_array_equal(data["outer_norm"].values[1], norm)
-    assert np.isnan(data["rate_growth"].values[0])
-    assert data["rate_growth"].values[1] == 1 / 6
+    for name in ("risk_law_ratio", "norm_law_ratio"):
+        assert np.isnan(data[name].values[0]).all()
+        assert np.abs(data[name].values[1] - 1).max() < 0.01
+    assert np.abs(data["predicted_risk"] / data["final_risk"] - 1)[1].max() < 0.02
+    assert (data["predicted_growth"].values[1] == 1 / 6).all()
+
+
+def late(name: str, law: Any, shift: float) -> TrainedRun:
+    """A flow for f = x that follows a law from ``shift`` on, exactly."""
+    time = np.geomspace(1e6, 1e10, 81)
+    length = law.length(1.0) * (time - shift) ** law.growth
+    outer = np.tile([length[-21], length[-1]], (2, 1))
+    theta = np.zeros((2, 2, 4))
+    theta[..., 1], theta[..., 2] = law.place, outer
+    data = xr.Dataset(
+        {
+            "risk": (("initialization", "record"), [law.constant * length**-law.power] * 2),
+            "parameters": (("initialization", "parameter"), theta[:, -1]),
+            "snapshots": (("initialization", "snapshot", "parameter"), theta),
+        },
+        coords={"time": ("record", time), "snapshot": time[[-21, -1]]},
+    )
+    return TrainedRun(run_of("affine", 1, name), None, data)
+
+
+@pytest.mark.parametrize("shift", [0.0, 9e5, -1e9])
+def test_constants_do_not_depend_on_when_a_flow_sets_out(shift: float) -> None:
+    for law in escape_laws.laws("affine", "swish", 1)[:2]:
+        found = add_escapes(xr.Dataset({"jump": ((), np.nan)}), late("swish", law, shift))
+        for name in ("risk_law_ratio", "risk_law_drift", "norm_law_ratio"):
+            np.testing.assert_allclose(found[name], 1.0, rtol=1e-9)
+        assert (found["predicted_risk"].values == law.excess(1e10)).all()
 
 
 def test_a_flow_cut_short_is_undecided(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who has a global minimiser: inflections and constants against mpmath, the table against the parts.
+"""Who has a global minimiser, and the laws of blow-up: constants against mpmath, and short flows.
 
 A residual of the blow-up is compared with a least-squares fit in mpmath, which knows nothing of
 Taylor coefficients.
@@ -17,14 +17,8 @@ import descentflow as df
 from descentflow.errors import InputError
 from descentflow.functions.networks import ActivationName
 from descentflow.risk.problem import Problem
-from descentflow.studies.blow_up import minimiser_theory
-from descentflow.studies.blow_up.minimiser_theory import (
-    ENTRIES,
-    TARGETS,
-    Rate,
-    affine_rate,
-    case_of,
-)
+from descentflow.studies.blow_up.escape_laws import WITHOUT_LIMIT, Law, law_at, laws
+from descentflow.studies.blow_up.minimiser_theory import ENTRIES, TARGETS, case_of
 from descentflow.studies.blow_up.theory import jump_of
 from descentflow.studies.gradient_flows.theory import slope_of
 
@@ -41,6 +35,8 @@ SIGMAS: dict[str, tuple[Callable[[Real], Real], Real]] = {
 }
 """σ from its definition, and about where σ'' vanishes."""
 
+SOFTPLUS: Callable[[Real], Real] = lambda z: mp.log1p(mp.exp(z))  # noqa: E731
+
 LINE = {"kind": "affine", "slope": 1}
 UNIT = {"law": "uniform"}
 
@@ -52,17 +48,17 @@ def problem(**changes: Any) -> Problem:
     )
 
 
-def inflection(name: str) -> Real:
-    """Where σ'' = 0, by a root finder on numerical derivatives."""
+def inflections(name: str) -> list[Real]:
+    """Where σ'' = 0, by a root finder on numerical derivatives; of odd σ the one at 0."""
     sigma, near = SIGMAS[name]
-    return mp.mpf(0) if near == 0 else mp.findroot(lambda z: mp.diff(sigma, z, 2), near)
+    if near == 0:
+        return [mp.mpf(0)]
+    return [mp.findroot(lambda z: mp.diff(sigma, z, 2), sign * near) for sign in (-1, 1)]
 
 
-def rate_of(name: str) -> Rate:
-    """The rate of an activation that has one."""
-    rate = affine_rate(name)
-    assert rate is not None
-    return rate
+def valleys(name: str) -> list[Law]:
+    """The laws of f = x about inflections."""
+    return [law for law in laws("affine", name, 1) if law is not WITHOUT_LIMIT]
 
 
 def error_beside_affine(function: Callable[[Real], Real], breaks: list[Real]) -> Real:
@@ -72,44 +68,39 @@ def error_beside_affine(function: Callable[[Real], Real], breaks: list[Real]) ->
     return mp.quad(lambda x: function(x) ** 2, breaks) - mean**2 - 3 * slope**2
 
 
-# ---- rates for f = x
+# ---- laws
 
 
 @pytest.mark.parametrize("name", SIGMAS)
 def test_constants_follow_from_taylor_coefficients_at_the_inflection(name: str) -> None:
     with mp.workdps(40):
-        place = inflection(name)
-        level, first, second, third = mp.taylor(SIGMAS[name][0], place, 3)
-        assert abs(second) < 1e-18
-        decay = (third / first) ** 2 / first**4 / 2800
-        growth = 24 * decay / (1 + level**2)
-    rate = rate_of(name)
-    assert math.isclose(rate.decay_constant, float(decay), rel_tol=1e-13)
-    assert math.isclose(rate.growth_constant, float(growth), rel_tol=1e-13)
-    assert (rate.growth, rate.decay) == (1 / 6, -2 / 3)
-
-
-def test_inflections_are_where_they_are_said_to_be() -> None:
-    with mp.workdps(30):
-        assert abs(inflection("swish") - minimiser_theory.SWISH_INFLECTION) < 1e-15
-        assert abs(inflection("gelu") - mp.sqrt(2)) < 1e-18
-        assert abs(mp.diff(SIGMAS["logistic"][0], 0, 2)) < 1e-18
+        for law, place in zip(valleys(name), inflections(name), strict=True):
+            level, first, second, third = mp.taylor(SIGMAS[name][0], place, 3)
+            assert abs(second) < 1e-18
+            decay = (third / first) ** 2 / first**4 / 2800
+            growth = 24 * decay / (1 + level**2)
+            assert math.isclose(law.excess(1.0) * law.length(1.0) ** 4, float(decay), rel_tol=1e-13)
+            assert math.isclose(law.length(1.0) ** 6, float(growth), rel_tol=1e-13)
+            assert (law.growth, law.decay) == (1 / 6, pytest.approx(-2 / 3, rel=1e-15))
+            assert math.isnan(law.place) or abs(law.place - place) < 1e-15
 
 
 @pytest.mark.parametrize("name", SIGMAS)
 def test_the_decay_constant_is_that_of_the_best_network_for_large_v(name: str) -> None:
-    """L v⁴ at the least L over the other parameters, v = 200: off by O(w²) = O(v⁻²)."""
+    """L v⁴ at the least L over the other parameters: off by O(w²) = O(v⁻²), w at most 1/50."""
     with mp.workdps(40):
-        sigma, v = SIGMAS[name][0], mp.mpf(200)
-        place = inflection(name)
-        w = 1 / (v * mp.diff(sigma, place))
-        least = error_beside_affine(lambda x: v * sigma(place + w * (x - mp.mpf(1) / 2)), [0, 1])
-        assert abs(least * v**4 / rate_of(name).decay_constant - 1) < 1e-2
-        for shift in (-0.2, 0.2):  # an inflection away from the middle is worse
-            moved = error_beside_affine(
-                lambda x, m=0.5 + shift: v * sigma(place + w * (x - m)), [0, 1]
+        sigma, w = SIGMAS[name][0], mp.mpf(1) / 50
+        for law, place in zip(valleys(name), inflections(name), strict=True):
+            v = 1 / (w * mp.diff(sigma, place))
+            least = error_beside_affine(
+                lambda x, z=place, v=v: v * sigma(z + w * (x - 0.5)), [0, 1]
             )
-            assert abs(moved / least - (1 + 140 * shift**2)) < 0.2
+            assert abs(least * v**4 / law.constant - 1) < 1e-2
+            for shift in (-0.2, 0.2):  # an inflection away from the middle is worse
+                moved = error_beside_affine(
+                    lambda x, m=0.5 + shift, z=place, v=v: v * sigma(z + w * (x - m)), [0, 1]
+                )
+                assert abs(moved / least - (1 + 140 * shift**2)) < 0.2
 
 
 def test_softsign_has_a_residual_of_second_order() -> None:
@@ -122,23 +113,73 @@ def test_softsign_has_a_residual_of_second_order() -> None:
             return v * z / (1 + abs(z))
 
         assert abs(1280 * v**2 * error_beside_affine(neuron, [0, middle, 1]) - 1) < 1e-4
-    rate = rate_of("softsign")
-    assert (rate.growth, rate.decay) == (1 / 4, -1 / 2)
-    assert math.isnan(rate.growth_constant)
-    assert math.isnan(rate.decay_constant)
+    (law,) = laws("affine", "softsign", 1)
+    assert (law.growth, law.decay) == (1 / 4, -1 / 2)
+    assert math.isclose(law.length(1.0) ** 4, 1 / 160, rel_tol=1e-14)
+    assert math.isclose(law.constant, 1 / 1280, rel_tol=1e-15)
 
 
-def test_activations_have_a_rate_exactly_where_they_miss_the_line() -> None:
-    for (case, name, hidden), entry in ENTRIES.items():
-        if (case, hidden) == ("affine", 1):
-            assert (affine_rate(name) is None) == entry.attained
+def test_softplus_has_no_inflection() -> None:
+    """Its flow is logarithmic: an exponent of L, none of |v|, no constant."""
+    assert laws("affine", "softplus", 1) == (WITHOUT_LIMIT,)
+    assert (WITHOUT_LIMIT.decay, WITHOUT_LIMIT.growth) == (-1.0, 0.0)
+    assert math.isnan(WITHOUT_LIMIT.excess(1e8))
 
 
-def test_softplus_has_a_wider_tolerance() -> None:
-    """Its flow is logarithmic: an exponent of L, none of |v|."""
-    rate = rate_of("softplus")
-    assert (rate.decay, rate.tolerance) == (-1.0, 0.07)
-    assert math.isnan(rate.growth)
+def test_an_entry_has_a_law_exactly_where_the_infimum_is_missed() -> None:
+    for entry, listed in ENTRIES.items():
+        assert bool(laws(*entry)) != listed.attained, entry
+    assert laws("", "tanh", 1) == laws("affine", "relu", 1) == ()
+
+
+@pytest.mark.parametrize(
+    ("place", "chosen"), [(-1.3, 0), (1.5, 1), (0.9, 1), (2.5, 2), (-2.5, 2), (6.0, 2)]
+)
+def test_a_flow_is_told_by_where_its_neuron_is(place: float, chosen: int) -> None:
+    known = laws("affine", "gelu", 1)
+    assert law_at(known, place) is known[chosen]
+    (tanh,) = laws("affine", "tanh", 1)
+    assert law_at((tanh,), 70.0) is tanh
+
+
+STEPS = {
+    "logistic": (lambda z: 1 / (1 + mp.exp(z)), 1),
+    "tanh": (lambda z: (1 - mp.tanh(z)) / 2, 1),
+    "erf": (lambda z: mp.erfc(z) / 2, 1),
+    "arctan": (lambda z: mp.mpf(1) / 2 - mp.atan(z) / mp.pi, 1),
+    "softsign": (lambda z: 1 / (1 + z) / 2, 1),
+}
+"""The distance of σ, scaled to the limits 0 and 1, to the step, for z > 0; it is odd."""
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_squared_distances_to_the_step(name: str) -> None:
+    with mp.workdps(20):
+        ends = [0, 1, 10, 100, mp.inf]
+        constant = 2 * mp.quad(lambda z: STEPS[name][0](z) ** 2, ends)
+    (law,) = laws("step", name, 1)
+    assert math.isclose(law.constant, float(constant), rel_tol=1e-9)
+    assert (law.power, law.metric) == (1.0, 1.25)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("tanh", 1.15), ("arctan", 1), ("erf", 1.22), ("logistic", 2.29), ("softplus", 1.317)],
+)
+def test_constants_of_symmetric_pairs(name: str, near: float) -> None:
+    sigma = {**{key: value[0] for key, value in SIGMAS.items()}, "softplus": SOFTPLUS}[name]
+    for law in laws("parabola", name, 2):
+        sign = -1 if law.place < 0 else 1
+        with mp.workdps(40):
+            place = mp.findroot(lambda z: mp.diff(sigma, z, 4), sign * near)
+            level, _, second, _, fourth, _, sixth = mp.taylor(sigma, place, 6)
+            assert abs(fourth) < 1e-15
+            constant = (sixth / (4 * second**3)) ** 2 / (13 * 924**2)
+        # two neurons on two sides share one constant c, and σ(−z) = 1 − σ(z)
+        moved = (2 * level - 1) ** 2 if law.place == 0.0 else 4 * level**2
+        assert math.isclose(law.constant, float(constant), rel_tol=1e-12)
+        assert math.isclose(law.metric, float(2 + moved), rel_tol=1e-12)
+        assert math.isnan(law.place) or abs(law.place) in (0.0, pytest.approx(abs(float(place))))
 
 
 # ---- the table
@@ -210,7 +251,7 @@ def test_other_laws_are_refused_by_what_is_known_of_the_uniform_one(
     assert function(problem(target=target)) in (0.5, 1.0)
 
 
-# ---- rates of 4.5, which no claim is about: short flows from the curve of best networks
+# ---- short flows from the curve of best networks
 
 
 def end_of_flow(
@@ -247,6 +288,8 @@ def test_one_neuron_steepens_towards_the_step_like_a_cube_root(
     growth = 3.0 * constant * 1e8 / 1.25
     assert math.isclose(w**3, growth, rel_tol=1e-2)
     assert math.isclose(risk, constant / growth ** (1 / 3), rel_tol=1e-3)
+    (law,) = laws("step", name, 1)
+    assert math.isclose(law.excess(1e8), constant / growth ** (1 / 3), rel_tol=1e-13)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +312,8 @@ def test_one_neuron_bends_towards_the_hinge_like_a_fifth_root(
     growth = 15.0 * constant * 1e10 / 1.25
     assert math.isclose(w**5, growth, rel_tol=0.3)
     assert math.isclose(risk, constant / growth**0.6, rel_tol=0.02)
+    (law,) = laws("hinge", name, 1)
+    assert math.isclose(law.excess(1e10), constant / growth**0.6, rel_tol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -287,6 +332,9 @@ def test_one_neuron_flattens_towards_the_parabola(name: str, near: float, power:
     growth = power * (power + 2) * constant * 1e12 / (1.0 + level**2)
     assert math.isclose(v ** (power + 2), growth, rel_tol=1e-2)
     assert math.isclose(risk, constant / v**power, rel_tol=1e-2)
+    (law,) = laws("parabola", name, 1)
+    assert math.isclose(law.length(1e12) ** (power + 2), growth, rel_tol=1e-12)
+    assert math.isclose(law.constant, constant, rel_tol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "near"), [("tanh", -1.15), ("softplus", -1.32)])

@@ -63,10 +63,9 @@ def runs(**changes: object) -> xr.Dataset:
             "step": (("run", "record"), [[0.0, 1e8]]),
             "case": ("run", ["step"]),
             "expected_attained": ("run", [np.nan]),
-            "rate_tolerance": ("run", [np.nan]),
         },
         coords={
-            "experiment": ("run", ["descent_below"]),
+            "experiment": ("run", ["descent"]),
             "network_hidden": ("run", [2]),
             "network_activation": ("run", ["relu"]),
         },
