@@ -302,6 +302,7 @@ def overparameterized() -> xr.Dataset:
     runs += [("training", kind, 3, 32) for kind in ("residual", "fully_connected")]
     runs += [("depth", kind, h, np.nan) for kind in ("residual", "fully_connected") for h in (4, 2)]
     runs += [("step_sizes", "residual", 2, 32)] * 2
+    runs += [("least_widths", "residual", h, m) for h in (2, 4) for m in (16, 32)]
     names, kinds, depths, widths = (list(values) for values in zip(*runs, strict=True))
     groups = [f"{name} {kind} tanh H={depth}" for name, kind, depth, _ in runs]
     step = axis(1e2)
@@ -334,12 +335,16 @@ def overparameterized() -> xr.Dataset:
             "scaled_least": ("run", 0.05 + 0.001 * depth),
             "stability_ratio": (("run", "initialization"), RNG.uniform(0.5, 2.0, (len(runs), 4))),
             "mode_growth": (("run", "initialization"), RNG.uniform(0.0, 3.0, (len(runs), 4))),
-            "diverged_share": ("run", np.linspace(0.0, 1.0, len(runs))),
-            "exponent": (("quantity", "group"), np.full((4, len(known)), -0.5)),
-            "exponent_error": (("quantity", "group"), np.full((4, len(known)), 0.02)),
+            "first_loss": (("run", "initialization"), np.ones((len(runs), 4))),
+            "final_loss": (
+                ("run", "initialization"),
+                np.tile([1e-9, 1e-7, 1e-3, 1.0], (len(runs), 1)),
+            ),
+            "exponent": (("quantity", "group"), np.full((5, len(known)), -0.5)),
+            "exponent_error": (("quantity", "group"), np.full((5, len(known)), 0.02)),
         },
         coords={
-            "quantity": ["concentration", "stability", "weights", "linearisation"],
+            "quantity": ["concentration", "stability", "weights", "linearisation", "mode"],
             "group": known,
         },
     )

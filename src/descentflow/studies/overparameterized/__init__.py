@@ -13,6 +13,7 @@ STUDY = Study(
         "stability": Figure("stability", "Stability over the width"),
         "depth": Figure("depth", "Least eigenvalue over the depth"),
         "step_sizes": Figure("step_sizes", "Around the stability limit"),
+        "least_widths": Figure("least_widths", "Which widths are enough"),
     },
     order=5,
 )

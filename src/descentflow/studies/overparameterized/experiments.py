@@ -12,7 +12,10 @@ EXPERIMENTS = {
     "training": _DESCENDING,
     "training_images": _DESCENDING,
     "stability": _DESCENDING,
+    "stability_deep": _DESCENDING,
     "stability_images": _DESCENDING,
     "depth": ExperimentType(Limit),
+    "angles": ExperimentType(Limit),
     "step_sizes": _DESCENDING,
+    "least_widths": _DESCENDING,
 }

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
@@ -16,6 +17,8 @@ NAMES = {
     "convolutional_residual": "convolutional residual",
 }
 FLOOR = 1e-32  # losses below it are drawn at it
+TRAINED = 1e-6
+"""Loss that counts as trained, over the first."""
 
 
 class Group(NamedTuple):
@@ -85,7 +88,7 @@ def stability(dataset: xr.Dataset) -> Figure:
         ),
         "linearisation_error": ("relative error of linearisation", -1.0, "linearisation"),
     }
-    groups = _groups(dataset, "stability", "stability_images")
+    groups = _groups(dataset, "stability", "stability_deep", "stability_images")
     titles = []
     for panel, (name, (label, power, quantity)) in zip(panels, quantities.items(), strict=True):
         _over_width(panel, groups, name, power)
@@ -131,41 +134,69 @@ def depth(dataset: xr.Dataset) -> Figure:
 
 
 def step_sizes(dataset: xr.Dataset) -> Figure:
-    """Draw the growth of the fastest mode, and who diverges, around the stability limit."""
-    runs = style.experiment(dataset, "step_sizes")
-    ratio = runs["stability_ratio"].values
-    figure, panels = style.new(style.PAGE, 2.6, columns=2)
-    sns.scatterplot(
-        x=ratio.ravel(),
-        y=runs["mode_growth"].values.ravel(),
-        s=9,
-        alpha=0.6,
-        color="0.4",
-        linewidth=0,
-        label="one network",
-        legend=False,
-        ax=panels[0],
-    )
-    line = np.linspace(0.0, float(np.nanmax(ratio)), 200)
-    label = r"linearised: $|1-\eta\lambda_{\max}|$"
-    panels[0].plot(line, np.abs(1.0 - 2.0 * line), "--", label=label, **style.THEORY)
-    panels[0].set(ylabel="growth of the fastest mode")
-    middle = np.nanmean(ratio, axis=1)
-    share = [("share", middle, runs["diverged_share"].values)]
-    style.lines(panels[1], share, ["C0"], markers=True)
-    panels[1].set(ylabel="share that diverges", ylim=(-0.05, 1.05))
-    for panel in panels:
-        panel.axvline(1.0, label=r"$\eta=2/\lambda_{\max}$", **style.THEORY)
+    """Draw the growth of the fastest mode around the stability limit, by architecture and width."""
+    groups = _groups(dataset, "step_sizes")
+    figure, panels = style.new(style.PAGE, 2.8, columns=len(groups))
+    widths = sorted({int(m) for group in groups for m in group.runs["network_width"].values})
+    colors = dict(zip(widths, style.palette(len(widths)), strict=True))
+    for panel, group in zip(panels, groups, strict=True):
+        for width, color in colors.items():
+            runs = group.runs.isel(run=np.flatnonzero(group.runs["network_width"].values == width))
+            ratio, growth = (runs[n].values.ravel() for n in ("stability_ratio", "mode_growth"))
+            look = {"s": 9, "linewidth": 0, "color": color, "legend": False, "ax": panel}
+            sns.scatterplot(x=ratio, y=growth, label=f"$m={width}$", **look)
+        line = np.linspace(0.0, float(np.nanmax(group.runs["stability_ratio"].values)), 200)
+        label = r"linearised: $|1-\eta\lambda_{\max}|$"
+        panel.plot(line, np.abs(1.0 - 2.0 * line), "--", label=label, **style.THEORY)
+        panel.axvline(1.0, linestyle=":", label=r"$\eta=2/\lambda_{\max}$", **style.THEORY)
         panel.set(xlabel=r"$\eta$ over its limit $2/\lambda_{\max}$ at the start")
-    run = runs.isel(run=0)
-    architecture = NAMES[str(run["network_architecture"].values)]
+    panels[0].set(ylabel="growth of the fastest mode")
     title = (
-        rf"{architecture}, {run['network_activation'].values}, "
-        rf"$m={int(run['network_width'])}$, {int(run['count'])} networks per step size, "
-        rf"{int(np.nanmax(runs['step'].values))} steps"
+        f"{_values(groups, 'count')} networks per width and step size, "
+        f"{_values(groups, 'input_count')} inputs; in brackets: exponent of $m$ of the distance"
     )
     style.legend_above(figure, panels[0], 3, title)
-    style.label_panels(panels)
+    titles = [f"{group.label}{_exponent(dataset, group)}" for group in groups]
+    style.label_panels(panels, titles)
+    return figure
+
+
+def _exponent(dataset: xr.Dataset, group: Group) -> str:
+    """Return the fitted exponent of the fastest mode's distance to the linearised one, in brackets."""
+    fit = dataset.sel(quantity="mode", group=group.key)
+    power, error = float(fit["exponent"]), float(fit["exponent_error"])
+    return rf" (${power:.2f}\pm{error:.2f}$)" if np.isfinite(power) else ""
+
+
+def least_widths(dataset: xr.Dataset) -> Figure:
+    """Draw the share of trained networks over width and inputs, a panel for each depth."""
+    runs = style.experiment(dataset, "least_widths")
+    trained = runs["final_loss"].values <= TRAINED * runs["first_loss"].values
+    table = pd.DataFrame(
+        {
+            "depth": runs["network_depth"].values.astype(int),
+            "inputs": runs["input_count"].values.astype(int),
+            "width": runs["network_width"].values.astype(int),
+            "share": trained.sum(axis=1) / runs["count"].values,
+        }
+    )
+    depths = sorted(set(table["depth"]))
+    figure, panels = style.new(style.PAGE, 2.2, columns=len(depths))
+    for panel, depth in zip(panels, depths, strict=True):
+        part = table[table["depth"] == depth].pivot(index="inputs", columns="width", values="share")
+        options = {"vmin": 0.0, "vmax": 1.0, "cmap": "Blues", "cbar": False, "annot": True}
+        sns.heatmap(part, fmt=".2f", annot_kws={"size": 6}, ax=panel, **options)
+        panel.set(xlabel="width $m$", ylabel="inputs $n$" if panel is panels[0] else "")
+        panel.invert_yaxis()
+    run = runs.isel(run=0)
+    reached = rf"$L(k)\leq10^{{{np.log10(TRAINED):.0f}}}L(0)$"
+    title = (
+        f"share of {style.joined(runs['count'])} networks with {reached} "
+        f"in $k={int(np.nanmax(runs['step'].values))}$ steps; "
+        f"{NAMES[str(run['network_architecture'].values)]}, {run['network_activation'].values}"
+    )
+    figure.suptitle(title, fontsize="small")
+    style.label_panels(panels, [f"$H={depth}$" for depth in depths])
     return figure
 
 

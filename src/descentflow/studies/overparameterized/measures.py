@@ -21,14 +21,21 @@ QUANTILES = (0.05, 0.5, 0.95)
 ROUNDING_FLOOR = 1e-27
 """A loss below this is rounding: residuals of a few units in the last place of labels of size one."""
 
+RATE_FLOOR = 1e-20
+"""Relative losses below this say nothing about rates."""
+
 FIRST_STEPS = 3
 """Over so many steps the growth of the fastest mode is measured."""
+
+JUDGED_FACTORS = (0.5, 1.42)
+"""|1 − ηλ_max| of step sizes near the limit: no larger, so that three steps change G by O(1/m)."""
 
 EXPONENTS = {
     "concentration": "gram_error",
     "stability": "greatest_gram_change",
     "weights": "greatest_weight_change",
     "linearisation": "linearisation_error",
+    "mode": "mode_error",
 }
 """Whose power of the width is fitted."""
 
@@ -71,7 +78,7 @@ def _changes(dataset: xr.Dataset, data: xr.Dataset) -> xr.Dataset:
 
 
 def _bound(dataset: xr.Dataset, data: xr.Dataset, limit: Array) -> xr.Dataset:
-    """Add (1 - ηλ/2)^k L(0), nan where the theorem says nothing; and the largest L(k) over it."""
+    """Add (1 - ηλ/2)^k L(0), nan where the theorem says nothing; and how the loss falls beside it."""
     least = float(np.linalg.eigvalsh(limit)[0])
     bounds = np.full(data["loss"].shape, np.nan)
     each = zip(data["step_size"].values, data["loss"].values, strict=True)
@@ -80,12 +87,28 @@ def _bound(dataset: xr.Dataset, data: xr.Dataset, limit: Array) -> xr.Dataset:
             bounds[index] = theory.loss_bound(loss[0], least, float(eta), data["step"].values)
     dataset["loss_bound"] = (TIMED, bounds)
     dataset["loss_bound"].attrs = named("(1 - eta lambda_min(K^(H))/2)^k L(0)")
+    dataset["first_loss"] = dataset["loss"].isel(record=0).assign_attrs(named("loss at the start"))
     lost = dataset["loss"].isnull() & dataset["loss_bound"].notnull()
     ratio = dataset["loss"].where(~lost, np.inf) / (dataset["loss_bound"] + ROUNDING_FLOOR)
-    dataset["bound_ratio"] = ratio.max("record")
-    title = f"largest L(k)/((1 - eta lambda/2)^k L(0) + {ROUNDING_FLOOR:g}) over all records"
+    dataset["bound_ratio"] = ratio.isel(record=slice(1, None)).max("record")
+    title = f"largest L(k)/((1 - eta lambda/2)^k L(0) + {ROUNDING_FLOOR:g}) over records k >= 1"
     dataset["bound_ratio"].attrs = named(title)
+    steps, bound = data["step"].values, -np.log1p(-0.5 * data["step_size"].values * least)
+    rates = np.array([_fitted_rate(steps, loss) for loss in data["loss"].values])
+    dataset["rate_ratio"] = ("initialization", rates / bound)
+    title = "fall of log L per step in the second half of its fall, over that of the bound"
+    dataset["rate_ratio"].attrs = named(title)
     return dataset
+
+
+def _fitted_rate(steps: Array, loss: Array) -> float:
+    """Fall of log L per step from the middle of its fall to the last record above RATE_FLOOR."""
+    above = np.flatnonzero(loss > RATE_FLOOR * loss[0])
+    last = int(above[-1]) if above.size else 0
+    middle = int(np.argmin(np.abs(steps - 0.5 * steps[last])))
+    if middle in (0, last):
+        return np.nan
+    return float(np.log(loss[middle] / loss[last]) / (steps[last] - steps[middle]))
 
 
 def _linearised(dataset: xr.Dataset, data: xr.Dataset) -> xr.Dataset:
@@ -130,6 +153,11 @@ def _fastest_mode(dataset: xr.Dataset, data: xr.Dataset) -> xr.Dataset:
         named("eta lambda_max(sum G(0))/2"),
     )
     dataset["mode_growth"] = ("initialization", values[:, 1], named(title))
+    factor = np.abs(1.0 - 2.0 * values[:, 0])
+    near = (factor >= JUDGED_FACTORS[0]) & (factor <= JUDGED_FACTORS[1])
+    error = np.where(near, np.abs(values[:, 1] - factor), np.nan)
+    title = "distance of mode_growth to |1 - eta lambda_max(sum G(0))|, near the limit"
+    dataset["mode_error"] = ("initialization", error, named(title))
     return dataset
 
 
@@ -144,6 +172,10 @@ def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Smal
         "limit_least": _single(least, "least eigenvalue of K^(H)"),
         "limit_greatest": _single(greatest, "greatest eigenvalue of K^(H)"),
         "scaled_least": _single(scaled, "H^2 lambda_min(K^(H))/c_res^2"),
+        "least_angle": _single(
+            theory.least_angle(run.setting.inputs.draw(run.seed)),
+            "least angle between the lines through two inputs",
+        ),
     }
     for name in (*EXPONENTS.values(), "mode_growth"):
         if (name, number) in columns:
@@ -195,6 +227,9 @@ def _exponents(dataset: xr.Dataset, columns: Columns) -> xr.Dataset:
                 columns.read_place(variable, run) if (variable, run) in columns else np.empty(0)
                 for run in chosen.tolist()
             ]
+            if variable == "mode_error":  # of step sizes near the limit alone
+                near = [index for index, row in enumerate(values) if np.isfinite(row).any()]
+                chosen, values = chosen[near], [values[index] for index in near]
             slopes[line, column] = _power(dataset["network_width"].values[chosen], values)
     dataset = dataset.assign_coords(
         quantity=coordinate("quantity", list(EXPONENTS), "what the power is of"),

@@ -93,3 +93,18 @@ def fastest_mode(gram_sum: ArrayLike) -> Array:
 def depth_inputs() -> Array:
     """Three unit rows (3, 3) whose inner products are ``DEPTH_PRODUCTS``."""
     return np.linalg.cholesky(np.array(DEPTH_PRODUCTS))
+
+
+def least_angle(inputs: ArrayLike) -> float:
+    """The least angle between the lines through two of the inputs (n, ...), 0 if two are parallel.
+
+    Kahan's formula: accurate where the angle is small.
+    """
+    rows = real_array("inputs", inputs)
+    rows = rows.reshape(len(rows), -1)
+    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    first, second = np.triu_indices(len(units), 1)
+    sums = np.linalg.norm(units[first] + units[second], axis=1)
+    differences = np.linalg.norm(units[first] - units[second], axis=1)
+    angles = 2.0 * np.arctan2(np.minimum(sums, differences), np.maximum(sums, differences))
+    return float(angles.min())

@@ -64,7 +64,8 @@ def trained(
     eta = fraction * stability_limit(gram_sum)
     first = rng.standard_normal((COUNT, 3))
     exact = [theory.linearised_residuals(gram_sum, r, eta, STEPS) for r in first]
-    off = width**power * noise[:, None, None] * (STEPS > 0)[:, None]
+    fading = (STEPS > 0) * np.exp(-0.5 * STEPS)
+    off = width**power * noise[:, None, None] * fading[:, None]
     residuals = np.array(exact) + off * np.linalg.norm(first, axis=1)[:, None, None] / np.sqrt(3.0)
     return replace(row, data=_data(limit, locals() | changes))
 
@@ -114,6 +115,19 @@ def limits(architecture: str, activation: str = "softplus") -> list[TrainedRun]:
         )
         for depth in (2, 4, 8)
     ]
+
+
+def angles(architecture: str) -> list[TrainedRun]:
+    """Two inputs whose angle becomes small, and a third."""
+    rows = []
+    for angle in (1.0, 0.1, 0.03, 0.01):
+        points = [[1.0, 0.0], [np.cos(angle), np.sin(angle)], [-0.6, 0.8]]
+        keys = {
+            "inputs": {"law": "points", "points": points},
+            "network": {"architecture": architecture, "activation": "softplus", "depth": 2},
+        }
+        rows.append(row_of(LimitRun, "angles", Limit.model_validate(keys)))
+    return rows
 
 
 def measure(rows: list[TrainedRun]) -> xr.Dataset:
@@ -169,10 +183,12 @@ def test_the_bound_is_that_of_the_theorem() -> None:
 def test_claims_hold_on_data_that_obey_them() -> None:
     rows = [trained("stability", width) for width in WIDTHS]
     rows += [at_start(width, -0.5) for width in WIDTHS]
-    rows += [trained("step_sizes", fraction=f, power=-9.0) for f in (0.5, 0.95, 1.05, 2.0)]
+    rows += [trained("step_sizes", m, f) for f in (0.5, 0.9, 1.1, 2.0) for m in WIDTHS]
+    rows += [trained("least_widths", m, power=-40.0) for m in (4, 8)]
+    rows += angles("residual")
     rows += [trained("training", power=-40.0), *limits("fully_connected"), *limits("residual")]
     found = judged(rows)
-    assert {claim.holds for claim in found.values()} == {True}
+    assert [claim for claim in found.values() if not claim.holds] == []
     assert set(found) == {
         "concentration_residual",
         "loss_bound",
@@ -182,7 +198,9 @@ def test_claims_hold_on_data_that_obey_them() -> None:
         "weight_stability_residual",
         "depth_fully_connected",
         "depth_residual",
-        "fastest_mode",
+        "parallel_inputs_residual",
+        "fastest_mode_residual",
+        "least_widths_residual",
     }
     assert all(claim.study == "overparameterized" and claim.source for claim in found.values())
 
@@ -200,10 +218,8 @@ def test_claims_hold_on_data_that_obey_them() -> None:
             {"gram_stability_residual", "linearisation_residual", "weight_stability_residual"},
         ),
         ([trained("training", larger=1.5)], {"loss_bound", "zero_loss"}),
-        (
-            [trained("step_sizes", fraction=f, power=-40.0, slower=0.8) for f in (0.9, 1.1, 2.0)],
-            {"fastest_mode"},
-        ),
+        ([trained("step_sizes", m, 1.1, power=-0.3) for m in WIDTHS], {"fastest_mode_residual"}),
+        ([trained("least_widths", m, power=-1.0) for m in (8, 16)], {"least_widths_residual"}),
     ],
 )
 def test_a_failing_claim_says_no(rows: list[TrainedRun], failing: set[str]) -> None:
@@ -217,7 +233,7 @@ def test_a_failing_claim_says_no(rows: list[TrainedRun], failing: set[str]) -> N
 def test_what_cannot_be_measured_says_so() -> None:
     """One width has no exponent, one side of the limit no comparison."""
     found = judged([at_start(64, -0.5), trained("stability"), trained("step_sizes")])
-    for name in ("concentration_residual", "gram_stability_residual", "fastest_mode"):
+    for name in ("concentration_residual", "gram_stability_residual", "fastest_mode_residual"):
         assert found[name].verdict == "not_measured"
 
 
@@ -237,6 +253,41 @@ def test_a_lost_loss_is_above_its_bound() -> None:
     found = judged([row])
     assert found["loss_bound"].holds is False
     assert found["zero_loss"].holds is False
+
+
+def test_step_sizes_far_from_the_limit_are_not_judged() -> None:
+    """There three steps may change the Gram matrix."""
+    far = [trained("step_sizes", m, f, power=-0.1) for f in (0.5, 2.0) for m in WIDTHS]
+    assert judged(far)["fastest_mode_residual"].verdict == "not_measured"
+    near = [trained("step_sizes", m, 1.1) for m in WIDTHS]
+    assert judged([*far, *near])["fastest_mode_residual"].holds is True
+
+
+def test_the_rate_of_the_loss_is_that_of_its_second_half() -> None:
+    row = trained("training", power=-40.0)
+    (first, *_), steps = row.data["loss"].values, row.data["step"].values
+    found = measures._fitted_rate(steps, np.exp(-0.01 * steps) * first[0])
+    np.testing.assert_allclose(found, 0.01, rtol=1e-9)
+    slow = row.data["loss"].values[:, :1] * np.exp(-1e-7 * steps)
+    row.data["loss"] = (("initialization", "step"), slow)
+    claim = judged([row])["loss_bound"]
+    assert claim.holds is False
+    assert claim.value is not None
+    assert claim.value < 1.0
+
+
+def test_the_least_width_is_that_from_which_on_all_are_trained() -> None:
+    rows = [trained("least_widths", m, power=p) for m, p in ((4, -40.0), (8, -1.0), (16, -40.0))]
+    assert claims.least_widths(measure(rows)) == {(3, 2): 16.0}
+    assert judged(rows)["least_widths_residual"].holds is False
+    assert judged(rows[1:2])["least_widths_residual"].text.endswith("n = 3, H = 2: none")
+
+
+def test_angles_between_lines() -> None:
+    for angle in (1.0, 1e-3, 1e-9):
+        pair = [[2.0, 0.0], [-np.cos(angle), -np.sin(angle)]]
+        assert theory.least_angle(pair) == pytest.approx(angle, rel=1e-7)
+    assert theory.least_angle([[1.0, 1.0], [3.0, 3.0]]) < 1e-15
 
 
 def test_a_flat_spectrum_is_no_exponential_fall() -> None:
