@@ -224,15 +224,17 @@ def test_spectra_fall(datasets: Datasets) -> None:
 
 
 def test_stairs_of_the_staircase(datasets: Datasets) -> None:
-    """Levels for up to four kinks, and every flow on its level or at the floor."""
-    panel = draw(datasets, "gradient_flows", "staircase").axes[0]
-    np.testing.assert_allclose(levels(panel), [1 / 7500, 1 / 972, 1 / 12], rtol=1e-14)
-    texts = {text.get_text(): text.get_position()[1] for text in panel.texts}
-    np.testing.assert_allclose([texts[f"{n}"] for n in (4, 2, 0)], levels(panel))
-    narrow, wide = (np.asarray(item.get_offsets()) for item in panel.collections)
-    assert (len(narrow), len(wide)) == (5, 6)
-    for points in (narrow, wide):
-        assert set(points[:, 1].tolist()) <= {1e-9, 1 / 12}
+    """Levels for up to four kinks, curves of the widest width and the saddles, shares that add up."""
+    stairs, shares = draw(datasets, "gradient_flows", "staircase").axes[:2]
+    np.testing.assert_allclose(levels(stairs), [1 / 7500, 1 / 972, 1 / 12], rtol=1e-14)
+    texts = {text.get_text(): text.get_position()[1] for text in stairs.texts}
+    np.testing.assert_allclose([texts[f"{n}"] for n in (4, 2, 0)], levels(stairs))
+    grey = [item for item in curves(stairs) if item.get_color() == "0.6" and len(data(item)[0])]
+    orange = [item for item in curves(stairs) if item.get_color() == "C1" and len(data(item)[0])]
+    assert (len(grey), len(orange)) == (6, 4)
+    heights = [bar.get_height() for bar in shares.patches if isinstance(bar, Rectangle)]
+    assert sum(heights) == pytest.approx(2.0)
+    assert [label.get_text() for label in shares.get_xticklabels()] == ["1", "4"]
 
 
 def test_basin_has_a_point_per_flow(datasets: Datasets) -> None:

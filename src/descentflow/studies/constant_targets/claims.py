@@ -16,7 +16,7 @@ LEAST_HORIZON = {"step": 1e5, "time": 100.0}
 
 
 BOUNDS = {
-    **dict.fromkeys(("convergence", "dimensions"), "2/(lambda_max V(theta_0) + 2)"),
+    **dict.fromkeys(("convergence", "dimensions", "laws"), "2/(lambda_max V(theta_0) + 2)"),
     "depths": "K/B(V(theta_0) - min V) (9.3)",
 }
 """Step sizes below which V never grows."""
@@ -24,6 +24,9 @@ BOUNDS = {
 SUFFIXES = {
     "convergence": "",
     "dimensions": "_on_cubes",
+    "laws": "_for_other_laws",
+    "flow_dimensions": "_on_cubes",
+    "flow_laws": "_for_other_laws",
     "depths": "_at_depth",
     "flow": "",
     "deep_flow": "_at_depth",
@@ -44,14 +47,14 @@ def judge(dataset: xr.Dataset) -> list[Claim]:
         for name in dict.fromkeys(experiments.tolist())
     }
     claims = [_identity(dataset)]
-    for name in ("convergence", "dimensions", "depths"):
+    for name in ("convergence", "dimensions", "laws", "depths"):
         if name in of:
             claims.append(_monotone(of[name], name))
             claims += [_envelope(of[name], name)] if name != "dimensions" else []
             claims.append(_limit(of[name], name, "step"))
     if "step_sizes" in of:
         claims.append(_below_the_curve(of["step_sizes"]))
-    for name in ("flow", "deep_flow"):
+    for name in ("flow", "flow_laws", "flow_dimensions", "deep_flow"):
         if name in of:
             claims += [_flow_identity(of[name], name), _flow_envelope(of[name], name)]
             claims.append(_limit(of[name], name, "time"))
@@ -128,7 +131,9 @@ def _limit(runs: xr.Dataset, experiment: str, axis: str) -> Claim:
         f"{'flow_' if axis == 'time' else ''}risk_to_zero{SUFFIXES[experiment]}",
         "the risk tends to 0 in every run, dead ones included",
         describe_runs(runs, experiment),
-        "paper 1" if experiment in ("convergence", "dimensions") else _section(experiment, "1.2"),
+        "paper 1"
+        if experiment in ("convergence", "dimensions", "laws")
+        else _section(experiment, "1.2"),
         f"{int(reached.sum())} of {reached.size} below {RISK_REACHED:g} and falling over the last "
         f"decade; largest final risk {np.where(np.isnan(final), np.inf, final).max():.2e}{unended}",
         f"all of {reached.size} (or below {ROUNDING_FLOOR:g}, where rounding ends the fall)",

@@ -15,5 +15,8 @@ EXPERIMENTS = {
     "depths": replace(_DESCENT, deep=True),
     "dimensions": _DESCENT,
     "flow": _FLOW,
+    "flow_dimensions": _FLOW,
+    "flow_laws": _FLOW,
+    "laws": _DESCENT,
     "step_sizes": _DESCENT,
 }

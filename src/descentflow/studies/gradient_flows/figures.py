@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
@@ -12,36 +13,71 @@ from numpy.typing import NDArray
 
 from descentflow.studies import style
 
+SHOWN = 100  # flows of which the risk is drawn over time
 FLOOR = 1e-9  # final risks below it are drawn at it
 LOWEST = 1e-18  # and so are curves below this value
 BEHIND = {**style.THEORY, "zorder": 0.9}  # levels that points would vanish under
 
 
 def staircase(dataset: xr.Dataset) -> Figure:
-    """Draw the final risk of every flow over the width, on the critical levels."""
+    """Draw the risk of flows over time on the critical levels, and where those of each width end."""
     runs = style.experiment(dataset, "staircase").sortby("network_hidden")
-    figure, (panel,) = style.new(style.COLUMN, 3.2)
-    finals = [
-        np.maximum(final[:count], FLOOR)
-        for final, count in zip(runs["final_risk"].values, runs["count"].values, strict=True)
-    ]
-    widths = [str(width) for width in runs["network_hidden"].values]
-    style.strips(panel, finals, widths, style.palette(len(finals)))
+    figure, panels = style.new(style.PAGE, 3.0, columns=2)
+    widest = runs.isel(run=-1)
+    shown = min(SHOWN, int(widest["count"]))
+    curves = [(widest, slice(0, shown), "0.6", f"$H={int(widest['network_hidden'])}$, random")]
+    near = style.experiment(dataset, "saddles")
+    if near.sizes["run"]:
+        near = near.isel(run=0)
+        label = f"$H={int(near['network_hidden'])}$, from near zig-zags"
+        curves.append((near, slice(0, int(near["count"])), "C1", label))
+    for run, chosen, color, label in curves:
+        risk = np.maximum(run["risk"].values[chosen].T, FLOOR)
+        panels[0].plot(run["time"], risk, **{**style.SINGLE, "color": color, "linewidth": 0.6})
+        panels[0].plot([], [], color=color, label=label)
     levels = _levels(runs["critical_risk"].values)
+    _time_axis(panels[0], r"risk $\mathcal{L}(\Theta_t)$ ($10^{-9}$: at or below)", widest)
     for level in levels:
-        panel.axhline(level, linestyle="--", **BEHIND)
-        kinks = round((levels[-1] / level) ** 0.25) - 1
+        panels[0].axhline(level, linestyle="--", **{**BEHIND, "linewidth": 0.6})
+    style.log_range(panels[0], levels, floor=FLOOR)
+    table, ends = _ends(runs, levels), ["0", *(f"$n={n}$" for n in _kinks(levels)), "other"]
+    used = [end for end in ends if end in set(table["end"])]
+    options = {"hue_order": used, "palette": style.palette(len(used), style.UNORDERED)}
+    sns.histplot(table, x="width", hue="end", multiple="fill", shrink=0.8, ax=panels[1], **options)
+    panels[1].set(xlabel="width $H$", ylabel="share of the flows that end there")
+    sns.move_legend(panels[1], "lower right", title="risk at the end", frameon=True)
+    for kinks, level in zip(_kinks(levels), levels, strict=True):
         # Plain digits have one height; those of formulas are centred each by its own.
-        style.note(panel, f"{kinks}", (1.01, level), y="data", va="center_baseline")
-    style.log_range(panel, *finals, levels, floor=FLOOR)
-    panel.set(xlabel=r"width $H$")
-    time = np.log10(np.nanmax(runs["time"].values))
-    panel.set(ylabel=rf"risk at $t=10^{{{time:.0f}}}$ ($10^{{-9}}$: at or below)")
+        style.note(panels[0], f"{kinks}", (1.01, level), y="data", va="center_baseline")
     label = r"critical risks $\alpha^2/(12(n+1)^4)$, $n$ at the right"
-    panel.plot([], [], "--", label=label, **style.THEORY)
-    title = rf"$\alpha={_slope(runs):g}$, {style.joined(runs['count'])} initialisations per width"
-    style.legend_above(figure, panel, 1, title)
+    panels[0].plot([], [], "--", label=label, **style.THEORY)
+    time = np.log10(np.nanmax(runs["time"].values))
+    title = (
+        rf"$\alpha={_slope(runs):g}$; (a) {shown} flows and those from near zig-zags; "
+        rf"(b) all {style.joined(runs['count'])} per width at $t=10^{{{time:.0f}}}$"
+    )
+    style.legend_above(figure, panels[0], 3, title)
+    style.label_panels(panels)
     return figure
+
+
+def _ends(runs: xr.Dataset, levels: list[float]) -> pd.DataFrame:
+    """Return the width of every flow, as text, and the critical risk at which it ends."""
+    names, parts = [f"$n={n}$" for n in _kinks(levels)], []
+    for final, count, width in zip(
+        runs["final_risk"].values, runs["count"].values, runs["network_hidden"].values, strict=True
+    ):
+        risk = final[: int(count)]
+        near = np.abs(risk[:, None] / np.array(levels) - 1.0) <= 1e-3
+        end = np.where(near.any(axis=1), np.array(names)[near.argmax(axis=1)], "other")
+        end = np.where(risk <= FLOOR, "0", end)
+        parts.append(pd.DataFrame({"width": str(int(width)), "end": end}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _kinks(levels: list[float]) -> list[int]:
+    """Return the numbers of kinks at the levels."""
+    return [round((levels[-1] / level) ** 0.25) - 1 for level in levels]
 
 
 def basin(dataset: xr.Dataset) -> Figure:

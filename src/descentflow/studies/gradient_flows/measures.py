@@ -13,6 +13,7 @@ from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.functions.targets import Affine
 from descentflow.landscape.certify import certify
 from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
+from descentflow.simd.arrays import Array
 from descentflow.studies.gradient_flows import theory as theory
 from descentflow.studies.searches import add_search
 
@@ -24,6 +25,8 @@ COMPARED = ("small_steps", "small_steps_flow")
 """Experiments that are compared: GD and GF from the same initial parameters."""
 SEARCHED = (1, 2, 4)
 """Widths for which critical points of the target of ``staircase`` are searched."""
+ESCAPING = 1e-8, 1e-3
+"""Relative departures from a level between which a flow's escape is timed: later it is not linear."""
 SLAB = 2**14
 """How many initialisations are compared at a time."""
 
@@ -45,7 +48,33 @@ def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     norms = row.data["gradient_norm"].values[:, -1]
     dataset["final_gradient_norm"] = ("initialization", norms, named("norm of G at the end"))
     dataset = _energy_error(add_terminal_states(dataset, row))
-    return _compared(_certified(dataset, row), row)
+    return _compared(_escapes(_certified(dataset, row), row), row)
+
+
+def _escapes(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
+    """Add how fast the risk of flows from near zig-zags leaves its level, over 2|λ_min| there."""
+    ratio = np.full(row.data.sizes["initialization"], np.nan)
+    if row.run.experiment == "saddles":
+        problem, time = row.run.problem, row.data["time"].values
+        counts = range(2, problem.network.width + 1, 2)
+        points = np.stack([theory.saddle(problem, count) for count in counts])
+        levels, least = problem.risk(points), np.linalg.eigvalsh(problem.hessian(points))[:, 0]
+        for index, risk in enumerate(row.data["risk"].values):
+            nearest = int(np.abs(levels - risk[0]).argmin())
+            rate = _escape_rate(time, 1.0 - risk / levels[nearest])
+            ratio[index] = rate / (-2.0 * least[nearest])
+    title = named("rate at which L leaves the zig-zag's level, over 2|lambda_min|")
+    dataset["escape_ratio"] = ("initialization", ratio, title)
+    return dataset
+
+
+def _escape_rate(time: Array, departure: Array) -> float:
+    """Rate of an exponential growth, from the first to the last value in ESCAPING; nan if one is."""
+    inside = np.flatnonzero((departure > ESCAPING[0]) & (departure < ESCAPING[1]))
+    if inside.size < 2:
+        return np.nan
+    first, last = inside[[0, -1]]
+    return float(np.log(departure[last] / departure[first]) / (time[last] - time[first]))
 
 
 def _certified(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
