@@ -36,7 +36,7 @@ def staircase(dataset: xr.Dataset) -> Figure:
         panels[0].plot(run["time"], risk, **{**style.SINGLE, "color": color, "linewidth": 0.6})
         panels[0].plot([], [], color=color, label=label)
     levels = _levels(runs["critical_risk"].values)
-    _time_axis(panels[0], r"risk $\mathcal{L}(\Theta_t)$ ($10^{-9}$: at or below)", widest)
+    _time_axis(panels[0], r"risk $\mathcal{L}(\Theta_t)$", widest)
     for level in levels:
         panels[0].axhline(level, linestyle="--", **{**BEHIND, "linewidth": 0.6})
     style.log_range(panels[0], levels, floor=FLOOR)
