@@ -74,7 +74,7 @@ def test_every_figure_has_a_caption_that_tells_all(
 ) -> None:
     html = rendered(Path(captions.template(study, figure)), captions)
     assert "Theory." in html
-    assert re.search(r"\((paper|derived|predicted here)", html)
+    assert re.search(r"\((paper|derived|computed|predicted here)", html)
     assert experiment_of(study, figure) in html
     for words in ("networks", "H = "):
         assert words in html

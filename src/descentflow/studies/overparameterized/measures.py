@@ -93,7 +93,9 @@ def _bound(dataset: xr.Dataset, data: xr.Dataset, limit: Array) -> xr.Dataset:
     dataset["bound_ratio"] = ratio.isel(record=slice(1, None)).max("record")
     title = f"largest L(k)/((1 - eta lambda/2)^k L(0) + {ROUNDING_FLOOR:g}) over records k >= 1"
     dataset["bound_ratio"].attrs = named(title)
-    steps, bound = data["step"].values, -np.log1p(-0.5 * data["step_size"].values * least)
+    product = 0.5 * data["step_size"].values * least
+    known = (product > 0.0) & (product < 1.0)  # elsewhere the theorem says nothing
+    steps, bound = data["step"].values, -np.log1p(-np.where(known, product, np.nan))
     rates = np.array([_fitted_rate(steps, loss) for loss in data["loss"].values])
     dataset["rate_ratio"] = ("initialization", rates / bound)
     title = "fall of log L per step in the second half of its fall, over that of the bound"
