@@ -15,7 +15,7 @@ export MKL_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help env develop cluster-env figures smoke test test-slow test-cluster coverage torture fuzz \
-  lint docs reference report gallery bench manifest verify archive clean
+  lint docs reference report gallery bench published manifest verify archive clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -101,6 +101,11 @@ bench: $(VENV)-peers/run.stamp env ## kernels against their peers, how cost grow
 	@mkdir -p results
 	$(BIN)/python benchmarks/calibrate.py --output results/calibration.json
 	$(BIN)/python benchmarks/estimate.py --calibration results/calibration.json
+
+published: env ## experiments of other papers beside their published numbers: docs/published.md
+	for file in config/published/*.yaml; do \
+	  $(BIN)/descentflow run --cores $(CORES) --configfile $$file || exit 1; \
+	done
 
 manifest: env ## write figures/MANIFEST.json: digests of datasets, figures and claims
 	$(BIN)/descentflow run --cores $(CORES) --configfile $(CONFIG)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from descentflow.config.experiment import Experiment, Flow
+from descentflow.config.experiment import Descent, Experiment, Flow
 from descentflow.config.sweeps import UNLISTED, flat_keys
 from descentflow.schema.messages import ConfigProblem, nearest, shown
 from descentflow.schema.model import TEXT_PATTERN, Model, Number, Positive, Whole, check
@@ -197,8 +197,17 @@ class NearestLevel(_Bounded):
     value: Number = Field(description="the value")
 
 
+class Sharpness(_Bounded):
+    """The largest eigenvalue of the Hessian at the end over 2/γ, of gradient descent."""
+
+    measure: Literal["sharpness"] = Field(
+        description="the median over the first runs of the Hessian's largest eigenvalue at the end, "
+        "times γ/2; for gradient descent with one step size"
+    )
+
+
 Expectation = Annotated[
-    ShareBelow | ShareWithin | Quantile | Mean | Slope | Norm | Levels | NearestLevel,
+    ShareBelow | ShareWithin | Quantile | Mean | Slope | Norm | Levels | NearestLevel | Sharpness,
     Field(discriminator="measure"),
 ]
 
@@ -243,6 +252,19 @@ class Exploration(Experiment):
         for number, expected in enumerate(self.expect):
             if isinstance(expected, Levels | NearestLevel) and not self.refined:
                 text = f"{expected.measure} needs measures.terminal_states of at least 1"
+                yield ("expect", number, "measure"), text
+
+    @check("expect", "measures", "training")
+    def _spectra_are_computed(self) -> Iterator[ConfigProblem]:
+        constant = isinstance(self.training, Descent) and isinstance(self.training.step_size, float)
+        for number, expected in enumerate(self.expect):
+            if not isinstance(expected, Sharpness):
+                continue
+            if not self.measures.first or self.measures.spectra == "none":
+                text = "sharpness needs measures.first of at least 1 and measures.spectra"
+                yield ("expect", number, "measure"), text
+            if not constant:
+                text = "sharpness needs gradient descent with one step size"
                 yield ("expect", number, "measure"), text
 
     @property

@@ -127,6 +127,17 @@ REFUSED = {
         {"expect": [{**STATEMENT, "measure": "levels"}], "measures/terminal_states": 0},
         "expect[0].measure: levels needs measures.terminal_states of at least 1",
     ),
+    "sharpness without spectra": (
+        {"expect": [{**STATEMENT, "measure": "sharpness"}], "measures/spectra": "none"},
+        "expect[0].measure: sharpness needs measures.first of at least 1 and measures.spectra",
+    ),
+    "sharpness of a flow": (
+        {
+            "expect": [{**STATEMENT, "measure": "sharpness"}],
+            "training": {"method": "gf", "until": 10},
+        },
+        "expect[0].measure: sharpness needs gradient descent with one step size",
+    ),
     "where nothing is swept": (
         {"expect": [{**STATEMENT, "where": {"network.hidden": 5}}]},
         "expect[0].where.network.hidden: is not swept; nothing is swept",

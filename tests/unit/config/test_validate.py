@@ -222,6 +222,17 @@ def test_configurations_are_frozen() -> None:
 # ---- files
 
 
+OTHERS = sorted(
+    str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "config").rglob("*.yaml")
+)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_file_of_the_folder_is_valid(name: str) -> None:
+    """Those for a cluster and of published experiments too."""
+    validate.check(validate.load(REPOSITORY / name))
+
+
 @pytest.mark.parametrize("name", ["config.yaml", "config/smoke.yaml"])
 def test_shipped_configurations_are_valid(name: str) -> None:
     """And hold every study of a paper, with the experiments of all its figures."""

@@ -19,6 +19,7 @@ from descentflow.config.exploration import (
     Quantile,
     ShareBelow,
     ShareWithin,
+    Sharpness,
     Slope,
 )
 from descentflow.simd.arrays import Array
@@ -131,6 +132,8 @@ def _words(statement: Any) -> str:
             return "largest norm of theta"
         case Levels():
             return "distinct critical risks"
+        case Sharpness():
+            return "median largest eigenvalue of the Hessian at the end over 2/gamma"
     return f"distance of {statement.value:g} to the nearest critical risk"
 
 
@@ -232,6 +235,15 @@ def _nearest_level(run: xr.Dataset, statement: NearestLevel) -> Measured:
     return Measured(nearest, nearest, f"{nearest:.2e}", nearest)
 
 
+def _sharpness(run: xr.Dataset, _statement: Sharpness) -> Measured:
+    """Return the median of γ λ_max/2 at the ends of the first runs that have one."""
+    largest = run["spectrum"].values[:, 0]
+    largest = largest[np.isfinite(largest)]
+    return _exactly(
+        0.5 * float(run["gamma"]) * float(np.median(largest)) if largest.size else np.nan
+    )
+
+
 MEASURES: Mapping[type, Callable[[xr.Dataset, Any], Measured]] = {
     ShareBelow: _share_below,
     ShareWithin: _share_within,
@@ -241,4 +253,5 @@ MEASURES: Mapping[type, Callable[[xr.Dataset, Any], Measured]] = {
     Norm: _norm,
     Levels: _levels,
     NearestLevel: _nearest_level,
+    Sharpness: _sharpness,
 }

@@ -40,6 +40,8 @@ def dataset() -> xr.Dataset:
             "count": ("run", [COUNT] * 3),
             "critical_risk": (("run", "level"), [[0, 0.25], [0.25, np.nan], [np.nan, np.nan]]),
             "experiment": ("run", ["mine", "mine", "other"]),
+            "gamma": ("run", [0.1, 0.1, np.nan]),
+            "spectrum": (("run", "first", "eigenvalue"), [[[20.0, 1.0], [np.nan] * 2]] * 3),
         },
         coords={
             "network_hidden": (
@@ -111,6 +113,8 @@ VERDICTS: dict[str, tuple[dict[str, Any], bool | None]] = {
     "levels": ({"measure": "levels", "at_least": 2, "at_most": 2, "where": NARROW}, True),
     "levels, wide": ({"measure": "levels", "at_least": 2}, False),
     "nearest level": ({"measure": "nearest_level", "value": 0.24, "at_most": 0.011}, True),
+    "sharpness": ({"measure": "sharpness", "at_least": 0.999, "at_most": 1.001}, True),
+    "sharpness, below": ({"measure": "sharpness", "at_most": 0.9}, False),
     "no level near": ({"measure": "nearest_level", "value": 0, "at_most": 1e-9}, False),
 }
 
