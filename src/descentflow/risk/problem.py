@@ -227,9 +227,8 @@ class Problem(PublicModel):
 
     @cached_property
     def flow_model(self) -> "EngineModel":
-        """The model that gradient flows follow: on given points σ may have kinks that stop them."""
-        sigma = self.network.sigma
-        if not isinstance(self.inputs, Points) or not any(sigma.jumps) or self.network.deep:
+        """The model that gradient flows follow; on finitely many points they may slide along kinks of σ."""
+        if self.engine != "empirical" or not any(self.network.sigma.jumps) or self.network.deep:
             return self.model
         from descentflow.risk.kinked_sample import kinked
 

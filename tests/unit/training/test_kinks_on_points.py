@@ -143,3 +143,20 @@ def test_parts_that_stay() -> None:
         assert run["status"].values.tolist() == [0] * 10
         fallen = run["risk"][:, 0] - run["risk"]
         assert float(abs(fallen - run["dissipated"]).max()) < 1e-7
+
+
+def test_cubes_by_a_rule_are_their_points() -> None:
+    """Flows on a square by a rule are those on the rule's points, and reach the end.
+
+    The points' weights are divided by their sum, which differs from 1 by a last place.
+    """
+    rule = {"law": "uniform", "dimension": 2, "rule": "tensor", "nodes": 4}
+    common = {"target": {"kind": "constant", "value": 1}, "network": {"hidden": 4}}
+    square = df.Problem.from_mapping({"inputs": rule, **common})
+    nodes, weights = square.inputs.sample()
+    points = {"law": "points", "points": nodes.T.tolist(), "weights": weights.tolist()}
+    listed = df.Problem.from_mapping({"inputs": points, **common})
+    theta = np.random.default_rng(3).standard_normal((32, square.parameter_count))
+    flows = [df.flow(problem, theta, until=1e3) for problem in (square, listed)]
+    assert (flows[0]["status"] == 0).all()
+    np.testing.assert_allclose(flows[0]["parameters"], flows[1]["parameters"], rtol=0, atol=1e-9)
