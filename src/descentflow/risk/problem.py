@@ -227,7 +227,7 @@ class Problem(PublicModel):
 
     @cached_property
     def flow_model(self) -> "EngineModel":
-        """The model that gradient flows follow; on finitely many points they may slide along kinks of σ."""
+        """The model that gradient flows follow; on finitely many points they may slide along kinks."""
         if self.engine != "empirical" or not any(self.network.sigma.jumps) or self.network.deep:
             return self.model
         from descentflow.risk.kinked_sample import kinked
