@@ -1,21 +1,22 @@
 """A training problem: input law, target and network, and the engine that evaluates its risk."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
-from descentflow.errors import ConfigurationError, InputError
+from descentflow.errors import InputError
 from descentflow.functions import realizations
 from descentflow.functions.data_points import Points
-from descentflow.functions.input_laws import InputLaw, IntervalLaw, Normal, Uniform
+from descentflow.functions.input_laws import InputLaw, Normal, Uniform
 from descentflow.functions.labels import Values
 from descentflow.functions.networks import PARTS, Layout, Network, Part
-from descentflow.functions.targets import Constant, FunctionTarget, Linear, PiecewiseForm, Target
+from descentflow.functions.targets import Constant, Linear, PiecewiseForm, Target
 from descentflow.risk.lyapunov import NONE, Lyapunov, lyapunov_of
+from descentflow.risk.target_on_inputs import mismatch, on_interval
 from descentflow.schema.constructors import PublicModel, constructor
 from descentflow.schema.messages import ConfigProblem
 from descentflow.schema.model import UNION_TAGS, check, parse
@@ -43,10 +44,6 @@ Targets = Annotated[
     Discriminator(_kind_of_target),
 ]
 """One target, or a list with one for each output."""
-
-
-TAIL = 1e-10
-"""A target times the root of the density may be this large at the ends, relative to its maximum."""
 
 
 class Problem(PublicModel):
@@ -133,7 +130,7 @@ class Problem(PublicModel):
     @check("inputs", "target")
     def _targets_on_the_inputs(self) -> Iterator[ConfigProblem]:
         for index, target in enumerate(self.targets):
-            if message := _mismatch(self.inputs, target, index):
+            if message := mismatch(self.inputs, target, index):
                 where, text = message
                 yield (*self._key_of(index), *where), text
 
@@ -228,7 +225,7 @@ class Problem(PublicModel):
     @cached_property
     def flow_model(self) -> "EngineModel":
         """The model that gradient flows follow; on finitely many points they may slide along kinks."""
-        if self.engine != "empirical" or not any(self.network.sigma.jumps) or self.network.deep:
+        if self.engine != "empirical" or not any(self.network.sigma.jumps):
             return self.model
         from descentflow.risk.kinked_sample import kinked
 
@@ -256,13 +253,13 @@ class Problem(PublicModel):
     @property
     def interval(self) -> tuple[float, float]:
         """The ends of the inputs' interval; raises InputError for laws on points."""
-        law = _on_interval(self.inputs)
+        law = on_interval(self.inputs)
         return law.low, law.high
 
     @cached_property
     def piecewise_forms(self) -> tuple[PiecewiseForm, ...]:
         """The targets on the inputs' interval, cut where they are not smooth."""
-        law = _on_interval(self.inputs)
+        law = on_interval(self.inputs)
         parts = law.low, law.high, law.root_of_density
         return tuple(t.piecewise_form(*parts) for t in self.targets if not isinstance(t, Values))
 
@@ -294,13 +291,13 @@ class Problem(PublicModel):
 
         if self.inputs.finite:
             return deep_empirical.new_sample(self.sample(), self.layout.widths)
-        law, sigma = _on_interval(self.inputs), self.network.sigma
+        law, sigma = on_interval(self.inputs), self.network.sigma
         return deep_networks.model_of(self.layout, sigma, law, self.targets, self.piecewise_forms)
 
     def _rule(self) -> "Rule":
         from descentflow.risk.quadrature_rule import new_rule
 
-        return new_rule(self.piecewise_forms, _on_interval(self.inputs), self.network.sigma)
+        return new_rule(self.piecewise_forms, on_interval(self.inputs), self.network.sigma)
 
     def layers(self, theta: Array) -> list[tuple[Array, Array]]:
         """Split θ (..., P) into views W (..., out, in), b (..., out) for each affine map."""
@@ -374,41 +371,3 @@ class Problem(PublicModel):
         """Return θ as rows (K, P) with the shape before its last dimension."""
         array = self.layout.parameters("theta", theta)
         return array.reshape(-1, self.parameter_count), array.shape[:-1]
-
-
-@lru_cache(maxsize=256)
-def _mismatch(inputs: InputLaw, target: Target, output: int) -> ConfigProblem | None:
-    """Say why a target cannot be integrated over the inputs, with the path of the key in the target.
-
-    Cached, because finding the kinks of a formula takes long and sweeps ask for the same pairs.
-    """
-    try:
-        if isinstance(target, Values):
-            target.read(inputs)
-        elif not inputs.finite:
-            law = _on_interval(inputs)
-            target.piecewise_form(law.low, law.high, law.root_of_density)
-            if isinstance(law, Normal):
-                _check_tails(law, target)
-        elif not np.isfinite(target.at_points(inputs.sample()[0], output)).all():
-            return (), "no number at a point"
-    except ConfigurationError as error:
-        return error.where, error.text
-    return None
-
-
-def _check_tails(law: Normal, target: FunctionTarget) -> None:
-    """Raise ConfigurationError if a target is large where a normal law is cut off."""
-    x = np.linspace(law.low, law.high, 2001)
-    weighted = np.abs(target.evaluate(x) * law.root_of_density(x))
-    if max(weighted[0], weighted[-1]) > TAIL * weighted.max():
-        raise ConfigurationError(
-            "grows too fast for the normal law: its risk lies far out or is infinite"
-        )
-
-
-def _on_interval(inputs: InputLaw) -> IntervalLaw:
-    """Return a law on an interval as it is; raise InputError for laws on points."""
-    if isinstance(inputs, Points) or inputs.finite:
-        raise InputError("inputs: a law on an interval is needed")
-    return inputs
