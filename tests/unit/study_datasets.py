@@ -24,7 +24,7 @@ from descentflow.planning.landscapes import Landscape
 from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
 from descentflow.studies.blow_up import minimiser_theory
-from descentflow.studies.blow_up import theory as blow_up_theory
+from descentflow.studies.blow_up.escape_laws import relu_step
 from descentflow.studies.gradient_flows import theory as flow_theory
 from descentflow.studies.random_initializations import theory as success_theory
 
@@ -269,8 +269,8 @@ def blow_up() -> xr.Dataset:
             "best": ("run", [1, 0, 2, 3, 2, 1, 3]),
             "best_end_risk": ("run", [1e-5, np.nan, 0.0, 1e-9, 0.0, 2e-6, 0.05]),
             "jump": ("run", jumps),
-            "growth_constant": ("run", [blow_up_theory.growth_constant(jump) for jump in jumps]),
-            "decay_constant": ("run", [blow_up_theory.decay_constant(jump) for jump in jumps]),
+            "growth_constant": ("run", [relu_step(jump).length(1.0) ** 4 for jump in jumps]),
+            "decay_constant": ("run", [relu_step(jump).excess(1.0) for jump in jumps]),
             "best_risk_slope": ("run", [-0.5, np.nan, 0.0, -0.66, 0.0, -0.6, 0.0]),
             "best_risk_law_ratio": ("run", [1.01, np.nan, np.nan, 1.0, np.nan, np.nan, np.nan]),
             **{
@@ -335,11 +335,8 @@ def overparameterized() -> xr.Dataset:
             "scaled_least": ("run", 0.05 + 0.001 * depth),
             "stability_ratio": (("run", "initialization"), RNG.uniform(0.5, 2.0, (len(runs), 4))),
             "mode_growth": (("run", "initialization"), RNG.uniform(0.0, 3.0, (len(runs), 4))),
-            "first_loss": (("run", "initialization"), np.ones((len(runs), 4))),
-            "final_loss": (
-                ("run", "initialization"),
-                np.tile([1e-9, 1e-7, 1e-3, 1.0], (len(runs), 1)),
-            ),
+            "trained_share": ("run", [0.5] * len(runs)),
+            "trained_loss": ("run", [1e-6] * len(runs)),
             "exponent": (("quantity", "group"), np.full((5, len(known)), -0.5)),
             "exponent_error": (("quantity", "group"), np.full((5, len(known)), 0.02)),
         },

@@ -489,7 +489,7 @@ def titles_of(panel: Axes) -> str:
 
 
 def test_least_widths_show_the_share_that_was_trained(datasets: Datasets) -> None:
-    """Two of four networks are at most a millionth of their first loss, at every width."""
+    """Half of the networks at every width, a panel for each depth."""
     panels = draw(datasets, "overparameterized", "least_widths").axes
     assert len(panels) == 2
     for panel in panels:

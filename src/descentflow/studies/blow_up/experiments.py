@@ -90,7 +90,7 @@ def _find_starts(block: Mapping[str, Sequence[Any]]) -> Iterator[ConfigProblem]:
     ]
     if not all(_law(run) in starts for run in block["descent"]):
         text = "needs the experiment diverging beside it, with a step at 0.5 and the same"
-        yield ("descent",), f"{text} initialization (law, scale and points)"
+        yield ("descent",), f"{text} initialization (law, scale and below)"
 
 
 def _law(run: Experiment) -> InitializationLaw:

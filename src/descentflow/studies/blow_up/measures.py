@@ -18,6 +18,7 @@ from descentflow.functions.networks import split
 from descentflow.functions.targets import Step
 from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
 from descentflow.simd.arrays import Array
+from descentflow.studies.blow_up import escape_laws
 from descentflow.studies.blow_up import theory as theory
 from descentflow.studies.blow_up.escape_measures import add_escapes
 from descentflow.studies.blow_up.minimiser_measures import READ, judge_minimiser
@@ -34,8 +35,9 @@ def measure(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     """Add slopes over the last decade, ratios to the predicted constants, ends, realisations."""
     jump = _jump(row)
     dataset["jump"] = ((), jump, named("alpha, where the target jumps"))
-    for name, function in (("growth", theory.growth_constant), ("decay", theory.decay_constant)):
-        dataset[f"{name}_constant"] = ((), function(jump), named(f"predicted constant of {name}"))
+    law = escape_laws.relu_step(jump)
+    for name, constant in (("growth", law.length(1.0) ** 4), ("decay", law.excess(1.0))):
+        dataset[f"{name}_constant"] = ((), constant, named(f"predicted constant of {name}"))
     dataset["start_risk"] = dataset["risk"].isel(record=0).assign_attrs(named("risk at the start"))
     for name, values in zip(("parameter_norm", "risk"), _slopes(row), strict=True):
         title = named(f"d log {name}/d log t over the last decade")

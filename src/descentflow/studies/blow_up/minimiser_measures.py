@@ -7,6 +7,7 @@ from descentflow.datasets.aggregate import Small
 from descentflow.datasets.padding import named
 from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.studies.blow_up import minimiser_theory as theory
+from descentflow.studies.blow_up.escape_measures import COMPARED, PREDICTED
 from descentflow.training.critical_points import KINDS
 
 VERDICTS = {"attained": 0, "not_attained": 1, "undecided": 2}
@@ -22,9 +23,8 @@ OF_THE_BEST = {
     "end_negative": "number of negative Hessian eigenvalues at the finished end",
     "parameter_norm_slope": "d log |Theta|/d log t over the last decade",
     "risk_slope": "d log L/d log t over the last decade",
-    "predicted_decay": "exponent of L in t by the law of its escape",
-    "risk_law_ratio": "constant of L over the last decade, by that of the law",
-    "risk_law_drift": "constant of L over the last decade, by that over the decade before",
+    "predicted_decay": PREDICTED["predicted_decay"],
+    **{name: COMPARED[name] for name in ("risk_law_ratio", "risk_law_drift")},
 }
 
 READ = (*OF_THE_BEST, "end_kind")

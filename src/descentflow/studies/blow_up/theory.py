@@ -36,16 +36,6 @@ def kappa_squared(alpha: float) -> float:
     return 4.0 * math.sqrt(1.0 + alpha * alpha)
 
 
-def growth_constant(alpha: float) -> float:
-    """The limit (2/3)κ² of ‖Θ_t‖⁴/t (4.3)."""
-    return 2.0 / 3.0 * kappa_squared(alpha)
-
-
-def decay_constant(alpha: float) -> float:
-    """The limit (κ/12)√(3/2) of L(Θ_t)√t (4.3)."""
-    return math.sqrt(kappa_squared(alpha)) / 12.0 * math.sqrt(1.5)
-
-
 def ramp(alpha: float, width: float) -> Array:
     """θ (7,) whose network rises linearly from 0 to 1 over [α − width/2, α + width/2].
 

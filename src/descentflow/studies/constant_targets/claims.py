@@ -131,9 +131,7 @@ def _limit(runs: xr.Dataset, experiment: str, axis: str) -> Claim:
         f"{'flow_' if axis == 'time' else ''}risk_to_zero{SUFFIXES[experiment]}",
         "the risk tends to 0 in every run, dead ones included",
         describe_runs(runs, experiment),
-        "paper 1"
-        if experiment in ("convergence", "dimensions", "laws")
-        else _section(experiment, "1.2"),
+        "paper 1" if axis == "step" and experiment != "depths" else _section(experiment, "1.2"),
         f"{int(reached.sum())} of {reached.size} below {RISK_REACHED:g} and falling over the last "
         f"decade; largest final risk {np.where(np.isnan(final), np.inf, final).max():.2e}{unended}",
         f"all of {reached.size} (or below {ROUNDING_FLOOR:g}, where rounding ends the fall)",

@@ -13,6 +13,7 @@ from descentflow.datasets.trained_runs import TrainedRun
 from descentflow.functions.targets import Affine
 from descentflow.landscape.certify import certify
 from descentflow.planning.shallow_runs import RUN_CLASSES as RUN_CLASSES
+from descentflow.risk.problem import Problem
 from descentflow.simd.arrays import Array
 from descentflow.studies.gradient_flows import theory as theory
 from descentflow.studies.searches import add_search
@@ -56,9 +57,8 @@ def _escapes(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     ratio = np.full(row.data.sizes["initialization"], np.nan)
     if row.run.experiment == "saddles":
         problem, time = row.run.problem, row.data["time"].values
-        counts = range(2, problem.network.width + 1, 2)
-        points = np.stack([theory.saddle(problem, count) for count in counts])
-        levels, least = problem.risk(points), np.linalg.eigvalsh(problem.hessian(points))[:, 0]
+        _, points, spectra = _zig_zags(problem)
+        levels, least = problem.risk(points[1:]), spectra[1:, 0]
         for index, risk in enumerate(row.data["risk"].values):
             nearest = int(np.abs(levels - risk[0]).argmin())
             rate = _escape_rate(time, 1.0 - risk / levels[nearest])
@@ -66,6 +66,13 @@ def _escapes(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
     title = named("rate at which L leaves the zig-zag's level, over 2|lambda_min|")
     dataset["escape_ratio"] = ("initialization", ratio, title)
     return dataset
+
+
+def _zig_zags(problem: Problem) -> tuple[list[int], Array, Array]:
+    """Return numbers of kinks, from 0 on, θ (n, P) of the zig-zags and the Hessian's spectra there."""
+    counts = list(range(0, problem.network.width + 1, 2))
+    points = np.stack([theory.saddle(problem, count) for count in counts])
+    return counts, points, np.asarray(np.linalg.eigvalsh(problem.hessian(points)))
 
 
 def _escape_rate(time: Array, departure: Array) -> float:
@@ -140,8 +147,7 @@ def _saddles(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     if not chosen:
         return dataset
     problem = chosen[0].run.problem
-    counts = list(range(0, problem.network.width + 1, 2))
-    points = np.stack([theory.saddle(problem, count) for count in counts])
+    counts, points, spectrum = _zig_zags(problem)
     x = np.linspace(0.0, 1.0, GRID)
     dataset = dataset.assign_coords(
         x=coordinate("x", x, "input"),
@@ -149,7 +155,6 @@ def _saddles(dataset: xr.Dataset, rows: Sequence[TrainedRun]) -> xr.Dataset:
     )
     values = problem.network.realization(points, x)
     dataset["saddle_realization"] = (("saddle", "x"), values, named("N at the saddle"))
-    spectrum = np.linalg.eigvalsh(problem.hessian(points))
     dataset["saddle_spectrum"] = (("saddle", "eigenvalue"), spectrum, named("Hessian's spectrum"))
     dataset["saddle_gradient_norm"] = (
         "saddle",

@@ -8,6 +8,7 @@ from descentflow.studies.overparameterized.measures import (
     FIRST_STEPS,
     JUDGED_FACTORS,
     ROUNDING_FLOOR,
+    TRAINED,
 )
 from descentflow.studies.overparameterized.theory import (
     CONCENTRATION_EXPONENT,
@@ -26,8 +27,8 @@ MIN_WIDTHS, MIN_NETWORKS = 3, 8
 """Fewer widths, or networks of each, are too few to fit an exponent."""
 ANGLE_TOLERANCE, SMALL_ANGLE = 0.05, 0.1
 """Of the power 2 of the angle; corrections of its square are below 1% for smaller angles."""
-TRAINED, WIDTHS_PER_INPUT = 1e-6, 4
-"""Loss that counts as trained, over the first; widths that should be enough, over the inputs."""
+WIDTHS_PER_INPUT = 4
+"""Widths that should be enough, over the number of inputs."""
 
 RESIDUAL_SPREAD = 1.2
 EXPONENTIAL_FALL = 0.5
@@ -370,8 +371,7 @@ def _least_widths(dataset: xr.Dataset) -> list[Claim]:
 
 def least_widths(runs: xr.Dataset) -> dict[tuple[int, int], float]:
     """Return the least width from which on all networks are trained by (n, H), inf where none is."""
-    trained = (runs["final_loss"].values <= TRAINED * runs["first_loss"].values).sum(axis=1)
-    all_of_them = trained == runs["count"].values
+    all_of_them = runs["trained_share"].values == 1.0
     keys = zip(runs["input_count"].values, runs["network_depth"].values, strict=True)
     found: dict[tuple[int, int], list[tuple[float, bool]]] = {}
     for (n, h), width, good in zip(keys, runs["network_width"].values, all_of_them, strict=True):

@@ -17,8 +17,6 @@ NAMES = {
     "convolutional_residual": "convolutional residual",
 }
 FLOOR = 1e-32  # losses below it are drawn at it
-TRAINED = 1e-6
-"""Loss that counts as trained, over the first."""
 
 
 class Group(NamedTuple):
@@ -171,13 +169,12 @@ def _exponent(dataset: xr.Dataset, group: Group) -> str:
 def least_widths(dataset: xr.Dataset) -> Figure:
     """Draw the share of trained networks over width and inputs, a panel for each depth."""
     runs = style.experiment(dataset, "least_widths")
-    trained = runs["final_loss"].values <= TRAINED * runs["first_loss"].values
     table = pd.DataFrame(
         {
             "depth": runs["network_depth"].values.astype(int),
             "inputs": runs["input_count"].values.astype(int),
             "width": runs["network_width"].values.astype(int),
-            "share": trained.sum(axis=1) / runs["count"].values,
+            "share": runs["trained_share"].values,
         }
     )
     depths = sorted(set(table["depth"]))
@@ -189,7 +186,7 @@ def least_widths(dataset: xr.Dataset) -> Figure:
         panel.set(xlabel="width $m$", ylabel="inputs $n$" if panel is panels[0] else "")
         panel.invert_yaxis()
     run = runs.isel(run=0)
-    reached = rf"$L(k)\leq10^{{{np.log10(TRAINED):.0f}}}L(0)$"
+    reached = rf"$L(k)\leq10^{{{np.log10(float(run['trained_loss'])):.0f}}}L(0)$"
     title = (
         f"share of {style.joined(runs['count'])} networks with {reached} "
         f"in $k={int(np.nanmax(runs['step'].values))}$ steps; "

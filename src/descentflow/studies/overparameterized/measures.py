@@ -24,6 +24,9 @@ ROUNDING_FLOOR = 1e-27
 RATE_FLOOR = 1e-20
 """Relative losses below this say nothing about rates."""
 
+TRAINED = 1e-6
+"""Loss that counts as trained, over the first."""
+
 FIRST_STEPS = 3
 """Over so many steps the growth of the fastest mode is measured."""
 
@@ -87,7 +90,6 @@ def _bound(dataset: xr.Dataset, data: xr.Dataset, limit: Array) -> xr.Dataset:
             bounds[index] = theory.loss_bound(loss[0], least, float(eta), data["step"].values)
     dataset["loss_bound"] = (TIMED, bounds)
     dataset["loss_bound"].attrs = named("(1 - eta lambda_min(K^(H))/2)^k L(0)")
-    dataset["first_loss"] = dataset["loss"].isel(record=0).assign_attrs(named("loss at the start"))
     lost = dataset["loss"].isnull() & dataset["loss_bound"].notnull()
     ratio = dataset["loss"].where(~lost, np.inf) / (dataset["loss_bound"] + ROUNDING_FLOOR)
     dataset["bound_ratio"] = ratio.isel(record=slice(1, None)).max("record")
@@ -193,6 +195,12 @@ def summarise(columns: Columns, number: int, rows: Sequence[TrainedRun]) -> Smal
             title = named(f"quantiles of {name} over initialisations")
             variable = xr.Variable(("quantile", "record"), np.transpose(each), title)
             small[f"{name}_quantiles"] = variable
+        first, last = (columns.read_place("loss", number, record) for record in (0, records - 1))
+        small["trained_share"] = _single(
+            float((last <= TRAINED * first).mean()),
+            f"share of runs with a last loss of at most {TRAINED:g} of the first",
+        )
+        small["trained_loss"] = _single(TRAINED, "loss that counts as trained, over the first")
         share = float((columns.read_place("status", number) == 1).mean())
         small["diverged_share"] = _single(share, "share of runs that left the finite numbers")
     return small
