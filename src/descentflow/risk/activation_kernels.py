@@ -33,7 +33,7 @@ from descentflow.simd.elementary import (
     log1p,
     sine_cosine,
 )
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit_inline, jit_owning
 from descentflow.simd.load_store import load, store
 from descentflow.simd.vectors import LANES, Lanes, magnitude, select, signed_as, splat
 
@@ -45,7 +45,7 @@ Derivatives = tuple[Lanes, Lanes, Lanes]
 """σ, σ' and σ'' at eight numbers."""
 
 
-@jit
+@jit_owning
 def sigma_table(code: int, z: Array) -> Array:
     """Return σ, σ' and σ'' (3, N) at the entries of z (N,), for the activation with this code."""
     # Rows z, σ, σ', σ'' of ``count`` vectors each; the last vector is filled up with zeros.

@@ -7,9 +7,8 @@ changes have a kink −b/w inside. The closed form's kernels share these arrays:
 - ``target_table`` (5, M+1): the target, rows named in :mod:`descentflow.functions.targets`;
 - ``sides_and_order`` (2, H+1) and ``workspace`` (8, H): scratch memory, rows named below.
 
-Kernels take whole arrays and index them by row constants and unsigned integers: in Numba every view
-costs a reference count and every signed index a test for negative ones, at 16 neurons two thirds of
-the time of a step.
+Kernels take whole arrays and index them by row constants and unsigned integers: Numba tests every
+signed index for being negative.
 """
 
 from typing import NamedTuple
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from descentflow.functions.targets import EDGE
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit_inline
+from descentflow.simd.jit import Index, jit_inline, jit_owning
 
 SidesAndOrder = NDArray[np.uint64]
 
@@ -43,7 +42,7 @@ class Scratch(NamedTuple):
     workspace: Array
 
 
-@jit_inline
+@jit_owning
 def new_scratch(_target_table: Array, parameters: int) -> Scratch:
     """Allocate scratch memory for θ with this number of entries."""
     hidden = parameters // 3

@@ -39,7 +39,7 @@ from descentflow.risk.quadrature import density_at, nodes_alone, write_nodes
 from descentflow.risk.quadrature_rule import new_rule
 from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import padded
 from descentflow.simd.vectors import LANES
 
@@ -95,13 +95,13 @@ def _of_one_size(tables: Sequence[Array]) -> Array:
     return stack
 
 
-@jit
+@jit_owning
 def new_scratch(model: Pieces, _parameters: int) -> Scratch:
     """Allocate scratch memory with the usual room."""
     return scratch_for(model, usual_room(model.widths))
 
 
-@jit
+@jit_owning
 def _with_pieces(model: Pieces, theta: Array, scratch: Scratch) -> Scratch:
     """Return scratch memory that holds the pieces of θ: the given one, or one with more room.
 
@@ -120,17 +120,28 @@ def _with_pieces(model: Pieces, theta: Array, scratch: Scratch) -> Scratch:
 @jit
 def risk(model: Pieces, theta: Array, scratch: Scratch) -> float:
     """Return L(θ) for one θ (P,)."""
-    scratch = _with_pieces(model, theta, scratch)
-    return risk_on_pieces(model, theta, scratch) if scratch.counts[0] else np.nan
+    if find_pieces(model, theta, scratch):
+        return risk_on_pieces(model, theta, scratch)
+    return _risk_with_room(model, theta, scratch)
+
+
+@jit_owning
+def _risk_with_room(model: Pieces, theta: Array, scratch: Scratch) -> float:
+    larger = _with_pieces(model, theta, scratch)
+    return risk_on_pieces(model, theta, larger) if larger.counts[0] else np.nan
 
 
 @jit
 def gradient(model: Pieces, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the generalised gradient G(θ) into ``out`` (P,)."""
-    # Almost always there is room, and returning scratch memory would cost reference counts.
     if find_pieces(model, theta, scratch):
         write_gradient(model, theta, scratch, out)
-        return
+    else:
+        _gradient_with_room(model, theta, scratch, out)
+
+
+@jit_owning
+def _gradient_with_room(model: Pieces, theta: Array, scratch: Scratch, out: Array) -> None:
     larger = _with_pieces(model, theta, scratch)
     if larger.counts[0]:
         write_gradient(model, theta, larger, out)
@@ -138,7 +149,7 @@ def gradient(model: Pieces, theta: Array, scratch: Scratch, out: Array) -> None:
         out[:] = np.nan
 
 
-@jit
+@jit_owning
 def derivatives(model: Pieces, theta: Array, scratch: Scratch, grad: Array, out: Array) -> None:
     """Write G(θ) into ``grad`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
     scratch = _with_pieces(model, theta, scratch)
@@ -185,7 +196,7 @@ def write_inputs(model: Pieces, nodes: Array, row: np.uint64) -> None:
     quadrature.write_inputs(model.rule, nodes, row)
 
 
-@jit
+@jit_owning
 def _partition(model: Pieces, theta: Array, layer: int) -> Array:
     """Return the ends of a layer's pieces, the interval's included; none if they are too many."""
     scratch = _with_pieces(model, theta, new_scratch(model, theta.size))
@@ -264,7 +275,7 @@ def _add_kinks(
         neuron += width
 
 
-@jit
+@jit_owning
 def _at_kink(
     model: Pieces,
     theta: Array,

@@ -19,7 +19,7 @@ from descentflow.risk.deep_nodes import (
 from descentflow.risk.empirical import Sample
 from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit, jit_inline
+from descentflow.simd.jit import jit, jit_inline, jit_owning
 
 Scratch = NodeScratch
 
@@ -42,7 +42,7 @@ def new_sample(sample: Sample, widths: tuple[int, ...]) -> DeepSample:
     return DeepSample(Nodes(whole, np.array(widths, np.uint64), sample.activation), sample)
 
 
-@jit
+@jit_owning
 def new_scratch(model: DeepSample, parameters: int) -> Scratch:
     """Allocate scratch memory for θ with this number of entries."""
     return new_node_scratch(model.nodes.widths, parameters)
@@ -60,7 +60,7 @@ def gradient(model: DeepSample, theta: Array, scratch: Scratch, out: Array) -> N
     gradient_at(model.nodes, theta, scratch, out)
 
 
-@jit
+@jit_owning
 def derivatives(model: DeepSample, theta: Array, scratch: Scratch, grad: Array, out: Array) -> None:
     """Write G(θ) into ``grad`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
     memory = new_hessian_scratch(model.nodes.widths, theta.size)

@@ -21,7 +21,7 @@ from descentflow.risk.deep_nodes import (
 )
 from descentflow.risk.sums import write_gradient
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.vectors import LANES
 
 
@@ -32,7 +32,7 @@ class HessianScratch(NamedTuple):
     adjoints: Array
 
 
-@jit
+@jit_owning
 def new_hessian_scratch(widths: Numbers, parameters: int) -> HessianScratch:
     """Allocate scratch memory for a network with this number of parameters."""
     neurons = 0

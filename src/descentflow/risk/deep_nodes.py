@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from descentflow.risk import activation_kernels
 from descentflow.risk.sums import new_sums, write_gradient
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import aligned_zeros, load, store
 from descentflow.simd.vectors import LANES, splat, total
 
@@ -47,7 +47,7 @@ class NodeScratch(NamedTuple):
     sums: Array
 
 
-@jit
+@jit_owning
 def new_node_scratch(widths: Numbers, parameters: int) -> NodeScratch:
     """Allocate scratch memory for a network with this number of parameters."""
     return NodeScratch(new_block(widths), new_sums(parameters))
@@ -74,7 +74,7 @@ def gradient_at(nodes: Nodes, theta: Array, scratch: NodeScratch, out: Array) ->
     write_gradient(scratch.sums, out)
 
 
-@jit
+@jit_owning
 def new_block(widths: Numbers) -> Array:
     """Allocate the block of a network."""
     rows = widths[-1]

@@ -26,7 +26,7 @@ from descentflow.risk.deep_nodes import NodeScratch, Numbers, new_node_scratch
 from descentflow.risk.quadrature import new_node_block
 from descentflow.risk.quadrature_rule import Rule
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import aligned_zeros, load, load_part, padded, store
 from descentflow.simd.vectors import LANES, Lanes, flags, select, splat, total
 
@@ -82,7 +82,7 @@ def usual_room(widths: Numbers) -> int:
     return neurons + 16
 
 
-@jit
+@jit_owning
 def scratch_for(model: Pieces, room: int) -> Scratch:
     """Allocate scratch memory for this number of pieces."""
     widths = model.widths

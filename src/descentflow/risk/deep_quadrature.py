@@ -35,7 +35,7 @@ from descentflow.risk.quadrature import new_node_block, nodes_alone, write_nodes
 from descentflow.risk.quadrature_rule import Rule, new_rule
 from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import load
 from descentflow.simd.vectors import LANES, lane_of, magnitude, select, total
 
@@ -83,21 +83,21 @@ def new_panels(
     return Panels(np.array(widths, np.uint64), rule, np.ascontiguousarray(analysis))
 
 
-@jit
+@jit_owning
 def new_scratch(model: Panels, parameters: int) -> Scratch:
     """Allocate scratch memory for θ with this number of entries."""
     nodes = new_node_scratch(model.widths, parameters)
     return Scratch(nodes, new_node_block(model.rule), np.zeros(64))
 
 
-@jit
+@jit_owning
 def risk(model: Panels, theta: Array, scratch: Scratch) -> float:
     """Return L(θ) for one θ (P,)."""
     nodes = find_nodes(model, theta, scratch)
     return risk_at(nodes, theta, scratch.nodes) if nodes.table.shape[1] else np.nan
 
 
-@jit
+@jit_owning
 def gradient(model: Panels, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the gradient G(θ) into ``out`` (P,)."""
     nodes = find_nodes(model, theta, scratch)
@@ -107,7 +107,7 @@ def gradient(model: Panels, theta: Array, scratch: Scratch, out: Array) -> None:
         out[:] = np.nan
 
 
-@jit
+@jit_owning
 def derivatives(model: Panels, theta: Array, scratch: Scratch, grad: Array, out: Array) -> None:
     """Write G(θ) into ``grad`` (P,) and the Hessian into ``out`` (P, P), which must hold zeros."""
     nodes = find_nodes(model, theta, scratch)
@@ -147,7 +147,7 @@ def write_inputs(model: Panels, nodes: Array, row: np.uint64) -> None:
     quadrature.write_inputs(model.rule, nodes, row)
 
 
-@jit
+@jit_owning
 def find_nodes(model: Panels, theta: Array, scratch: Scratch) -> Nodes:
     """Return the nodes of panels that resolve the network; none if there are too many panels."""
     rule, pending, block = model.rule, scratch.pending, scratch.block

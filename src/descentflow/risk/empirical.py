@@ -12,7 +12,7 @@ import numpy as np
 from descentflow.risk import sums
 from descentflow.risk.sums import Shape, new_jacobian, new_sums, row_count, shape_of, target_row
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import aligned_zeros, padded
 from descentflow.simd.vectors import LANES
 
@@ -51,7 +51,7 @@ def network_shape(sample: Sample, parameters: int) -> Shape:
     return shape_of(parameters, sample.inputs, sample.outputs, sample.activation)
 
 
-@jit
+@jit_owning
 def new_scratch(sample: Sample, parameters: int) -> Scratch:
     """Allocate scratch memory for θ with this number of entries."""
     block = aligned_zeros(row_count(network_shape(sample, parameters)), BLOCK)

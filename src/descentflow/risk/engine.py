@@ -27,7 +27,7 @@ from descentflow.risk.deep_pieces import Pieces
 from descentflow.risk.quadrature_rule import Rule
 from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit, jit_inline
+from descentflow.simd.jit import jit_owning
 from descentflow.simd.vectors import as_intrinsic
 
 DeepModel = Pieces | deep_quadrature.Panels | deep_empirical.DeepSample
@@ -81,7 +81,7 @@ def _of_engine(stub: Callable[P, R], default: Callable[P, R] | None = None) -> C
 
 def _unless_of_engine(default: Callable[P, R]) -> Callable[P, R]:
     """Make a function callable from kernels that compiles to the engine's own one where it has one."""
-    return _of_engine(default, jit_inline(default))
+    return _of_engine(default, jit_owning(default))
 
 
 @_of_engine
@@ -171,7 +171,7 @@ def restore_untrained(_model: Model, _before: Array, _theta: Array) -> None:
     """Copy the parts that stay from ``before`` to θ."""
 
 
-@jit
+@jit_owning
 def risks(model: Model, thetas: Array, out: Array) -> None:
     """Write L of the rows of ``thetas`` (K, P) into ``out`` (K,)."""
     scratch = new_scratch(model, thetas.shape[1])
@@ -179,7 +179,7 @@ def risks(model: Model, thetas: Array, out: Array) -> None:
         out[k] = risk(model, thetas[k], scratch)
 
 
-@jit
+@jit_owning
 def gradients(model: Model, thetas: Array, out: Array) -> None:
     """Write G of the rows of ``thetas`` (K, P) into ``out`` (K, P)."""
     scratch = new_scratch(model, thetas.shape[1])
@@ -187,7 +187,7 @@ def gradients(model: Model, thetas: Array, out: Array) -> None:
         gradient(model, thetas[k], scratch, out[k])
 
 
-@jit
+@jit_owning
 def hessians(model: Model, thetas: Array, out: Array) -> None:
     """Write the Hessians of the rows of ``thetas`` (K, P) into ``out`` (K, P, P), which holds zeros."""
     scratch = new_scratch(model, thetas.shape[1])

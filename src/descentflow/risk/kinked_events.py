@@ -28,7 +28,7 @@ from descentflow.risk.kinked_pieces import (
 )
 from descentflow.risk.sums import residual_row
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit, jit_inline
+from descentflow.simd.jit import jit, jit_inline, jit_owning
 from descentflow.simd.load_store import padded
 
 ON_KINK = 1e-12
@@ -49,7 +49,7 @@ SWEEPS = 10_000
 """Of coordinate descent; several points on kinks of one neuron may need many."""
 
 
-@jit
+@jit_owning
 def start_flow(model: KinkedSample, theta: Array, scratch: Scratch) -> KinkedSample:
     """Return the model with the pieces at θ; it may be of a smaller network than another start's."""
     sample = model.sample
@@ -119,7 +119,7 @@ def _part(before: float, after: float) -> float:
     return min(max(before / (before - after), 1e-3), 0.999)
 
 
-@jit
+@jit_owning
 def _release(model: KinkedSample, theta: Array, point: Array, scratch: Scratch) -> float:
     """Return the part of the step after which sliding ends; 1 if it goes on.
 
@@ -148,7 +148,7 @@ def _release(model: KinkedSample, theta: Array, point: Array, scratch: Scratch) 
     return first
 
 
-@jit
+@jit_owning
 def settle(model: KinkedSample, theta: Array, scratch: Scratch) -> bool:
     """Choose the piece of every neuron at the points that lie on its kinks, or that it slides along.
 
@@ -218,7 +218,7 @@ def _touched(model: KinkedSample, theta: Array, i: int, q: int) -> int:
     return 0
 
 
-@jit
+@jit_owning
 def _multipliers(
     model: KinkedSample, theta: Array, scratch: Scratch, all_points: bool
 ) -> tuple[Array, Array]:
@@ -261,7 +261,7 @@ def _multipliers(
     return shares, jumps
 
 
-@jit
+@jit_owning
 def _residuals(model: KinkedSample, theta: Array, scratch: Scratch) -> Array:
     """Return the residuals (o, n)."""
     shape, count = shape_at(model, theta.size), model.sample.table.shape[1]
@@ -282,7 +282,7 @@ def _normal(model: KinkedSample, e: int, q: int) -> float:
     return model.sample.table[e, q] if model.w else 0.0
 
 
-@jit
+@jit_owning
 def _balance(
     model: KinkedSample,
     i: int,

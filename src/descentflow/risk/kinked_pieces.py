@@ -15,7 +15,7 @@ from descentflow.risk import empirical, sums
 from descentflow.risk.empirical import BLOCK, Sample, Scratch, load_points
 from descentflow.risk.sums import Shape, shape_of, sigma_row
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import store
 from descentflow.simd.vectors import LANES, splat
 
@@ -95,7 +95,7 @@ def argument(model: KinkedSample, theta: Array, hidden: int, i: int, q: int) -> 
     return z, size
 
 
-@jit
+@jit_owning
 def new_scratch(model: KinkedSample, parameters: int) -> Scratch:
     """Allocate scratch memory for θ with this number of entries."""
     return _new_scratch(model.sample, parameters)

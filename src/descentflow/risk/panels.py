@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit, jit_inline
+from descentflow.simd.jit import jit, jit_inline, jit_owning
 
 RESOLVED = 0.6
 """At this factor, 16 nodes give risk, gradient and Hessian to rounding errors for every σ."""
@@ -39,7 +39,7 @@ class Cuts(NamedTuple):
     decay_factor: float
 
 
-@jit_inline
+@jit_owning
 def new_panel_edges(cuts: Cuts, hidden: int) -> Array:
     """Allocate scratch memory ``panel_edges`` for networks with this number of neurons."""
     edges, kinks = cuts.edges[1] - cuts.edges[0], cuts.kinks[1] - cuts.kinks[0]

@@ -28,7 +28,7 @@ from descentflow.risk.sums import (
 )
 from descentflow.simd.arrays import Array
 from descentflow.simd.elementary import erfcx, exp_expm1
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import aligned_zeros, load, store
 from descentflow.simd.vectors import LANES, Lanes, lane_of, splat
 
@@ -48,7 +48,7 @@ class Scratch(NamedTuple):
     jacobian: Array
 
 
-@jit
+@jit_owning
 def new_scratch(rule: Rule, parameters: int) -> Scratch:
     """Allocate scratch memory for θ with this number of entries."""
     shape = shape_of(parameters, 1, rule.outputs, rule.activation)
@@ -165,7 +165,7 @@ def _write_nodes(
     return m
 
 
-@jit_inline
+@jit_owning
 def new_node_block(rule: Rule) -> Array:
     """Allocate a block for :func:`write_nodes`."""
     return aligned_zeros(row_count(nodes_alone(rule)) + DEPTH, rule.nodes)

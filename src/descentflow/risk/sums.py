@@ -9,8 +9,7 @@ and the Hessian is 2 Σ weight (∇N ∇Nᵀ + r D²N), see docs/mathematics.md,
 
 Storage: engines fill a *block* of nodes at a time, an array ``block`` with a column per node. Its rows
 are, from above: the d coordinates x, the weight, the o targets, the o residuals; then H rows each of
-σ, σ', σ'' and of products with ⟨v, r⟩; then rows that an engine adds. One array and plain offsets,
-because every array that a kernel passes on costs reference counts. Kernels address vectors of eight
+σ, σ', σ'' and of products with ⟨v, r⟩; then rows that an engine adds. Kernels address vectors of eight
 nodes: with ``stride`` vectors a row, vector ``at`` of row k is number k·stride + at of the array.
 
 Order: node q of each block is added to lane q mod 8, block after block, and the lanes at the end; the
@@ -24,7 +23,7 @@ import numpy as np
 
 from descentflow.risk.activation_kernels import sigma_derivatives
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import (
     aligned_zeros,
     load,
@@ -139,7 +138,7 @@ def add_risk(shape: Shape, vectors: np.uint64, block: Array) -> float:
     return float(total(risk))
 
 
-@jit_inline
+@jit_owning
 def new_sums(parameters: int) -> Array:
     """Allocate the sums of :func:`add_gradient`: a row of 8 lanes, all zero, for every entry of θ."""
     return aligned_zeros(padded(parameters), LANES)
@@ -209,7 +208,7 @@ def write_gradient(sums: Array, out: Array) -> None:
             store(sums, row, splat(0.0))
 
 
-@jit_inline
+@jit_owning
 def new_jacobian(parameters: int, nodes: int) -> Array:
     """Allocate the ``jacobian`` of :func:`add_hessian`: ∇N_k at a node in each row, zeros behind P."""
     return aligned_zeros(nodes, padded(parameters))

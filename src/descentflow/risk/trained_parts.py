@@ -16,7 +16,7 @@ from descentflow.risk import engine
 from descentflow.risk.engine import Model, Scratch
 from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit, jit_inline
+from descentflow.simd.jit import jit, jit_inline, jit_owning
 
 _new_scratch, _risk, _gradient = engine.new_scratch, engine.risk, engine.gradient
 _derivatives, _kink_regions = engine.derivatives, engine.kink_regions
@@ -40,7 +40,7 @@ class TrainedParts(NamedTuple):
     c: bool
 
 
-@jit
+@jit_owning
 def new_scratch(model: TrainedParts, parameters: int) -> Scratch:
     """Allocate scratch memory for θ with this number of entries."""
     return _new_scratch(model.whole, parameters)

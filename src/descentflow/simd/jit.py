@@ -143,14 +143,19 @@ def _in_kernel_files(module: str) -> bool:
 
 
 def jit_inline(function: F) -> F:
-    """Compile a kernel that is inlined into every kernel that calls it; cached on disk."""
-    return _kernel(function, forceinline=True)
+    """Compile a kernel that is inlined into every kernel that calls it, else as :func:`jit` does."""
+    return _kernel(function, forceinline=True, _nrt=False)
 
 
 def jit(function: F) -> F:
-    """Compile a kernel as a function of its own; cached on disk.
+    """Compile a kernel that borrows its arrays: it makes none and returns none; cached on disk.
 
-    Long kernels that are called in several places use this, since inlining them would make compiling
-    take minutes.
+    Reference counts, two locked instructions for every use of an array, are left out. What it calls
+    may not return arrays, either: nobody would free them. tests/unit/simd/test_jit.py looks for both.
     """
-    return _kernel(function)
+    return _kernel(function, _nrt=False)
+
+
+def jit_owning(function: F) -> F:
+    """Compile a kernel that makes arrays, or returns some; cached on disk."""
+    return _kernel(function, _nrt=True)

@@ -13,7 +13,7 @@ from numba.core.cgutils import get_or_insert_function
 from numba.core.errors import LoweringError
 
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit, jit_inline
+from descentflow.simd.jit import jit_inline, jit_owning
 from descentflow.simd.vectors import (
     BITS,
     EIGHT_TYPE,
@@ -35,7 +35,7 @@ def padded(count: int) -> int:
     return (count + LANES - 1) // LANES * LANES
 
 
-@jit
+@jit_owning
 def aligned_zeros(rows: int, columns: int) -> Array:
     """Allocate zeros (rows, columns) that begin at a multiple of 64 bytes, a cache line's start.
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from descentflow.simd.jit import jit, jit_inline
+from descentflow.simd.jit import jit, jit_inline, jit_owning
 from descentflow.simd.vectors import LANES, Lanes, lane_of, with_lane
 
 TWO_OVER_PI_WORDS = np.array(
@@ -78,7 +78,7 @@ def reduce_lanes(x: Lanes, limit: float, r: Lanes, shifted_k: Lanes) -> tuple[La
     return r, shifted_k
 
 
-@jit
+@jit_owning
 def reduce_angle(x: float) -> tuple[float, float]:
     """Return r = x − kπ/2 with |r| ≤ π/4, relative error 4 u, and k modulo 4, for |x| ≥ 2²⁰."""
     mantissa, exponent = math.frexp(abs(x))
@@ -100,7 +100,7 @@ def reduce_angle(x: float) -> tuple[float, float]:
     return (r, float(k % 4)) if x > 0.0 else (-r, float(-k % 4))
 
 
-@jit_inline
+@jit_owning
 def _product(m: np.uint64, first: int) -> np.ndarray:
     """Multiply m by the words of 2/π from ``first`` on; return words of 32 bits, the lowest first."""
     # Words above the product stay 0. |x| ≥ 2²⁰ bounds point by 288, so _word reads up to word 11.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from descentflow.functions.networks import Layout
 from descentflow.risk.engine import Model, Scratch, derivatives
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit_inline, jit_owning
 from descentflow.simd.load_store import load_part
 from descentflow.simd.vectors import LANES, flags, no_lane, splat
 
@@ -31,7 +31,7 @@ class KernelLayout(NamedTuple):
         return cls(np.array(layout.widths))
 
 
-@jit
+@jit_owning
 def active_indices(model: Model, theta: Array, scratch: Scratch, layout: KernelLayout) -> Indices:
     """Return the indices of θ that belong to active neurons or to c, ascending.
 

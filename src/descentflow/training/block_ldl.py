@@ -17,7 +17,7 @@ the first k blocks, and the rows above hold K and M.
 """
 
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import (
     aligned_zeros,
     load,
@@ -42,7 +42,7 @@ from descentflow.simd.vectors import (
 )
 
 
-@jit_inline
+@jit_owning
 def new_factors(count: int) -> Array:
     """Allocate the factors of a system with this number of unknowns."""
     return aligned_zeros(padded(count), padded(count))

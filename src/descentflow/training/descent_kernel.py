@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from descentflow.risk.engine import Model, gradient, new_scratch
 from descentflow.risk.lyapunov import Lyapunov
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit, jit_inline
+from descentflow.simd.jit import jit_inline, jit_owning
 from descentflow.training.decay import CONSTANT, NEVER, Decay, relative_step, unchanged_until
 from descentflow.training.norms import record
 from descentflow.training.recording import STATUS, Output, Steps
@@ -41,7 +41,7 @@ class Schedule(NamedTuple):
     decay: Decay = CONSTANT
 
 
-@jit
+@jit_owning
 def descend_rows(
     model: Model, batch: Batch, schedule: Schedule, output: Output, lyapunov: Lyapunov
 ) -> None:
@@ -52,7 +52,7 @@ def descend_rows(
     """
     status, steps, snapshots_at = batch.status, schedule.steps, schedule.snapshots_at
     values, snapshots = output.values, output.snapshots
-    stopped_at = batch.stopped_at  # a field of a tuple costs a reference count at every use
+    stopped_at = batch.stopped_at  # here a field of a tuple costs reference counts at every use
     decay = schedule.decay
     falls = unchanged_until(decay, 0) < NEVER
     trial, grad = np.empty(batch.thetas.shape[1]), np.empty(batch.thetas.shape[1])

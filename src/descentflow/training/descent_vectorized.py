@@ -5,7 +5,7 @@ import numpy as np
 from descentflow.risk.closed_form import new_scratch
 from descentflow.risk.lyapunov import Lyapunov
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit
+from descentflow.simd.jit import Index, jit_owning
 from descentflow.simd.vectors import LANES
 from descentflow.training.decay import relative_step, unchanged_until
 from descentflow.training.descent_kernel import LEFT_FINITE, Batch, Schedule
@@ -15,7 +15,7 @@ from descentflow.training.vectorized_layout import clear, new_block, unload
 from descentflow.training.vectorized_step import advance
 
 
-@jit
+@jit_owning
 def descend_lanes(
     target_table: Array, batch: Batch, schedule: Schedule, output: Output, lyapunov: Lyapunov
 ) -> None:

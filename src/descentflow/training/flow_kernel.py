@@ -26,7 +26,7 @@ from descentflow.risk.engine import (
 )
 from descentflow.risk.lyapunov import Lyapunov
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import load, store
 from descentflow.simd.vectors import LANES
 from descentflow.training.active_neurons import (
@@ -119,7 +119,7 @@ class Models(NamedTuple):
     whole: Model
 
 
-@jit
+@jit_owning
 def flow_rows(
     models: Models,
     batch: Batch,

@@ -5,7 +5,7 @@ counters, not from a stream. The gradient is that of Σ weight |N − f|², an u
 
 Storage: ``nodes`` has a column per input, padded to whole vectors with inputs of weight 0. Its rows are
 those of a block of :mod:`descentflow.risk.sums` up to the residuals, of which the first serves as
-scratch memory. One array, because every array that a kernel passes on costs reference counts.
+scratch memory.
 """
 
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from descentflow.risk.deep_nodes import (
 from descentflow.risk.engine import Model, network_shape, place_inputs, write_inputs
 from descentflow.risk.sums import Shape, new_sums, residual_row, row_count
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import aligned_zeros, padded
 from descentflow.simd.philox import Key, write_uniforms
 from descentflow.simd.vectors import LANES
@@ -68,7 +68,7 @@ class Drawn(NamedTuple):
     widths: Numbers
 
 
-@jit
+@jit_owning
 def new_drawn(model: Model, batches: Batches, parameters: int) -> Drawn:
     """Allocate the memory of one batch."""
     shape, size = network_shape(model, parameters), batches.size

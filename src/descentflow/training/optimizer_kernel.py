@@ -16,7 +16,7 @@ from descentflow.risk.engine import (
 from descentflow.risk.lyapunov import Lyapunov
 from descentflow.risk.sums import residual_row
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit
+from descentflow.simd.jit import Index, jit_owning
 from descentflow.training.decay import NEVER, relative_step, unchanged_until
 from descentflow.training.descent_kernel import LEFT_FINITE, Schedule
 from descentflow.training.minibatch import (
@@ -59,7 +59,7 @@ class Runs(NamedTuple):
     numbers: NDArray[np.int64]
 
 
-@jit
+@jit_owning
 def optimize_rows(
     model: Model,
     runs: Runs,
@@ -84,7 +84,7 @@ def optimize_rows(
     drawn, row = new_drawn(model, batches, size), Index(residual_row(shape))
     decay = schedule.decay
     falls = unchanged_until(decay, 0) < NEVER
-    # Fields of a tuple cost reference counts at every use.
+    # In a kernel that owns arrays, fields of a tuple cost reference counts at every use.
     key, nodes, sums, simple = batches.key, drawn.nodes, drawn.sums, is_relu(shape)
     for k in range(status.size):
         theta[:], buffers[:] = runs.thetas[k], runs.buffers[k]

@@ -15,7 +15,7 @@ alone. Two sums, because one would wait for each addition to end.
 import numpy as np
 
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit_inline
+from descentflow.simd.jit import Index, jit_inline, jit_owning
 from descentflow.simd.load_store import (
     aligned_zeros,
     load,
@@ -30,7 +30,7 @@ from descentflow.simd.vectors import LANES, Lanes, select, splat, total, totals
 TWO = Index(2)
 
 
-@jit_inline
+@jit_owning
 def new_relu_sums(parameters: int) -> Array:
     """Allocate the sums of :func:`relu_gradient`, all zero."""
     return aligned_zeros(2 * padded((parameters - 1) // 3), LANES)

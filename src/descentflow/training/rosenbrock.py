@@ -19,7 +19,7 @@ import numpy as np
 
 from descentflow.risk.engine import Model, Scratch, gradient, risk
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit_inline, jit_owning
 from descentflow.simd.load_store import aligned_zeros, load, padded, store
 from descentflow.simd.vectors import LANES, splat, total
 from descentflow.training.block_ldl import new_factors, solve
@@ -119,7 +119,7 @@ class Memory(NamedTuple):
     kink_regions: Array
 
 
-@jit
+@jit_owning
 def new_memory(parameters: int, hidden: int) -> Memory:
     """Allocate the memory of flows with these numbers of parameters and neurons."""
     # Zeros in the padding stay zeros in finite arithmetic, so sums may run over whole vectors.

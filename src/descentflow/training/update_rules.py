@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import aligned_zeros, load, padded, store
 from descentflow.simd.vectors import (
     LANES,
@@ -74,7 +74,7 @@ class Rule(NamedTuple):
     epsilon_hat: bool
 
 
-@jit_inline
+@jit_owning
 def new_memory(parameters: int) -> Array:
     """Allocate the memory of one run: rows θ, gradient, θ before, buffers; zeros behind P entries."""
     return aligned_zeros(FIRST_BUFFER + MOST_BUFFERS, padded(parameters))

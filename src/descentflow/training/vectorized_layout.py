@@ -15,7 +15,7 @@ import numpy as np
 
 from descentflow.functions.targets import EDGE
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import aligned_zeros
 from descentflow.simd.vectors import LANES
 
@@ -36,7 +36,7 @@ here. Behind the slots there are two rows for c, now and next.
 """
 
 
-@jit
+@jit_owning
 def new_block(target_table: Array, thetas: Array) -> Array:
     """Make a block of the rows of ``thetas`` (K, 3H+1), K ≤ 8; lanes without a row hold zeros."""
     hidden, edges = thetas.shape[1] // 3, target_table[EDGE]

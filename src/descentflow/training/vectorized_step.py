@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from descentflow.functions.targets import EDGE, TARGET_INTERCEPT, TARGET_SLOPE
 from descentflow.risk.closed_form_gradient import TWELFTH
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import Index, jit, jit_inline
+from descentflow.simd.jit import Index, jit_inline, jit_owning
 from descentflow.simd.load_store import load, store
 from descentflow.simd.vectors import (
     LANES,
@@ -50,7 +50,7 @@ Sides = NDArray[np.uint64]
 """For every slot (.., 2) the lanes, as bits, whose neuron is active at the low and at the high end."""
 
 
-@jit
+@jit_owning
 def advance(
     block: Array,
     target_table: Array,

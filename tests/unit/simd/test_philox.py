@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit
+from descentflow.simd.jit import jit, jit_owning
 from descentflow.simd.philox import philox, write_uniforms
 
 KEY = 0xA4093822, 0x299F31D0
@@ -20,7 +20,7 @@ VECTORS = [
 ]
 
 
-@jit
+@jit_owning
 def four_words(counter: Array, key: Array) -> Array:
     """Call the generator for words in arrays."""
     words = philox((counter[0], counter[1], counter[2], counter[3]), (key[0], key[1]))
