@@ -51,7 +51,9 @@ def test_borrowing_kernels_meet_no_new_arrays() -> None:
         if decorator in BORROWING:
             assert not has_arrays(node), f"{file}: {node.name} returns arrays: jit_owning"
             arrays = called(node) & returning
-            assert not arrays, f"{file}: {node.name} calls {arrays}, which returns arrays: jit_owning"
+            assert not arrays, (
+                f"{file}: {node.name} calls {arrays}, which returns arrays: jit_owning"
+            )
 
 
 def test_making_an_array_without_reference_counts_does_not_compile() -> None:
