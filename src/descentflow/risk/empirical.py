@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from descentflow.risk import sums
+from descentflow.risk.relu_points import is_relu, new_points, new_relu_sums, relu_gradient
 from descentflow.risk.sums import Shape, new_jacobian, new_sums, row_count, shape_of, target_row
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
@@ -38,11 +39,17 @@ class Sample(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Scratch memory of :mod:`descentflow.risk.sums`."""
+    """Scratch memory of :mod:`descentflow.risk.sums`.
+
+    ``points`` and ``relu_sums`` are those of :mod:`descentflow.risk.relu_points`, and empty where it
+    has no gradient.
+    """
 
     block: Array
     jacobian: Array
     sums: Array
+    points: Array
+    relu_sums: Array
 
 
 @jit_inline
@@ -54,8 +61,14 @@ def network_shape(sample: Sample, parameters: int) -> Shape:
 @jit_owning
 def new_scratch(sample: Sample, parameters: int) -> Scratch:
     """Allocate scratch memory for θ with this number of entries."""
-    block = aligned_zeros(row_count(network_shape(sample, parameters)), BLOCK)
-    return Scratch(block, new_jacobian(parameters, BLOCK), new_sums(parameters))
+    shape = network_shape(sample, parameters)
+    return Scratch(
+        aligned_zeros(row_count(shape), BLOCK),
+        new_jacobian(parameters, BLOCK),
+        new_sums(parameters),
+        new_points(shape, sample.table),
+        new_relu_sums(parameters),
+    )
 
 
 @jit
@@ -73,6 +86,9 @@ def risk(sample: Sample, theta: Array, scratch: Scratch) -> float:
 def gradient(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None:
     """Write the generalised gradient G(θ) into ``out`` (P,)."""
     shape = network_shape(sample, theta.size)
+    if is_relu(shape):
+        relu_gradient(theta, scratch.points, scratch.relu_sums, out)
+        return
     for first in range(0, sample.table.shape[1], BLOCK):
         vectors = _fill(theta, shape, sample.table, first, scratch.block)
         _add_gradient(theta, shape, vectors, scratch.block, scratch.sums)

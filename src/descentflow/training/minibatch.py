@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from descentflow.functions.activations import RELU
 from descentflow.risk import sums
 from descentflow.risk.deep_nodes import (
     Nodes,
@@ -24,13 +23,13 @@ from descentflow.risk.deep_nodes import (
     risk_at,
 )
 from descentflow.risk.engine import Model, network_shape, place_inputs, write_inputs
+from descentflow.risk.relu_points import is_relu, new_relu_sums
 from descentflow.risk.sums import Shape, new_sums, residual_row, row_count
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
 from descentflow.simd.load_store import aligned_zeros, padded
 from descentflow.simd.philox import Key, write_uniforms
 from descentflow.simd.vectors import LANES
-from descentflow.training.relu_batch import new_relu_sums
 
 _evaluate, _add_risk = sums.evaluate, sums.add_risk
 _add_gradient, _write_gradient = sums.add_gradient, sums.write_gradient
@@ -113,13 +112,6 @@ def draw_points(
     for i in range(size - 1, -1, -1):
         order[i], order[swaps[i]] = order[swaps[i]], order[i]
     write_inputs(model, nodes, Index(row))
-
-
-@jit_inline
-def is_relu(shape: Shape) -> bool:
-    """Whether :mod:`descentflow.training.relu_batch` has the gradient of such networks."""
-    one_layer = shape.hidden > 0  # the shape of deep networks is that of inputs and targets alone
-    return shape.activation == RELU and shape.inputs == 1 and shape.outputs == 1 and one_layer
 
 
 @jit

@@ -14,6 +14,7 @@ from descentflow.risk.engine import (
     restore_untrained,
 )
 from descentflow.risk.lyapunov import Lyapunov
+from descentflow.risk.relu_points import is_relu, relu_gradient
 from descentflow.risk.sums import residual_row
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit_owning
@@ -25,12 +26,10 @@ from descentflow.training.minibatch import (
     batch_loss,
     draw,
     draw_points,
-    is_relu,
     new_drawn,
 )
 from descentflow.training.norms import RISK, record
 from descentflow.training.recording import Output, Steps
-from descentflow.training.relu_batch import relu_gradient
 from descentflow.training.update_rules import (
     BEFORE,
     FIRST_BUFFER,

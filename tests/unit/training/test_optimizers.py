@@ -10,6 +10,7 @@ from run_bits import check_threads, digest
 import descentflow as df
 from descentflow.config.optimizer import OptimizerOptions
 from descentflow.functions import activations
+from descentflow.risk.relu_points import relu_gradient
 from descentflow.risk.sums import Shape, residual_row
 from descentflow.simd.arrays import Array
 from descentflow.simd.philox import write_uniforms
@@ -25,7 +26,6 @@ from descentflow.training.minibatch import (
 )
 from descentflow.training.optimizers import METHODS, Optimizer, OptimizerState, advance
 from descentflow.training.recording import record_steps
-from descentflow.training.relu_batch import relu_gradient
 from descentflow.training.step_sizes import lyapunov_gradient
 
 POINTS = [[0.1, 0.2], [0.4, -0.3], [0.5, 0.9], [0.7, 0.1], [0.9, -0.8]]

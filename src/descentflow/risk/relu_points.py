@@ -1,19 +1,21 @@
-"""The gradient on a batch for the ReLU, one input and one output: two passes over the inputs.
+"""The gradient on points for the ReLU, one input and one output: two passes over the points.
 
-With r = N − f and the sums S₀ = Σ weight r and S₁ = Σ weight r x over the inputs where neuron i is
+With r = N − f and the sums S₀ = Σ weight r and S₁ = Σ weight r x over the points where neuron i is
 active,
 
     G_b = 2 v S₀,   G_w = 2 v S₁,   G_v = 2 (w S₁ + b S₀),   G_c = 2 Σ weight r.
 
-Storage: ``nodes`` has the rows x, weight, f and weight r, eight inputs to a vector; ``sums`` a row of
+Storage: ``nodes`` has the rows x, weight, f and weight r, eight points to a vector; ``sums`` a row of
 eight lanes for S₀ of every neuron, padded to eights, and then for S₁.
 
-Order: even and odd vectors are added up apart, lanes last, so the order depends on the batch's size
+Order: even and odd vectors are added up apart, lanes last, so the order depends on the number of points
 alone. Two sums, because one would wait for each addition to end.
 """
 
 import numpy as np
 
+from descentflow.functions.activations import RELU
+from descentflow.risk.sums import Shape
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit_inline, jit_owning
 from descentflow.simd.load_store import (
@@ -30,6 +32,31 @@ from descentflow.simd.vectors import LANES, Lanes, select, splat, total, totals
 TWO = Index(2)
 
 
+@jit_inline
+def is_relu(shape: Shape) -> bool:
+    """Whether :func:`relu_gradient` has the gradient of such networks."""
+    one_layer = shape.hidden > 0  # the shape of deep networks is that of inputs and targets alone
+    return shape.activation == RELU and shape.inputs == 1 and shape.outputs == 1 and one_layer
+
+
+@jit_owning
+def new_points(shape: Shape, table: Array) -> Array:
+    """Allocate the ``nodes`` of the points in ``table`` (3, n); (0, 0) for other networks.
+
+    The last vector is filled up with copies of the last point, of weight 0.
+    """
+    if not is_relu(shape):
+        return aligned_zeros(0, 0)
+    last = table.shape[1] - 1
+    nodes = aligned_zeros(4, padded(last + 1))
+    for q in range(nodes.shape[1]):
+        for row in range(3):
+            nodes[row, q] = table[row, min(q, last)]
+        if q > last:
+            nodes[1, q] = 0.0
+    return nodes
+
+
 @jit_owning
 def new_relu_sums(parameters: int) -> Array:
     """Allocate the sums of :func:`relu_gradient`, all zero."""
@@ -38,7 +65,7 @@ def new_relu_sums(parameters: int) -> Array:
 
 @jit_inline
 def relu_gradient(theta: Array, nodes: Array, sums: Array, out: Array) -> None:
-    """Write the gradient on the batch in ``nodes`` into ``out`` (P,)."""
+    """Write the gradient on the points in ``nodes`` into ``out`` (P,)."""
     hidden, vectors = Index((theta.size - 1) // 3), Index(nodes.shape[1] // LANES)
     grad_c = _weigh_residuals(theta, nodes, hidden, vectors)
     _add_up(theta, nodes, sums, hidden, vectors)
