@@ -70,10 +70,11 @@ def measure(
             answer = worker.ask(do="prepare", save=target, seconds=seconds, **ask)
             rows.append((worker, label, ask | {"steps": answer["steps"]}))
     times: dict[str, list[float]] = {label: [] for _, label, _ in rows}
+    runs = len(np.load(path)["theta0"])
     for _ in range(rounds):
         for worker, label, ask in rows:
             cpu = worker.ask(do="time", **ask)["cpu"]
-            times[label].append(1e6 * cpu / (ask["steps"] * RUNS))
+            times[label].append(1e6 * cpu / (ask["steps"] * runs))
     return times
 
 
