@@ -372,6 +372,7 @@ def explore() -> xr.Dataset:
             "risk_quantiles": (quantile, curves),
             "parameter_norm_quantiles": (quantile, 2.0 + curves),
             "gradient_norm_quantiles": (quantile, curves),
+            "gradient_norm_rms": (("run", "record"), 1.5 * curves[:, 1]),
             "critical_risk": (("run", "level"), padded([[0.0, 0.002], [0.002], [], [0.002]])),
             "snapshot_at": (("run", "snapshot"), padded([at, at, at, at])),
             "distance_to_end": (

@@ -17,7 +17,14 @@ MAX_REFINED = 1000
 """Unless asked for, ends are refined for networks with so few parameters, and so many of them."""
 
 FigureName = Literal[
-    "risk_curves", "final_risks", "norms", "realizations", "sharpness", "heat_map", "kinks"
+    "risk_curves",
+    "final_risks",
+    "norms",
+    "distances",
+    "realizations",
+    "sharpness",
+    "heat_map",
+    "kinks",
 ]
 FIGURES: tuple[FigureName, ...] = FigureName.__args__  # type: ignore[attr-defined]
 
@@ -153,7 +160,22 @@ class Mean(_Statistic):
     measure: Literal["mean"] = Field(description="the mean of `of` over the runs")
 
 
-class Slope(_Bounded):
+class _Between(_Bounded):
+    """A statement about a change."""
+
+    between: tuple[Positive, ...] = Field(
+        min_length=2,
+        max_length=2,
+        description="two steps or times, of which the last records or snapshots up to them count",
+    )
+
+    @check("between")
+    def _increases(self) -> Iterator[ConfigProblem]:
+        if self.between[0] >= self.between[1]:
+            yield ("between",), f"two increasing numbers are needed, found {shown(self.between)}"
+
+
+class Slope(_Between):
     """The median over the runs of a log-log slope."""
 
     measure: Literal["slope"] = Field(
@@ -162,16 +184,6 @@ class Slope(_Bounded):
     of: Literal["risk", "gradient_norm", "parameter_norm"] = Field(
         default="risk", description="the quantity"
     )
-    between: tuple[Positive, ...] = Field(
-        min_length=2,
-        max_length=2,
-        description="two steps or times, of which the last records up to them count",
-    )
-
-    @check("between")
-    def _increases(self) -> Iterator[ConfigProblem]:
-        if self.between[0] >= self.between[1]:
-            yield ("between",), f"two increasing numbers are needed, found {shown(self.between)}"
 
 
 class Norm(_Bounded):
@@ -206,8 +218,26 @@ class Sharpness(_Bounded):
     )
 
 
+class SharpnessPower(_Between):
+    """The power of ‖θ‖ that the Hessian's largest eigenvalue grows with."""
+
+    measure: Literal["sharpness_power"] = Field(
+        description="the median of d log λ_max/d log ‖θ‖ between two snapshots, over those of the "
+        "first runs whose ‖θ‖ grows by a tenth or more between them"
+    )
+
+
 Expectation = Annotated[
-    ShareBelow | ShareWithin | Quantile | Mean | Slope | Norm | Levels | NearestLevel | Sharpness,
+    ShareBelow
+    | ShareWithin
+    | Quantile
+    | Mean
+    | Slope
+    | Norm
+    | Levels
+    | NearestLevel
+    | Sharpness
+    | SharpnessPower,
     Field(discriminator="measure"),
 ]
 
@@ -258,12 +288,15 @@ class Exploration(Experiment):
     def _spectra_are_computed(self) -> Iterator[ConfigProblem]:
         constant = isinstance(self.training, Descent) and isinstance(self.training.step_size, float)
         for number, expected in enumerate(self.expect):
-            if not isinstance(expected, Sharpness):
+            if not isinstance(expected, Sharpness | SharpnessPower):
                 continue
-            if not self.measures.first or self.measures.spectra == "none":
-                text = "sharpness needs measures.first of at least 1 and measures.spectra"
+            at_snapshots = isinstance(expected, SharpnessPower)
+            allowed = ("snapshots",) if at_snapshots else ("end", "snapshots")
+            if not self.measures.first or self.measures.spectra not in allowed:
+                where = f"measures.spectra: {' or '.join(allowed)}"
+                text = f"{expected.measure} needs measures.first of at least 1 and {where}"
                 yield ("expect", number, "measure"), text
-            if not constant:
+            if not constant and not at_snapshots:
                 text = "sharpness needs gradient descent with one step size"
                 yield ("expect", number, "measure"), text
 
@@ -294,6 +327,10 @@ def unavailable(settings: Sequence[Exploration]) -> dict[str, str]:
     """Say of the figures that an experiment has no data for what they need."""
     first, several = settings[0].measures.first, swept_keys(settings)
     needs = {
+        "distances": (
+            first and any(s.training.snapshots for s in settings),
+            "training.snapshots and measures.first of at least 1",
+        ),
         "realizations": (
             first and any(s.inputs.dimension == 1 for s in settings),
             "one input, and measures.first of at least 1",

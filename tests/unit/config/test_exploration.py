@@ -131,6 +131,11 @@ REFUSED = {
         {"expect": [{**STATEMENT, "measure": "sharpness"}], "measures/spectra": "none"},
         "expect[0].measure: sharpness needs measures.first of at least 1 and measures.spectra",
     ),
+    "power of the sharpness without snapshots": (
+        {"expect": [{**STATEMENT, "measure": "sharpness_power", "between": [1, 10]}]},
+        "expect[0].measure: sharpness_power needs measures.first of at least 1 and "
+        "measures.spectra: snapshots",
+    ),
     "sharpness of a flow": (
         {
             "expect": [{**STATEMENT, "measure": "sharpness"}],

@@ -496,7 +496,15 @@ def test_least_widths_show_the_share_that_was_trained(datasets: Datasets) -> Non
         np.testing.assert_array_equal(heat_map(panel), [[0.5, 0.5]])
 
 
-EXPLORE = ("risk_curves", "final_risks", "norms", "realizations", "sharpness", "kinks")
+EXPLORE = (
+    "risk_curves",
+    "final_risks",
+    "norms",
+    "distances",
+    "realizations",
+    "sharpness",
+    "kinks",
+)
 
 
 @pytest.mark.parametrize("figure", EXPLORE)
@@ -529,12 +537,26 @@ def test_free_experiments_show_what_was_measured(datasets: Datasets) -> None:
     assert levels(panel) == [2.0 / 0.4]
     median = np.median(dataset["snapshot_spectrum"].values[1, :, :, 0], axis=0)
     np.testing.assert_allclose(line(panel, "median of 3")[1], median)
+    panel = draw(datasets, "explore", "distances").axes[0]
+    distances = dataset["distance_to_end"].values[0]
+    expected = np.sqrt((np.where(distances > 0, distances, np.nan) ** 2).mean(axis=0))
+    np.testing.assert_allclose(line(panel, "root mean square of 3")[1], expected)
     panel = draw(datasets, "explore", "realizations").axes[0]
     np.testing.assert_array_equal(line(panel, "target")[1], dataset["target_value"].values[0, 0])
     shown = dataset["realization"].values[0, 0, -1, 0]
     np.testing.assert_array_equal(line(panel, "run 0, $n=1000$")[1], shown)
     texts = [panel.texts[0].get_text() for panel in draw(datasets, "explore", "kinks").axes]
     assert texts == [f"{3 * hidden} kinks of 3 runs" for hidden in (2, 2, 4, 4)]
+
+
+def test_losses_on_batches_are_outlined_over_the_exact_risks(datasets: Datasets) -> None:
+    runs = datasets["explore"]
+    sampled = {"explore": runs.assign(batch_loss=1.5 * runs["risk"])}
+    panel = draw(sampled, "explore", "final_risks").axes[0]
+    (outline,) = (item for item in curves(panel) if data(item)[1].max() > 1.0)
+    assert outline.get_label() == "batch loss"
+    losses = 1.5 * runs["final_risk"].values[0]
+    assert data(outline)[1].max() >= len(losses) / len(data(outline)[1])
 
 
 def test_heat_maps_of_free_experiments_are_sorted(datasets: Datasets) -> None:

@@ -11,6 +11,7 @@ STUDY = Study(
         "risk_curves": Figure(ANY_NAME, "Risk curves"),
         "final_risks": Figure(ANY_NAME, "Histogram of final risks"),
         "norms": Figure(ANY_NAME, "Norms of parameters and gradients"),
+        "distances": Figure(ANY_NAME, "Distance to the last parameters"),
         "realizations": Figure(ANY_NAME, "Networks and their target"),
         "sharpness": Figure(ANY_NAME, "Largest eigenvalue of the Hessian"),
         "heat_map": Figure(ANY_NAME, "Median final risk over two swept keys"),

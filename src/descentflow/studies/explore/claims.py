@@ -20,6 +20,7 @@ from descentflow.config.exploration import (
     ShareBelow,
     ShareWithin,
     Sharpness,
+    SharpnessPower,
     Slope,
 )
 from descentflow.simd.arrays import Array
@@ -28,6 +29,7 @@ from descentflow.studies.claim import Claim
 from descentflow.studies.explore import labels
 
 CONFIDENCE = 0.95
+MIN_GROWTH = 1.1
 MAX_LISTED = 6
 """Settings whose measured values a claim lists."""
 
@@ -132,6 +134,9 @@ def _words(statement: Any) -> str:
             return "largest norm of theta"
         case Levels():
             return "distinct critical risks"
+        case SharpnessPower():
+            first, last = statement.between
+            return f"median power of lambda_max in the norm of theta from {first:g} to {last:g}"
         case Sharpness():
             return "median largest eigenvalue of the Hessian at the end over 2/gamma"
     return f"distance of {statement.value:g} to the nearest critical risk"
@@ -244,6 +249,23 @@ def _sharpness(run: xr.Dataset, _statement: Sharpness) -> Measured:
     )
 
 
+def _sharpness_power(run: xr.Dataset, statement: SharpnessPower) -> Measured:
+    """Return the median power over the first runs whose norm grows by MIN_GROWTH or more."""
+    at = run["snapshot_at"].values
+    first, last = (int(np.flatnonzero(at <= time)[-1]) for time in statement.between)
+    largest = run["snapshot_spectrum"].values[:, :, 0]
+    norms = run["parameter_norm"].values[: len(largest)]
+    norms = norms[:, [_record(run, at[first]), _record(run, at[last])]]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        growth = np.log(norms[:, 1] / norms[:, 0])
+        powers = np.log(largest[:, last] / largest[:, first]) / growth
+    powers = powers[(growth >= np.log(MIN_GROWTH)) & np.isfinite(powers)]
+    if not powers.size:
+        return _exactly(np.nan)
+    value = float(np.median(powers))
+    return Measured(value, value, f"{value:.4g} of {powers.size} runs", value)
+
+
 MEASURES: Mapping[type, Callable[[xr.Dataset, Any], Measured]] = {
     ShareBelow: _share_below,
     ShareWithin: _share_within,
@@ -254,4 +276,5 @@ MEASURES: Mapping[type, Callable[[xr.Dataset, Any], Measured]] = {
     Levels: _levels,
     NearestLevel: _nearest_level,
     Sharpness: _sharpness,
+    SharpnessPower: _sharpness_power,
 }

@@ -102,17 +102,20 @@ def risk_curves(runs: xr.Dataset) -> Figure:
 
 
 def final_risks(runs: xr.Dataset) -> Figure:
-    """Draw histograms of the final risks on a logarithmic axis, with the critical risks found."""
-    panels, values = Panels(runs), positive(runs["final_risk"].values)
-    exponents = np.log10(values[np.isfinite(values)]) if np.isfinite(values).any() else np.zeros(1)
-    low, high = np.floor(exponents.min()), np.ceil(exponents.max())
-    bins = np.logspace(low, max(high, low + 1), BINS + 1)
-    for panel, run in panels:
-        final = positive(run["final_risk"].values[: int(run["count"])])
-        final = final[np.isfinite(final)]
-        sns.histplot(
-            x=final, bins=np.log10(bins), log_scale=True, ax=panel, color=style.palette(1)[0]
-        )
+    """Draw histograms of the final risks on a logarithmic axis, with the critical risks found.
+
+    Of optimisers with batches also those of the losses on the batches that would come next.
+    """
+    panels = Panels(runs)
+    finals = [[_final(run, name) for name in ("final_risk", "batch_loss")] for run in panels.runs]
+    bins = _bins(np.concatenate([values for pair in finals for values in pair]))
+    cut: dict[str, Any] = {"bins": np.log10(bins), "log_scale": True}
+    color, other = style.palette(2, style.UNORDERED)
+    for (panel, run), (risks, losses) in zip(panels, finals, strict=True):
+        sns.histplot(x=risks, ax=panel, color=color, label="exact risk", **cut)
+        if losses.size:
+            outline = {"element": "step", "fill": False, "linewidth": 0.9, "label": "batch loss"}
+            sns.histplot(x=losses, ax=panel, color=other, **outline, **cut)
         for level in critical_risks(run):
             if bins[0] <= level <= bins[-1]:
                 look = {**style.THEORY, "linestyle": ":", "linewidth": 0.6}
@@ -123,6 +126,24 @@ def final_risks(runs: xr.Dataset) -> Figure:
             style.note(panel, f"{diverged} diverged", (0.03, 0.9))
         panel.yaxis.set_major_locator(MaxNLocator(integer=True))
     return panels.finish("runs")
+
+
+def _final(run: xr.Dataset, name: str) -> Array:
+    """Return the last values that a logarithmic axis can show; none where there is no such name."""
+    if name not in run:
+        return np.empty(0)
+    values = run[name].values[: int(run["count"])]
+    if values.ndim > 1:
+        values = values[:, np.flatnonzero(np.isfinite(run[axis_of(run)].values))[-1]]
+    values = positive(values)
+    return np.asarray(values[np.isfinite(values)])
+
+
+def _bins(values: Array) -> Array:
+    """Return the edges of bins over the whole decades that hold the values."""
+    exponents = np.log10(values) if values.size else np.zeros(1)
+    low, high = np.floor(exponents.min()), np.ceil(exponents.max())
+    return np.logspace(low, max(high, low + 1), BINS + 1)
 
 
 def norms(runs: xr.Dataset) -> Figure:
@@ -136,10 +157,29 @@ def norms(runs: xr.Dataset) -> Figure:
         ]
         colors = style.palette(2, style.UNORDERED)
         style.quantile_curves(panel, series, colors, markers=_few(axis))
+        label = r"root mean square of $\|G\|$"
+        mean = positive(run["gradient_norm_rms"].values)
+        panel.plot(axis, mean, color=colors[1], linestyle=":", linewidth=0.8, label=label)
         along(panel, run)
         panel.set(yscale="log")
     panels.cap("parameter_norm", "gradient_norm")
     return panels.finish("norm", "medians and 5–95%")
+
+
+def distances(runs: xr.Dataset) -> Figure:
+    """Draw the distance of the first runs to their last Θ at snapshots, and its root mean square."""
+    runs = _with(runs, "distance_to_end")
+    panels = Panels(runs)
+    for panel, run in panels:
+        at, distance = run["snapshot_at"].values, positive(run["distance_to_end"].values)
+        known = distance[np.isfinite(distance).any(axis=1)]
+        panel.plot(at, known[:MAX_CURVES].T, zorder=1, **style.SINGLE)
+        panel.plot([], [], label="first runs", **style.SINGLE)
+        series = [(f"root mean square of {len(known)}", at, np.sqrt((known**2).mean(axis=0)))]
+        style.lines(panel, series, style.palette(1), markers=True)
+        along(panel, run)
+        panel.set(yscale="log")
+    return panels.finish(r"distance to the last $\Theta$")
 
 
 def realizations(runs: xr.Dataset) -> Figure:

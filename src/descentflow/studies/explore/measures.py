@@ -104,6 +104,8 @@ def summarise(columns: Columns, number: int, _rows: Sequence[TrainedRun]) -> Sma
         title = named(f"quantiles {', '.join(map(str, QUANTILES))} of {name}, nan counted as inf")
         values = _quantiles(columns, name, number)
         summary[f"{name}_quantiles"] = xr.Variable(("quantile", "record"), values, title)
+    title = named("root mean square of gradient_norm over the runs, nan counted as inf")
+    summary["gradient_norm_rms"] = xr.Variable("record", _rms(columns, number), title)
     status = columns.read_place("status", number)
     counts = np.array([(status == code).sum() for code in range(4)], np.float64)
     ways = "runs that reached the end, left the finite numbers, spent the budget, met the tolerance"
@@ -125,6 +127,17 @@ def _quantiles(columns: Columns, name: str, number: int) -> Array:
         values[np.isnan(values)] = np.inf
         quantiles[:, record] = np.quantile(values, QUANTILES, method="lower")
     return quantiles
+
+
+def _rms(columns: Columns, number: int) -> Array:
+    """Return the root mean square of the gradient's norm over initialisations, record by record."""
+    (records,) = columns.shape("gradient_norm", number)
+    means = np.empty(records)
+    for record in range(records):
+        values = columns.read_place("gradient_norm", number, record)
+        with np.errstate(over="ignore"):
+            means[record] = np.sqrt((np.where(np.isnan(values), np.inf, values) ** 2).mean())
+    return means
 
 
 def distinct(risks: Array) -> tuple[Array, Array]:

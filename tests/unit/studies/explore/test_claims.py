@@ -42,6 +42,11 @@ def dataset() -> xr.Dataset:
             "experiment": ("run", ["mine", "mine", "other"]),
             "gamma": ("run", [0.1, 0.1, np.nan]),
             "spectrum": (("run", "first", "eigenvalue"), [[[20.0, 1.0], [np.nan] * 2]] * 3),
+            "snapshot_at": (("run", "snapshot"), np.tile(STEPS, (3, 1))),
+            "snapshot_spectrum": (
+                ("run", "first", "snapshot", "eigenvalue"),
+                np.tile(np.arange(1.0, 6)[:, None] ** 3, (3, 2, 1, 2)),
+            ),
         },
         coords={
             "network_hidden": (
@@ -115,6 +120,16 @@ VERDICTS: dict[str, tuple[dict[str, Any], bool | None]] = {
     "nearest level": ({"measure": "nearest_level", "value": 0.24, "at_most": 0.011}, True),
     "sharpness": ({"measure": "sharpness", "at_least": 0.999, "at_most": 1.001}, True),
     "sharpness, below": ({"measure": "sharpness", "at_most": 0.9}, False),
+    "power of the norm": (
+        {
+            "measure": "sharpness_power",
+            "between": [20, 2000],
+            "at_least": 2.999,
+            "at_most": 3.001,
+        },
+        True,
+    ),
+    "norm that stays": ({"measure": "sharpness_power", "between": [200, 900], "at_least": 0}, None),
     "no level near": ({"measure": "nearest_level", "value": 0, "at_most": 1e-9}, False),
 }
 

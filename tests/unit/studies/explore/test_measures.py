@@ -91,6 +91,9 @@ def test_quantiles_and_steps_to_chosen_risks(
             expected = ordered[[0, 4, 8]]  # below 0.05, 0.5 and 0.95 of ten
             found = dataset[f"{name}_quantiles"].values[number, :, :records]
             np.testing.assert_allclose(found, expected, rtol=1e-13)
+        squares = np.linalg.norm(run["gradient_norm"].values, axis=0) ** 2
+        found = dataset["gradient_norm_rms"].values[number, :records]
+        np.testing.assert_allclose(found, np.sqrt(squares / 10), rtol=1e-13)
         for place, level in enumerate((0.05, 0.02)):
             for k in range(10):
                 below = [int(n) for n in run["step"].values[run["risk"].values[k] <= level]]
