@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add(claims_page, config=False)
     command.add_argument("claims", type=Path, nargs="?", default=Path("results/claims.csv"))
     command.add_argument("page", type=Path, nargs="?", default=Path("docs/claims.md"))
+    add(cite, config=False)
     add(schema, config=False)
     add(reference, config=False)
     return parser
@@ -285,6 +286,13 @@ def claims_page(arguments: argparse.Namespace) -> None:
     text = claims_markdown.page(rows, table_digest(arguments.claims))
     with atomic_path(arguments.page) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def cite(_arguments: argparse.Namespace) -> None:
+    """Print what to cite, in BibTeX."""
+    from descentflow.report import references
+
+    sys.stdout.write(references.ENTRIES)
 
 
 def schema(_arguments: argparse.Namespace) -> None:

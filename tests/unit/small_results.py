@@ -102,7 +102,7 @@ def _result(job: Job, path: Path) -> None:
         claims(path)
     elif path.suffix == ".json":
         path.write_text("{}\n")
-    elif path.suffix == ".html":
+    elif path.suffix in (".html", ".tex", ".bib"):
         path.write_text("<p>claims</p>")
     elif job.stage in ("draw", "show_claims"):
         picture(path)

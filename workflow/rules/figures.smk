@@ -45,7 +45,9 @@ rule claims:
                 },
             )
             for path in JOBS.show_claims().artefacts
+            if "/paper/" not in path
         ],
+        [path for path in JOBS.show_claims().artefacts if "/paper/" in path],
         JOBS.show_claims().digests,
     log:
         f"{RESULTS}/logs/figures/claims.log",

@@ -50,6 +50,8 @@ FORMATS = {
     ".nc": "application/x-netcdf",
     ".csv": "text/csv",
     ".html": "text/html",
+    ".tex": "application/x-tex",
+    ".bib": "application/x-bibtex",
     ".pdf": "application/pdf",
     ".svg": "image/svg+xml",
     ".png": "image/png",

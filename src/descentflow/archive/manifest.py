@@ -24,6 +24,8 @@ from descentflow.planning.shallow_runs import Run
 from descentflow.runtime import digest_list
 
 FORMAT = 1
+PAGES = (".html", ".tex", ".bib")
+"""Endings of what is written from the table of claims, whose digest speaks for them."""
 Manifest = dict[str, Any]
 
 
@@ -57,7 +59,7 @@ def artefacts(jobs: Jobs) -> Iterator[Artefact]:
     for job in jobs.all():
         if job.planned is None:
             paths = map(Path, job.artefacts)
-            yield from (Artefact(job, path) for path in paths if path.suffix != ".html")
+            yield from (Artefact(job, path) for path in paths if path.suffix not in PAGES)
 
 
 def exact_runs(jobs: Jobs, study: str) -> set[str]:

@@ -31,6 +31,9 @@ from descentflow.schema.messages import report
 
 RUN_CLASSES = {**shallow_runs.RUN_CLASSES, **deep_runs.RUN_CLASSES}
 
+PAPER = ("paper/numbers.tex", "paper/claims.tex", "paper/references.bib")
+"""What a LaTeX document takes from a run, in the folder of results."""
+
 NOT_MEASURED = {"figures", "expect"}
 """Keys of experiments that draw and judge, and do not change a dataset."""
 
@@ -297,10 +300,10 @@ class Jobs:
         return self._job("judge", spec, datasets, outputs)
 
     def show_claims(self) -> Job:
-        """Return the job that shows the claims: as a picture in all formats, and as a page."""
+        """Return the job that shows the claims: as a picture in all formats, as a page, in LaTeX."""
         pictures = (str(self._figures / f"claims.{ending}") for ending in FIGURE_FORMATS)
-        page = str(self.results / "claims.html")
-        outputs = self._listed("show_claims", (*pictures, page))
+        texts = (str(self.results / name) for name in ("claims.html", *PAPER))
+        outputs = self._listed("show_claims", (*pictures, *texts))
         spec = {"studies": list(self.blocks)}
         return self._job("show_claims", spec, self.judge().outputs, outputs)
 

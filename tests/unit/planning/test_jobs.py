@@ -15,7 +15,7 @@ from descentflow.errors import ConfigurationError, InputError
 from descentflow.planning import code_digest, shallow_runs
 from descentflow.planning.costs import Resources
 from descentflow.planning.identity import canonical
-from descentflow.planning.jobs import Jobs, lock_digest, put_interpreter_first
+from descentflow.planning.jobs import PAPER, Jobs, lock_digest, put_interpreter_first
 
 SETTING: dict[str, Any] = {
     "inputs": {"law": "uniform"},
@@ -72,7 +72,8 @@ def test_files_fit_together(jobs: Jobs) -> None:
     lists = {f"results/digests/{name}.sha256" for name in ("show_claims", *jobs.blocks)}
     left = {path for path in written - read if not path.startswith("figures/")}
     proofs = {path for job in jobs.all() if job.stage == "certify" for path in job.outputs[1:]}
-    assert left == {"results/claims.html"} | lists | proofs
+    texts = {f"results/{name}" for name in ("claims.html", *PAPER)}
+    assert left == texts | lists | proofs
 
 
 def test_segments_start_from_the_one_before(jobs: Jobs) -> None:
