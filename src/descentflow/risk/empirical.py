@@ -41,8 +41,8 @@ class Sample(NamedTuple):
 class Scratch(NamedTuple):
     """Scratch memory of :mod:`descentflow.risk.sums`.
 
-    ``points`` and ``relu_sums`` are those of :mod:`descentflow.risk.relu_points`, and empty where it
-    has no gradient.
+    ``points`` and ``relu_sums`` are those of :mod:`descentflow.risk.relu_points`; without a gradient
+    there, ``points`` is empty.
     """
 
     block: Array

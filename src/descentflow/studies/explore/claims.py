@@ -30,6 +30,7 @@ from descentflow.studies.explore import labels
 
 CONFIDENCE = 0.95
 MIN_GROWTH = 1.1
+"""By which a norm must grow for a power of it to be measured, as the configuration's reference says."""
 MAX_LISTED = 6
 """Settings whose measured values a claim lists."""
 

@@ -171,11 +171,13 @@ def distances(runs: xr.Dataset) -> Figure:
     runs = _with(runs, "distance_to_end")
     panels = Panels(runs)
     for panel, run in panels:
-        at, distance = run["snapshot_at"].values, positive(run["distance_to_end"].values)
+        at, distance = run["snapshot_at"].values, run["distance_to_end"].values
         known = distance[np.isfinite(distance).any(axis=1)]
-        panel.plot(at, known[:MAX_CURVES].T, zorder=1, **style.SINGLE)
+        panel.plot(at, positive(known[:MAX_CURVES]).T, zorder=1, **style.SINGLE)
         panel.plot([], [], label="first runs", **style.SINGLE)
-        series = [(f"root mean square of {len(known)}", at, np.sqrt((known**2).mean(axis=0)))]
+        with np.errstate(over="ignore"):  # a run that has reached its end counts as 0
+            mean = positive(np.sqrt((known**2).mean(axis=0)))
+        series = [(f"root mean square of {len(known)}", at, mean)]
         style.lines(panel, series, style.palette(1), markers=True)
         along(panel, run)
         panel.set(yscale="log")
