@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError, create_model
 from descentflow.config.catalogue import STUDIES
 from descentflow.config.experiment import Experiment as Experiment
 from descentflow.config.extends import load as load
+from descentflow.config.figure_look import FigureLook
 from descentflow.config.study import ANY_NAME, ExperimentType
 from descentflow.config.sweeps import expand
 from descentflow.errors import ConfigurationError
@@ -62,6 +63,9 @@ class Configuration(Model):
         ge=0, lt=2**63, description="decides everything drawn: initialisations, inputs, labels"
     )
     outputs: Outputs = Field(default_factory=Outputs, description="where files are written")
+    figures: FigureLook = Field(
+        default_factory=FigureLook, description="width and letters of the figures"
+    )
 
 
 @cache

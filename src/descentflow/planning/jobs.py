@@ -286,7 +286,10 @@ class Jobs:
         )
         dataset = self.aggregate(study).outputs
         outputs = self._listed(study, figures) if figures else ()
-        return self._job("draw", {"study": study}, dataset, outputs, study)
+        spec: dict[str, Any] = {"study": study}
+        if look := self.configuration.figures.model_dump(exclude_defaults=True):
+            spec["look"] = look
+        return self._job("draw", spec, dataset, outputs, study)
 
     def judge(self, study: str = "") -> Job:
         """Return the job that judges the claims of all studies, or of one, which is made on request."""

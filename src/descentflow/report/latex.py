@@ -9,7 +9,7 @@ from decimal import Context, Decimal
 from itertools import starmap
 
 from descentflow.config.catalogue import STUDIES
-from descentflow.studies import claims_table
+from descentflow.studies import claims_table, tex
 from descentflow.studies.claim import FAILS, HOLDS, NOT_MEASURED, TOO_SMALL
 from descentflow.studies.claims_table import Row
 
@@ -26,23 +26,6 @@ WORDS = {
     TOO_SMALL: "too small to judge",
     NOT_MEASURED: "not measured",
 }
-SIGNS = {
-    **{sign: rf"$\{name}$" for name, sign in claims_table.GREEK.items()},
-    "≤": r"$\le$",
-    "≥": r"$\ge$",
-    "±": r"$\pm$",
-    "→": r"$\to$",
-    "√": r"$\surd$",
-    "×": r"$\times$",
-    "|": r"$|$",
-    "<": "$<$",
-    ">": "$>$",
-    "~": r"$\sim$",
-    "^": r"\textasciicircum{}",
-    "\\": r"\textbackslash{}",
-    **{sign: rf"\{sign}" for sign in "_{}$&#%"},
-}
-
 _SUPERSCRIPTS = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
 _INDEX = r"(?:(?<![A-Za-z_][A-Za-z0-9])(?<=[\w)|])|(?<=max|min))_([A-Za-z0-9]+)"
 _POWER = rf"([{_SUPERSCRIPTS}]+)|\^(\([^()]*\))"
@@ -157,4 +140,4 @@ def _sign(match: re.Match[str]) -> str:
         return rf"$_{{\mathrm{{{index}}}}}$" if len(index) > 1 else f"$_{{{index}}}$"
     if digits or power:
         return f"$^{{{power or digits.translate(_BACK)}}}$"
-    return SIGNS.get(sign, sign)
+    return tex.SIGNS.get(sign, sign)

@@ -22,6 +22,7 @@ def draw(task: Task[DrawSpec]) -> None:
             allowed = ", ".join(STUDIES[study].figures)
             formats = ", ".join(FIGURE_FORMATS)
             raise InputError(f"{path}: no figure of {study}; allowed: {allowed} as {formats}")
+    scale = task.spec.look.inches / style.COLUMN
     module = import_module(f"descentflow.studies.{study}.figures")
     with netcdf.opened_study(task.inputs[0], study) as dataset:
         present = netcdf.spec_of(dataset, task.inputs[0]).get("experiments", ())
@@ -34,8 +35,9 @@ def draw(task: Task[DrawSpec]) -> None:
                 raise InputError(
                     f"{name}: needs the experiment {experiment}, which {task.inputs[0]} lacks"
                 )
-            with style.paper():
+            with style.paper(task.spec.look):
                 drawing = getattr(module, name.name)(runs)
+                drawing.set_size_inches(drawing.get_size_inches() * scale)
                 style.save(drawing, [path for path in outputs if path.with_suffix("") == name])
 
 

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field
 
 from descentflow.config.catalogue import STUDIES
 from descentflow.config.exploration import Expectation
+from descentflow.config.figure_look import FigureLook
 from descentflow.errors import ConfigurationError
 from descentflow.schema.messages import nearest
 from descentflow.schema.model import Model, Whole
@@ -34,6 +35,7 @@ class DrawSpec(Model):
     """A job that draws a study's figures."""
 
     study: StudyName
+    look: FigureLook = Field(default_factory=FigureLook)
 
 
 class ClaimsSpec(Model):

@@ -2,8 +2,9 @@
 
 import io
 import json
+import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findSystemFonts, fontManager
 
+from descentflow.config.figure_look import FigureLook
 from descentflow.datasets.whole_file import atomic_path
+from descentflow.errors import InputError
+from descentflow.schema.messages import nearest
 from descentflow.simd.arrays import Array
+from descentflow.studies import tex
 
 COLUMN = 3.4  # inches, one column of a two-column page
 PAGE = 7.0
@@ -69,12 +75,49 @@ MOST_DRAWN = 1e200
 """Where logarithmic axes end. Ticks may lie a hundred decades further out, and must be doubles."""
 
 
+MATH_FONTS = {"DejaVu Serif": "dejavuserif", "DejaVu Sans": "dejavusans", "STIXGeneral": "stix"}
+"""Families that have letters for formulas; with another its own are used, and Computer Modern's."""
+
+
 @contextmanager
-def paper() -> Iterator[None]:
-    """Draw with the figures' theme; restores matplotlib's settings afterwards, except the backend."""
+def paper(look: FigureLook | None = None) -> Iterator[None]:
+    """Draw with the figures' theme; restores matplotlib's settings afterwards, except the backend.
+
+    Raises InputError where the look's font, or LaTeX, is not on this machine.
+    """
     with mpl.rc_context({**mpl.rcParamsDefault, "backend": "Agg"}):
-        sns.set_theme("paper", "ticks", UNORDERED, "serif", 0.78, color_codes=False, rc=THEME)
+        theme = THEME if look is None else {**THEME, **_letters(look)}
+        sns.set_theme("paper", "ticks", UNORDERED, "serif", 0.78, color_codes=False, rc=theme)
         yield
+
+
+def _letters(look: FigureLook) -> dict[str, Any]:
+    """Return matplotlib's settings of the fonts."""
+    if look.usetex:
+        if missing := [name for name in ("latex", "dvipng") if shutil.which(name) is None]:
+            raise InputError(f"figures.usetex: needs {' and '.join(missing)} on this machine")
+        return {"text.usetex": True, "text.latex.preamble": f"{tex.PREAMBLE}\n{look.preamble}"}
+    if look.font not in fontManager.get_font_names():
+        _find_new_fonts()
+    if look.font not in (names := fontManager.get_font_names()):
+        hint = nearest(look.font, names)
+        raise InputError(f"figures.font: no font {look.font} on this machine{hint}")
+    return {
+        "font.serif": [look.font],
+        "mathtext.fontset": MATH_FONTS.get(look.font, "custom"),
+        "mathtext.rm": look.font,
+        "mathtext.cal": look.font,
+        "mathtext.it": f"{look.font}:italic",
+        "mathtext.bf": f"{look.font}:bold",
+    }
+
+
+def _find_new_fonts() -> None:
+    """Add fonts that were installed after matplotlib had made its list."""
+    known = {font.fname for font in fontManager.ttflist}
+    for file in sorted(set(findSystemFonts()) - known):
+        with suppress(OSError, RuntimeError):  # files that matplotlib cannot read
+            fontManager.addfont(file)
 
 
 def experiment(dataset: xr.Dataset, *names: str) -> xr.Dataset:
@@ -283,12 +326,19 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
     once, as it takes longer than drawing; ``Figure.savefig`` would draw twice for a layout's sake.
     """
     _bound_axes(figure)
-    layout = figure.get_layout_engine()
-    if layout is not None:
-        layout.execute(figure)
-        figure.set_layout_engine("none")
-    for path in paths:
-        _write(figure, path)
+    if mpl.rcParams["text.usetex"]:
+        tex.escape(figure)
+    try:
+        layout = figure.get_layout_engine()
+        if layout is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        for path in paths:
+            _write(figure, path)
+    except RuntimeError as error:
+        if not mpl.rcParams["text.usetex"]:
+            raise
+        raise InputError(f"figures.usetex: {tex.complaint(str(error))}") from error
 
 
 def _bound_axes(figure: Figure) -> None:

@@ -86,7 +86,7 @@ def test_no_trace_of_place_and_time(root: Path) -> None:
     assert os.uname().nodename.encode() not in data or len(os.uname().nodename) < 6
     with Archive.open(root.parent / "x.tar") as archive:
         kept = [name for name in archive.members if name.startswith(checkout.RECORDS)]
-        assert len(kept) == (2 + 1) + 3 + (18 + 1) + (1 + 1) + (4 + 1)
+        assert len(kept) == (2 + 1) + 3 + (18 + 1) + (1 + 1) + (7 + 1)
         assert all(json.loads(archive.text(name))["endtime"] == 0.0 for name in kept)
 
 
@@ -361,12 +361,12 @@ def test_the_crate_is_read_and_complete(root: Path, tmp_path: Path) -> None:
     assert steps == ["certify", "sample", "train", "aggregate", "draw", "judge", "show_claims"]
     graph = read.get_entities()
     kinds = [entity.type for entity in graph]
-    assert kinds.count("ScholarlyArticle") == 8
+    assert kinds.count("ScholarlyArticle") == 10
     assert kinds.count("CreateAction") == 1 + 7
     assert kinds.count("ControlAction") == 7
     run = read.get("#run")
     assert {entity.id for entity in run["object"]} == {"config.yaml", "envs/requirements.lock"}
-    assert len(run["result"]) == 2 + 1 + 18 + 1 + 4
+    assert len(run["result"]) == 2 + 1 + 18 + 1 + 7
     assert str(read.root_dataset["datePublished"]) == "2026-11-22"
     for entity in graph:
         if "sha256" in entity.properties():

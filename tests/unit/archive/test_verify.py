@@ -145,7 +145,7 @@ def test_a_run_of_every_trainer(
 def test_the_claims_alone_are_judged_from_the_archived_datasets(made: tuple[Path, Jobs]) -> None:
     """An altered table is different; page and picture are shown from the table judged anew."""
     path, _ = made
-    assert verified(path, "claims")[-1].startswith("5 bytes equal")
+    assert verified(path, "claims")[-1].startswith("8 bytes equal")
     with recompute.unpacked(path) as root:
         jobs = verify.jobs_of(root)
         table = root / "results/claims.csv"

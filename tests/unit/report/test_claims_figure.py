@@ -87,12 +87,15 @@ def test_a_study_over_two_columns_has_two_titles() -> None:
 
 
 def test_the_stage_writes_the_same_bytes_twice(tmp_path: Path) -> None:
-    """Picture and page; nothing in another format."""
+    """Pictures, page, LaTeX; nothing in another format."""
     table = write(tmp_path / "claims.csv")
-    outputs = [tmp_path / f"claims.{ending}" for ending in ("svg", "pdf", "html")]
+    names = ("claims.svg", "claims.pdf", "claims.html", "numbers.tex", "references.bib")
+    outputs = [tmp_path / name for name in names]
     STAGE.run(JOB, [table], outputs)
     first = [path.read_bytes() for path in outputs]
     STAGE.run(JOB, [table], outputs)
     assert [path.read_bytes() for path in outputs] == first
-    with pytest.raises(InputError, match=r"bmp: the claims can be written as pdf, svg, png, html"):
+    with pytest.raises(
+        InputError, match=r"bmp: the claims can be written as pdf, svg, png, claims"
+    ):
         STAGE.run(JOB, [table], [tmp_path / "claims.bmp"])

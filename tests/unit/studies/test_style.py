@@ -1,5 +1,6 @@
 """Theme, files and shared panels of the figures."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from descentflow.studies import style
+from descentflow.config.figure_look import FigureLook
+from descentflow.errors import InputError
+from descentflow.studies import style, tex
 
 
 @pytest.mark.parametrize("kind", ["pdf", "svg", "png"])
@@ -37,7 +40,9 @@ if sys.argv[2] == "changed":
     mpl.rcParams["svg.hashsalt"] = "other"
 from pathlib import Path
 import numpy as np
-from descentflow.studies import style
+from descentflow.config.figure_look import FigureLook
+from descentflow.errors import InputError
+from descentflow.studies import style, tex
 with style.paper():
     figure, panels = style.new(4.0, 2.0, columns=2)
     x = np.linspace(0.0, 1.0, 5)
@@ -109,3 +114,65 @@ def test_facets_leave_no_open_figure() -> None:
     assert not plt.get_fignums()
     assert [panel.get_title() for panel in grid.axes.flat] == ["a", "b"]
     assert grid.figure.get_size_inches().tolist() == [4.0, 2.0]
+
+
+# ---- fonts of a document
+
+FIGURE = "50% of a_b & {c}, 'x^2 > 1', $\\gamma_n$"
+LATEX = FigureLook(usetex=True, preamble=r"\usepackage[T1]{fontenc}\usepackage{lmodern}")
+has_latex = pytest.mark.skipif(shutil.which("dvipng") is None, reason="there is no LaTeX")
+
+
+def draw(look: FigureLook, path: Path) -> bytes:
+    with style.paper(look):
+        figure, (panel,) = style.new(2.0, 1.5)
+        panel.set(title=FIGURE, xscale="log", xlim=(1e-3, 1e3))
+        panel.set_yticks([0.0, 1.0], ["no_1", "50%"])
+        style.save(figure, [path])
+    return path.read_bytes()
+
+
+def test_a_font_is_in_the_file(tmp_path: Path) -> None:
+    data = draw(FigureLook(font="STIXGeneral"), tmp_path / "a.pdf")
+    assert b"STIXGeneral" in data
+    assert b"DejaVu" not in data
+
+
+def test_a_font_that_is_not_there_is_told() -> None:
+    message = (
+        r"figures\.font: no font DejaVu Serf on this machine \(did you mean 'DejaVu Serif'\?\)"
+    )
+    with pytest.raises(InputError, match=message), style.paper(FigureLook(font="DejaVu Serf")):
+        pass
+
+
+def test_signs_outside_of_formulas_are_escaped() -> None:
+    escaped = tex.escaped(FIGURE)
+    assert escaped == (
+        r"50\% of a\_b \& \{c\}, 'x\textasciicircum{}2 $>$ 1', $\gamma_n$"
+    )  # fmt: skip
+    assert tex.escaped(r"5\$ and θ") == r"5\$ and $\theta$"
+
+
+@has_latex
+def test_latex_sets_all_text(tmp_path: Path) -> None:
+    """With equal bytes, but in a PDF, where matplotlib 3.11 names subsets of fonts at random."""
+    drawn = draw(LATEX, tmp_path / "a.pdf")
+    assert b"LMRoman" in drawn
+    assert b"DejaVu" not in drawn
+    for kind in ("png", "svg"):
+        assert draw(LATEX, tmp_path / f"a.{kind}") == draw(LATEX, tmp_path / f"b.{kind}")
+
+
+@has_latex
+def test_what_latex_refuses_is_told(tmp_path: Path) -> None:
+    look = FigureLook(usetex=True, preamble=r"\usepackage{nosuchpackage}")
+    with pytest.raises(InputError, match=r"figures\.usetex: .*nosuchpackage\.sty' not found"):
+        draw(look, tmp_path / "a.pdf")
+    assert not list(tmp_path.iterdir())
+
+
+def test_latex_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="needs latex and dvipng"), style.paper(LATEX):
+        pass
