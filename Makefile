@@ -132,9 +132,9 @@ $(BIN)/python:
 	  { echo "descentflow needs Python 3.11 or newer; set PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: envs/requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/run.stamp: envs/requirements.lock envs/build.lock pyproject.toml | $(BIN)/python
 	@echo "installing what envs/requirements.lock lists into $(VENV), once: about 1 GB, some minutes"
-	$(INSTALL) --require-hashes --requirement envs/requirements.lock
+	$(INSTALL) --require-hashes --requirement envs/requirements.lock --requirement envs/build.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
