@@ -296,7 +296,8 @@ def init(arguments: argparse.Namespace) -> None:
     from descentflow.runtime import new_checkout
 
     new_checkout.make(arguments.folder)
-    print(f"{arguments.folder}: go there, and try")
+    print(f"{arguments.folder}: go there, install the versions that results are told with, and try")
+    print("  pip install --require-hashes --requirement envs/requirements.lock")
     print("  descentflow run --cores all --configfile config/smoke.yaml")
 
 
