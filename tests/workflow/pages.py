@@ -22,7 +22,7 @@ from typing import Any
 
 SHOWN_ONLY = ("", "math", "text", "json", "toml", "{eval-rst}", "{include}", "{toctree}", "{all-figures}")
 RUN = ("bash", "console", "python")
-WRITTEN = ("yaml", "diff", "tex")
+WRITTEN = ("yaml", "diff", "latex")
 
 _FENCE = re.compile(r"^```(\S*)")
 _COMMENT = re.compile(r"^<!-- test: (.*?) -->$")
