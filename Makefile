@@ -85,10 +85,13 @@ docs: develop ## build the documentation into results/docs, warnings are errors
 	  --doctree-dir results/.doctrees docs results/docs
 	@echo "results/docs/index.html"
 
-gallery: develop figures ## the README's pictures and count of claims, and docs/claims.md
+gallery: develop figures ## the README's pictures and count of claims, docs/claims.md, with Graphviz the rules
 	$(BIN)/python docs/_site/gallery.py results figures
 	cp figures/claims.svg docs/gallery/claims.svg
 	$(BIN)/descentflow claims-page
+	! command -v dot > /dev/null || $(BIN)/descentflow run --rulegraph dot 2> /dev/null \
+	  | sed 's/margin=0/margin=0, rankdir=LR/; s/fontname=sans/fontname="DejaVu Sans"/' \
+	  | dot -Tsvg > docs/gallery/rules.svg
 
 bench: $(VENV)-peers/run.stamp env ## kernels against their peers, how cost grows, and what the estimate is worth
 	$(BIN)/python benchmarks/descent.py
@@ -132,9 +135,9 @@ $(BIN)/python:
 	  { echo "descentflow needs Python 3.11 or newer; set PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: envs/requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/run.stamp: envs/requirements.lock envs/build.lock pyproject.toml | $(BIN)/python
 	@echo "installing what envs/requirements.lock lists into $(VENV), once: about 1 GB, some minutes"
-	$(INSTALL) --require-hashes --requirement envs/requirements.lock
+	$(INSTALL) --require-hashes --requirement envs/requirements.lock --requirement envs/build.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 

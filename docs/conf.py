@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
     "docstrings",
+    "figures_page",
     "mathml",
     "repository",
 ]

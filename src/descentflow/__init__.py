@@ -6,6 +6,8 @@ Public names are loaded when first used, so that importing one part does not pay
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from descentflow.errors import MissingPackage
+
 if TYPE_CHECKING:
     from descentflow.deep.gram import limit_gram
     from descentflow.functions.data_points import Points
@@ -84,7 +86,10 @@ _HOMES = {name: f"descentflow.{home}" for home, names in _NAMES_IN.items() for n
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'descentflow' has no attribute '{name}'")
-    home = import_module(_HOMES[name])
+    try:
+        home = import_module(_HOMES[name])
+    except ModuleNotFoundError as error:
+        raise MissingPackage(str(error.name)) from error
     return home if name == "plot" else getattr(home, name)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from descentflow import __version__
 from descentflow.config import validate
 from descentflow.datasets.whole_file import atomic_path
-from descentflow.errors import ConfigurationError, InputError, printable
+from descentflow.errors import ConfigurationError, InputError, MissingPackage, printable
 from descentflow.planning import versions
 from descentflow.planning.identity import canonical
 from descentflow.planning.jobs import Jobs, lock_digest
@@ -36,6 +36,8 @@ def main() -> None:
         sys.stdout.flush()
     except InputError as refusal:
         sys.exit(f"error: {printable(str(refusal))}")
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: {MissingPackage(str(error.name))}")
     except BrokenPipeError:  # a reader such as head has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
@@ -87,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add(claims_page, config=False)
     command.add_argument("claims", type=Path, nargs="?", default=Path("results/claims.csv"))
     command.add_argument("page", type=Path, nargs="?", default=Path("docs/claims.md"))
+    add(init, config=False).add_argument("folder", type=Path)
     add(cite, config=False)
     add(schema, config=False)
     add(reference, config=False)
@@ -286,6 +289,16 @@ def claims_page(arguments: argparse.Namespace) -> None:
     text = claims_markdown.page(rows, table_digest(arguments.claims))
     with atomic_path(arguments.page) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def init(arguments: argparse.Namespace) -> None:
+    """Make a folder in which the workflow runs, with its configuration."""
+    from descentflow.runtime import new_checkout
+
+    new_checkout.make(arguments.folder)
+    print(f"{arguments.folder}: go there, install the versions that results are told with, and try")
+    print("  pip install --require-hashes --requirement envs/requirements.lock")
+    print("  descentflow run --cores all --configfile config/smoke.yaml")
 
 
 def cite(_arguments: argparse.Namespace) -> None:

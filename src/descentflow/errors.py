@@ -1,5 +1,8 @@
 """What the package refuses, and says so: every refusal is a ``ValueError`` a person can act on."""
 
+EXTRAS = {"flint": "certify", "jax": "deep", "matplotlib": "report", "seaborn": "report"}
+"""Parts of the package's extra dependencies that are smaller than all of them, ``workflow``."""
+
 
 def printable(text: str) -> str:
     """Return a text for a terminal: all that is not printable, but for line ends, is escaped.
@@ -13,6 +16,17 @@ def printable(text: str) -> str:
 
 class InputError(ValueError):
     """Bad input: the message says what was found, where, and what is allowed."""
+
+
+class MissingPackage(InputError, ImportError):
+    """A package is not installed that only some of descentflow needs."""
+
+    def __init__(self, package: str) -> None:
+        extra = EXTRAS.get(package.partition(".")[0], "workflow")
+        super().__init__(
+            f"this needs {package}, which is not installed: pip install 'descentflow[{extra}]', or "
+            "make env in a checkout"
+        )
 
 
 class ConfigurationError(InputError):

@@ -20,9 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-SHOWN_ONLY = ("", "math", "text", "json", "toml", "{eval-rst}", "{include}", "{toctree}")
+SHOWN_ONLY = ("", "math", "text", "json", "toml", "{eval-rst}", "{include}", "{toctree}", "{all-figures}")
 RUN = ("bash", "console", "python")
-WRITTEN = ("yaml", "diff")
+WRITTEN = ("yaml", "diff", "latex")
 
 _FENCE = re.compile(r"^```(\S*)")
 _COMMENT = re.compile(r"^<!-- test: (.*?) -->$")

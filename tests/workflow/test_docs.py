@@ -31,6 +31,7 @@ PARTS = (
         "pyproject.toml",
         "CITATION.cff",
         "LICENSE",
+        "envs/build.lock",
         "envs/develop.lock",
         "envs/report.lock",
     ),

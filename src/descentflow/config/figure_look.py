@@ -11,6 +11,8 @@ from descentflow.schema.model import Model, check
 
 UNITS = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72.27}
 """Inches in each unit; the point is TeX's, in which it prints \\columnwidth."""
+COLUMN, PAGE = "3.4in", "7in"
+"""What the figures are designed for."""
 NARROWEST, WIDEST = 2.0, 12.0
 
 
@@ -33,16 +35,20 @@ def _checked(width: str) -> str:
     return width
 
 
+Width = Annotated[
+    str, AfterValidator(_checked), Field(max_length=20, json_schema_extra={"pattern": _WIDTH})
+]
+
+
 class FigureLook(Model):
     """Width and letters of the figures, so that they fit the document that includes them."""
 
-    column: Annotated[str, AfterValidator(_checked)] = Field(
-        default="3.4in",
-        max_length=20,
-        json_schema_extra={"pattern": _WIDTH},
-        description=f"width of a document's column, in {', '.join(UNITS)} (TeX's points); "
-        "figures of a page's width are 7/3.4 times as wide, and heights keep their proportion",
+    column: Width = Field(
+        default=COLUMN,
+        description=f"width of figures with few panels, in {', '.join(UNITS)} (TeX's points); "
+        "heights stay",
     )
+    page: Width = Field(default=PAGE, description="width of figures with many panels, likewise")
     font: str = Field(
         default="DejaVu Serif",
         min_length=1,
@@ -68,7 +74,9 @@ class FigureLook(Model):
         if self.preamble and not self.usetex:
             yield ("preamble",), "is read only with usetex: true"
 
-    @property
-    def inches(self) -> float:
-        """Width of a column in inches."""
-        return _inches(self.column)
+    def scale(self, width: float) -> float:
+        """Return the factor for a figure that was designed for so many inches by default."""
+        column, page = map(_inches, (COLUMN, PAGE))
+        if width < (column + page) / 2:
+            return _inches(self.column) / column
+        return _inches(self.page) / page

@@ -8,14 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TypeAlias
 
-from descentflow.errors import InputError
-
-try:
-    from flint import arb, arb_mat, ctx, fmpq
-except ModuleNotFoundError:  # pragma: no cover
-    raise InputError(
-        "python-flint is not installed; certified risks need it (envs/requirements.lock)"
-    ) from None
+from flint import arb, arb_mat, ctx, fmpq
 
 Ball: TypeAlias = arb
 """A real number: a centre and a radius."""

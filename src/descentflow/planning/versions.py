@@ -36,8 +36,9 @@ def checked(lock: Path) -> dict[str, str]:
     text = f"packages are not those of {lock.name}: {', '.join(named[:MAX_NAMED])}{more}"
     if not os.environ.get(ALLOWED):
         raise InputError(
-            f"{text}; install the lock file (make env), or go on with descentflow run "
-            f"--allow-versions ({ALLOWED}=1 for snakemake): the datasets will say so"
+            f"{text}; install the lock file (make env; pip install -r {lock.name} in its folder), or "
+            f"go on with descentflow run --allow-versions ({ALLOWED}=1 for snakemake): the datasets "
+            "will say so"
         )
     print(f"note: {text}", file=sys.stderr)
     return found

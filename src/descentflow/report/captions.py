@@ -62,7 +62,18 @@ class Captions:
         """The end of a figure's caption: its experiments as configured, and the study's verdicts."""
         setting = self.setting(study, *experiments)
         verdicts = self.verdicts(study)
-        return f"**Setting.**\n\n{setting}\n\n**Claims of this study.** {verdicts}"
+        made_of = self._made_of(study, *experiments)
+        return f"**Setting.**\n\n{setting}\n\n{made_of}\n\n**Claims of this study.** {verdicts}"
+
+    def _made_of(self, study: str, *experiments: str) -> str:
+        """A sentence about the data, the code and the keys of the configuration behind a figure."""
+        block = self._jobs.blocks[study]
+        keys = (f"``studies.{study}.{name}``" for name in experiments or block if name in block)
+        (data,) = self._jobs.aggregate(study).outputs
+        return (
+            f"**Made of** ``{data}`` by ``descentflow.studies.{study}.figures``; "
+            f"in the configuration {', '.join(keys)}."
+        )
 
     def setting(self, study: str, *experiments: str) -> str:
         """One reStructuredText bullet for each of the experiments, or of all, that is configured."""

@@ -16,6 +16,7 @@ HEADERS = ("verdict", "statement", "value", "must be", "measured", "where", "who
 _NUMBER = re.compile(r"\d[\d.]*e-\d+")
 
 STYLE = """
+:root { color-scheme: light dark; }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0; padding: 1rem; color: #1b1b1b;
   background: #fff; }
 h1 { font-size: 1.35rem; margin: 0 0 .6rem; }
@@ -45,6 +46,9 @@ td.bound { min-width: 7em; }
 td.statement { min-width: 15em; }
 td > span:not([class]) { white-space: nowrap; }
 [hidden] { display: none !important; }
+a { color: #0b57d0; }
+a[id] { scroll-margin-top: 6em; }
+a:target { outline: 2px solid #0b57d0; }
 @media (max-width: 900px) {
   body { padding: .6rem; }
   thead { display: none; }
@@ -52,6 +56,17 @@ td > span:not([class]) { white-space: nowrap; }
   tr { border-bottom: 2px solid #bbb; padding: .5rem 0; }
   td { border: 0; padding: .1rem .4rem; min-width: 0 !important; }
   td[data-name]::before { content: attr(data-name) ": "; font-weight: 600; color: #555; }
+}
+@media (prefers-color-scheme: dark) {
+  body { color: #e3e3e3; background: #16181c; }
+  h1.fails { color: #ff8a80; } h1.holds { color: #81c995; } h1.unknown { color: #bbb; }
+  h1.small { color: #fdd663; }
+  input[type=search], select { background: #22252b; color: inherit; border-color: #666; }
+  th { border-color: #aaa; } td { border-color: #3a3d44; } tr { border-color: #555; }
+  tr.fails td { background: #4a1d1f; } tr.unknown td { background: #2a2c31; }
+  tr.small td { background: #3d3319; }
+  code, td > .small:not(.badge), td[data-name]::before { color: #b5b5b5; }
+  a { color: #8ab4f8; }
 }
 """
 
@@ -116,22 +131,29 @@ def _form(rows: Sequence[Row]) -> str:
 
 
 def _row(row: Row) -> str:
-    kind = CLASSES[row["verdict"]]
+    kind, key = CLASSES[row["verdict"]], escape(f"{row['study']}.{row['id']}")
     cells = {name: _cell(row[name]) for name in ("statement", "where", "text", "bound")}
     title = escape(STUDIES[row["study"]].title)
     return (
         f'<tr class="{kind}" data-study="{escape(row["study"])}">'
         f'<td><span class="badge {kind}">{WORDS[row["verdict"]]}</span></td>'
         f'<td class="statement">{cells["statement"]}'
-        f'<span class="small"><code>{escape(row["id"])}</code></span></td>'
+        f'<span class="small"><a id="{key}" href="#{key}"><code>{escape(row["id"])}</code></a>'
+        "</span></td>"
         f'<td class="value" data-name="value">{_cell(claims_table.number(row))}</td>'
         f'<td class="bound" data-name="must be">{cells["bound"]}</td>'
         f'<td class="measured" data-name="measured">{cells["text"]}</td>'
         f'<td class="where" data-name="where"><span title="{title}">{escape(row["study"])}</span>, '
         f"{cells['where']}</td>"
         f'<td class="whose" data-name="whose">{escape(row["source"])}'
-        f'<span class="small">{escape(row["paper"])}</span></td></tr>\n'
+        f'<span class="small">{_papers(row["paper"])}</span></td></tr>\n'
     )
+
+
+def _papers(text: str) -> str:
+    """Escape, and make the numbers of papers links to them."""
+    link = r'<a href="https://arxiv.org/abs/\1">\g<0></a>'
+    return re.sub(r"arXiv:([\d.]+\d)", link, escape(text))
 
 
 def _cell(text: str) -> str:

@@ -22,7 +22,7 @@ def draw(task: Task[DrawSpec]) -> None:
             allowed = ", ".join(STUDIES[study].figures)
             formats = ", ".join(FIGURE_FORMATS)
             raise InputError(f"{path}: no figure of {study}; allowed: {allowed} as {formats}")
-    scale = task.spec.look.inches / style.COLUMN
+    look = task.spec.look
     module = import_module(f"descentflow.studies.{study}.figures")
     with netcdf.opened_study(task.inputs[0], study) as dataset:
         present = netcdf.spec_of(dataset, task.inputs[0]).get("experiments", ())
@@ -35,9 +35,10 @@ def draw(task: Task[DrawSpec]) -> None:
                 raise InputError(
                     f"{name}: needs the experiment {experiment}, which {task.inputs[0]} lacks"
                 )
-            with style.paper(task.spec.look):
+            with style.paper(look):
                 drawing = getattr(module, name.name)(runs)
-                drawing.set_size_inches(drawing.get_size_inches() * scale)
+                width, height = drawing.get_size_inches()
+                drawing.set_size_inches(width * look.scale(width), height)
                 style.save(drawing, [path for path in outputs if path.with_suffix("") == name])
 
 

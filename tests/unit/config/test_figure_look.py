@@ -27,7 +27,14 @@ STUDIES = {
     [("3.4in", 3.4), ("8.6cm", 8.6 / 2.54), ("86mm", 8.6 / 2.54), ("246.0pt", 246 / 72.27)],
 )
 def test_widths_in_all_units(written: str, inches: float) -> None:
-    assert math.isclose(FigureLook(column=written).inches, inches, rel_tol=1e-15)
+    look = FigureLook(column=written, page=written)
+    assert math.isclose(look.scale(3.4) * 3.4, inches, rel_tol=1e-15)
+    assert math.isclose(look.scale(7.0) * 7.0, inches, rel_tol=1e-15)
+
+
+def test_columns_and_pages_have_widths_of_their_own() -> None:
+    look = FigureLook(page="3.5in")
+    assert [look.scale(width) for width in (3.4, 5.1, 5.3, 7.0)] == [1.0, 1.0, 0.5, 0.5]
 
 
 REFUSED = {

@@ -1,7 +1,5 @@
 """Proofs of critical points near a given θ."""
 
-import subprocess
-import sys
 from fractions import Fraction
 
 import numpy as np
@@ -97,15 +95,6 @@ def test_other_points_are_not_proved(theta: list[float], reason: str) -> None:
     assert found["proved"].item() == 0
     assert np.isnan(found["distance"].item())
     assert any(word in found["reason"].item() for word in reason.split("|"))
-
-
-def test_without_python_flint_the_message_names_it() -> None:
-    code = "import sys; sys.modules['flint'] = None; import descentflow as df; df.critical_risks"
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert "InputError: python-flint is not installed" in ended.stderr
-    assert "envs/requirements.lock" in ended.stderr
 
 
 def test_bad_input_is_refused() -> None:

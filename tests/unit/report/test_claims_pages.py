@@ -61,7 +61,11 @@ def test_names_of_studies_are_escaped_and_foreign_ones_refused(tmp_path: Path) -
 
 def test_the_filtered_page_needs_nothing_else() -> None:
     page = claims_html.page(rows())
-    assert not re.findall(r"""(?:src|href|url)\s*[=(]""", page)
+    assert not re.findall(r"""(?:src|url)\s*[=(]""", page)
+    links = re.findall(r'href="([^"]*)"', page)
+    papers = {link for link in links if not link.startswith("#")}
+    assert papers == {f"https://arxiv.org/abs/{number}" for number in ("2102.09924", "2211.15641")}
+    assert all(f'id="{link[1:]}"' in page for link in links if link.startswith("#"))
     assert "<b>bold" not in page
 
 

@@ -1,4 +1,4 @@
-"""The three lines that a run ends with."""
+"""The lines that a run ends with."""
 
 from pathlib import Path
 
@@ -12,6 +12,8 @@ def test_figures_claims_and_what_to_read(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     outputs = {"results": "results/mine", "figures": "figures/mine"}
     configuration = {"studies": {"blow_up": {}, "constant_targets": {}}, "outputs": outputs}
+    assert len(summary(configuration).splitlines()) == 2, "there are no pages to read"
+    Path("docs").mkdir()
     figures, claims, what_next = summary(configuration).splitlines()
     assert figures == "figures: figures/mine/"
     assert claims.startswith("claims: not judged")
