@@ -20,7 +20,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-SHOWN_ONLY = ("", "math", "text", "json", "toml", "{eval-rst}", "{include}", "{toctree}", "{all-figures}")
+SHOWN_ONLY = (
+    "",
+    "math",
+    "text",
+    "json",
+    "toml",
+    "{eval-rst}",
+    "{include}",
+    "{toctree}",
+    "{all-figures}",
+)
 RUN = ("bash", "console", "python")
 WRITTEN = ("yaml", "diff", "latex")
 

@@ -240,6 +240,13 @@ class Resources:
         """Return the memory that aggregating a study is expected to need at its peak."""
         return math.ceil(self._model.aggregate(study).memory)
 
+    def mean_seconds(self) -> dict[str, float]:
+        """Return how long a job of each stage is expected to take in the mean."""
+        seconds: dict[str, list[float]] = {}
+        for job in self._jobs.all():
+            seconds.setdefault(job.stage, []).append(self._model.of(job).seconds)
+        return {stage: sum(values) / len(values) for stage, values in seconds.items()}
+
     def _of(self, job: Job) -> Cost:
         assert isinstance(job.planned, PlannedRun)
         return self._model.of(job) if job.planned.alone else self._largest
