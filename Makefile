@@ -33,7 +33,7 @@ smoke: env ## the same workflow at toy sizes, in about a minute
 	$(BIN)/descentflow run --cores $(CORES) --configfile config/smoke.yaml
 
 # Kernels are compiled before the tests' processes start, which would all compile the same.
-PYTEST := $(BIN)/python tests/kernels.py && $(BIN)/python -m pytest $(if $(CI),--durations=30)
+PYTEST := $(BIN)/descentflow warm-up && $(BIN)/python -m pytest $(if $(CI),--durations=30)
 
 test: develop ## linters, type checks and the tests that take some minutes in all
 	$(MAKE) --no-print-directory lint

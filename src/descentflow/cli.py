@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add(claims_page, config=False)
     command.add_argument("claims", type=Path, nargs="?", default=Path("results/claims.csv"))
     command.add_argument("page", type=Path, nargs="?", default=Path("docs/claims.md"))
+    add(warm_up, config=False)
     add(init, config=False).add_argument("folder", type=Path)
     add(cite, config=False)
     add(schema, config=False)
@@ -319,6 +320,13 @@ def claims_page(arguments: argparse.Namespace) -> None:
     text = claims_markdown.page(rows, table_digest(arguments.claims))
     with atomic_path(arguments.page) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def warm_up(_arguments: argparse.Namespace) -> None:
+    """Compile the kernels that most runs need, on all cores, once for this machine."""
+    from descentflow.stages.warm_up import warm_up
+
+    warm_up()
 
 
 def init(arguments: argparse.Namespace) -> None:
