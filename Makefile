@@ -77,7 +77,8 @@ report: $(VENV)/report.stamp ## the workflow, then results/report.html: figures,
 	@mkdir -p $(dir $(REPORT))
 	$(BIN)/descentflow run --cores 1 --configfile $(CONFIG) --report $(REPORT:.html=.part.html)
 	@mv -f $(REPORT:.html=.part.html) $(REPORT)
-	@echo "$(REPORT): open it in a browser"
+	@echo "$(REPORT): open it in a browser; on these pages networks move:"
+	@$(BIN)/descentflow animate $(CONFIG)
 
 # The network is not needed, and opening results/docs/index.html does not need it either.
 docs: develop ## build the documentation into results/docs, warnings are errors

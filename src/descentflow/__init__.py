@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from descentflow.landscape.certificate import certificate
     from descentflow.landscape.certify import certify
     from descentflow.landscape.critical_risks import critical_risks
+    from descentflow.report.moving_page import animate
     from descentflow.risk.problem import Problem
     from descentflow.training import plot
     from descentflow.training.descent import descend
@@ -50,6 +51,7 @@ __all__ = [
     "StepSchedule",
     "Uniform",
     "Values",
+    "animate",
     "certificate",
     "certify",
     "critical_risks",
@@ -74,6 +76,7 @@ _NAMES_IN = {
     "landscape.certificate": ["certificate"],
     "landscape.certify": ["certify"],
     "landscape.critical_risks": ["critical_risks"],
+    "report.moving_page": ["animate"],
     "risk.problem": ["Problem"],
     "training.descent": ["descend"],
     "training.flow": ["flow"],

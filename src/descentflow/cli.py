@@ -90,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("claims", type=Path, nargs="?", default=Path("results/claims.csv"))
     command.add_argument("page", type=Path, nargs="?", default=Path("docs/claims.md"))
     add(warm_up, config=False)
+    command = add(animate, config=True)
+    command.add_argument("--experiment", metavar="STUDY.NAME", action="append", default=[])
+    command.add_argument("--output", type=Path, help="folder; results/animations unless given")
     add(init, config=False).add_argument("folder", type=Path)
     add(cite, config=False)
     add(schema, config=False)
@@ -320,6 +323,17 @@ def claims_page(arguments: argparse.Namespace) -> None:
     text = claims_markdown.page(rows, table_digest(arguments.claims))
     with atomic_path(arguments.page) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def animate(arguments: argparse.Namespace) -> None:
+    """Write pages on which networks of experiments move, one for each study or as chosen."""
+    from descentflow.stages.animate import animate
+
+    jobs = _jobs(arguments)
+    for path in animate(
+        jobs, arguments.output or jobs.results / "animations", arguments.experiment
+    ):
+        print(path)
 
 
 def warm_up(_arguments: argparse.Namespace) -> None:

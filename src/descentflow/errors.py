@@ -1,6 +1,12 @@
 """What the package refuses, and says so: every refusal is a ``ValueError`` a person can act on."""
 
-EXTRAS = {"flint": "certify", "jax": "deep", "matplotlib": "report", "seaborn": "report"}
+EXTRAS = {
+    "bokeh": "animate",
+    "flint": "certify",
+    "jax": "deep",
+    "matplotlib": "report",
+    "seaborn": "report",
+}
 """Parts of the package's extra dependencies that are smaller than all of them, ``workflow``."""
 
 
