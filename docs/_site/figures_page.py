@@ -55,7 +55,9 @@ def _figure(study: Study, name: str, figure: Figure) -> Iterator[str]:
         f"`figures/{study.name}/{name}.pdf`, `.svg` and `.png`, from the experiment "
         f"`{figure.experiment}`. {f'Claims about it: {claims} ([all](claims.md)).' if claims else ''}\n"
     )
-    yield from _folded("Its lines in config.yaml", "yaml", _configured(study.name, figure.experiment))
+    yield from _folded(
+        "Its lines in config.yaml", "yaml", _configured(study.name, figure.experiment)
+    )
     file, code = _function(study.name, name)
     yield from _folded(f"How it is drawn: {file.relative_to(ROOT)}", "python", code)
 

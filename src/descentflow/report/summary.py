@@ -13,7 +13,7 @@ def summary(configuration: Mapping[str, Any]) -> str:
     """Return some lines about a run of a configuration; raises InputError for a broken table."""
     outputs = parse(Outputs, configuration.get("outputs", {}))
     table, page = (Path(outputs.results) / f"claims.{ending}" for ending in ("csv", "html"))
-    claims = "not judged: no claims were asked for"
+    claims = f"not judged, or {table} is elsewhere"
     if table.exists():
         claims = f"{claims_table.counted(claims_table.read(table))}; see {page}"
     studies = ", ".join(f"docs/{study}.md" for study in configuration.get("studies", {}))
