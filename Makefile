@@ -99,6 +99,7 @@ bench: $(VENV)-peers/run.stamp env ## kernels against their peers, how cost grow
 	$(BIN)/python benchmarks/optimizers.py
 	$(BIN)/python benchmarks/deep.py
 	$(BIN)/python benchmarks/smooth.py
+	$(BIN)/python benchmarks/points.py
 	$(BIN)/python benchmarks/flow.py
 	$(BIN)/python benchmarks/gram.py
 	$(BIN)/python benchmarks/growth.py --figure benchmarks/growth.png
