@@ -5,7 +5,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import descentflow
 from descentflow.errors import InputError
 
 PARTS = (
@@ -25,7 +24,7 @@ PARTS = (
 
 def source() -> Path:
     """Return the folder that holds PARTS: in the package if it was installed, else its checkout."""
-    package = Path(descentflow.__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "checkout"
     return installed if installed.is_dir() else package.parents[1]
 

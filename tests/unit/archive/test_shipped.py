@@ -35,6 +35,6 @@ def test_zenodo_and_the_citation_file_agree() -> None:
     assert [creator["name"] for creator in zenodo["creators"]] == names
     papers = [f"arXiv:{paper['url'].rpartition('/')[2]}" for paper in citation["references"]]
     assert [related["identifier"] for related in zenodo["related_identifiers"]] == papers
-    assert len(papers) == 8
+    assert len(papers) == 10
     assert citation["version"] == __version__
     assert checkout.date(ROOT).date().isoformat() == citation["date-released"]
