@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
+    add(init, config=False).add_argument("folder", type=Path)
     help_text = "print the configuration instead, with all that it extends"
     add(check, config=True).add_argument("--resolved", action="store_true", help=help_text)
     add(index, config=True)
@@ -93,7 +94,6 @@ def _parser() -> argparse.ArgumentParser:
     command = add(animate, config=True)
     command.add_argument("--experiment", metavar="STUDY.NAME", action="append", default=[])
     command.add_argument("--output", type=Path, help="folder; results/animations unless given")
-    add(init, config=False).add_argument("folder", type=Path)
     add(cite, config=False)
     add(schema, config=False)
     add(reference, config=False)
@@ -344,7 +344,7 @@ def warm_up(_arguments: argparse.Namespace) -> None:
 
 
 def init(arguments: argparse.Namespace) -> None:
-    """Make a folder in which the workflow runs, with its configuration."""
+    """Make a new folder in which the workflow runs, with its configuration."""
     from descentflow.runtime import new_checkout
 
     new_checkout.make(arguments.folder)

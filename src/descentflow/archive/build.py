@@ -136,7 +136,9 @@ def _sources(root: Path, jobs: Jobs, config: str) -> list[Member]:
     read = (os.path.relpath(path, root) for path in extends.files(root / config))
     for needed in (*read, LOCK, crate.WORKFLOW):
         if needed not in names:
-            raise InputError(f"{needed}: not among the sources; an archive must hold it")
+            raise InputError(
+                f"{needed}: not among the sources, which git tracks (git add); an archive must hold it"
+            )
     paths = {name: root / name for name in names}
     return [Member(n, path, bool(path.stat().st_mode & 0o100)) for n, path in paths.items()]
 
