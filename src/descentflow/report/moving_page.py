@@ -1,7 +1,7 @@
 """A page on which networks move: a slider over time, and a choice of runs; it needs no network.
 
-Built with Bokeh. The page holds, of the chosen runs at each saved time, the realisation on a grid, the
-kinks and the Hessian's eigenvalues, as numbers of single precision, which is what a screen shows.
+Built with Bokeh. The page holds, of the chosen runs at each saved time, the risk, the realisation on a
+grid, the kinks and the Hessian's eigenvalues; all but the risk in single precision, as screens are.
 """
 
 from pathlib import Path
@@ -16,6 +16,7 @@ from bokeh.models.annotations import Legend
 from bokeh.models.widgets import Div, Select, Slider, Toggle
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
+from numpy.typing import NDArray
 
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import InputError
@@ -127,7 +128,11 @@ def page(problem: Problem, run: xr.Dataset, title: str) -> str:
     slider = Slider(start=0, end=len(moving.at) - 1, value=0, step=1, show_value=False, title=axis)
     state, toggle = Div(width=220), Toggle(label="play", width=80)
     sources, panels = _panels(problem, moving, axis)
-    arrays = {name: value.astype(np.float32).ravel() for name, value in moving._asdict().items()}
+    with np.errstate(over="ignore"):  # of runs that diverge
+        arrays = {
+            name: value.astype(np.float32).ravel() for name, value in moving._asdict().items()
+        }
+    arrays["risks"] = moving.risks.ravel()  # which may be too small for single precision
     sizes = {"bends": moving.places.shape[-1], "size": moving.eigenvalues.shape[-1], "axis": axis}
     show = CustomJS(
         args={**arrays, **sizes, **sources, "select": select, "slider": slider, "state": state},
@@ -155,17 +160,23 @@ def _chosen(run: xr.Dataset) -> list[int]:
     numbers = np.flatnonzero(saved)
     final = run["risk"].values[numbers, -1]
     order = numbers[np.argsort(np.where(np.isnan(final), np.inf, final), kind="stable")]
-    spread = np.linspace(0, len(order) - 1, min(len(order), MAX_RUNS)).round().astype(int)
-    return [int(number) for number in order[spread]]
+    return [int(number) for number in order[spread(len(order), MAX_RUNS)]]
+
+
+def spread(count: int, most: int) -> NDArray[np.int64]:
+    """Return at most ``most`` indices below ``count``, first and last among them, evenly spread."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
 
 
 def _moving(problem: Problem, run: xr.Dataset, axis: str, numbers: list[int]) -> Moving:
     theta = run["snapshots"].values[numbers]
     at = run["snapshot"].values
-    spread = np.linspace(0, len(at) - 1, min(len(at), MAX_TIMES)).round().astype(int)
-    at, theta = at[np.unique(spread)].astype(float), theta[:, np.unique(spread)]
+    shown = spread(len(at), MAX_TIMES)
+    at, theta = at[shown].astype(float), theta[:, shown]
     grid = np.linspace(*shown_interval(problem.inputs), GRID)
-    places = problem.breakpoints(theta)
+    finite = np.isfinite(theta).all(axis=-1, keepdims=True)
+    theta = np.where(finite, theta, 0.0)  # where a run has diverged nothing is shown
+    places = np.where(finite, problem.breakpoints(theta), np.nan)
     heights = np.full(places.shape, np.nan)
     for index in np.ndindex(*places.shape[:-1]):
         inside = (
@@ -175,10 +186,9 @@ def _moving(problem: Problem, run: xr.Dataset, axis: str, numbers: list[int]) ->
     risks = run["risk"].values[numbers][:, np.searchsorted(run[axis].values, at)]
     eigenvalues = np.empty((*theta.shape[:-1], 0))
     if not problem.network.deep and theta.shape[-1] <= MAX_PARAMETERS:
-        finite = np.isfinite(theta).all(axis=-1, keepdims=True)
-        hessians = problem.hessian(np.where(finite, theta, 0.0))
-        eigenvalues = np.where(finite, np.linalg.eigvalsh(hessians)[..., ::-1], np.nan)
-    values = problem.realization(theta, grid)
+        descending = np.linalg.eigvalsh(problem.hessian(theta))[..., ::-1]
+        eigenvalues = np.where(finite, descending, np.nan)
+    values = np.where(finite, problem.realization(theta, grid), np.nan)
     return Moving(at, grid, values, places, heights, risks, eigenvalues)
 
 

@@ -5,8 +5,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from descentflow.config.catalogue import STUDIES
 from descentflow.datasets import netcdf
 from descentflow.errors import InputError
@@ -85,11 +83,11 @@ def _trained(jobs: Jobs, run: Run) -> Any:
     samples = netcdf.read(_drawn(job.inputs[0])).isel(initialization=slice(MAX_STARTS))
     count = samples.sizes["initialization"]
     grid = run.record_grid()
-    spread = np.linspace(0, len(grid) - 1, min(len(grid), moving_page.MAX_TIMES))
+    shown = moving_page.spread(len(grid), moving_page.MAX_TIMES)
     training = {
         **job.spec["training"],
         "snapshots": count,
-        "save_at": grid[np.unique(spread.round().astype(int))].tolist(),
+        "save_at": grid[shown].tolist(),
     }
     segment = [0, run.segments[-1][1]]
     written = {**job.spec, "chunk": f"0-{count - 1}", "segment": segment, "training": training}

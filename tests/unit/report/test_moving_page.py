@@ -75,6 +75,12 @@ def test_every_kind_of_problem_has_a_page(
     assert len(text) < 3e6
 
 
+def test_runs_that_diverge_come_last(tmp_path: Path) -> None:
+    run = df.descend(PROBLEM, STARTS[:4], step_size=[0.05, 0.05, 50.0, 0.05], steps=400, save_at=AT)
+    assert moving_page._chosen(run)[-1] == 2
+    df.animate(PROBLEM, run, tmp_path / "a.html")
+
+
 def test_what_cannot_move_is_told(run: Any) -> None:
     with pytest.raises(InputError, match="snapshots: none in this run"):
         df.animate(PROBLEM, run.drop_vars("snapshots"), "a.html")
