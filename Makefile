@@ -102,6 +102,7 @@ bench: $(VENV)-peers/run.stamp env ## kernels against their peers, how cost grow
 	$(BIN)/python benchmarks/points.py
 	$(BIN)/python benchmarks/flow.py
 	$(BIN)/python benchmarks/gram.py
+	$(BIN)/python benchmarks/planning.py
 	$(BIN)/python benchmarks/growth.py --figure benchmarks/growth.png
 	@mkdir -p results
 	$(BIN)/python benchmarks/calibrate.py --output results/calibration.json
