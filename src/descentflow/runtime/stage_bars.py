@@ -1,7 +1,7 @@
 """Show a run on a terminal: a bar for each stage, and about how long the rest will take.
 
 A logger of Snakemake, which ``descentflow run`` chooses where a person watches. Warnings and errors
-are written above the bars as Snakemake writes them; its log file still holds everything.
+are written above the bars, of a job that failed the end of its log; Snakemake's own log has everything.
 """
 
 import shutil
@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from logging import INFO, LogRecord
+from pathlib import Path
 from typing import Any
 
 from snakemake.logging import DefaultFormatter
@@ -28,6 +29,8 @@ NOT_WORK = ("all", "everything", "total")
 SHOWN = (LogEvent.JOB_ERROR, LogEvent.GROUP_ERROR, LogEvent.ERROR)
 TICK_SECONDS = 0.25
 MAX_COLUMNS = 90
+MAX_LOG = 4000
+"""Characters of the log of a job that failed, the last ones."""
 
 EXPECTED: dict[str, float] = {}
 """Mean seconds of a job of each stage by the table of costs, which the Snakefile fills in."""
@@ -113,16 +116,34 @@ class LogHandler(LogHandlerBase):
                 self._progress.started(record.jobid, record.rule_name, now)  # type: ignore[attr-defined]
             elif event == LogEvent.JOB_FINISHED and self._progress is not None:
                 self._progress.finished(record.job_id, now)  # type: ignore[attr-defined]
-            elif record.levelno > INFO or event in SHOWN or self._is_news(record):
-                tqdm.write(self.format(record), file=sys.stderr)
+            elif self._is_shown(record):
+                tqdm.write(self._text(record), file=sys.stderr)
             if self._progress is not None and self._progress.done == self._progress.total:
                 self._draw(now)
                 self._leave_bars()  # the last words of the run come next
 
-    def _is_news(self, record: LogRecord) -> bool:
-        """Whether a plain message is one of before the jobs, or tells where the log is."""
-        plain = getattr(record, "event", None) is None
-        return plain and (not self._ran or str(record.msg).startswith("Complete log"))
+    def _is_shown(self, record: LogRecord) -> bool:
+        """Whether people must read it: trouble, what comes before the jobs, and where the log is.
+
+        That a command failed is shown by the log of its job.
+        """
+        event, message = getattr(record, "event", None), str(record.msg)
+        if event == LogEvent.ERROR and "returned non-zero exit status" in message:
+            return False
+        if event is None and (not self._ran or message.startswith("Complete log")):
+            return True
+        return record.levelno > INFO or event in SHOWN
+
+    def _text(self, record: LogRecord) -> str:
+        """Return what Snakemake writes; but of a job that failed its log, not its command."""
+        if getattr(record, "event", None) == LogEvent.JOB_ERROR:
+            logs = [Path(name) for name in record.log]  # type: ignore[attr-defined]
+            texts = [
+                path.read_text(encoding="utf-8", errors="replace") for path in logs if path.exists()
+            ]
+            head = f"{record.rule_name} failed: {', '.join(map(str, logs))}"  # type: ignore[attr-defined]
+            return "\n".join([head, *(text[-MAX_LOG:].rstrip() for text in texts)])
+        return self.format(record)
 
     def close(self) -> None:
         """Leave the bars as they are."""

@@ -103,6 +103,26 @@ def test_bars_messages_and_errors(
     assert not any(line.startswith("sample") for line in lines), "no bar without jobs"
 
 
+def test_of_a_job_that_failed_the_log_is_shown(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "a.log"
+    log.write_text("error: no font\n")
+    bars = handler()
+    values = {"rule_name": "blow_up", "log": [str(log), str(tmp_path / "none.log")]}
+    bars.emit(record(logging.ERROR, event=LogEvent.JOB_ERROR, **values))
+    text = "Command 'python ..' returned non-zero exit status 1."
+    bars.emit(record(logging.ERROR, text, event=LogEvent.ERROR, exception="RuleException"))
+    bars.emit(
+        record(logging.ERROR, "no such rule", event=LogEvent.ERROR, exception="RuleException")
+    )
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"blow_up failed: {log}, ")
+    assert "error: no font\n" in shown
+    assert "no such rule" in shown
+    assert "Command" not in shown
+
+
 def test_snakemake_finds_the_logger() -> None:
     from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 
