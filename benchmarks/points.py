@@ -19,14 +19,12 @@ os.environ["JAX_ENABLE_X64"] = "1"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import argparse
-import time
-from collections.abc import Callable
 from importlib.metadata import version
-from statistics import median
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from in_turns import Advance, jax_descent, largest_difference, seconds
 
 import descentflow as df
 from descentflow.simd.arrays import Array
@@ -39,7 +37,7 @@ AGREEMENT = 1e-11
 """Rounding of the steps, whose gradients are of order one."""
 
 
-def own(points: int, hidden: int, steps: int) -> Callable[[Array], Array]:
+def own(points: int, hidden: int, steps: int) -> Advance:
     """The public call, with few records."""
     places = [[x] for x in np.linspace(0.0, 1.0, points)]
     problem = df.Problem(
@@ -55,7 +53,7 @@ def own(points: int, hidden: int, steps: int) -> Callable[[Array], Array]:
     return advance
 
 
-def peer(points: int, hidden: int, steps: int, batch: int) -> Callable[[Array], Array]:
+def peer(points: int, hidden: int, steps: int, batch: int) -> Advance:
     """The same steps in JAX, ``batch`` networks at a time."""
     x = jnp.linspace(0.0, 1.0, points)
     target = 0.25 - x + x * x
@@ -65,27 +63,7 @@ def peer(points: int, hidden: int, steps: int, batch: int) -> Callable[[Array], 
         residual = jax.nn.relu(x[:, None] * w + b) @ v + theta[-1] - target
         return (residual**2).mean()
 
-    def step(thetas: jax.Array, _: None) -> tuple[jax.Array, None]:
-        return thetas - STEP_SIZE * jax.vmap(jax.grad(risk))(thetas), None
-
-    run = jax.jit(lambda thetas: jax.lax.scan(step, thetas, None, length=steps)[0])
-
-    def advance(theta: Array) -> Array:
-        parts = [run(theta[k : k + batch]) for k in range(0, len(theta), batch)]
-        return np.concatenate([np.asarray(part) for part in parts])
-
-    return advance
-
-
-def seconds(calls: list[Callable[[Array], Array]], theta: Array, rounds: int) -> list[float]:
-    """Medians of timings that take turns."""
-    found: list[list[float]] = [[] for _ in calls]
-    for _ in range(rounds):
-        for times, call in zip(found, calls, strict=True):
-            began = time.perf_counter()
-            call(theta)
-            times.append(time.perf_counter() - began)
-    return [median(times) for times in found]
+    return jax_descent(risk, STEP_SIZE, steps, batch)
 
 
 def main() -> None:
@@ -101,8 +79,7 @@ def main() -> None:
             theta = rng.normal(size=(COUNT, 3 * hidden + 1)) / np.sqrt(hidden)
             calls = [own(points, hidden, steps)]
             calls += [peer(points, hidden, steps, batch) for batch in BATCHES]
-            ends = [call(theta) for call in calls]
-            worst = max(float(np.abs(end - ends[0]).max()) for end in ends)
+            worst = largest_difference(calls, theta)
             if worst > AGREEMENT:
                 raise SystemExit(f"{points} points, H = {hidden}: differ by {worst:.0e}")
             work = COUNT * hidden * points * steps
