@@ -29,7 +29,6 @@ import jax
 import jax.numpy as jnp
 import numba
 import numpy as np
-from in_turns import Advance, jax_descent, largest_difference, seconds
 
 import descentflow as df
 from descentflow.functions import gauss_legendre
@@ -57,7 +56,7 @@ SIGMAS: dict[str, Sigma] = {
 }
 
 
-def own(activation: str) -> Advance:
+def own(activation: str) -> Callable[[Array], Array]:
     """The public call, with few records."""
     problem = df.Problem.from_mapping(
         {
@@ -74,7 +73,7 @@ def own(activation: str) -> Advance:
     return advance
 
 
-def peer(sigma: Sigma, batch: int) -> Advance:
+def peer(sigma: Sigma, batch: int) -> Callable[[Array], Array]:
     """The same steps in JAX, ``batch`` networks at a time."""
     nodes, weights = (jnp.asarray(x) for x in gauss_legendre.rule(gauss_legendre.NODES))
     x, weight = 0.5 * (nodes + 1.0), 0.5 * weights
@@ -85,7 +84,16 @@ def peer(sigma: Sigma, batch: int) -> Advance:
         residual = sigma(x[:, None] * w + b) @ v + theta[-1] - target
         return (weight * residual**2).sum()
 
-    return jax_descent(risk, STEP_SIZE, STEPS, batch)
+    def step(thetas: jax.Array, _: None) -> tuple[jax.Array, None]:
+        return thetas - STEP_SIZE * jax.vmap(jax.grad(risk))(thetas), None
+
+    run = jax.jit(lambda thetas: jax.lax.scan(step, thetas, None, length=STEPS)[0])
+
+    def advance(theta: Array) -> Array:
+        parts = [run(theta[k : k + batch]) for k in range(0, len(theta), batch)]
+        return np.concatenate([np.asarray(part) for part in parts])
+
+    return advance
 
 
 @numba.njit(error_model="numpy")
@@ -113,6 +121,18 @@ def activation_alone(activation: str, rounds: int) -> float:
     return 1e9 * median(found) / (times * 64 * 8)
 
 
+def nanoseconds(calls: list[Callable[[Array], Array]], theta: Array, rounds: int) -> list[float]:
+    """Per neuron, node and step, medians of timings that take turns."""
+    found: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for times, call in zip(found, calls, strict=True):
+            began = time.perf_counter()
+            call(theta)
+            times.append(time.perf_counter() - began)
+    work = COUNT * HIDDEN * STEPS * gauss_legendre.NODES
+    return [1e9 * median(times) / work for times in found]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -123,11 +143,11 @@ def main() -> None:
     print(f"{'ns per neuron and node':24}{columns}")
     for activation, theirs_of in SIGMAS.items():
         calls = [own(activation), *(peer(theirs_of, batch) for batch in BATCHES)]
-        worst = largest_difference(calls, theta)
+        ends = [call(theta) for call in calls]
+        worst = max(float(np.abs(end - ends[0]).max()) for end in ends)
         if worst > AGREEMENT:
             raise SystemExit(f"{activation}: parameters differ by {worst:.0e}")
-        work = COUNT * HIDDEN * STEPS * gauss_legendre.NODES
-        ours, *theirs = (1e9 * s / work for s in seconds(calls, theta, arguments.rounds))
+        ours, *theirs = nanoseconds(calls, theta, arguments.rounds)
         least = min(theirs)
         alone = activation_alone(activation, arguments.rounds)
         line = f"{ours:>12.2f}{alone:>9.2f}{least:>8.2f}{least / ours:>8.1f}{worst:>9.0e}"

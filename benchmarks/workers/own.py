@@ -15,11 +15,13 @@ from descentflow.training.recording import Output
 def prepare(method: str, case: Case) -> Advance:
     """Build the problem; ``scalar`` is the kernel that takes one initialisation after the other.
 
-    ``adam`` takes batches of as many inputs as the case has points.
+    ``adam`` takes batches of as many inputs as the case has points; ``points`` trains on these.
     """
+    uniform = {"law": "uniform", "low": 0.0, "high": 1.0}
+    listed = {"law": "points", "points": case.grid[:, None].tolist()}
     problem = df.Problem.from_mapping(
         {
-            "inputs": {"law": "uniform", "low": 0.0, "high": 1.0},
+            "inputs": listed if method == "points" else uniform,
             "target": {
                 "kind": "piecewise_linear",
                 "knots": case.knots.tolist(),
@@ -65,9 +67,8 @@ def prepare(method: str, case: Case) -> Advance:
         )
         return np.asarray(runs["parameters"])
 
-    return {"exact": advance, "short": advance, "scalar": advance_one_by_one, "adam": advance_adam}[
-        method
-    ]
+    own = {"scalar": advance_one_by_one, "adam": advance_adam}
+    return own.get(method, advance)
 
 
 if __name__ == "__main__":
