@@ -5,6 +5,7 @@ It is written when the site is built, so that the lines of code and configuratio
 
 import ast
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,26 @@ from descentflow.config.catalogue import STUDIES
 from descentflow.config.study import ANY_NAME, Figure, Study
 
 ROOT = Path(__file__).parents[2]
+ANIMATIONS = ROOT / "results" / "animations"
+"""Pages that `descentflow animate` wrote, if it did: they become part of the site."""
 FENCE = "```{all-figures}\n```"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Fill the page as it is read, before links are rewritten."""
     app.connect("source-read", _fill, priority=400)
+    app.connect("build-finished", _copy_animations)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _fill(_app: Sphinx, _name: str, text: list[str]) -> None:
     if FENCE in text[0]:
         text[0] = text[0].replace(FENCE, "\n".join(_studies()))
+
+
+def _copy_animations(app: Sphinx, error: Exception | None) -> None:
+    if error is None and ANIMATIONS.is_dir():
+        shutil.copytree(ANIMATIONS, Path(app.outdir) / "animations", dirs_exist_ok=True)
 
 
 def _studies() -> Iterator[str]:
@@ -43,6 +52,8 @@ def _studies() -> Iterator[str]:
                 f"[The study]({study.name}.md), {study.paper}. Data of all its figures: "
                 f"`results/datasets/{study.name}.nc` ([how to read it](how_to/dataset.md)).\n"
             )
+            for page in sorted(ANIMATIONS.glob(f"{study.name}.*.html")):
+                yield f'<p><a href="animations/{page.name}">{page.stem}: networks that move</a></p>\n'
             for name, figure in figures.items():
                 yield from _figure(study, name, figure)
 
