@@ -92,7 +92,7 @@ gallery: develop figures ## the README's pictures and count of claims, docs/clai
 	$(BIN)/descentflow claims-page
 	! command -v dot > /dev/null || $(BIN)/descentflow run --rulegraph dot 2> /dev/null \
 	  | sed 's/margin=0/margin=0, rankdir=LR/; s/fontname=sans/fontname="DejaVu Sans"/' \
-	  | dot -Tsvg > docs/gallery/rules.svg
+	  | dot -Tsvg -o docs/gallery/rules.svg
 
 bench: $(VENV)-peers/run.stamp env ## kernels against their peers, how cost grows, and what the estimate is worth
 	$(BIN)/python benchmarks/descent.py

@@ -29,9 +29,10 @@ class MissingPackage(InputError, ImportError):
 
     def __init__(self, package: str) -> None:
         extra = EXTRAS.get(package.partition(".")[0], "workflow")
+        lock = "pip install -r envs/report.lock" if extra == "animate" else "make env"
         super().__init__(
             f"this needs {package}, which is not installed: pip install 'descentflow[{extra}]', or "
-            "make env in a checkout"
+            f"in a checkout {lock}"
         )
 
 
