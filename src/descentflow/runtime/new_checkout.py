@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from descentflow.errors import InputError
@@ -37,12 +36,11 @@ def make(folder: Path) -> None:
     folder = folder.absolute()
     if folder.is_symlink() or (folder.exists() and not _is_empty(folder)):
         raise InputError(f"{folder}: there is something already; name a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    part = folder.with_name(f".{folder.name}-{os.getpid()}.part")
+    part.mkdir(parents=True)
     try:
         for name in PARTS:
             _copy(source() / name, part / name)
-        part.chmod(0o777 & ~_umask())
         part.rename(folder)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
@@ -59,9 +57,3 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     else:
         shutil.copy(source, target)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

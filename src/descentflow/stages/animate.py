@@ -1,7 +1,6 @@
 """Train some runs of an experiment again, keep θ along them, and write the page on which they move."""
 
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from descentflow.planning.jobs import Jobs
 from descentflow.planning.shallow_runs import Run
 from descentflow.report import moving_page
 from descentflow.schema.model import parse
+from descentflow.stages.train import trainer_of
 
 MAX_STARTS = 64
 """Initialisations that are trained again, the first ones of the run."""
@@ -91,7 +91,7 @@ def _trained(jobs: Jobs, run: Run) -> Any:
     }
     segment = [0, run.segments[-1][1]]
     written = {**job.spec, "chunk": f"0-{count - 1}", "segment": segment, "training": training}
-    trainer: Any = import_module(f"descentflow.stages.trainers.{run.trainer}")
+    trainer = trainer_of({"trainer": run.trainer})
     spec = parse(trainer.Spec, written)
     state, records = trainer.advance(spec, trainer.start(spec, samples), lambda _: None)
     data = trainer.dataset(spec, state, records)
