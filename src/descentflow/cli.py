@@ -106,36 +106,10 @@ RUN = (
 )
 
 
-WITH_BARS = (
-    *(
-        "--cores",
-        "-c",
-        "--jobs",
-        "-j",
-        "--configfile",
-        "--configfiles",
-        "--config",
-        "-C",
-        "--directory",
-    ),
-    *(
-        "-d",
-        "--profile",
-        "--workflow-profile",
-        "--executor",
-        "-e",
-        "--keep-going",
-        "-k",
-        "--forceall",
-    ),
-    *("-F", "--force", "-f", "--forcerun", "-R", "--until", "-U", "--omit-from", "-O", "--"),
-)
-"""Options of runs that a terminal shows as bars; all others change what Snakemake prints, or may."""
-
-
 def _run(arguments: Sequence[str]) -> int:
     """Run Snakemake in the folder that its arguments name; return its exit status."""
     from descentflow.config.command_line import given
+    from descentflow.runtime import stage_bars
 
     if ALLOW in arguments:
         os.environ[versions.ALLOWED] = "1"
@@ -143,9 +117,8 @@ def _run(arguments: Sequence[str]) -> int:
     session.own_variables()
     session.check_session()
     folder = given(arguments).folder
-    names = {text.partition("=")[0] for text in arguments if text.startswith("-")}
-    if sys.stderr.isatty() and names <= set(WITH_BARS):
-        arguments = ["--logger=descentflow", *arguments]
+    if sys.stderr.isatty() and stage_bars.suit(arguments):
+        arguments = [stage_bars.OPTION, *arguments]
     return snakemake_lock.run_snakemake(arguments, folder)
 
 

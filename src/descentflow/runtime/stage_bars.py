@@ -4,11 +4,12 @@ A logger of Snakemake, which ``descentflow run`` chooses where a person watches.
 are written above the bars, of a job that failed the end of its log; Snakemake's own log has everything.
 """
 
+import re
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from logging import INFO, LogRecord
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,26 @@ MAX_COLUMNS = 90
 MAX_LOG = 4000
 """Characters of the log of a job that failed, the last ones."""
 
-EXPECTED: dict[str, float] = {}
-"""Mean seconds of a job of each stage by the table of costs, which the Snakefile fills in."""
+OPTION = "--logger=descentflow"
+SUITED = {
+    *("--cores", "-c", "--jobs", "-j", "--configfile", "--configfiles", "--config", "-C"),
+    *("--directory", "-d", "--profile", "--workflow-profile", "--executor", "-e", "--keep-going"),
+    *("-k", "--forceall", "-F", "--force", "-f", "--forcerun", "-R", "--until", "-U"),
+    *("--omit-from", "-O", "--"),
+}
+"""Options of runs that bars show; all others change what Snakemake prints, or may."""
+
+expected: Callable[[], Mapping[str, float]] = dict
+"""Returns mean seconds of a job of each stage by the table of costs; the Snakefile sets it."""
 
 
-class Progress:
+def suit(arguments: Sequence[str]) -> bool:
+    """Whether Snakemake's arguments ask for a run, and for nothing else to be printed."""
+    names = {text.partition("=")[0] for text in arguments if text.startswith("-")}
+    return {name[:2] if re.match(r"-[cj]\d", name) else name for name in names} <= SUITED
+
+
+class StageTimes:
     """Counts and times of jobs by stage; ``now`` are seconds of any clock."""
 
     def __init__(self, jobs: Mapping[str, int], expected: Mapping[str, float], now: float) -> None:
@@ -100,7 +116,7 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         settings = self.common_settings
         self.setFormatter(DefaultFormatter(settings.quiet, settings.show_failed_logs))
-        self._progress: Progress | None = None
+        self._progress: StageTimes | None = None
         self._ran = False
         self._bars: dict[str, tqdm[Any]] = {}
         self._drawing = threading.RLock()
@@ -111,7 +127,7 @@ class LogHandler(LogHandlerBase):
         now = time.monotonic()
         with self._drawing:
             if event == LogEvent.RUN_INFO and self._progress is None:
-                self._open(Progress(record.stats, EXPECTED, now))  # type: ignore[attr-defined]
+                self._open(StageTimes(record.stats, expected(), now))  # type: ignore[attr-defined]
             elif event == LogEvent.JOB_INFO and self._progress is not None:
                 self._progress.started(record.jobid, record.rule_name, now)  # type: ignore[attr-defined]
             elif event == LogEvent.JOB_FINISHED and self._progress is not None:
@@ -156,7 +172,7 @@ class LogHandler(LogHandlerBase):
             bar.close()
         self._bars, self._progress = {}, None
 
-    def _open(self, progress: Progress) -> None:
+    def _open(self, progress: StageTimes) -> None:
         self._progress, self._ran = progress, True
         columns = min(MAX_COLUMNS, shutil.get_terminal_size().columns)
         total = sum(progress.total.values())

@@ -13,15 +13,14 @@ from typing import Any
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from descentflow.cli import WITH_BARS
 from descentflow.runtime import stage_bars
-from descentflow.runtime.stage_bars import LogHandler, Progress, left
+from descentflow.runtime.stage_bars import SUITED, LogHandler, StageTimes, left
 
 JOBS = {"sample": 2, "train": 3, "train_deep": 1, "blow_up": 1, "claims": 1, "all": 1, "total": 9}
 
 
 def test_rules_are_counted_by_stage() -> None:
-    progress = Progress(JOBS, {}, 0.0)
+    progress = StageTimes(JOBS, {}, 0.0)
     assert progress.total == {
         **dict.fromkeys(("certify", "aggregate"), 0),
         "sample": 2,
@@ -39,7 +38,7 @@ def test_rules_are_counted_by_stage() -> None:
 
 def test_the_rest_takes_as_long_as_jobs_of_its_stage_and_else_as_the_table_says() -> None:
     """By hand: sampling took 3 s where 1 was expected, so the table's 2 s of training are 6."""
-    progress = Progress({"sample": 2, "train": 4}, {"sample": 1.0, "train": 2.0}, 0.0)
+    progress = StageTimes({"sample": 2, "train": 4}, {"sample": 1.0, "train": 2.0}, 0.0)
     assert math.isnan(progress.seconds_left(1.0))
     progress.started(1, "sample", 0.0)
     progress.finished(1, 3.0)
@@ -144,6 +143,8 @@ sys.exit(cli._run(sys.argv[1:]))
     ("arguments", "first"),
     [
         (["--cores", "2", "--configfile=a.yaml"], "--logger=descentflow"),
+        (["-c2", "-k", "blow_up"], "--logger=descentflow"),
+        (["-kn"], "-kn"),
         (["--cores", "2", "--dry-run"], "--cores"),
         (["--cores", "2", "--quiet"], "--cores"),
     ],
@@ -166,4 +167,4 @@ def test_every_option_is_one_of_snakemake() -> None:
     from snakemake.cli import get_argument_parser
 
     known = get_argument_parser()._option_string_actions
-    assert {name for name in WITH_BARS if name != "--"} <= set(known)
+    assert {name for name in SUITED if name != "--"} <= set(known)
