@@ -11,10 +11,9 @@ from descentflow.schema.model import Model, check
 
 UNITS = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72.27}
 """Inches in each unit; the point is TeX's, in which it prints \\columnwidth."""
-COLUMN, PAGE = "3.4in", "7in"
-"""What the figures are designed for."""
+COLUMN, PAGE = 3.4, 7.0
+"""Inches that the figures are designed for: one column of a page with two, and the page."""
 NARROWEST, WIDEST = 2.0, 12.0
-
 
 _WIDTH = rf"^(\d+(?:\.\d+)?)({'|'.join(UNITS)})$"
 
@@ -44,11 +43,13 @@ class FigureLook(Model):
     """Width and letters of the figures, so that they fit the document that includes them."""
 
     column: Width = Field(
-        default=COLUMN,
+        default=f"{COLUMN:g}in",
         description=f"width of figures with few panels, in {', '.join(UNITS)} (TeX's points); "
         "heights stay",
     )
-    page: Width = Field(default=PAGE, description="width of figures with many panels, likewise")
+    page: Width = Field(
+        default=f"{PAGE:g}in", description="width of figures with many panels, likewise"
+    )
     font: str = Field(
         default="DejaVu Serif",
         min_length=1,
@@ -76,7 +77,6 @@ class FigureLook(Model):
 
     def scale(self, width: float) -> float:
         """Return the factor for a figure that was designed for so many inches by default."""
-        column, page = map(_inches, (COLUMN, PAGE))
-        if width < (column + page) / 2:
-            return _inches(self.column) / column
-        return _inches(self.page) / page
+        if width < (COLUMN + PAGE) / 2:
+            return _inches(self.column) / COLUMN
+        return _inches(self.page) / PAGE

@@ -20,15 +20,14 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findSystemFonts, fontManager
 
+from descentflow.config.figure_look import COLUMN as COLUMN
+from descentflow.config.figure_look import PAGE as PAGE
 from descentflow.config.figure_look import FigureLook
 from descentflow.datasets.whole_file import atomic_path
 from descentflow.errors import InputError
 from descentflow.schema.messages import nearest
 from descentflow.simd.arrays import Array
 from descentflow.studies import tex
-
-COLUMN = 3.4  # inches, one column of a two-column page
-PAGE = 7.0
 
 UNORDERED = "colorblind"  # seaborn's palette for series without an order
 ORDERED = "viridis"  # for widths, times and shares; its lightness rises evenly, so it survives grey
