@@ -75,7 +75,14 @@ def test_every_figure_has_a_caption_that_tells_all(
     html = rendered(Path(captions.template(study, figure)), captions)
     assert "Theory." in html
     assert re.search(r"\((paper|derived|computed|predicted here)", html)
-    assert experiment_of(study, figure) in html
+    experiment = experiment_of(study, figure)
+    assert experiment in html
+    for made_of in (
+        f"datasets/{study}.nc",
+        f"studies.{study}.figures",
+        f"studies.{study}.{experiment}",
+    ):
+        assert made_of in html
     for words in ("networks", "H = "):
         assert words in html
     nothing_drawn = {"depth", "critical_networks", "least_critical_risks"}
