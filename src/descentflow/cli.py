@@ -14,7 +14,7 @@ from pathlib import Path
 from descentflow import __version__
 from descentflow.config import validate
 from descentflow.datasets.whole_file import atomic_path
-from descentflow.errors import ConfigurationError, InputError, MissingPackage, printable
+from descentflow.errors import EXTRAS, ConfigurationError, InputError, MissingPackage, printable
 from descentflow.planning import versions
 from descentflow.planning.identity import canonical
 from descentflow.planning.jobs import Jobs, lock_digest
@@ -37,6 +37,8 @@ def main() -> None:
     except InputError as refusal:
         sys.exit(f"error: {printable(str(refusal))}")
     except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] not in EXTRAS:
+            raise  # a fault of an installation, or ours
         sys.exit(f"error: {MissingPackage(str(error.name))}")
     except BrokenPipeError:  # a reader such as head has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

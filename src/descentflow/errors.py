@@ -5,9 +5,11 @@ EXTRAS = {
     "flint": "certify",
     "jax": "deep",
     "matplotlib": "report",
+    "netCDF4": "workflow",
     "seaborn": "report",
+    "snakemake": "workflow",
 }
-"""Parts of the package's extra dependencies that are smaller than all of them, ``workflow``."""
+"""Which extra dependencies of the package have a module that the library can do without."""
 
 
 def printable(text: str) -> str:

@@ -84,5 +84,5 @@ def test_other_commands_name_the_package(command: str) -> None:
 def test_extras_are_those_of_the_package() -> None:
     for module, extra in EXTRAS.items():
         listed = " ".join(PROJECT["optional-dependencies"][extra])
-        assert {"flint": "python-flint"}.get(module, module) in listed
+        assert {"flint": "python-flint"}.get(module, module).lower() in listed
     assert "[deep]" in str(MissingPackage("jax.numpy"))
