@@ -61,7 +61,8 @@ class StageTimes:
             if rule not in NOT_WORK:
                 self.total[stage_of(rule)] += count
         self.done = dict.fromkeys(STAGES, 0)
-        self._seconds = dict.fromkeys(STAGES, 0.0)
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        """Time of the jobs that have ended, by stage"""
         self._expected, self._start = expected, now
         self._running: dict[int, tuple[str, float]] = {}
 
@@ -75,7 +76,7 @@ class StageTimes:
         if job in self._running:
             stage, start = self._running.pop(job)
             self.done[stage] += 1
-            self._seconds[stage] += now - start
+            self.seconds[stage] += now - start
 
     def seconds_left(self, now: float) -> float:
         """Estimate how long the rest takes; nan before the first job has ended.
@@ -83,7 +84,7 @@ class StageTimes:
         A job takes as long as those of its stage that have ended; where none has, as long as the table
         of costs says, times how much slower than that table the ended ones were.
         """
-        spent = sum(self._seconds.values())
+        spent = sum(self.seconds.values())
         if not spent or now <= self._start:
             return float("nan")
         told = sum(self._expected.get(stage, 0.0) * self.done[stage] for stage in STAGES)
@@ -92,7 +93,7 @@ class StageTimes:
         for stage in STAGES:
             done, mean = self.done[stage], slower * self._expected.get(stage, 0.0)
             if done:
-                mean = self._seconds[stage] / done
+                mean = self.seconds[stage] / done
             work += (self.total[stage] - done) * mean
         work -= sum(now - start for _, start in self._running.values())
         at_once = max(1.0, len(self._running))
@@ -204,8 +205,17 @@ class LogHandler(LogHandlerBase):
         for stage, bar in self._bars.items():
             bar.n = done[stage]
             if stage == "all":
-                bar.set_postfix_str(left(self._progress.seconds_left(now)), refresh=False)
+                text = left(self._progress.seconds_left(now))
+            else:
+                text = share(self._progress.seconds, stage)
+            bar.set_postfix_str(text, refresh=False)
             bar.refresh()
+
+
+def share(seconds: Mapping[str, float], stage: str) -> str:
+    """Say how much of the time of all jobs a stage took; "" if it took none."""
+    total = sum(seconds.values())
+    return f"{100 * seconds[stage] / total:.0f}% of the time" if seconds[stage] else ""
 
 
 def left(seconds: float) -> str:

@@ -14,7 +14,7 @@ import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from descentflow.runtime import stage_bars
-from descentflow.runtime.stage_bars import SUITED, LogHandler, StageTimes, left
+from descentflow.runtime.stage_bars import SUITED, LogHandler, StageTimes, left, share
 
 JOBS = {"sample": 2, "train": 3, "train_deep": 1, "blow_up": 1, "claims": 1, "all": 1, "total": 9}
 
@@ -49,6 +49,8 @@ def test_the_rest_takes_as_long_as_jobs_of_its_stage_and_else_as_the_table_says(
     progress.finished(3, 13.0)
     progress.finished(2, 13.0)
     assert progress.seconds_left(13.0) == 3 * 10.0
+    shares = [share(progress.seconds, stage) for stage in ("sample", "train", "draw")]
+    assert shares == ["57% of the time", "43% of the time", ""]  # 13 and 10 of 23 s
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_bars_messages_and_errors(
         assert words in shown
     assert "Select jobs" not in shown
     lines = shown.replace("\r", "\n").splitlines()
-    assert any(line.startswith("train ") and line.rstrip().endswith("2/2") for line in lines)
+    assert any(line.startswith("train ") and " 2/2, 100% of" in line for line in lines)
     assert not any(line.startswith("sample") for line in lines), "no bar without jobs"
 
 
