@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from descentflow.risk import sums
-from descentflow.risk.relu_points import is_relu, new_points, new_relu_sums, relu_gradient
+from descentflow.risk.relu_points import is_relu, new_points, relu_gradient
 from descentflow.risk.sums import Shape, new_jacobian, new_sums, row_count, shape_of, target_row
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
@@ -41,15 +41,13 @@ class Sample(NamedTuple):
 class Scratch(NamedTuple):
     """Scratch memory of :mod:`descentflow.risk.sums`.
 
-    ``points`` and ``relu_sums`` are those of :mod:`descentflow.risk.relu_points`; without a gradient
-    there, ``points`` is empty.
+    ``points`` are those of :mod:`descentflow.risk.relu_points`, empty for other networks.
     """
 
     block: Array
     jacobian: Array
     sums: Array
     points: Array
-    relu_sums: Array
 
 
 @jit_inline
@@ -67,7 +65,6 @@ def new_scratch(sample: Sample, parameters: int) -> Scratch:
         new_jacobian(parameters, BLOCK),
         new_sums(parameters),
         new_points(shape, sample.table),
-        new_relu_sums(parameters),
     )
 
 
@@ -87,7 +84,7 @@ def gradient(sample: Sample, theta: Array, scratch: Scratch, out: Array) -> None
     """Write the generalised gradient G(θ) into ``out`` (P,)."""
     shape = network_shape(sample, theta.size)
     if is_relu(shape):
-        relu_gradient(theta, scratch.points, scratch.relu_sums, out)
+        relu_gradient(theta, scratch.points, out)
         return
     for first in range(0, sample.table.shape[1], BLOCK):
         vectors = _fill(theta, shape, sample.table, first, scratch.block)

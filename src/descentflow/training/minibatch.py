@@ -4,8 +4,8 @@ The batch of step n of run k is a function of (seed, k, n) alone: its numbers co
 counters, not from a stream. The gradient is that of Σ weight |N − f|², an unbiased estimate of L.
 
 Storage: ``nodes`` has a column per input, padded to whole vectors with inputs of weight 0. Its rows are
-those of a block of :mod:`descentflow.risk.sums` up to the residuals, of which the first serves as
-scratch memory.
+those of a block of :mod:`descentflow.risk.sums` up to the first residual, which serves as scratch
+memory, and one more that :mod:`descentflow.risk.relu_points` uses.
 """
 
 from typing import NamedTuple
@@ -23,7 +23,6 @@ from descentflow.risk.deep_nodes import (
     risk_at,
 )
 from descentflow.risk.engine import Model, network_shape, place_inputs, write_inputs
-from descentflow.risk.relu_points import is_relu, new_relu_sums
 from descentflow.risk.sums import Shape, new_sums, residual_row, row_count
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit, jit_inline, jit_owning
@@ -71,17 +70,16 @@ class Drawn(NamedTuple):
 def new_drawn(model: Model, batches: Batches, parameters: int) -> Drawn:
     """Allocate the memory of one batch."""
     shape, size = network_shape(model, parameters), batches.size
-    nodes = aligned_zeros(residual_row(shape) + 1 + batches.stack, padded(size))
+    nodes = aligned_zeros(residual_row(shape) + 2 + batches.stack, padded(size))
     for q in range(size):
         nodes[shape.inputs, q] = 1.0 / float(size)
     order = np.empty((2, batches.weights.size), np.int64)
     order[0] = np.arange(batches.weights.size)
-    totals = new_relu_sums(parameters) if is_relu(shape) else new_sums(parameters)
     block, deep = (
         aligned_zeros(row_count(shape), NODES),
         new_node_scratch(batches.widths, parameters),
     )
-    return Drawn(nodes, block, totals, order, deep, batches.widths)
+    return Drawn(nodes, block, new_sums(parameters), order, deep, batches.widths)
 
 
 @jit_inline

@@ -84,7 +84,7 @@ def optimize_rows(
     decay = schedule.decay
     falls = unchanged_until(decay, 0) < NEVER
     # In a kernel that owns arrays, fields of a tuple cost reference counts at every use.
-    key, nodes, sums, simple = batches.key, drawn.nodes, drawn.sums, is_relu(shape)
+    key, nodes, simple = batches.key, drawn.nodes, is_relu(shape)
     for k in range(status.size):
         theta[:], buffers[:] = runs.thetas[k], runs.buffers[k]
         number, step_size, n, s = runs.numbers[k], runs.step_sizes[k], schedule.start, 0
@@ -97,7 +97,7 @@ def optimize_rows(
                 if not batches.size:
                     gradient(model, theta, scratch, grad)
                 elif simple:
-                    relu_gradient(theta, nodes, sums, grad)
+                    relu_gradient(theta, nodes, grad)
                 else:
                     batch_gradient(shape, theta, drawn, grad)
                 clear_untrained(model, grad)

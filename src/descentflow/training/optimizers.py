@@ -44,7 +44,7 @@ from descentflow.training.recording import (
     describe,
     within,
 )
-from descentflow.training.update_rules import BUFFERS, METHODS, Rule
+from descentflow.training.update_rules import BUFFERS, METHODS, Rule, power_factors
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,16 @@ class Optimizer:
 def rule_of(options: OptimizerOptions) -> Rule:
     """Return the method's code and constants."""
     first = {"momentum": "momentum", "nesterov": "momentum", "rmsprop": "alpha"}
+    beta1 = options.constant(first.get(options.method, "beta1"))
+    beta2 = options.constant("beta2")
     return Rule(
         code=METHODS.index(options.method),
-        first=options.constant(first.get(options.method, "beta1")),
-        second=options.constant("beta2"),
+        first=beta1,
+        second=beta2,
         epsilon=options.constant("epsilon"),
         decay=options.constant("weight_decay"),
         epsilon_hat=bool(options.epsilon_hat),
+        factors=power_factors(beta1, beta2),
     )
 
 

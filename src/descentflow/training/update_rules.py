@@ -64,6 +64,7 @@ class Rule(NamedTuple):
     """A method's code and its constants.
 
     ``first`` is β, α or β₁, ``second`` is β₂, ``decay`` is λ; a method ignores what it does not have.
+    ``factors`` are those of :func:`power_factors`.
     """
 
     code: int
@@ -72,6 +73,20 @@ class Rule(NamedTuple):
     epsilon: float
     decay: float
     epsilon_hat: bool
+    factors: Array
+
+
+BITS = 63
+"""Numbers of steps are below 2^63."""
+
+
+def power_factors(first: float, second: float) -> Array:
+    """Return (63, 2, 2): entry [k, j, m] is 1 for j = 0, and for j = 1 the 2^k-th power of β_m."""
+    factors = np.ones((BITS, 2, 2))
+    factors[0, 1] = first, second
+    for k in range(1, BITS):
+        factors[k, 1] = factors[k - 1, 1] * factors[k - 1, 1]
+    return factors
 
 
 @jit_owning
@@ -127,8 +142,9 @@ def _constants(rule: Rule, n: int, step_size: float) -> Constants:
         return Constants(1.0, 1.0, step_size, 1.0, 1.0)
     if rule.code < ADAM:
         return Constants(rule.first, 1.0 - rule.first, step_size, 1.0, 1.0)
-    length, scale = step_size / (1.0 - _power(rule.first, n)), 1.0
-    corrected = math.sqrt(1.0 - _power(rule.second, n))
+    first, second = _powers(rule.factors, n)
+    length, scale = step_size / (1.0 - first), 1.0
+    corrected = math.sqrt(1.0 - second)
     if rule.epsilon_hat:
         length = length * corrected
     else:
@@ -181,12 +197,12 @@ def _larger(left: Lanes, right: Lanes) -> Lanes:
 
 
 @jit_inline
-def _power(base: float, n: int) -> float:
-    """Return baseⁿ by repeated squaring: a function of n alone, with the same bits everywhere."""
-    square, result, rest = base, 1.0, Index(n)
+def _powers(factors: Array, n: int) -> tuple[float, float]:
+    """Return β₁ⁿ and β₂ⁿ by repeated squaring: functions of n alone, with the same bits everywhere."""
+    first, second, rest, k = 1.0, 1.0, Index(n), Index(0)
     while rest:
-        # A factor of 1 in place of a branch, which the processor could not foresee.
-        result = result * (square if rest & Index(1) else 1.0)
-        square = square * square
-        rest = rest >> Index(1)
-    return float(result)
+        # A factor of 1 is loaded in place of a branch, which the processor could not foresee.
+        bit = rest & Index(1)
+        first, second = first * factors[k, bit, 0], second * factors[k, bit, 1]
+        rest, k = rest >> Index(1), k + Index(1)
+    return first, second

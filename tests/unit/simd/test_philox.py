@@ -5,10 +5,12 @@ import pytest
 from scipy import stats
 
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit, jit_owning
-from descentflow.simd.philox import philox, write_uniforms
+from descentflow.simd.jit import jit_owning
+from descentflow.simd.load_store import store
+from descentflow.simd.philox import uniforms as sixteen_uniforms
+from descentflow.simd.philox import write_uniforms
 
-KEY = 0xA4093822, 0x299F31D0
+KEY = [0xA4093822, 0x299F31D0]
 FALSE_ALARM = 1e-6
 """Of each statistical test; seeds are fixed, so a test passes always or never."""
 
@@ -20,22 +22,41 @@ VECTORS = [
 ]
 
 
+def philox(counter: list[int], key: list[int]) -> list[int]:
+    """The generator in Python's integers."""
+    a, b, c, d = counter
+    for k in range(10):
+        left, right = 0xD2511F53 * a, 0xCD9E8D57 * c
+        first, second = (key[0] + k * 0x9E3779B9) % 2**32, (key[1] + k * 0xBB67AE85) % 2**32
+        a, b, c, d = right >> 32 ^ b ^ first, right % 2**32, left >> 32 ^ d ^ second, left % 2**32
+    return [a, b, c, d]
+
+
+def uniforms_of(words: list[int]) -> list[float]:
+    """Two numbers: the first 52 of each 64 bits, and a half."""
+    return [(2 * ((words[k] << 32 | words[k + 1]) >> 12) + 1) / 2**53 for k in (0, 2)]
+
+
 @jit_owning
-def four_words(counter: Array, key: Array) -> Array:
-    """Call the generator for words in arrays."""
-    words = philox((counter[0], counter[1], counter[2], counter[3]), (key[0], key[1]))
-    return np.array([words[0], words[1], words[2], words[3]])
+def first_eight(counter: Array, key: Array) -> Array:
+    """The numbers of a counter, and of the three after it."""
+    out = np.zeros((1, 8))
+    left, _ = sixteen_uniforms(counter[0], counter[1], counter[2], counter[3], key[0], key[1])
+    store(out, np.uint64(0), left)
+    return out[0]
 
 
-def words_of(text: str) -> Array:
+def words_of(text: str) -> list[int]:
     """Split hexadecimal digits into words of 32 bits."""
-    return np.array([int(text[k : k + 8], 16) for k in range(0, len(text), 8)], np.uint64)
+    return [int(text[k : k + 8], 16) for k in range(0, len(text), 8)]
 
 
 @pytest.mark.parametrize(("counter", "key", "expected"), VECTORS)
 def test_published_vectors(counter: str, key: str, expected: str) -> None:
-    found = four_words(words_of(counter), words_of(key))
-    assert " ".join(f"{word:08x}" for word in found) == expected
+    words = philox(words_of(counter), words_of(key))
+    assert " ".join(f"{word:08x}" for word in words) == expected
+    found = first_eight(np.array(words_of(counter), np.uint64), np.array(words_of(key), np.uint64))
+    assert found[:2].tolist() == uniforms_of(words)
 
 
 def uniforms(count: int, run: int = 0, step: int = 0) -> Array:
@@ -45,15 +66,11 @@ def uniforms(count: int, run: int = 0, step: int = 0) -> Array:
     return out[0]
 
 
-@pytest.mark.parametrize("count", [2, 8, 64])
+@pytest.mark.parametrize("count", [8, 24, 64])
 @pytest.mark.parametrize(("run", "step"), [(0, 0), (3, 2**32 + 5), (10**8, 10**13)])
 def test_uniforms_are_the_counters_words(count: int, run: int, step: int) -> None:
-    expected = []
-    for j in range(count // 2):
-        counter = np.array([j, step % 2**32, step >> 32, run], np.uint64)
-        a, b, c, d = map(int, four_words(counter, np.array(KEY, np.uint64)))
-        for upper, lower in ((a, b), (c, d)):
-            expected.append((2 * ((upper << 32 | lower) >> 12) + 1) / 2**53)
+    counters = ([j, step % 2**32, step >> 32, run] for j in range(count // 2))
+    expected = [number for counter in counters for number in uniforms_of(philox(counter, KEY))]
     assert uniforms(count, run, step).tolist() == expected
 
 
@@ -81,9 +98,5 @@ def test_neighbours_are_independent(neighbour: str) -> None:
 
 
 def test_numbers_stay_inside_the_unit_interval() -> None:
-    from descentflow.simd.philox import _uniform
-
-    ends = jit(lambda upper, lower: _uniform(upper, lower))
-    full = np.uint64(2**32 - 1)
-    assert ends(np.uint64(0), np.uint64(0)) == 2.0**-53
-    assert ends(full, full) == 1.0 - 2.0**-53
+    full = 2**32 - 1
+    assert uniforms_of([0, 0, full, full]) == [2.0**-53, 1.0 - 2.0**-53]

@@ -10,7 +10,7 @@ from run_bits import check_threads, digest
 import descentflow as df
 from descentflow.config.optimizer import OptimizerOptions
 from descentflow.functions import activations
-from descentflow.risk.relu_points import relu_gradient
+from descentflow.risk.relu_points import is_relu, relu_gradient
 from descentflow.risk.sums import Shape, residual_row
 from descentflow.simd.arrays import Array
 from descentflow.simd.philox import write_uniforms
@@ -21,7 +21,6 @@ from descentflow.training.minibatch import (
     batch_loss,
     draw,
     draw_points,
-    is_relu,
     new_drawn,
 )
 from descentflow.training.optimizers import METHODS, Optimizer, OptimizerState, advance
@@ -92,7 +91,7 @@ def gradient_of(name: str, theta: Array, drawn: Drawn) -> Array:
     """The gradient on a batch, by the kernel that runs of the problem use."""
     out = np.empty_like(theta)
     if is_relu(shape_of(name)):
-        relu_gradient(theta, drawn.nodes, drawn.sums, out)
+        relu_gradient(theta, drawn.nodes, out)
     else:
         batch_gradient(shape_of(name), theta, drawn, out)
     return out
@@ -160,7 +159,7 @@ def test_batches_without_replacement() -> None:
     drawn, counts = drawn_batch("points", chosen, 0, 0), np.zeros(5)
     for step in range(2000):
         redraw("points", chosen, 0, step, drawn)
-        batch = drawn.nodes[-1, :3]
+        batch = drawn.nodes[residual_row(shape_of("points")), :3]
         assert len(set(batch.tolist())) == 3
         counts[batch.astype(int)] += 1
     assert drawn.order[0].tolist() == list(range(5))
@@ -174,7 +173,8 @@ def test_batches_without_replacement() -> None:
 
 def test_points_are_drawn_as_often_as_they_are_likely() -> None:
     drawn = [drawn_batch("points", optimizer("points", 100), run, 0) for run in range(40)]
-    points = np.concatenate([batch.nodes[-1, :100] for batch in drawn]).astype(int)
+    row = residual_row(shape_of("points"))
+    points = np.concatenate([batch.nodes[row, :100] for batch in drawn]).astype(int)
     counts = np.bincount(points, minlength=5)
     expected = 4000 * np.array([0.1, 0.2, 0.3, 0.4])
     assert counts[4] == 0  # of probability 0
