@@ -1,14 +1,18 @@
 """The generator against its authors' test vectors, against Python's integers, and by statistics."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numba.core import types
 from scipy import stats
 
 from descentflow.simd.arrays import Array
-from descentflow.simd.jit import jit_owning
+from descentflow.simd.jit import jit, jit_owning
 from descentflow.simd.load_store import store
+from descentflow.simd.philox import _splat, _uniform, write_uniforms
 from descentflow.simd.philox import uniforms as sixteen_uniforms
-from descentflow.simd.philox import write_uniforms
+from descentflow.simd.vectors import LANES_TYPE, Lanes, generated_by, lane_of
 
 KEY = [0xA4093822, 0x299F31D0]
 FALSE_ALARM = 1e-6
@@ -97,6 +101,20 @@ def test_neighbours_are_independent(neighbour: str) -> None:
     assert stats.chisquare(counts).pvalue > FALSE_ALARM
 
 
+@generated_by(
+    lambda _context, builder, _signature, values: _uniform(
+        builder, *(_splat(builder, word) for word in values)
+    ),
+    LANES_TYPE,
+    types.uint64,
+    types.uint64,
+)
+def uniform_of(upper: Any, lower: Any) -> Lanes:
+    """The number of two words, in every lane."""
+
+
 def test_numbers_stay_inside_the_unit_interval() -> None:
-    full = 2**32 - 1
-    assert uniforms_of([0, 0, full, full]) == [2.0**-53, 1.0 - 2.0**-53]
+    first = jit(lambda upper, lower: lane_of(uniform_of(upper, lower), np.uint64(0)))
+    full = np.uint64(2**32 - 1)
+    assert first(np.uint64(0), np.uint64(0)) == 2.0**-53
+    assert first(full, full) == 1.0 - 2.0**-53
