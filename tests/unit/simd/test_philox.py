@@ -113,8 +113,12 @@ def uniform_of(upper: Any, lower: Any) -> Lanes:
     """The number of two words, in every lane."""
 
 
+@jit
+def first_uniform(upper: np.uint64, lower: np.uint64) -> float:
+    return float(lane_of(uniform_of(upper, lower), np.uint64(0)))
+
+
 def test_numbers_stay_inside_the_unit_interval() -> None:
-    first = jit(lambda upper, lower: lane_of(uniform_of(upper, lower), np.uint64(0)))
     full = np.uint64(2**32 - 1)
-    assert first(np.uint64(0), np.uint64(0)) == 2.0**-53
-    assert first(full, full) == 1.0 - 2.0**-53
+    assert first_uniform(np.uint64(0), np.uint64(0)) == 2.0**-53
+    assert first_uniform(full, full) == 1.0 - 2.0**-53
