@@ -44,8 +44,9 @@ test-slow: develop ## the other tests: documentation, archives, kills, processor
 	@command -v slurmctld > /dev/null || \
 	  echo "Slurm is not installed: the tests on a cluster were left out (make test-cluster)"
 
+# All faults are one fixture, so one test takes ten minutes.
 test-cluster: develop cluster-env ## start a real Slurm here (as root), inject faults, compare digests
-	TEST_CLUSTER=1 $(BIN)/python -m pytest -n 0 tests/cluster
+	TEST_CLUSTER=1 $(BIN)/python -m pytest -n 0 -o faulthandler_timeout=2700 tests/cluster
 
 # Kernels do not count: Numba runs them outside of Python.
 coverage: develop ## both kinds of tests, and the lines of src/ that they run

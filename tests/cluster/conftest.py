@@ -48,8 +48,7 @@ def cluster() -> Iterator[MiniSlurm]:
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The tiny configuration computed on this machine."""
-    folder = tmp_path_factory.mktemp("local")
-    checkout = Checkout.new(folder / "checkout", folder / "kernels")
+    checkout = Checkout.new(tmp_path_factory.mktemp("local") / "checkout")
     assert checkout.executed()
     return checkout
 

@@ -10,6 +10,7 @@ from nbclient import NotebookClient
 NOTEBOOK = REPOSITORY / "examples" / "explore.ipynb"
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(
     fresh: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,11 +28,11 @@ from faults import (
 from descentflow.runtime import lifetime
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.slow)])
-def test_random_kills(fresh: Checkout, finished: Checkout, kills: int) -> None:
-    """Head, Snakemake, a worker, the fork server or all die at a random moment, so many times."""
+@pytest.mark.slow
+def test_random_kills(fresh: Checkout, finished: Checkout) -> None:
+    """Head, Snakemake, a worker, the fork server or all die at a random moment, thirty times."""
     chance, killed = random.Random(SEED), 0
-    while killed < kills:
+    while killed < 30:
         killed += kill(fresh, chance, 3.5) != REMOVED
     last = rerun(fresh)
     assert last.code == 0, last.text
@@ -184,6 +184,7 @@ def test_all_results_are_read_on_request(warm: Checkout) -> None:
     assert "results/claims.html: missing" in lines
 
 
+@pytest.mark.slow
 def test_a_clock_set_back(warm: Checkout) -> None:
     """Files from the future are as good as others, and new ones are not older for Snakemake."""
     ahead = time.time() + 86_400.0

@@ -26,6 +26,7 @@ def extended(finished: Checkout, tmp_path: Path) -> Checkout:
     return checkout
 
 
+@pytest.mark.slow
 def test_a_folder_is_a_study(extended: Checkout) -> None:
     jobs = rules(extended.executed(config=CONFIG))
     assert jobs.pop("train") >= 3

@@ -55,6 +55,7 @@ def peak(folder: Path, count: int) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_grows_with_scalars_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the slabs in which numbers are copied, which are made small here."""
     monkeypatch.setattr(netcdf, "SLAB", 2**12)

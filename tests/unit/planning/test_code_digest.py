@@ -315,6 +315,7 @@ FORBIDDEN = {
 """Modules that are slow to import, by the stages and trainers that have no use for them."""
 
 
+@pytest.mark.slow
 def test_closures_against_what_is_really_imported(tmp_path: Path) -> None:
     """Jobs on real input: nothing that runs is missing from the digest of a job's code.
 
