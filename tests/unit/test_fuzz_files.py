@@ -109,7 +109,7 @@ def test_bytes_of_an_archive(archive: bytes, length: str) -> None:
     """Any other bytes are found out."""
     assert not found_out(archive)
 
-    @fuzz(length, 20, 200)
+    @fuzz(length, 20, 400)
     @given(EDITS)
     def try_one(edits: list[Edit]) -> None:
         data = edited(archive, edits)
@@ -137,7 +137,7 @@ def test_headers_of_an_archive(archive: bytes, length: str) -> None:
         st.sampled_from([*HEADERS, "drop", "swap", "content"]), st.integers(0, 4000), texts
     )
 
-    @fuzz(length, 20, 200)
+    @fuzz(length, 20, 400)
     @given(st.lists(change, min_size=1, max_size=3))
     def try_one(changes: list[tuple[str, int, str]]) -> None:
         data = rewritten(archive, changes)
@@ -221,7 +221,7 @@ def test_bytes_of_a_netcdf_file(
     original, digest = stored
     path = tmp_path / "x.nc"
 
-    @fuzz(length, 60, 700)
+    @fuzz(length, 60, 1500)
     @given(EDITS)
     def try_one(edits: list[Edit]) -> None:
         path.write_bytes(edited(original, edits))
@@ -264,7 +264,7 @@ def test_text_of_a_configuration(tmp_path: Path, length: str) -> None:
     words = st.lists(st.tuples(st.floats(0.0, 1.0, exclude_max=True), WORDS), max_size=3)
     path = tmp_path / "x.yaml"
 
-    @fuzz(length, 40, 200)
+    @fuzz(length, 40, 400)
     @given(words, st.one_of(st.just([]), EDITS))
     def try_one(inserted: list[tuple[float, str]], edits: list[Edit]) -> None:
         data = original
@@ -330,4 +330,4 @@ class Cache(RuleBasedStateMachine):
 @pytest.mark.parametrize("length", [SHORT, LONG])
 def test_a_cache_gives_what_was_stored(length: str) -> None:
     """Or nothing; and it never leaves half a copy."""
-    run_state_machine_as_test(Cache, settings=fuzz(length, 15, 150))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Cache, settings=fuzz(length, 15, 300))  # type: ignore[no-untyped-call]
