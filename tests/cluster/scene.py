@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from checkout import CALLER, Checkout
+from checkout import CALLER, KERNELS, Checkout
 from mini_slurm import MiniSlurm, wait_until
 
 JOURNAL = Path(__file__).with_name("journal")
@@ -63,7 +63,7 @@ class Scene:
             "SLURM_CONF": str(self.cluster.conf),
             "PYTHONPATH": f"{self.checkout.source}:{JOURNAL}",
             "PYTHONDONTWRITEBYTECODE": "1",
-            "NUMBA_CACHE_DIR": str(self.checkout.kernels),
+            "NUMBA_CACHE_DIR": str(KERNELS),
             "DESCENTFLOW_SCRATCH": str(scratch),
             "DESCENTFLOW_TEST_JOURNAL": str(self.journal),
             "NO_COLOR": "1",

@@ -223,17 +223,16 @@ class Checkout:
 
     root: Path
     source: Path
-    kernels: Path = KERNELS
 
     @classmethod
-    def new(cls, root: Path, kernels: Path = KERNELS) -> "Checkout":
+    def new(cls, root: Path) -> "Checkout":
         """Copy the repository's parts, without anything computed."""
         for part in PARTS:
             _copy(REPOSITORY / part, root / part)
         _copy(TINY, root / "tiny.yaml")
         _shorten_segments(root / "src" / "descentflow" / "planning" / "shallow_runs.py")
         compileall.compile_dir(root / "src", quiet=1)  # processes find bytecode and write none
-        return cls(root, root / "src", kernels)
+        return cls(root, root / "src")
 
     def copy(self, root: Path, *, own_source: bool = False, computed: bool = True) -> "Checkout":
         """A copy of everything, modification times included."""
@@ -242,12 +241,12 @@ class Checkout:
             return () if computed or Path(folder) != self.root else COMPUTED
 
         shutil.copytree(self.root, root, symlinks=True, ignore=left_out)
-        return Checkout(root, root / "src" if own_source else self.source, self.kernels)
+        return Checkout(root, root / "src" if own_source else self.source)
 
     def moved(self, root: Path) -> "Checkout":
         """The same checkout under another name."""
         self.root.rename(root)
-        return Checkout(root, root / "src", self.kernels)
+        return Checkout(root, root / "src")
 
     def edit(self, file: str, addition: str = "\nADDED = 1\n") -> None:
         """Append to one of the files; to a module something that its digest sees."""
@@ -273,7 +272,7 @@ class Checkout:
         given = {
             "PYTHONPATH": str(self.source),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "NUMBA_CACHE_DIR": str(self.kernels),
+            "NUMBA_CACHE_DIR": str(KERNELS),
             "NO_COLOR": "1",
         }
         process = subprocess.run(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import psutil
-from checkout import CALLER, Checkout, Ended
+from checkout import CALLER, KERNELS, Checkout, Ended
 
 SEED = 20221115
 LAUNCH = "from descentflow.cli import main; main()"
@@ -19,13 +19,13 @@ REMOVED = "files removed, as the run was done before its moment came"
 
 
 def environment(checkout: Checkout) -> dict[str, str]:
-    """The caller's, and the checkout's own sources and kernels."""
+    """The caller's, with the checkout's own sources and the compiled kernels at hand."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(CALLER)}
     return {
         **inherited,
         "PYTHONPATH": str(checkout.source),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "NUMBA_CACHE_DIR": str(checkout.kernels),
+        "NUMBA_CACHE_DIR": str(KERNELS),
         "NO_COLOR": "1",
     }
 

@@ -52,7 +52,7 @@ def test_the_archive_of_real_results(archived: Path, warm: Checkout, tmp_path: P
         with tarfile.open(archived, "r:") as tar:
             tar.extractall(unpacked, filter="data")
         (folder,) = unpacked.iterdir()
-        there = Checkout(folder, warm.source, warm.kernels)
+        there = Checkout(folder, warm.source)
         nothing_to_do_when_unpacked(there)
         the_crate_is_read(folder)
         manifest_and_comparison(there)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pages
 import pytest
 import yaml
-from checkout import REPOSITORY, TINY, Checkout
+from checkout import KERNELS, REPOSITORY, TINY, Checkout
 
 from descentflow.config import validate
 
@@ -71,7 +71,7 @@ def test_blocks_run(finished: Checkout, tmp_path: Path, name: str) -> None:
     commands = {
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": str(finished.source),
-        "NUMBA_CACHE_DIR": str(finished.kernels),
+        "NUMBA_CACHE_DIR": str(KERNELS),
         "MPLBACKEND": "Agg",
     }
     todo = tmp_path / "todo.json"
