@@ -39,12 +39,12 @@ test: develop ## linters, type checks and the tests that take some minutes in al
 	$(MAKE) --no-print-directory lint
 	$(PYTEST) -m "not slow"
 
-test-slow: develop ## the other tests: documentation, archives, kills, processors; half an hour
+test-slow: develop ## the other tests: documentation, archives, kills, processors; about as long again
 	$(PYTEST) -m slow
 	@command -v slurmctld > /dev/null || \
 	  echo "Slurm is not installed: the tests on a cluster were left out (make test-cluster)"
 
-# All faults are one fixture, so one test takes ten minutes.
+# All injected faults are one fixture, so the first test that uses it takes as long as all of them.
 test-cluster: develop cluster-env ## start a real Slurm here (as root), inject faults, compare digests
 	TEST_CLUSTER=1 $(BIN)/python -m pytest -n 0 -o faulthandler_timeout=2700 tests/cluster
 

@@ -21,7 +21,7 @@ def smoke(root: Path) -> Checkout:
 
 
 def test_deep_networks(cluster: MiniSlurm, tmp_path: Path, row: list[str]) -> None:
-    """With both studies' figures. All that `make smoke` makes would take a quarter of an hour."""
+    """With both studies' figures. Other studies' jobs have the rules of the tests' configuration."""
     here, there = smoke(tmp_path / "local"), smoke(tmp_path / "cluster")
     assert here.executed(*STUDIES, config=SMOKE)
     scene = Scene(there, cluster)
