@@ -63,7 +63,7 @@ def _philox(builder: Any, counter: list[Any], key: list[Any]) -> list[Any]:
     return [a, b, c, d]
 
 
-def _uniform(builder: Any, upper: Any, lower: Any) -> Any:
+def _to_uniform(builder: Any, upper: Any, lower: Any) -> Any:
     """Emit (k + 1/2) 2^-52, where k holds the first 52 of 64 bits: exact, an odd multiple of 2^-53."""
     k = builder.or_(builder.shl(upper, _constant(20)), builder.lshr(lower, _constant(12)))
     raised = builder.bitcast(builder.or_(k, _constant(_TWO_TO_52)), VECTOR)
@@ -71,12 +71,12 @@ def _uniform(builder: Any, upper: Any, lower: Any) -> Any:
     return builder.fmul(above, ir.Constant(VECTOR, [2.0**-52] * LANES))
 
 
-def _uniforms(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+def _emit_uniforms(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     lanes = ir.Constant(_WORDS, list(range(LANES)))
     first = builder.and_(builder.add(_splat(builder, values[0]), lanes), _constant(LOW))
     counter = [first, *(_splat(builder, word) for word in values[1:4])]
     a, b, c, d = _philox(builder, counter, values[4:])
-    even, odd = _uniform(builder, a, b), _uniform(builder, c, d)
+    even, odd = _to_uniform(builder, a, b), _to_uniform(builder, c, d)
     indices = ir.VectorType(INDEX, LANES)
     order = [lane + LANES * m for lane in range(LANES) for m in range(2)]
     vectors = [
@@ -89,7 +89,7 @@ def _uniforms(context: Any, builder: Any, signature: Any, values: Any) -> Any:
 _PAIR: Any = types.UniTuple(LANES_TYPE, 2)  # type: ignore[no-untyped-call]
 
 
-@generated_by(_uniforms, _PAIR, *[types.uint64] * 6)
+@generated_by(_emit_uniforms, _PAIR, *[types.uint64] * 6)
 def uniforms(first: Any, b: Any, c: Any, d: Any, key_0: Any, key_1: Any) -> Any:
     """Return two vectors with uniform numbers of (0, 1), odd multiples of 2^-53.
 

@@ -76,15 +76,15 @@ class Rule(NamedTuple):
     factors: Array
 
 
-BITS = 63
+SQUARINGS = 63
 """Numbers of steps are below 2^63."""
 
 
 def power_factors(first: float, second: float) -> Array:
     """Return (63, 2, 2): entry [k, j, m] is 1 for j = 0, and for j = 1 the 2^k-th power of β_m."""
-    factors = np.ones((BITS, 2, 2))
+    factors = np.ones((SQUARINGS, 2, 2))
     factors[0, 1] = first, second
-    for k in range(1, BITS):
+    for k in range(1, SQUARINGS):
         factors[k, 1] = factors[k - 1, 1] * factors[k - 1, 1]
     return factors
 

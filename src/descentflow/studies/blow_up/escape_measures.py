@@ -13,6 +13,7 @@ from descentflow.functions.networks import split
 from descentflow.simd.arrays import Array
 from descentflow.studies.blow_up import escape_laws, minimiser_theory
 from descentflow.studies.blow_up.escape_laws import Law
+from descentflow.training.critical_points import KINDS
 
 PREDICTED = {
     "predicted_decay": "exponent of L in t by the law of its escape",
@@ -28,9 +29,10 @@ COMPARED = {
 
 
 def add_escapes(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
-    """Add what the law of each flow's escape predicts, and how the flow compares; nan without a law.
+    """Add what the law of each flow's escape predicts, and how those that diverge compare; else nan.
 
-    ``dataset`` has ``jump``, α of the step, nan for other problems.
+    ``dataset`` has ``jump``, α of the step, nan for other problems, and ``end_kind``. Of a flow that
+    does not escape the constants would be quotients of roundings.
     """
     columns = {
         name: np.full(row.data.sizes["initialization"], np.nan) for name in PREDICTED | COMPARED
@@ -45,6 +47,8 @@ def add_escapes(dataset: xr.Dataset, row: TrainedRun) -> xr.Dataset:
         columns["risk_law_ratio"] = last / [law.excess(1.0) for law in chosen]
         columns["risk_law_drift"] = last / before
         columns["norm_law_ratio"] = _norm_constants(row, chosen, float(dataset["jump"]))
+        escapes = dataset["end_kind"].values == KINDS["diverging"]
+        columns.update({name: np.where(escapes, columns[name], np.nan) for name in COMPARED})
     for name, title in (PREDICTED | COMPARED).items():
         dataset[name] = ("initialization", columns[name], named(title))
     return dataset

@@ -25,6 +25,7 @@ LEAST_STEPS = 1000
 """After fewer the loss is not near its limit yet."""
 MIN_WIDTHS, MIN_NETWORKS = 3, 8
 """Fewer widths, or networks of each, are too few to fit an exponent."""
+NO_EXPONENT = "fewer than two widths, or than two networks of a width, or a loss that does not fall"
 ANGLE_TOLERANCE, SMALL_ANGLE = 0.05, 0.1
 """Of the power 2 of the angle; corrections of its square are below 1% for smaller angles."""
 WIDTHS_PER_INPUT = 4
@@ -115,7 +116,7 @@ def _power_claim(
         statement,
         _where(runs),
         source,
-        f"exponent {text}" if fitted else "fewer than two widths, or than two networks of a width",
+        f"exponent {text}" if fitted else NO_EXPONENT,
         f"{wanted[0]:g} +- {wanted[1]:g}",
         near if fitted else None,
         _needs_of_exponents(runs),

@@ -225,22 +225,27 @@ def conclude(dataset: xr.Dataset, columns: Columns, _rows: Sequence[TrainedRun])
 def _exponents(dataset: xr.Dataset, columns: Columns) -> xr.Dataset:
     """Powers of the width: least squares on mean logarithms, with their standard errors.
 
-    One for every quantity and every group of runs that differ in width alone.
+    One for every quantity and every group of runs that differ in width alone. What happens in training
+    has one only where every loss falls: an unstable run multiplies roundings, and no two processors
+    agree on where it goes.
     """
     names = np.array([_group(dataset, run) for run in range(dataset.sizes["run"])])
     groups = sorted(set(names) - {""})
     slopes = np.full((len(EXPONENTS), len(groups), 3), np.nan)
-    for line, variable in enumerate(EXPONENTS.values()):
-        for column, group in enumerate(groups):
-            chosen = np.flatnonzero(names == group)
+    for column, group in enumerate(groups):
+        chosen = np.flatnonzero(names == group)
+        widths = dataset["network_width"].values[chosen]
+        falls = all(_falls(columns, run) for run in chosen.tolist())
+        for line, variable in enumerate(EXPONENTS.values()):
             values = [
                 columns.read_place(variable, run) if (variable, run) in columns else np.empty(0)
                 for run in chosen.tolist()
             ]
-            if variable == "mode_error":  # of step sizes near the limit alone
+            if variable == "mode_error":  # over a few steps, of step sizes near the limit alone
                 near = [index for index, row in enumerate(values) if np.isfinite(row).any()]
-                chosen, values = chosen[near], [values[index] for index in near]
-            slopes[line, column] = _power(dataset["network_width"].values[chosen], values)
+                slopes[line, column] = _power(widths[near], [values[index] for index in near])
+            elif falls or variable == "gram_error":
+                slopes[line, column] = _power(widths, values)
     dataset = dataset.assign_coords(
         quantity=coordinate("quantity", list(EXPONENTS), "what the power is of"),
         group=coordinate("group", groups, "runs that differ in width alone"),
@@ -250,6 +255,15 @@ def _exponents(dataset: xr.Dataset, columns: Columns) -> xr.Dataset:
     dataset["exponent_error"] = (dims, slopes[..., 1], named("its standard error"))
     dataset["exponent_factor"] = (dims, slopes[..., 2], named("what the power is multiplied with"))
     return dataset.assign_coords(group_of_run=("run", names, {"long_name": "group of the run"}))
+
+
+def _falls(columns: Columns, run: int) -> bool:
+    """Whether every loss of a run ends below where it began; True without training."""
+    if ("loss", run) not in columns:
+        return True
+    (records,) = columns.shape("loss", run)
+    first, last = (columns.read_place("loss", run, record) for record in (0, records - 1))
+    return bool((last < first).all())
 
 
 def _group(dataset: xr.Dataset, run: int) -> str:

@@ -202,13 +202,29 @@ def late(name: str, law: Any, shift: float) -> TrainedRun:
     return TrainedRun(run_of("affine", 1, name), None, data)
 
 
+def ended(kind: str) -> xr.Dataset:
+    """What a dataset holds of two flows that ended like this, before their laws are added."""
+    kinds = np.full(2, KINDS[kind])
+    return xr.Dataset({"jump": ((), np.nan), "end_kind": ("initialization", kinds)})
+
+
 @pytest.mark.parametrize("shift", [0.0, 9e5, -1e9])
 def test_constants_do_not_depend_on_when_a_flow_sets_out(shift: float) -> None:
     for law in escape_laws.laws("affine", "swish", 1)[:2]:
-        found = add_escapes(xr.Dataset({"jump": ((), np.nan)}), late("swish", law, shift))
+        found = add_escapes(ended("diverging"), late("swish", law, shift))
         for name in ("risk_law_ratio", "risk_law_drift", "norm_law_ratio"):
             np.testing.assert_allclose(found[name], 1.0, rtol=1e-9)
         assert (found["predicted_risk"].values == law.excess(1e10)).all()
+
+
+@pytest.mark.parametrize("kind", ["critical", "undecided"])
+def test_a_flow_that_does_not_escape_has_no_constants(kind: str) -> None:
+    """They would be quotients of roundings; what the law predicts stays."""
+    law = escape_laws.laws("affine", "swish", 1)[0]
+    found = add_escapes(ended(kind), late("swish", law, 0.0))
+    for name in ("risk_law_ratio", "risk_law_drift", "norm_law_ratio"):
+        assert found[name].isnull().all()
+    assert found["predicted_risk"].notnull().all()
 
 
 def test_a_flow_cut_short_is_undecided(tmp_path: Path) -> None:

@@ -159,6 +159,16 @@ def test_exponents_are_found(power: float) -> None:
     assert abs(float(found.sel(quantity="concentration")) + 0.5) < 0.1
 
 
+def test_widths_that_do_not_train_have_no_exponent() -> None:
+    """One width with a loss that grows: of what happens in training there is no power, of G(0) one."""
+    rows = [trained("stability", width, larger=10.0 if width == 64 else 1.0) for width in WIDTHS]
+    found = measure(rows)["exponent"].isel(group=0)
+    assert found.sel(quantity=["stability", "weights", "linearisation"]).isnull().all()
+    assert abs(float(found.sel(quantity="concentration")) + 0.5) < 0.1
+    claim = next(claim for claim in judged(rows).values() if claim.holds is None)
+    assert "a loss that does not fall" in claim.text
+
+
 def test_what_is_measured_of_the_linearised_dynamics() -> None:
     """Exact linear dynamics: no distance, the loss itself, a growth of |1 - η λ_max|."""
     data = measure([trained("step_sizes", power=-40.0, fraction=0.9)])
