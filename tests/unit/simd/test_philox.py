@@ -10,7 +10,7 @@ from scipy import stats
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import jit, jit_owning
 from descentflow.simd.load_store import store
-from descentflow.simd.philox import _splat, _uniform, write_uniforms
+from descentflow.simd.philox import _splat, _to_uniform, write_uniforms
 from descentflow.simd.philox import uniforms as sixteen_uniforms
 from descentflow.simd.vectors import LANES_TYPE, Lanes, generated_by, lane_of
 
@@ -102,7 +102,7 @@ def test_neighbours_are_independent(neighbour: str) -> None:
 
 
 @generated_by(
-    lambda _context, builder, _signature, values: _uniform(
+    lambda _context, builder, _signature, values: _to_uniform(
         builder, *(_splat(builder, word) for word in values)
     ),
     LANES_TYPE,
