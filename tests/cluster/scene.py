@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from checkout import CALLER, KERNELS, Checkout
+from checkout import Checkout
 from mini_slurm import MiniSlurm, wait_until
 
 JOURNAL = Path(__file__).with_name("journal")
@@ -57,17 +57,12 @@ class Scene:
         """Of heads, and by Slurm of their jobs; the scratch folder is the scene's own."""
         scratch = self.root / ".snakemake" / "scratch"
         scratch.mkdir(parents=True, exist_ok=True)
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(CALLER)}
-        return {
-            **inherited,
-            "SLURM_CONF": str(self.cluster.conf),
-            "PYTHONPATH": f"{self.checkout.source}:{JOURNAL}",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "NUMBA_CACHE_DIR": str(KERNELS),
-            "DESCENTFLOW_SCRATCH": str(scratch),
-            "DESCENTFLOW_TEST_JOURNAL": str(self.journal),
-            "NO_COLOR": "1",
-        }
+        return self.checkout.environment(
+            SLURM_CONF=str(self.cluster.conf),
+            PYTHONPATH=f"{self.checkout.source}:{JOURNAL}",
+            DESCENTFLOW_SCRATCH=str(scratch),
+            DESCENTFLOW_TEST_JOURNAL=str(self.journal),
+        )
 
     # ---- heads
 

@@ -266,8 +266,8 @@ class Checkout:
         configuration = yaml.safe_load((self.root / "tiny.yaml").read_text())
         return commands(configuration, lock_digest(self.root))
 
-    def python(self, *arguments: str, folder: Path | None = None, **environment: str) -> Ended:
-        """Run the interpreter here."""
+    def environment(self, **variables: str) -> dict[str, str]:
+        """The caller's variables, with the checkout's own sources and the compiled kernels at hand."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(CALLER)}
         given = {
             "PYTHONPATH": str(self.source),
@@ -275,10 +275,14 @@ class Checkout:
             "NUMBA_CACHE_DIR": str(KERNELS),
             "NO_COLOR": "1",
         }
+        return {**inherited, **given, **variables}
+
+    def python(self, *arguments: str, folder: Path | None = None, **environment: str) -> Ended:
+        """Run the interpreter here."""
         process = subprocess.run(
             [sys.executable, *arguments],
             cwd=folder or self.root,
-            env={**inherited, **given, **environment},
+            env=self.environment(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

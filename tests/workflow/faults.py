@@ -1,7 +1,6 @@
 """What is done to a run, and how its files are compared afterwards."""
 
 import hashlib
-import os
 import random
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import psutil
-from checkout import CALLER, KERNELS, Checkout, Ended
+from checkout import Checkout, Ended
 
 SEED = 20221115
 LAUNCH = "from descentflow.cli import main; main()"
@@ -18,24 +17,12 @@ ARGUMENTS = ("run", "--configfile", "tiny.yaml", "--cores")
 REMOVED = "files removed, as the run was done before its moment came"
 
 
-def environment(checkout: Checkout) -> dict[str, str]:
-    """The caller's, with the checkout's own sources and the compiled kernels at hand."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(CALLER)}
-    return {
-        **inherited,
-        "PYTHONPATH": str(checkout.source),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "NUMBA_CACHE_DIR": str(KERNELS),
-        "NO_COLOR": "1",
-    }
-
-
 def launch(checkout: Checkout, cores: int = 2, **variables: str) -> subprocess.Popen[bytes]:
     """The command behind ``make figures``, in a process group of its own."""
     return subprocess.Popen(
         [sys.executable, "-c", LAUNCH, *ARGUMENTS, str(cores)],
         cwd=checkout.root,
-        env={**environment(checkout), **variables},
+        env=checkout.environment(**variables),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,
@@ -53,7 +40,7 @@ def limited(checkout: Checkout, limit: str, *arguments: str) -> Ended:
     process = subprocess.run(
         ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh", sys.executable, *arguments],
         cwd=checkout.root,
-        env=environment(checkout),
+        env=checkout.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

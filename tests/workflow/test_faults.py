@@ -16,7 +16,6 @@ from faults import (
     REMOVED,
     SEED,
     digests,
-    environment,
     kill,
     launch,
     limited,
@@ -105,7 +104,7 @@ def test_a_full_disk_with_the_log_on_it(warm: Checkout, tmp_path: Path) -> None:
     ended = subprocess.run(
         ["sh", "-c", shell, "sh", *program],
         cwd=warm.root,
-        env=environment(warm),
+        env=warm.environment(),
         stdout=subprocess.PIPE,
         text=True,
         check=False,

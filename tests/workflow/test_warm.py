@@ -13,7 +13,6 @@ from pathlib import Path
 import psutil
 import pytest
 from checkout import Checkout, Command, Ended
-from faults import environment
 
 from descentflow.runtime import digest_list
 from descentflow.runtime import fork_server as warm_process
@@ -24,7 +23,7 @@ PATIENCE = 60.0
 @pytest.fixture
 def variables(warm: Checkout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mapping[str, str]]:
     """A warm process with the checkout's package, and how commands find it."""
-    for name, value in environment(warm).items():
+    for name, value in warm.environment().items():
         monkeypatch.setenv(name, value)
     with warm_process.serve_forks() as found:
         try:
@@ -47,7 +46,7 @@ def started(
     return subprocess.Popen(
         [sys.executable, "-m", "descentflow.stages", *command.arguments[2:]],
         cwd=checkout.root,
-        env={**environment(checkout), **variables},
+        env=checkout.environment(**variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
