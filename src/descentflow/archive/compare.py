@@ -3,7 +3,8 @@
 Four outcomes: *bytes equal*, *content equal*, *within tolerance*, *different*. Trajectories of
 networks with closed-form risks have no tolerance: what training recorded in them must be the same
 bits. Where libm, BLAS or XLA take part, values may deviate by TOLERANCE of their root mean square. A
-figure or a verdict may deviate only where the data under it did, within its tolerance.
+figure or a verdict may deviate only where the data under it did, within its tolerance; but as drawing
+rounds, too, one equal file of a drawing's three stands for the others.
 """
 
 from collections.abc import Iterable, Mapping
@@ -75,7 +76,7 @@ def against(expected: Manifest, jobs: Jobs, root: Path = Path()) -> list[Compari
         by_key[key] = by_path[str(artefact.path)] = comparison
     missing = (key for key in entries if key not in by_key)
     gone = [Comparison(key, Outcome.DIFFERENT, "not made by this configuration") for key in missing]
-    return like_their_png(by_key) + gone
+    return as_their_drawings(by_key) + gone
 
 
 def deviates(paths: Iterable[str], found: Mapping[str, Comparison]) -> bool:
@@ -96,36 +97,48 @@ def judge(key: str, wanted: Entry, made: Entry, *, loose: bool) -> Comparison:
         if wanted["recorded"] != made["recorded"]:
             return Comparison(key, Outcome.DIFFERENT, "bits of exact trajectories differ")
         return _graded(key, *fingerprints_apart(wanted["variables"], made["variables"]))
+    if "thumbnail" in made:
+        return _pictures(key, wanted, made, loose=loose)
+    if key.endswith((".pdf", ".svg")):
+        return Comparison(key, Outcome.TOLERANCE, AS_ITS_PNG if loose else AS_ANOTHER)
     if not loose:
-        return Comparison(key, Outcome.DIFFERENT, "though its data are equal or different")
+        return Comparison(key, Outcome.DIFFERENT, UNFOUNDED)
     if "verdicts" in made:
         same = wanted["verdicts"] == made["verdicts"]
         detail = "same verdicts" if same else "verdicts differ"
         return Comparison(key, Outcome.TOLERANCE if same else Outcome.DIFFERENT, detail)
-    if key.endswith(".html"):
-        return Comparison(key, Outcome.TOLERANCE, "its data deviate within tolerance")
-    if "thumbnail" not in made:
-        return Comparison(key, Outcome.TOLERANCE, AS_ITS_PNG)
+    return Comparison(key, Outcome.TOLERANCE, "its data deviate within tolerance")
+
+
+AS_ITS_PNG, AS_ANOTHER = "as its png", "another file of its drawing is equal"
+UNFOUNDED = "though its data are equal or different"
+
+
+def _pictures(key: str, wanted: Entry, made: Entry, *, loose: bool) -> Comparison:
+    """Compare two PNGs by the grey values of their fields."""
     a, b = (
         np.frombuffer(bytes.fromhex(entry["thumbnail"]), np.uint8).astype(float)
         for entry in (wanted, made)
     )
     deviation = float(np.abs(a - b).max()) if a.shape == b.shape else np.inf
-    outcome = Outcome.TOLERANCE if deviation <= GREY_TOLERANCE else Outcome.DIFFERENT
-    return Comparison(key, outcome, f"{deviation:.0f} of 255 grey values", deviation)
+    detail = f"{deviation:.0f} of 255 grey values"
+    if deviation > GREY_TOLERANCE:
+        return Comparison(key, Outcome.DIFFERENT, detail, deviation)
+    return Comparison(key, Outcome.TOLERANCE, detail if loose else AS_ANOTHER, deviation)
 
 
-AS_ITS_PNG = "as its png"
-
-
-def like_their_png(by_key: Mapping[str, Comparison]) -> list[Comparison]:
-    """Give a file that only deviates with its data the outcome of the PNG of the same drawing."""
+def as_their_drawings(by_key: Mapping[str, Comparison]) -> list[Comparison]:
+    """Call files different that the other files of their drawing do not bear out."""
     comparisons = []
     for key, comparison in by_key.items():
-        if comparison.detail == AS_ITS_PNG:
-            png = by_key.get(str(Path(key).with_suffix(".png")))
-            if png is None or png.outcome is Outcome.DIFFERENT:
+        if comparison.detail in (AS_ITS_PNG, AS_ANOTHER):
+            files = (str(Path(key).with_suffix(suffix)) for suffix in content.FIGURES)
+            drawing = {Path(file).suffix: by_key[file].outcome for file in files if file in by_key}
+            equal = not {Outcome.BYTES, Outcome.CONTENT}.isdisjoint(drawing.values())
+            if drawing.get(".png", Outcome.DIFFERENT) is Outcome.DIFFERENT:
                 comparison = Comparison(key, Outcome.DIFFERENT, "its png is different")
+            elif comparison.detail == AS_ANOTHER and not equal:
+                comparison = Comparison(key, Outcome.DIFFERENT, UNFOUNDED)
         comparisons.append(comparison)
     return comparisons
 

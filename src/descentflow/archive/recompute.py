@@ -96,7 +96,7 @@ def recompute(jobs: Jobs, root: Path, chosen: Sequence[Job]) -> Iterator[Compari
             loose = compare.deviates(job.inputs, findings)
             for path in job.artefacts:
                 findings[path] = _compared(job, path, (root, new), exact, loose=loose)
-            yield from compare.like_their_png({path: findings[path] for path in job.artefacts})
+            yield from compare.as_their_drawings({path: findings[path] for path in job.artefacts})
 
 
 def run_command(job: Job, inputs: Sequence[Path], outputs: Sequence[Path], folder: Path) -> None:

@@ -91,6 +91,20 @@ def test_figures_and_claims_deviate_only_with_their_data(root: Path, told: Manif
     assert {found[key] for key in keys} == {Outcome.DIFFERENT}
 
 
+@pytest.mark.parametrize("equal", ["png", "pdf", "svg"])
+def test_one_equal_file_stands_for_its_drawing(root: Path, told: Manifest, equal: str) -> None:
+    """The other two may hold other digits, but a picture that looks different stays different."""
+    others = [ending for ending in ("png", "pdf", "svg") if ending != equal]
+    for ending in others:
+        small.picture(root / f"{FIGURE}.{ending}", width=1.02)
+    found = outcomes(told, root)
+    assert {found[f"{FIGURE}.{ending}"] for ending in others} == {Outcome.TOLERANCE}
+    if equal != "png":
+        small.picture(root / f"{FIGURE}.png", width=40.0)
+        found = outcomes(told, root)
+        assert {found[f"{FIGURE}.{ending}"] for ending in others} == {Outcome.DIFFERENT}
+
+
 def test_missing_and_broken_files_are_different(root: Path, told: Manifest) -> None:
     (root / f"{FIGURE}.pdf").unlink()
     (root / "results" / DATASET).write_bytes(b"no netCDF")

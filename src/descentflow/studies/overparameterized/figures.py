@@ -16,7 +16,7 @@ NAMES = {
     "residual": "residual",
     "convolutional_residual": "convolutional residual",
 }
-FLOOR = 1e-32  # losses below it are drawn at it
+FLOOR = 1e-27  # losses below it are rounding, and drawn at it
 
 
 class Group(NamedTuple):
@@ -63,7 +63,7 @@ def training(dataset: xr.Dataset) -> Figure:
         style.log_range(panel, loss, linear, floor=FLOOR)
         name = group.label.split(", ")[0].replace("convolutional", "conv.")
         titles.append(f"{name}, $m={int(run['network_width'])}$")
-    panels[0].set(ylabel=r"loss ($10^{-32}$: at or below)")
+    panels[0].set(ylabel=r"loss ($10^{-27}$: at or below)")
     title = (
         f"random labels, {_values(groups, 'input_count')} inputs, "
         f"$H={_values(groups, 'network_depth')}$; "

@@ -30,7 +30,7 @@ LEVELS = {
 SUCCESS = 1e-4  # runs that end above it have failed
 MAX_CURVES = 64
 DEGENERATE = 2  # flag value of decay_kind
-FLOOR = 1e-20  # eigenvalues below it are drawn at it
+FLOOR = 1e-13  # of eigenvalues: LAPACK's rounding, some P · 2^-53 times the largest; drawn at it
 
 
 def success(dataset: xr.Dataset) -> Figure:
@@ -196,7 +196,7 @@ def hessian_spectra(dataset: xr.Dataset) -> Figure:
         panels[0].set(xlabel=r"index $k$")
     panels[0].set(ylabel=r"$|\lambda_k|$ of the Hessian")
     handles, labels = panels[0].get_legend_handles_labels()
-    title = rf"{_label(runs, 0)}; limits of exponential runs; $10^{{-20}}$: at or below"
+    title = rf"{_label(runs, 0)}; limits of exponential runs; $10^{{-13}}$: rounding"
     figure.legend(handles[:1], labels[:1], loc="outside upper center", title=title)
     style.label_panels(panels, titles)
     return figure
