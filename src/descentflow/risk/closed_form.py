@@ -23,6 +23,12 @@ from descentflow.risk.closed_form_kinks import (
     new_scratch,
 )
 from descentflow.risk.closed_form_risk import risk
+from descentflow.risk.closed_form_sweep import (
+    factorise_sweep,
+    new_sweep,
+    solve_sweep,
+    write_blocks,
+)
 from descentflow.risk.sums import Shape, shape_of
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit_inline
@@ -32,12 +38,16 @@ from descentflow.simd.vectors import LANES, select
 __all__ = [
     "Scratch",
     "derivatives",
+    "factorise_sweep",
     "gradient",
     "kink_regions",
     "network_shape",
     "new_scratch",
+    "new_sweep",
     "place_inputs",
     "risk",
+    "solve_sweep",
+    "write_blocks",
     "write_inputs",
 ]
 

@@ -64,7 +64,7 @@ def active_moments(
     hidden = Index(workspace.shape[1])
     count = locate(theta, target_table, sides_and_order, workspace)
     _sum_lines_left_of_kinks(theta, sides_and_order, workspace, count)
-    line_slope, line_offset = _always_active_line(theta, sides_and_order, hidden)
+    line_slope, line_offset = always_active_line(theta, sides_and_order, hidden)
     x, m = target_table[EDGE, 0], Index(0)
     sum0, sum1, part0, part1 = 0.0, 0.0, 0.0, 0.0
     for j in range(count + Index(1)):
@@ -125,7 +125,7 @@ def _sum_lines_left_of_kinks(
 
 
 @jit_inline
-def _always_active_line(
+def always_active_line(
     theta: Array, sides_and_order: SidesAndOrder, hidden: np.uint64
 ) -> tuple[float, float]:
     """Return slope and offset of c plus the neurons that are active on the whole interval."""

@@ -158,6 +158,33 @@ def slides(_model: Model) -> bool:
     return False
 
 
+# What an engine has only if its Hessian can be factorised in a sweep, as risk.closed_form_sweep says.
+
+
+@_unless_of_engine
+def new_sweep(_model: Model, _parameters: int) -> Array:
+    """Return the memory of sweeps; of size 0 where the Hessian is factorised as a whole."""
+    return np.empty((0, 0))
+
+
+@_unless_of_engine
+def write_blocks(
+    _model: Model, _theta: Array, _scratch: Scratch, _grad: Array, _sweep: Array, _column: int
+) -> None:
+    """Write G(θ), and every neuron's block of the Hessian from a column of ``sweep`` on."""
+
+
+@_unless_of_engine
+def factorise_sweep(_model: Model, _theta: Array, _shift: float, _sweep: Array) -> bool:
+    """Factorise ``shift`` I + Hess L; return False if it is not positive definite."""
+    return False
+
+
+@_unless_of_engine
+def solve_sweep(_model: Model, _sweep: Array, _vectors: Array, _row: int) -> None:
+    """Replace the right-hand side ``vectors[row]`` by the solution."""
+
+
 # What an engine needs only if some parts of θ stay, as risk.trained_parts says.
 
 

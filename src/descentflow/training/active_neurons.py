@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from descentflow.functions.networks import Layout
-from descentflow.risk.engine import Model, Scratch, derivatives
+from descentflow.risk.closed_form_sweep import BLOCK
+from descentflow.risk.engine import (
+    Model,
+    Scratch,
+    derivatives,
+    new_sweep,
+    write_blocks,
+)
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit_inline, jit_owning
 from descentflow.simd.load_store import load_part
@@ -37,17 +44,25 @@ def active_indices(model: Model, theta: Array, scratch: Scratch, layout: KernelL
 
     In deep networks all do: a neuron without effect may gain one when others move. In shallow ones
     the row of v_i alone does not decide: it holds E[σ_i²], and w_i = b_i = 0 makes tanh zero
-    everywhere although its parameters move. Needs P² numbers of memory, once a restart.
+    everywhere although its parameters move. Needs P² numbers of memory, once a restart, unless the
+    engine has the diagonal blocks by themselves: in the closed form they are zero where all else is.
     """
     widths = layout.widths
     if widths.size > 3:
         return np.arange(theta.size)
-    hessian, first_c = np.zeros((theta.size, theta.size)), theta.size - widths[2]
-    derivatives(model, theta, scratch, np.empty(theta.size), hessian)
-    is_active = np.zeros(widths[1], np.bool_)
-    for p in range(first_c):
-        # Exactly zero, no tolerance: the entries of an inactive neuron are sums of zeros.
-        is_active[_neuron(p, layout)] |= _has_entries(hessian, Index(p))
+    first_c, is_active = theta.size - widths[2], np.zeros(widths[1], np.bool_)
+    # Exactly zero, no tolerance: the entries of an inactive neuron are sums of zeros.
+    sweep = new_sweep(model, theta.size)
+    if sweep.size:
+        write_blocks(model, theta, scratch, np.empty(theta.size), sweep, 0)
+        for i in range(widths[1]):
+            for entry in range(BLOCK):
+                is_active[i] |= sweep[i, entry] != 0.0
+    else:
+        hessian = np.zeros((theta.size, theta.size))
+        derivatives(model, theta, scratch, np.empty(theta.size), hessian)
+        for p in range(first_c):
+            is_active[_neuron(p, layout)] |= _has_entries(hessian, Index(p))
     active, count = np.empty(theta.size, np.int64), 0
     # Ascending indices keep the order w, b, v, c in the smaller network.
     for p in range(theta.size):

@@ -15,7 +15,6 @@ from descentflow.risk.engine import (
     Model,
     Scratch,
     crossing,
-    derivatives,
     gradient,
     kink_regions,
     new_scratch,
@@ -35,7 +34,6 @@ from descentflow.training.active_neurons import (
     gather,
     scatter,
 )
-from descentflow.training.block_ldl import shifted_factor, solve
 from descentflow.training.norms import GRADIENT_NORM, record, square
 from descentflow.training.recording import STATUS, Output
 from descentflow.training.rosenbrock import (
@@ -44,9 +42,13 @@ from descentflow.training.rosenbrock import (
     RISK,
     STAGES,
     Memory,
+    factorise,
+    hessian_change,
     integral_increment,
     new_memory,
+    solve_row,
     stages_of_step,
+    write_hessian,
 )
 
 RUNNING = STATUS["reached_the_end"]
@@ -147,7 +149,7 @@ def flow_rows(
                     step = max(FIRST_STEP, RESTART_FRACTION * t)
                     # A neuron whose parts all stay is inactive for the flow, but not for N.
                     active = active_indices(models.whole, theta, scratch, layout)
-                    memory = new_memory(active.size, _regions(active.size, layout))
+                    memory = new_memory(models.followed, active.size, _regions(active.size, layout))
                     active_scratch = new_scratch(models.followed, active.size)
                     gather(theta, active, memory.theta)
                     followed = start_flow(models.followed, memory.theta, active_scratch)
@@ -231,8 +233,7 @@ def _integrate_to(
             status = BUDGET_SPENT
             break
         if stale:
-            memory.hessians[0] = 0.0
-            derivatives(model, memory.theta, scratch, memory.grad, memory.hessians[0])
+            write_hessian(model, memory.theta, scratch, memory.grad, memory, 0)
             tolerance = control.gradient_tolerance
             if tolerance > 0.0 and np.sqrt(square(memory.grad)) <= tolerance:
                 status = TOLERANCE_REACHED
@@ -241,7 +242,7 @@ def _integrate_to(
         length = _next_length(step, end - t)
         sums[STEPS] += 1.0
         # W is not positive definite: the step is too long for the fastest growing direction.
-        if not shifted_factor(memory.hessians[0], 1.0 / (GAMMA * length), memory.factors):
+        if not factorise(model, 1.0 / (GAMMA * length), memory):
             sums[REFUSED] += 1.0
             step = 0.25 * length
             continue
@@ -334,13 +335,11 @@ def _discontinuity_error(model: Model, scratch: Scratch, control: Control, memor
     such neurons. In directions that are not stiff this is about h ΔHess Δθ. ``stages`` is overwritten.
     """
     theta, point, stages = memory.theta, memory.point, memory.stages
-    hessian, hessian_after = memory.hessians[0], memory.hessians[1]
     before, after = memory.kink_regions[0], memory.kink_regions[1]
     hidden, worst = before.size, 0.0
     kink_regions(model, point, scratch, KINK_MARGIN, after)
     if _differ(before, after):
-        hessian_after[:] = 0.0
-        derivatives(model, point, scratch, memory.grad_at_point, hessian_after)
+        write_hessian(model, point, scratch, memory.grad_at_point, memory, 1)
         # The right-hand side takes the row of u_1, which is no longer needed.
         stages[0] = 0.0
         # Only engines with one input have regions that change; there θ begins with w (H,), b (H,).
@@ -348,9 +347,9 @@ def _discontinuity_error(model: Model, scratch: Scratch, control: Control, memor
             i = p % hidden
             if before[i] != after[i]:
                 for q in (i, hidden + i):
-                    change = (hessian_after[p, q] - hessian[p, q]) * (point[q] - theta[q]) / GAMMA
+                    change = hessian_change(memory, p, q) * (point[q] - theta[q]) / GAMMA
                     stages[0, p] += change
-        solve(memory.factors, stages, 0)
+        solve_row(model, memory, 0)
         for p in range(Index(theta.size)):
             size = max(abs(theta[p]), abs(point[p]))
             worst = max(worst, abs(stages[0, p]) / (control.atol + control.rtol * size))

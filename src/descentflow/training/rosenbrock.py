@@ -17,12 +17,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from descentflow.risk.engine import Model, Scratch, gradient, risk
+from descentflow.risk.closed_form_sweep import BLOCK
+from descentflow.risk.engine import (
+    Model,
+    Scratch,
+    derivatives,
+    factorise_sweep,
+    gradient,
+    new_sweep,
+    risk,
+    solve_sweep,
+    write_blocks,
+)
 from descentflow.simd.arrays import Array
 from descentflow.simd.jit import Index, jit_inline, jit_owning
 from descentflow.simd.load_store import aligned_zeros, load, padded, store
 from descentflow.simd.vectors import LANES, splat, total
-from descentflow.training.block_ldl import new_factors, solve
+from descentflow.training.block_ldl import new_factors, shifted_factor, solve
 
 STAGES = 8
 GAMMA = 0.21193756319429014
@@ -101,9 +112,9 @@ class Memory(NamedTuple):
 
     ``thetas`` (2, N) holds θ before the step and at the current stage, with views ``theta`` and
     ``point`` (P,); ``grads`` (2, N) holds G there, with views ``grad`` and ``grad_at_point``.
-    ``hessians`` (2, P, P) are those before and after the step, ``factors`` those of W, ``stages``
-    (8, N) the u_i, ``integrals`` (2, 8) the stages of the integrals. ``kink_regions`` (2, H) are
-    those before and after the step.
+    ``hessians`` (2, P, P) are those before and after the step, ``factors`` those of W; both have size 0
+    where a ``sweep`` serves in their place. ``stages`` (8, N) are the u_i, ``integrals`` (2, 8) the
+    stages of the integrals, ``kink_regions`` (2, H) those before and after the step.
     """
 
     thetas: Array
@@ -114,14 +125,17 @@ class Memory(NamedTuple):
     grad_at_point: Array
     hessians: Array
     factors: Array
+    sweep: Array
     stages: Array
     integrals: Array
     kink_regions: Array
 
 
 @jit_owning
-def new_memory(parameters: int, hidden: int) -> Memory:
+def new_memory(model: Model, parameters: int, hidden: int) -> Memory:
     """Allocate the memory of flows with these numbers of parameters and neurons."""
+    sweep = new_sweep(model, parameters)
+    whole = 0 if sweep.size else parameters
     # Zeros in the padding stay zeros in finite arithmetic, so sums may run over whole vectors.
     size = padded(parameters)
     thetas, grads = aligned_zeros(2, size), aligned_zeros(2, size)
@@ -132,12 +146,52 @@ def new_memory(parameters: int, hidden: int) -> Memory:
         grads=grads,
         grad=grads[0, :parameters],
         grad_at_point=grads[1, :parameters],
-        hessians=np.zeros((2, parameters, parameters)),
-        factors=new_factors(parameters),
+        hessians=np.zeros((2, whole, whole)),
+        factors=new_factors(whole),
+        sweep=sweep,
         stages=aligned_zeros(STAGES, size),
         integrals=np.zeros((2, STAGES)),
         kink_regions=np.zeros((2, hidden)),
     )
+
+
+@jit_inline
+def write_hessian(
+    model: Model, theta: Array, scratch: Scratch, grad: Array, memory: Memory, after: int
+) -> None:
+    """Write G(θ) into ``grad`` and the Hessian into those before a step (0) or after it (1)."""
+    if memory.sweep.size:
+        write_blocks(model, theta, scratch, grad, memory.sweep, BLOCK * after)
+    else:
+        memory.hessians[after] = 0.0
+        derivatives(model, theta, scratch, grad, memory.hessians[after])
+
+
+@jit_inline
+def hessian_change(memory: Memory, p: int, q: int) -> float:
+    """Return by how much an entry (p, q) between w and b of one neuron changes in a step."""
+    if memory.sweep.size:
+        hidden, sweep = memory.sweep.shape[0] - 1, memory.sweep
+        i, column = p % hidden, p // hidden + q // hidden
+        return float(sweep[i, BLOCK + column] - sweep[i, column])
+    return float(memory.hessians[1, p, q] - memory.hessians[0, p, q])
+
+
+@jit_inline
+def factorise(model: Model, shift: float, memory: Memory) -> bool:
+    """Factorise ``shift`` I + Hess L(θ); return False if it is not positive definite."""
+    if memory.sweep.size:
+        return factorise_sweep(model, memory.theta, shift, memory.sweep)
+    return shifted_factor(memory.hessians[0], shift, memory.factors)
+
+
+@jit_inline
+def solve_row(model: Model, memory: Memory, row: int) -> None:
+    """Replace the right-hand side in a row of ``stages`` by the solution."""
+    if memory.sweep.size:
+        solve_sweep(model, memory.sweep, memory.stages, row)
+    else:
+        solve(memory.factors, memory.stages, row)
 
 
 @jit_inline
@@ -168,7 +222,7 @@ def stages_of_step(
             energy = energy + grad * grad
             # G at θ, not at the stage: the Jacobian is that at the beginning of the step.
             grad_dot_right = grad_dot_right + load(grads, block) * right
-        solve(memory.factors, stages, i)
+        solve_row(model, memory, i)
         for block in range(vectors):
             stage = load(stages, i * vectors + block)
             grad_dot_stage = grad_dot_stage + load(grads, block) * stage

@@ -182,7 +182,7 @@ def step(
 
     ``left`` is what another step left in the memory.
     """
-    memory = rosenbrock.new_memory(theta.size, theta.size // 3)
+    memory = rosenbrock.new_memory(problem.model, theta.size, theta.size // 3)
     memory.stages[:] = memory.point[:] = memory.grad_at_point[:] = memory.integrals[:] = left
     memory.theta[:], memory.grad[:] = theta, problem.gradient(theta)
     if not shifted_factor(problem.hessian(theta), 1 / (GAMMA * length), memory.factors):
