@@ -104,7 +104,7 @@ SERIES = (
     Series("descent, tanh", "H", (4, 8, 16, 32), 1.0, lambda h: descent(8, h, 2000, "tanh")),
     Series("descent, deep", "h, h", (8, 16, 32, 64), 3.0, lambda h: deep(h, h)),
     Series("descent, deep", "layers", (2, 4, 8, 16), 2.0, lambda n: deep(*[16] * n)),
-    Series("flow", "H", (16, 32, 64, 128, 256), 3.0, flow),
+    Series("flow", "H", (64, 128, 256, 512, 1024), 1.0, flow),
     Series("limit of G", "n", (64, 128, 256, 512), 2.0, limit),
     Series("G at width m", "n", (8, 16, 32, 64), 1.0, lambda n: finite(n, 512)),
     Series("G at width m", "m", (256, 512, 1024, 2048), 2.0, lambda m: finite(16, m)),

@@ -34,6 +34,11 @@ for name, target, hidden in (("closed_form", hat, 6), ("quadrature", parabola, 3
     found += list(sampled.data_vars.values())
     if name == "closed_form":
         found += list(df.flow(problem, theta, until=100.0).data_vars.values())
+        wide = df.Problem.from_mapping(
+            {"inputs": uniform, "target": target, "network": {"hidden": 48}}
+        )  # its flow takes the sweep over the kinks
+        start = np.random.default_rng(5).standard_normal((1, wide.parameter_count))
+        found += list(df.flow(wide, start, until=10.0).data_vars.values())
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(f).tobytes() for f in found))
     print(name, digest.hexdigest())
 
