@@ -16,7 +16,7 @@ PACKAGE = Path(descentflow.__file__).parent
 BORROWING = {"jit", "jit_inline"}
 OWNING = {"jit_owning", "_of_engine", "_unless_of_engine"}
 NUMBERS = {"float", "int", "bool", "None", "np.uint64", "np.int64", "Index"}
-WITHOUT_ARRAYS = NUMBERS | {"Lanes", "Eight", "Derivatives", "Shape", "Constants"}
+WITHOUT_ARRAYS = NUMBERS | {"Lanes", "Eight", "Derivatives", "Shape", "Constants", "Matrix", "Pair"}
 """What kernels return that holds no array: numbers, vectors, tuples of these."""
 
 
