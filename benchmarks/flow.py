@@ -47,7 +47,7 @@ PEER = Side("flow_peer.py", "sksundae", "scikit-sundae and diffrax", ())
 Solve = Callable[[Array], tuple[Array, int, int]]
 """Takes a start, returns the end, and how many steps and evaluations it took (-1: unknown)."""
 
-WIDTHS = (8, 16, 32, 64, 128, 256)
+WIDTHS = (8, 16, 32, 64, 256, 1024, 4096)
 WIDTHS_UNTIL = 100.0
 
 

@@ -107,7 +107,9 @@ def judge(key: str, wanted: Entry, made: Entry, *, loose: bool) -> Comparison:
         same = wanted["verdicts"] == made["verdicts"]
         detail = "same verdicts" if same else "verdicts differ"
         return Comparison(key, Outcome.TOLERANCE if same else Outcome.DIFFERENT, detail)
-    return Comparison(key, Outcome.TOLERANCE, "its data deviate within tolerance")
+    if key.endswith(".html"):
+        return Comparison(key, Outcome.TOLERANCE, "its data deviate within tolerance")
+    return Comparison(key, Outcome.DIFFERENT, "no tolerance is known for such files")
 
 
 AS_ITS_PNG, AS_ANOTHER = "as its png", "another file of its drawing is equal"

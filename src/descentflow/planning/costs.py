@@ -128,7 +128,8 @@ class CostModel:
         if run.flows:  # about as many neurons of one input and output have as many parameters
             size = float(setting.parameter_count)
             rule = 0.0 if exact else constants.flow_node * size / 3
-            dense = min(size, 97.0) if exact else size  # wider ones take a sweep over the kinks
+            # Above 32 neurons, 97 parameters, the closed form takes a sweep over the kinks.
+            dense = min(size, 97.0) if exact else size
             return constants.flow_step * (1.0 + math.pow(dense / 18, 1.5) * size / dense) + rule
         batch = getattr(setting.training, "batch", None)
         if setting.network.deep and not setting.inputs.finite:  # about as many pieces as neurons

@@ -105,6 +105,13 @@ def test_one_equal_file_stands_for_its_drawing(root: Path, told: Manifest, equal
         assert {found[f"{FIGURE}.{ending}"] for ending in others} == {Outcome.DIFFERENT}
 
 
+def test_files_of_other_kinds_have_no_tolerance() -> None:
+    """Neither lists of critical risks nor certificates, even if what they are made from deviates."""
+    entries = [{"sha256": digest, "content": digest} for digest in "ab"]
+    assert compare.judge("landscapes/a.json", *entries, loose=True).outcome is Outcome.DIFFERENT
+    assert compare.judge("networks/a.html", *entries, loose=True).outcome is Outcome.TOLERANCE
+
+
 def test_missing_and_broken_files_are_different(root: Path, told: Manifest) -> None:
     (root / f"{FIGURE}.pdf").unlink()
     (root / "results" / DATASET).write_bytes(b"no netCDF")
